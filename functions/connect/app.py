@@ -1,0 +1,36 @@
+"""POST /api/whatsapp/connect: start pairing and answer at once."""
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+
+from whatsapp_pairing import http
+from whatsapp_pairing.database import Database
+from whatsapp_pairing.observability import logger, metrics
+from whatsapp_pairing.pairing import connect
+from whatsapp_pairing.repository.attempts import Attempts
+from whatsapp_pairing.repository.sessions import Sessions
+from whatsapp_pairing.settings import settings
+from whatsapp_pairing.workflow import Workflow
+
+
+@cache
+def parts() -> tuple[Attempts, Sessions, Workflow]:
+    """Return what the instance keeps between invocations."""
+    database = Database(lambda: settings().database_url)
+    return Attempts(database), Sessions(database), Workflow(settings())
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+@http.answers_errors
+def handler(event: http.Event, context: Any) -> http.Response:
+    """Answer 202 for a new attempt, 200 with what is running or linked, 429 inside the pause."""
+    user_id = http.caller(event)
+    logger.append_keys(user_id=str(user_id))
+    connection = connect(user_id, settings().qr_timeout_seconds, *parts())
+    if connection.started:
+        metrics.add_metric("PairingStarted", MetricUnit.Count, 1)
+    body = http.session_body(connection.session, http.language(event))
+    return http.success(body, 202 if connection.started else 200)

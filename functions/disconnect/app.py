@@ -1,0 +1,28 @@
+"""POST /api/whatsapp/disconnect: end a pairing or a session at once; the phone's device list follows."""
+
+from functools import cache
+from typing import Any
+
+from whatsapp_pairing import http
+from whatsapp_pairing.database import Database
+from whatsapp_pairing.observability import logger
+from whatsapp_pairing.pairing import disconnect
+from whatsapp_pairing.repository.attempts import Attempts
+from whatsapp_pairing.settings import settings
+from whatsapp_pairing.workflow import Workflow
+
+
+@cache
+def parts() -> tuple[Attempts, Workflow]:
+    """Return what the instance keeps between invocations."""
+    return Attempts(Database(lambda: settings().database_url)), Workflow(settings())
+
+
+@logger.inject_lambda_context(clear_state=True)
+@http.answers_errors
+def handler(event: http.Event, context: Any) -> http.Response:
+    """Answer ``disconnected``, or ``already_disconnected`` when there was nothing to end."""
+    user_id = http.caller(event)
+    logger.append_keys(user_id=str(user_id))
+    ended = disconnect(user_id, *parts())
+    return http.success({"status": "disconnected" if ended else "already_disconnected"})

@@ -1,0 +1,38 @@
+"""Task of SettlePhase: the one place where an attempt ends badly, or is given another linker."""
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+
+from whatsapp_pairing.database import Database
+from whatsapp_pairing.observability import logger, metrics
+from whatsapp_pairing.pairing import settle_phase
+from whatsapp_pairing.payloads import SettlePhase, parse
+from whatsapp_pairing.repository.attempts import Attempts
+from whatsapp_pairing.session import Again
+from whatsapp_pairing.settings import settings
+from whatsapp_pairing.workflow import Workflow
+
+
+@cache
+def parts() -> tuple[Attempts, Workflow]:
+    """Return what the instance keeps between invocations."""
+    return Attempts(Database(lambda: settings().database_url)), Workflow(settings())
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer with the wait to enter again, or with the outcome, as ``{"next", "seconds", "heartbeat"}``."""
+    settling = parse(SettlePhase, event)
+    logger.append_keys(attempt_id=str(settling.attempt_id))
+    step = settle_phase(settling.attempt_id, settling.error, *parts())
+    if isinstance(step, Again):
+        logger.info("another linker", extra={"error": settling.error, "seconds": step.seconds})
+        metrics.add_metric("LinkerReplaced", MetricUnit.Count, 1)
+        return {"next": step.phase, "seconds": step.seconds, "heartbeat": step.heartbeat}
+    logger.info("attempt ended", extra={"outcome": step})
+    metrics.add_dimension("outcome", step)
+    metrics.add_metric("PairingEnded", MetricUnit.Count, 1)
+    return {"next": step, "seconds": 0, "heartbeat": 0}

@@ -1,0 +1,30 @@
+"""The linker: holds the WhatsApp socket of one attempt, from its QR to its first sync."""
+
+from functools import cache
+from typing import Any
+
+from whatsapp_engine.process import ProcessEngine
+from whatsapp_pairing.database import Database
+from whatsapp_pairing.linking import link
+from whatsapp_pairing.observability import logger
+from whatsapp_pairing.payloads import Link, parse
+from whatsapp_pairing.repository.leases import Leases
+from whatsapp_pairing.settings import settings
+from whatsapp_pairing.workflow import Workflow
+
+
+@cache
+def parts() -> tuple[Leases, Workflow, ProcessEngine]:
+    """Return what the instance keeps between invocations; an engine keeps nothing, its processes end with it."""
+    database = Database(lambda: settings().database_url)
+    return Leases(database), Workflow(settings()), ProcessEngine(lambda: settings().database_url)
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
+    """Link, and say how it went; nobody but the log reads it."""
+    linking = parse(Link, event)
+    logger.append_keys(attempt_id=str(linking.attempt_id))
+    outcome = link(linking.attempt_id, *parts())
+    logger.info("linker ended", extra={"outcome": outcome})
+    return {"outcome": outcome}

@@ -1,0 +1,28 @@
+"""Task of WaitForQr and WaitForAuth: keep the wait's token, start a linker when none is alive."""
+
+from functools import cache
+from typing import Any
+
+from whatsapp_pairing.database import Database
+from whatsapp_pairing.observability import logger
+from whatsapp_pairing.pairing import open_phase
+from whatsapp_pairing.payloads import OpenPhase, parse
+from whatsapp_pairing.repository.attempts import Attempts
+from whatsapp_pairing.settings import settings
+from whatsapp_pairing.workflow import Workflow
+
+
+@cache
+def parts() -> tuple[Attempts, Workflow]:
+    """Return what the instance keeps between invocations."""
+    return Attempts(Database(lambda: settings().database_url)), Workflow(settings())
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: Any) -> None:
+    """Enter the wait; its answer comes later, through the token."""
+    opening = parse(OpenPhase, event)
+    logger.append_keys(attempt_id=str(opening.attempt_id), phase=opening.phase)
+    open_phase(
+        opening.attempt_id, opening.phase, opening.task_token, settings().auth_timeout_seconds, *parts()
+    )

@@ -1,0 +1,41 @@
+"""GET /api/whatsapp/status and GET /api/whatsapp/qr: what the user's session shows now.
+
+Polled, so its cold start counts: no boto3, no tracer, no event-handler framework; the QR is drawn by a module that
+only its own route loads.
+"""
+
+from functools import cache
+from typing import Any
+
+from whatsapp_pairing import http
+from whatsapp_pairing.database import Database
+from whatsapp_pairing.errors import NoQr
+from whatsapp_pairing.observability import logger
+from whatsapp_pairing.repository.sessions import Sessions
+from whatsapp_pairing.settings import settings
+
+_PICTURES = {"image/svg+xml": "svg", "image/png": "png", "text/plain": "terminal"}
+
+
+@cache
+def sessions() -> Sessions:
+    """Return what the instance keeps between invocations."""
+    return Sessions(Database(lambda: settings().database_url))
+
+
+@logger.inject_lambda_context(clear_state=True)
+@http.answers_errors
+def handler(event: http.Event, context: Any) -> http.Response:
+    """Answer with the session as JSON, or with its QR as a picture."""
+    session = sessions().get(http.caller(event))
+    if event["rawPath"].rstrip("/").endswith("/qr"):
+        return _picture(session.qr, http.accepted(event, list(_PICTURES)))
+    return http.cacheable(event, http.session_body(session, http.language(event)))
+
+
+def _picture(text: str | None, media: str) -> http.Response:
+    from whatsapp_pairing import qr
+
+    if text is None:
+        raise NoQr
+    return http.document(getattr(qr, _PICTURES[media])(text), media)

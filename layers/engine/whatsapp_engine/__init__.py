@@ -1,0 +1,6 @@
+"""WhatsApp itself: neonize behind the port of ``whatsapp_pairing.engine``.
+
+- ``process``: runs one engine in one child process, watches it, ends it. Does not import neonize.
+- ``child``: the child's program, the only module that imports neonize.
+- ``protocol``: the lines that go between the two.
+"""

@@ -1,0 +1,178 @@
+"""The child's program: one neonize client, its events as lines on a pipe. The only module that imports neonize.
+
+usage: python -m whatsapp_engine.child FD        (FD: write end of the pipe; the task comes on standard input)
+
+What neonize does that shapes this: an unpaired ``connect()`` never returns and its threads block the process's exit,
+some calls at the wrong moment abort the process, several clients in one process race. So there is one client, one
+task, and the end of it is the end of the process. See "Engine facts" in ARCHITECTURE.md.
+"""
+
+import ctypes
+import json
+import os
+import sys
+import threading
+import time
+from typing import Any
+
+import pylibmagic  # noqa: F401  neonize wants libmagic; this carries it
+from neonize.client import ClientFactory, NewClient
+from neonize.events import (
+    ClientOutdatedEv,
+    ConnectedEv,
+    ConnectFailureEv,
+    LoggedOutEv,
+    OfflineSyncCompletedEv,
+    PairStatusEv,
+    StreamReplacedEv,
+    TemporaryBanEv,
+)
+from neonize.exc import NeonizeError
+from neonize.proto.Neonize_pb2 import JID, PairStatus
+from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DeviceProps
+from neonize.utils import Jid2String, build_jid
+
+from whatsapp_engine import protocol
+from whatsapp_pairing.reasons import Reason
+
+# whatsmeow shows the first of six QRs for a minute and each of the others for 20 seconds.
+_FIRST_QR_SECONDS, _NEXT_QR_SECONDS = 60.0, 20.0
+
+# The login-status callback before pairing. "timeout" is told apart below; "success" is followed by PairStatus.
+_REFUSALS = {
+    "error": Reason.PAIRING_REJECTED,
+    "err-client-outdated": Reason.CLIENT_OUTDATED,
+    "err-unexpected-state": Reason.PAIRING_REJECTED,
+    "passkey-request": Reason.PASSKEY_REQUIRED,
+}
+
+# <failure reason> with which whatsmeow reports a paired device as logged out: locked, banned.
+_BANNED = (403, 406)
+
+
+class Client(NewClient):
+    """A client that reports to the pipe. Its callbacks run on Go's threads: they write a line and return."""
+
+    def __init__(self, dsn: str, jid: JID | None, out: int) -> None:
+        super().__init__(
+            dsn,
+            jid=jid,
+            uuid=None if jid else "pairing",
+            new_device=jid is None,
+            props=DeviceProps(os="Windows", platformType=DeviceProps.CHROME),
+        )
+        self._out = out
+        self._qrs = 0
+        self._own_jid = Jid2String(jid) if jid else ""
+        self.event.qr(lambda _, text: self._on_qr(text.decode()))
+        self.event(PairStatusEv)(lambda _, status: self._on_pair_status(status))
+        self.event(ConnectedEv)(lambda _, __: self.on_connected())
+        self.event(OfflineSyncCompletedEv)(lambda _, __: self.say("synced"))
+        self.event(LoggedOutEv)(lambda _, event: self._on_logged_out(event.Reason))
+        self.event(StreamReplacedEv)(lambda _, __: self.say("replaced"))
+        self.event(TemporaryBanEv)(lambda _, __: self._refuse(Reason.ACCOUNT_BANNED))
+        self.event(ClientOutdatedEv)(lambda _, __: self._refuse(Reason.CLIENT_OUTDATED))
+        self.event(ConnectFailureEv)(lambda _, __: self.say("unreachable"))
+
+    def say(self, event: str, **fields: object) -> None:
+        """Write one line; short enough for the pipe to take it whole."""
+        os.write(self._out, protocol.encode(event, **fields))
+
+    def on_connected(self) -> None:
+        """Report that the device has logged in."""
+        self.say("online", jid=self._own_jid, number=self._own_jid.partition(":")[0].partition("@")[0])
+
+    def _refuse(self, reason: Reason) -> None:
+        self.say("refused", reason=reason)
+
+    def _on_qr(self, text: str) -> None:
+        self._qrs += 1
+        self.say("qr", text=text, seconds=_FIRST_QR_SECONDS if self._qrs == 1 else _NEXT_QR_SECONDS)
+
+    def _on_pair_status(self, status: Any) -> None:
+        if status.Status == PairStatus.SUCCESS:
+            self._own_jid = Jid2String(status.ID)
+            self.say("scanned", jid=self._own_jid)
+        else:
+            self._refuse(Reason.PAIRING_REJECTED)
+
+    def _on_logged_out(self, code: int) -> None:
+        if code in _BANNED:
+            self._refuse(Reason.ACCOUNT_BANNED)
+        else:
+            self.say("logged_out")
+
+    def _NewClient__onLoginStatus(self, _: int, status: int) -> None:
+        # neonize's own prints the number of a bare pointer to C text.
+        text = ctypes.string_at(status).decode()
+        if text == "timeout":
+            # No QR left, the socket dropped, or 503.
+            self.say("exhausted" if self._qrs else "unreachable")
+        elif text in _REFUSALS:
+            self._refuse(_REFUSALS[text])
+
+
+class LogOut(Client):
+    """A client that removes its device as soon as it has logged in."""
+
+    def on_connected(self) -> None:
+        """Log out on a thread of our own: inside a callback the call would wait for itself."""
+        threading.Thread(target=self._log_out, daemon=True).start()
+
+    def _log_out(self) -> None:
+        try:
+            self.logout()
+        except NeonizeError:
+            self.say("unreachable")
+        else:
+            self.say("logged_out")
+
+
+def main() -> None:
+    """Do the one task that stands on standard input, until it is done or the parent goes."""
+    out = int(sys.argv[1])
+    task = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_beat, args=(out,), daemon=True).start()
+    if task["task"] == "create_tables":
+        ClientFactory.get_all_devices_from_db(task["dsn"])
+        os.write(out, protocol.encode(protocol.DONE))
+        os._exit(0)
+    kind = LogOut if task["task"] == "log_out" else Client
+    client = kind(task["dsn"], _jid(task["jid"]), out)
+    threading.Thread(target=_watch_connection, args=(client,), daemon=True).start()
+    try:
+        client.connect()
+    except NeonizeError:
+        client.say("unreachable")
+
+
+def _jid(text: str | None) -> JID | None:
+    if text is None:
+        return None
+    user, _, server = text.partition("@")
+    number, _, device = user.partition(":")
+    jid = build_jid(number, server)
+    jid.Device = int(device or 0)
+    return jid
+
+
+def _watch_connection(client: Client) -> None:
+    while not client.is_connected:
+        time.sleep(0.05)
+    client.say("reached")
+
+
+def _beat(out: int) -> None:
+    while True:
+        os.write(out, protocol.encode(protocol.BEAT))
+        time.sleep(1)
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""One engine, one child process: started for a task, watched, killed by pid at its end.
+
+The parent never imports neonize: it stays light, outlives a crash or a hang of native code, and the end of the child
+is the end of every thread, socket and database connection that the engine has opened.
+"""
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from whatsapp_engine import protocol
+from whatsapp_pairing.engine import Died, Event
+
+# The first line may take this long: a cold start reads 50 MB of library from disk.
+_START_SECONDS = 30.0
+# A child that has not beaten for this long hangs.
+_SILENT_SECONDS = 8.0
+_SCHEMA = "whatsapp_engine"
+
+
+class ProcessEngine:
+    """Starts engines in child processes, as ``whatsapp_pairing.engine.Engine``.
+
+    Parameters
+    ----------
+    database_url : callable
+        Gives the ``postgresql://`` URL in whose schema ``whatsapp_engine`` the device keys live.
+    """
+
+    def __init__(self, database_url: Callable[[], str]) -> None:
+        self._database_url = database_url
+
+    def pair(self) -> "ChildRun":
+        """Offer a fresh device."""
+        return self._start("pair")
+
+    def resume(self, jid: str) -> "ChildRun":
+        """Log a stored device in. One that is not stored would abort the child."""
+        return self._start("resume", jid)
+
+    def log_out(self, jid: str) -> "ChildRun":
+        """Log a stored device in and remove it from the phone."""
+        return self._start("log_out", jid)
+
+    def create_tables(self) -> None:
+        """Create or upgrade whatsmeow's tables; once per deployment, not in the race of the first linkers.
+
+        Raises
+        ------
+        RuntimeError
+            The engine did not finish.
+        """
+        with self._start("create_tables") as run:
+            if not run.finish(_START_SECONDS):
+                raise RuntimeError("whatsmeow's tables could not be created; is the database reachable?")
+
+    def _start(self, task: str, jid: str | None = None) -> "ChildRun":
+        return ChildRun({"task": task, "dsn": engine_dsn(self._database_url()), "jid": jid})
+
+
+class ChildRun:
+    """One child at work, as ``whatsapp_pairing.engine.EngineRun``; starts with the object, ends with its context."""
+
+    def __init__(self, task: dict[str, str | None]) -> None:
+        self._pipe, child_end = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "whatsapp_engine.child", str(child_end)],
+                stdin=subprocess.PIPE,
+                # The engine prints, also what it must not: it has its own pipe for what we want to hear.
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[child_end],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+        finally:
+            os.close(child_end)
+        # By the pipe and not by argument or environment: those can be read in /proc, and the URL holds a password.
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(task).encode() + b"\n")
+        self._process.stdin.flush()
+        self._unread = b""
+        self._silent_from = time.monotonic() + _START_SECONDS
+        self._over = False
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._process.pid
+
+    def next_event(self, timeout: float) -> Event | None:
+        """Return the next event, or None after ``timeout`` seconds."""
+        until = time.monotonic() + timeout
+        while True:
+            line = self._next_line(until)
+            if line is None:
+                return None
+            if isinstance(line, Died):
+                return line
+            event = protocol.decode(line)
+            if not isinstance(event, str):
+                return event
+
+    def finish(self, timeout: float) -> bool:
+        """Return whether the child has said within ``timeout`` seconds that its task is done."""
+        until = time.monotonic() + timeout
+        while isinstance(line := self._next_line(until), bytes):
+            if protocol.decode(line) == protocol.DONE:
+                return True
+        return False
+
+    def close(self) -> None:
+        """Kill the child; it has nothing to save, whatsmeow writes as it goes."""
+        if not self._over:
+            self._over = True
+            self._process.kill()
+            os.close(self._pipe)
+        self._process.wait()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def __enter__(self) -> "ChildRun":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _next_line(self, until: float) -> bytes | Died | None:
+        while b"\n" not in self._unread:
+            now = time.monotonic()
+            if now >= self._silent_from:
+                return Died("silent")
+            if now >= until:
+                return None
+            readable, _, _ = select.select([self._pipe], [], [], min(until, self._silent_from) - now)
+            if not readable:
+                continue
+            data = os.read(self._pipe, 65536)
+            if not data:
+                return Died(f"exit status {self._process.wait()}")
+            self._unread += data
+            self._silent_from = time.monotonic() + _SILENT_SECONDS
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line
+
+
+def engine_dsn(database_url: str) -> str:
+    """Return the URL for Go's driver: whatsmeow's tables in their own schema, TLS as libpq would choose it.
+
+    Go's driver refuses a server without TLS unless it is told; libpq's default is to prefer it. A server on this
+    machine is taken to have none, any other to have it; ``sslmode`` in the URL overrules both.
+    """
+    parts = urlsplit(database_url)
+    query = dict(parse_qsl(parts.query))
+    query.setdefault("sslmode", "disable" if _on_this_machine(parts.hostname) else "require")
+    query["search_path"] = _SCHEMA
+    return urlunsplit(parts._replace(query=urlencode(query)))
+
+
+def _on_this_machine(host: str | None) -> bool:
+    return host in (None, "localhost", "127.0.0.1", "::1")

@@ -1,0 +1,9 @@
+"""Creates whatsmeow's tables in the database whose URL stands on standard input: python -m whatsapp_engine.tables."""
+
+import sys
+
+from whatsapp_engine.process import ProcessEngine
+
+if __name__ == "__main__":
+    url = sys.stdin.readline().strip()
+    ProcessEngine(lambda: url).create_tables()

@@ -1,0 +1,16 @@
+"""Linking a person's WhatsApp to their account: the domain, which knows nothing of Lambda or HTTP frameworks.
+
+The map, from the inside out (imports point upwards in this list):
+
+- ``reasons``: why a pairing ended, for machines and for people.
+- ``errors``: the exception tree.
+- ``session``: what an attempt may do next; pure.
+- ``settings``: the typed environment, read on first use.
+- ``engine``: the port to WhatsApp: what may be asked, which events come back.
+- ``database``, ``repository``: one connection, all SQL.
+- ``workflow``: calls to Step Functions and to the asynchronous functions.
+- ``pairing``: the use cases connect, open phase, settle phase, disconnect.
+- ``linking``: the linker's loop between engine, repository and workflow.
+- ``unlinking``, ``cleaning``: how a device is removed, and what the schedule sweeps up.
+- ``identity``, ``http``, ``payloads``, ``qr``, ``observability``: the edges.
+"""

@@ -1,0 +1,124 @@
+"""The port to WhatsApp: what the domain may ask of an engine, and the events that come back.
+
+An engine runs beside us (layers/engine puts it into a child process); nothing here blocks for longer than it is told.
+"""
+
+import base64
+import binascii
+import hashlib
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol
+
+from whatsapp_pairing.reasons import Reason
+
+
+@dataclass(frozen=True)
+class Reached:
+    """WhatsApp has answered; the first QR (or the login) is its to give."""
+
+
+@dataclass(frozen=True)
+class Qr:
+    """A QR to show for ``seconds``; ``text`` is a credential until it expires."""
+
+    text: str = field(repr=False)
+    seconds: float
+
+    @property
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the adv secret: the same for all QRs of one device, and computable from its stored keys.
+
+        Raises
+        ------
+        ValueError
+            The text is not a WhatsApp linking QR.
+        """
+        parts = self.text.partition("#")[2].split(",")
+        try:
+            return hashlib.sha256(base64.b64decode(parts[3], validate=True)).digest()
+        except (IndexError, binascii.Error):
+            raise ValueError("not a WhatsApp linking QR") from None
+
+
+@dataclass(frozen=True)
+class Exhausted:
+    """All QRs of this engine were shown and none was scanned; a new engine gives new ones."""
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """A phone has linked the device. From now on it exists at WhatsApp and must be finished or removed."""
+
+    jid: str
+
+
+@dataclass(frozen=True)
+class Online:
+    """The device has logged in; ``number`` is the phone's, digits only."""
+
+    jid: str
+    number: str
+
+
+@dataclass(frozen=True)
+class Synced:
+    """The phone has finished its first sync; the socket may close without leaving the phone in "logging in"."""
+
+
+@dataclass(frozen=True)
+class LoggedOut:
+    """WhatsApp does not know the device any more, or has confirmed its removal; the engine has dropped its keys."""
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """Another socket with the same keys threw this one out."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """WhatsApp said no in a way that trying again does not change."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class Unreachable:
+    """WhatsApp could not be reached, or broke off; trying again may help."""
+
+
+@dataclass(frozen=True)
+class Died:
+    """The engine crashed or hangs; ``why`` is for the log."""
+
+    why: str
+
+
+Event = Reached | Qr | Exhausted | Scanned | Online | Synced | LoggedOut | Replaced | Refused | Unreachable | Died
+
+
+class EngineRun(Protocol):
+    """One engine at work, for one device. Leaving its context ends it, with every thread and socket it has."""
+
+    def next_event(self, timeout: float) -> Event | None:
+        """Return the next event, or None after ``timeout`` seconds. After ``Died`` there are no more."""
+
+    def __enter__(self) -> "EngineRun": ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+
+class Engine(Protocol):
+    """Starts engines. The caller holds the lease of the device it names."""
+
+    def pair(self) -> EngineRun:
+        """Offer a fresh device: Reached, Qr…, Scanned, Online, Synced."""
+
+    def resume(self, jid: str) -> EngineRun:
+        """Log a stored device in: Reached, Online, Synced; or LoggedOut when the phone has removed it."""
+
+    def log_out(self, jid: str) -> EngineRun:
+        """Log a stored device in and remove it from the phone: …, LoggedOut."""

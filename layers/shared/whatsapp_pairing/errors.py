@@ -1,0 +1,98 @@
+"""The exceptions of the domain.
+
+::
+
+    PairingError
+    ├── Unauthorized        no user behind the request                        401
+    ├── NoQr                nothing to scan at the moment                     404
+    ├── TooSoon             the pause after the last attempt is not over      429
+    ├── Unavailable         a part that we depend on does not answer          503
+    │   ├── StoreUnavailable       Postgres
+    │   └── WorkflowUnavailable    Step Functions or Lambda
+    ├── InvalidPayload      an event that this function was not made for      400
+    ├── MisconfiguredError  a setting is missing or wrong (names it)          500
+    ├── DeviceBusy          somebody else has an engine open on the device
+    └── UnlinkFailed        WhatsApp did not confirm the removal; try again later
+"""
+
+
+class PairingError(Exception):
+    """Base of all; ``code`` and ``message`` are fit for the caller's eyes.
+
+    Attributes
+    ----------
+    status : int
+        HTTP status that belongs to it.
+    code : str
+        Machine-readable name, the API's ``error``.
+    message : str
+        One plain sentence.
+    """
+
+    status = 500
+    code = "internal"
+    message = "Something went wrong on our side. Please try again."
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message or self.message
+        super().__init__(self.message)
+
+
+class Unauthorized(PairingError):
+    """The request carries no valid access token."""
+
+    status, code, message = 401, "unauthorized", "Sign in again: the access token is missing, wrong or expired."
+
+
+class NoQr(PairingError):
+    """There is no QR to show: none came yet, it was scanned, or no attempt is running."""
+
+    status, code, message = 404, "no_qr", "There is no QR code to scan right now."
+
+
+class TooSoon(PairingError):
+    """The pause after the last attempt is not over.
+
+    Attributes
+    ----------
+    retry_after : int
+        Whole seconds until the next attempt may start, at least 1.
+    """
+
+    status, code = 429, "too_soon"
+
+    def __init__(self, retry_after: int) -> None:
+        self.retry_after = retry_after
+        super().__init__(f"Please wait {retry_after} seconds before you try again.")
+
+
+class Unavailable(PairingError):
+    """A part that we depend on does not answer; trying again helps."""
+
+    status, code, message = 503, "unavailable", "The service is busy. Please try again in a moment."
+
+
+class StoreUnavailable(Unavailable):
+    """Postgres cannot be reached or gave up."""
+
+
+class WorkflowUnavailable(Unavailable):
+    """Step Functions or Lambda cannot be reached or throttles us."""
+
+
+class InvalidPayload(PairingError):
+    """The event does not have the shape that the function was made for."""
+
+    status, code = 400, "bad_request"
+
+
+class MisconfiguredError(PairingError):
+    """A setting is missing or malformed; the message names it, never its value."""
+
+
+class DeviceBusy(PairingError):
+    """Another engine holds the device's lease."""
+
+
+class UnlinkFailed(PairingError):
+    """WhatsApp did not confirm that the device is gone."""

@@ -1,0 +1,154 @@
+"""The API's edges: who calls, what they accept, and how answers and errors look."""
+
+import base64
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from whatsapp_pairing.errors import PairingError, TooSoon, Unauthorized
+from whatsapp_pairing.observability import logger
+from whatsapp_pairing.reasons import sentence
+from whatsapp_pairing.session import Attempt, Session, Status
+
+Event = Mapping[str, Any]
+Response = dict[str, Any]
+
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+def caller(event: Event) -> UUID:
+    """Return the user whom the authorizer found.
+
+    Raises
+    ------
+    Unauthorized
+        It found none, or the token has expired since: API Gateway keeps the authorizer's answer for minutes.
+    """
+    found = event.get("requestContext", {}).get("authorizer", {}).get("lambda") or {}
+    try:
+        user_id, expires_at = UUID(found["userId"]), float(found["expiresAt"])
+    except (KeyError, TypeError, ValueError):
+        raise Unauthorized from None
+    if expires_at <= time.time():
+        raise Unauthorized
+    return user_id
+
+
+def header(event: Event, name: str) -> str:
+    """Return a request header by its lower-case name, or an empty text."""
+    return str(event.get("headers", {}).get(name, ""))
+
+
+def language(event: Event) -> str:
+    """Return the caller's language, ``"en"`` or ``"es"``, by Accept-Language."""
+    for choice in header(event, "accept-language").lower().split(","):
+        tag = choice.split(";")[0].strip().split("-")[0]
+        if tag in ("en", "es"):
+            return tag
+    return "en"
+
+
+def accepted(event: Event, offered: list[str]) -> str:
+    """Return the first offered media type that Accept names, by the caller's order; else the first offered."""
+    for choice in header(event, "accept").lower().split(","):
+        if (media := choice.split(";")[0].strip()) in offered:
+            return media
+    return offered[0]
+
+
+def answers_errors(handler: Callable[[Event, Any], Response]) -> Callable[[Event, Any], Response]:
+    """Turn the domain's exceptions into answers; anything else is logged and answered as ``internal``."""
+
+    def answering(event: Event, context: Any) -> Response:
+        try:
+            return handler(event, context)
+        except PairingError as error:
+            if error.status >= 500:
+                logger.exception("request failed")
+            return failure(error)
+        except Exception:
+            logger.exception("request failed")
+            return failure(PairingError())
+
+    return answering
+
+
+def success(body: Mapping[str, Any], status: int = 200) -> Response:
+    """Answer with JSON."""
+    return _json(status, {"success": True, **body})
+
+
+def failure(error: PairingError) -> Response:
+    """Answer with an error's status, code and sentence."""
+    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, TooSoon) else {}
+    body = {"success": False, "error": error.code, "message": error.message}
+    return _json(error.status, body, headers)
+
+
+def cacheable(event: Event, body: Mapping[str, Any]) -> Response:
+    """Answer with JSON and its ETag, or 304 when the caller has it already."""
+    answer = success(body)
+    etag = f'"{hashlib.sha256(answer["body"].encode()).hexdigest()[:32]}"'
+    answer["headers"]["ETag"] = etag
+    known = [tag.strip().removeprefix("W/") for tag in header(event, "if-none-match").split(",")]
+    if etag in known or "*" in known:
+        return {"statusCode": 304, "headers": {"ETag": etag, **_NO_STORE}}
+    # To keep and ask again, but never to show without asking.
+    return answer
+
+
+def document(body: bytes, media: str) -> Response:
+    """Answer with something that is not JSON and must not be kept."""
+    binary = media == "image/png"
+    return {
+        "statusCode": 200,
+        "headers": {"Content-Type": media, **_NO_STORE},
+        "body": base64.b64encode(body).decode() if binary else body.decode(),
+        "isBase64Encoded": binary,
+    }
+
+
+def session_body(session: Session, speaks: str) -> dict[str, Any]:
+    """Return the API's picture of a session, with the reason's sentence in the caller's language."""
+    reason = session.reason
+    return {
+        "status": session.status,
+        "connected": session.status is Status.CONNECTED,
+        "qr": session.qr,
+        "qrExpiresAt": _time(session.qr_expires_at),
+        "attempt": _attempt(session.attempt),
+        "phoneNumber": session.phone_number,
+        "connectedAt": _time(session.connected_at),
+        "lastSeen": _time(session.last_seen),
+        "messagesSent": session.messages_sent,
+        "messagesReceived": session.messages_received,
+        "error": {"code": reason, "message": sentence(reason, speaks)} if reason else None,
+        "pollAfterMs": session.poll_after_ms,
+    }
+
+
+def _attempt(attempt: Attempt | None) -> dict[str, Any] | None:
+    if attempt is None:
+        return None
+    return {
+        "id": str(attempt.id),
+        "number": attempt.number,
+        "startedAt": _time(attempt.started_at),
+        "deadline": _time(attempt.deadline),
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="milliseconds") if moment else None
+
+
+def _json(status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    return {
+        "statusCode": status,
+        "headers": {"Content-Type": "application/json; charset=utf-8", **_NO_STORE, **(headers or {})},
+        "body": json.dumps(body, ensure_ascii=False),
+    }

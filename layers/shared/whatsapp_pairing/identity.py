@@ -1,0 +1,71 @@
+"""Supabase access token → user."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from uuid import UUID
+
+import jwt
+
+from whatsapp_pairing.errors import Unauthorized, Unavailable
+
+# Asymmetric only: with these a public key is never mistaken for a shared secret.
+_ALGORITHMS = ["ES256", "RS256"]
+_LEEWAY_SECONDS = 10
+_KEYS_LIVE_SECONDS = 600
+_LONGEST_TOKEN = 8192
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A verified user; ``expires_at`` is the token's end, in seconds since 1970."""
+
+    user_id: UUID
+    expires_at: int
+
+
+class TokenVerifier:
+    """Verifies access tokens of one Supabase project against its published keys.
+
+    Parameters
+    ----------
+    supabase_url : str
+        The project, without a trailing slash.
+    """
+
+    def __init__(self, supabase_url: str) -> None:
+        self._issuer = f"{supabase_url}/auth/v1"
+
+    @cached_property
+    def _keys(self) -> jwt.PyJWKClient:
+        return jwt.PyJWKClient(f"{self._issuer}/.well-known/jwks.json", lifespan=_KEYS_LIVE_SECONDS, timeout=5)
+
+    def verify(self, token: str) -> Identity:
+        """Return who the token speaks for.
+
+        Raises
+        ------
+        Unauthorized
+            Malformed, forged, expired, or not an end user's token of this project.
+        Unavailable
+            The project's keys cannot be fetched.
+        """
+        if len(token) > _LONGEST_TOKEN:
+            raise Unauthorized
+        try:
+            claims = jwt.decode(
+                token,
+                self._keys.get_signing_key_from_jwt(token),
+                algorithms=_ALGORITHMS,
+                audience="authenticated",
+                issuer=self._issuer,
+                leeway=_LEEWAY_SECONDS,
+                options={"require": ["exp", "iat", "sub", "aud", "iss"]},
+            )
+            if claims.get("role") != "authenticated":
+                raise Unauthorized
+            return Identity(UUID(claims["sub"]), int(claims["exp"]))
+        except jwt.PyJWKClientConnectionError as error:
+            raise Unavailable from error
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
+            # No cause: PyJWT's messages may quote the token.
+            raise Unauthorized from None

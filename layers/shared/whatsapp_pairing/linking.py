@@ -1,0 +1,270 @@
+"""The linker: engine events in, repository and workflow out, for one attempt from lease to verdict."""
+
+import time
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Final, TypeVar
+from uuid import UUID, uuid4
+
+from whatsapp_pairing import engine as port
+from whatsapp_pairing.backoff import Backoff
+from whatsapp_pairing.errors import StoreUnavailable, WorkflowUnavailable
+from whatsapp_pairing.observability import logger
+from whatsapp_pairing.reasons import Reason
+from whatsapp_pairing.repository.leases import Leases, Linked
+from whatsapp_pairing.session import (
+    CONNECTED,
+    HANDOVER_SECONDS,
+    LEASE_SECONDS,
+    RENEW_SECONDS,
+    Attempt,
+    Phase,
+    timeout_reason,
+)
+from whatsapp_pairing.workflow import Workflow
+
+# How long a step may take before a fresh engine tries it: from dialling to WhatsApp's first word, and from the scan or
+# that first word to being online. The QR has no limit of its own but its window.
+REACH_SECONDS: Final = 30.0
+LOGIN_STEP_SECONDS: Final = 25.0
+# The phone shows "logging in" until its first sync is through; one that never says so is not waited for longer.
+SYNC_SECONDS: Final = 15.0
+
+T = TypeVar("T")
+
+
+class LeaseLost(Exception):
+    """The attempt has ended or another linker has it: let go of WhatsApp and write nothing more."""
+
+
+class _Next(Enum):
+    """What follows an event, if it did not decide the attempt."""
+
+    GO_ON = auto()
+    NEW_ENGINE = auto()
+
+
+def link(
+    attempt_id: UUID,
+    leases: Leases,
+    workflow: Workflow,
+    engine: port.Engine,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> str:
+    """Hold WhatsApp for an attempt until it is connected or over.
+
+    Parameters
+    ----------
+    clock, sleep : callable
+        Seconds, monotonic.
+
+    Returns
+    -------
+    str
+        ``"connected"``; a reason's code; ``"lost"`` when somebody else has ended the attempt or taken it over; or
+        ``"not_needed"`` when it has a linker already or is over.
+    """
+    lease = uuid4()
+    asked_at = clock()
+    attempt = leases.take(attempt_id, lease)
+    if attempt is None:
+        return "not_needed"
+    linker = _Linker(attempt, asked_at, lease, leases, workflow, engine, clock, sleep)
+    try:
+        return linker.run()
+    except LeaseLost:
+        # A phone may have scanned in the very moment in which the attempt was ended.
+        workflow.call_unlinks(leases.given_up(attempt_id))
+        return "lost"
+    except Exception:
+        # Free the lease before failing: the workflow's next look starts another linker at once.
+        leases.release(attempt_id, lease, None)
+        raise
+
+
+class _Linker:
+    def __init__(
+        self,
+        attempt: Attempt,
+        asked_at: float,
+        lease: UUID,
+        leases: Leases,
+        workflow: Workflow,
+        engine: port.Engine,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._lease = lease
+        self._leases = leases
+        self._workflow = workflow
+        self._engine = engine
+        self._clock = clock
+        self._sleep = sleep
+        self._backoff = Backoff()
+        self._reachable = True
+        self._device: Linked | None = None
+        self._fingerprint = b""
+        self._online: port.Online | None = None
+        self._step_ends_at: float | None = None
+        self._note(attempt)
+        self._hold(asked_at)
+
+    def run(self) -> str:
+        """Run one engine after another until the attempt is decided, and record the decision."""
+        while True:
+            self._device = self._store(lambda: self._leases.resumable(self._attempt.id))
+            if self._device:
+                self._bind(self._device)
+            self._online = None
+            with self._engine.resume(self._device.jid) if self._device else self._engine.pair() as run:
+                decision = self._drive(run)
+            # The engine is gone: whoever acts on what is written now may open the device.
+            if decision == CONNECTED:
+                return self._record_connected()
+            if isinstance(decision, Reason):
+                return self._record_verdict(decision)
+            self._rest(self._backoff.next())
+
+    def _drive(self, run: port.EngineRun) -> _Next | str:
+        """Follow one engine until it decides the attempt or is of no more use."""
+        self._limit_step(REACH_SECONDS)
+        while True:
+            self._keep_lease()
+            if decision := self._overdue():
+                return decision
+            event = run.next_event(self._until_due())
+            if event is None:
+                continue
+            logger.info("engine event", extra={"event": type(event).__name__})
+            follows = self._handle(event)
+            if follows is not _Next.GO_ON:
+                return follows
+
+    def _handle(self, event: port.Event) -> _Next | str:
+        match event:
+            case port.Reached():
+                self._reachable = True
+                self._limit_step(LOGIN_STEP_SECONDS if self._device else None)
+            case port.Qr():
+                self._backoff.reset()
+                self._limit_step(None)
+                self._show(event)
+            case port.Scanned(jid):
+                self._bind(Linked(jid, self._fingerprint))
+                self._limit_step(LOGIN_STEP_SECONDS)
+            case port.Online():
+                self._online = event
+                self._limit_step(SYNC_SECONDS)
+            case port.Synced():
+                return CONNECTED if self._online else _Next.GO_ON
+            case port.LoggedOut():
+                # Before it was online, the phone never finished linking it: offer a fresh device.
+                return Reason.UNLINKED_FROM_PHONE if self._online else _Next.NEW_ENGINE
+            case port.Refused(reason):
+                return reason
+            case port.Unreachable():
+                self._reachable = False
+                return _Next.NEW_ENGINE
+            case port.Died(why):
+                logger.warning("engine died", extra={"why": why})
+                return _Next.NEW_ENGINE
+            case port.Exhausted() | port.Replaced():
+                return _Next.NEW_ENGINE
+        return _Next.GO_ON
+
+    def _show(self, qr: port.Qr) -> None:
+        self._fingerprint = qr.fingerprint
+        shown = self._store(
+            lambda: self._leases.show_qr(self._attempt.id, self._lease, qr.text, qr.seconds, qr.fingerprint)
+        )
+        self._note(shown)
+        if self._attempt.phase is Phase.QR:
+            self._tell(self._workflow.succeed)
+
+    def _bind(self, device: Linked) -> None:
+        self._note(self._store(lambda: self._leases.scanned(self._attempt.id, self._lease, device)))
+        self._device = device
+
+    def _record_connected(self) -> str:
+        device, online = self._device, self._online
+        assert device and online
+        ended = self._store(
+            lambda: self._leases.connected(
+                self._attempt.id, self._lease, Linked(online.jid, device.fingerprint), online.number
+            )
+        )
+        self._note(ended)
+        self._tell(self._workflow.succeed)
+        return CONNECTED
+
+    def _record_verdict(self, reason: Reason) -> str:
+        self._note(self._store(lambda: self._leases.release(self._attempt.id, self._lease, reason)))
+        self._tell(lambda token: self._workflow.fail(token, reason))
+        return reason
+
+    def _overdue(self) -> _Next | str | None:
+        """Return what follows from the time alone: the window is over, or a step has taken too long."""
+        now = self._clock()
+        if self._online:
+            return CONNECTED if self._step_over(now) else None
+        handover = HANDOVER_SECONDS if self._attempt.phase is Phase.QR and self._attempt.qr_shown else 0
+        if now >= self._ends_at + handover:
+            return timeout_reason(self._attempt) if self._reachable else Reason.WHATSAPP_UNREACHABLE
+        if self._step_over(now):
+            logger.warning("WhatsApp is silent; a fresh engine tries")
+            return _Next.NEW_ENGINE
+        return None
+
+    def _step_over(self, now: float) -> bool:
+        return self._step_ends_at is not None and now >= self._step_ends_at
+
+    def _limit_step(self, seconds: float | None) -> None:
+        self._step_ends_at = None if seconds is None else self._clock() + seconds
+
+    def _until_due(self) -> float:
+        due = [self._renew_at, self._ends_at, self._step_ends_at or self._renew_at]
+        return max(0.01, min(due) - self._clock())
+
+    def _keep_lease(self) -> None:
+        """Renew lease and heartbeat together when it is time; learn the workflow's present token on the way."""
+        asked_at = self._clock()
+        if asked_at < self._renew_at:
+            return
+        self._note(self._store(lambda: self._leases.renew(self._attempt.id, self._lease)))
+        self._hold(asked_at)
+
+    def _hold(self, asked_at: float) -> None:
+        self._lease_ends_at = asked_at + LEASE_SECONDS
+        self._renew_at = asked_at + RENEW_SECONDS
+        self._tell(self._workflow.heartbeat)
+
+    def _note(self, attempt: Attempt | None) -> None:
+        if attempt is None:
+            raise LeaseLost
+        self._attempt = attempt
+        self._ends_at = self._clock() + attempt.remaining
+
+    def _store(self, work: Callable[[], T]) -> T:
+        """Do ``work``, over and over while Postgres is away and our lease cannot have passed to another."""
+        while True:
+            try:
+                return work()
+            except StoreUnavailable:
+                if self._clock() >= self._lease_ends_at:
+                    raise LeaseLost from None
+                logger.warning("the database is away; trying again", exc_info=True)
+                self._sleep(0.5)
+
+    def _tell(self, say: Callable[[str | None], object]) -> None:
+        """Tell the workflow; if it does not listen now, its next look at the database shows it the same."""
+        try:
+            say(self._attempt.task_token)
+        except WorkflowUnavailable:
+            logger.warning("the workflow did not answer", exc_info=True)
+
+    def _rest(self, seconds: float) -> None:
+        until = self._clock() + seconds
+        while (left := until - self._clock()) > 0:
+            self._keep_lease()
+            self._sleep(min(left, 0.5))

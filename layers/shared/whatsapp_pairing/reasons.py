@@ -1,0 +1,73 @@
+"""Why a pairing ended: codes for machines, sentences for the person with the phone."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Every end of an attempt except ``connected``; the value is the API's ``error.code``."""
+
+    QR_TIMEOUT = "qr_timeout"
+    SCAN_TIMEOUT = "scan_timeout"
+    CANCELLED = "cancelled"
+    PAIRING_REJECTED = "pairing_rejected"
+    PASSKEY_REQUIRED = "passkey_required"
+    CLIENT_OUTDATED = "client_outdated"
+    ACCOUNT_BANNED = "account_banned"
+    WHATSAPP_UNREACHABLE = "whatsapp_unreachable"
+    LINKER_FAILED = "linker_failed"
+    UNLINKED_FROM_PHONE = "unlinked_from_phone"
+    INTERNAL = "internal"
+
+    @classmethod
+    def parse(cls, code: str | None) -> "Reason | None":
+        """Return the reason with this code, or None for any other text (a Step Functions error name, say)."""
+        return cls(code) if code in cls._value2member_map_ else None
+
+    @property
+    def by_choice(self) -> bool:
+        """Whether the person wanted this end: the session is then ``disconnected``, not in ``error``."""
+        return self in (Reason.CANCELLED, Reason.UNLINKED_FROM_PHONE)
+
+
+_ENGLISH = {
+    Reason.QR_TIMEOUT: "WhatsApp did not send a QR code in time. Please try again.",
+    Reason.SCAN_TIMEOUT: "The QR code was not scanned in time. Try again and have your phone ready.",
+    Reason.CANCELLED: "The connection was cancelled.",
+    Reason.PAIRING_REJECTED: "WhatsApp refused this scan. Try again and scan the new QR code.",
+    Reason.PASSKEY_REQUIRED: (
+        "Your WhatsApp account asks for a passkey to link devices, which is not supported here yet. "
+        "Turn the passkey off in WhatsApp (Settings > Account > Passkeys) and try again."
+    ),
+    Reason.CLIENT_OUTDATED: "WhatsApp wants a newer version of this service. Our team has been told; please try later.",
+    Reason.ACCOUNT_BANNED: "WhatsApp has blocked this account. Open WhatsApp on your phone to see what to do.",
+    Reason.WHATSAPP_UNREACHABLE: "WhatsApp cannot be reached right now. Please try again in a few minutes.",
+    Reason.LINKER_FAILED: "The connection broke off before it was complete. Please try again.",
+    Reason.UNLINKED_FROM_PHONE: "This device was unlinked on your phone. Connect again to keep using it.",
+    Reason.INTERNAL: "Something went wrong on our side. Please try again.",
+}
+
+_SPANISH = {
+    Reason.QR_TIMEOUT: "WhatsApp no envió un código QR a tiempo. Inténtalo de nuevo.",
+    Reason.SCAN_TIMEOUT: "El código QR no se escaneó a tiempo. Inténtalo de nuevo con el teléfono a mano.",
+    Reason.CANCELLED: "Se canceló la conexión.",
+    Reason.PAIRING_REJECTED: "WhatsApp rechazó este escaneo. Inténtalo de nuevo con el código QR nuevo.",
+    Reason.PASSKEY_REQUIRED: (
+        "Tu cuenta de WhatsApp pide una clave de acceso para vincular dispositivos y aquí todavía no se admite. "
+        "Desactívala en WhatsApp (Ajustes > Cuenta > Claves de acceso) e inténtalo de nuevo."
+    ),
+    Reason.CLIENT_OUTDATED: (
+        "WhatsApp pide una versión más nueva de este servicio. Ya hemos avisado al equipo; inténtalo más tarde."
+    ),
+    Reason.ACCOUNT_BANNED: "WhatsApp ha bloqueado esta cuenta. Abre WhatsApp en tu teléfono para ver qué hacer.",
+    Reason.WHATSAPP_UNREACHABLE: "Ahora mismo no se puede acceder a WhatsApp. Inténtalo dentro de unos minutos.",
+    Reason.LINKER_FAILED: "La conexión se cortó antes de completarse. Inténtalo de nuevo.",
+    Reason.UNLINKED_FROM_PHONE: "Este dispositivo se desvinculó en tu teléfono. Conéctalo de nuevo para seguir usándolo.",
+    Reason.INTERNAL: "Algo ha fallado por nuestra parte. Inténtalo de nuevo.",
+}
+
+SENTENCES = {"en": _ENGLISH, "es": _SPANISH}
+
+
+def sentence(reason: Reason, language: str = "en") -> str:
+    """Return what to tell the person, in ``"en"`` or ``"es"``."""
+    return SENTENCES[language][reason]

@@ -1,0 +1,183 @@
+"""What the API and the workflow do to an attempt."""
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from whatsapp_pairing.reasons import Reason
+from whatsapp_pairing.repository.rows import ATTEMPT, RELEASED_WITH_KEYS, SHOW, Table, attempt_from
+from whatsapp_pairing.session import CONNECTED, PAUSES, Attempt, Phase, Status
+
+_CLAIM = f"""
+WITH previous AS (
+  SELECT number, ended_at, outcome, failures,
+         extract(epoch FROM started_at - clock_timestamp())::float8
+           + (%(pauses)s::float8[])[least(failures + 1, cardinality(%(pauses)s::float8[]))] AS wait
+  FROM whatsapp_private.attempts WHERE user_id = %(user)s ORDER BY number DESC LIMIT 1
+), linked AS (
+  SELECT FROM whatsapp_private.devices WHERE user_id = %(user)s AND state = 'linked'
+), a AS (
+  INSERT INTO whatsapp_private.attempts AS a (id, user_id, number, deadline, failures)
+  SELECT %(id)s, %(user)s, coalesce((SELECT number FROM previous), 0) + 1,
+         now() + make_interval(secs => %(window)s),
+         coalesce((SELECT CASE WHEN outcome = '{CONNECTED}' THEN 0 ELSE failures END FROM previous), 0)
+  WHERE NOT EXISTS (SELECT FROM linked)
+    AND NOT EXISTS (SELECT FROM previous WHERE ended_at IS NULL OR wait > 0)
+  ON CONFLICT DO NOTHING
+  RETURNING id, user_id
+), shown AS ({SHOW})
+SELECT EXISTS (SELECT FROM a) AS claimed, EXISTS (SELECT FROM linked) AS linked,
+       EXISTS (SELECT FROM previous WHERE ended_at IS NULL) AS live,
+       coalesce(greatest((SELECT wait FROM previous), 0), 0) AS wait
+"""
+
+LAST_ATTEMPT = f"""
+SELECT {ATTEMPT} FROM whatsapp_private.attempts a WHERE a.user_id = %(user)s ORDER BY a.number DESC LIMIT 1
+"""
+
+_GET = f"SELECT {ATTEMPT} FROM whatsapp_private.attempts a WHERE a.id = %(id)s"
+
+_OPEN_PHASE = f"""
+UPDATE whatsapp_private.attempts a SET
+  task_token = %(token)s,
+  phase = CASE WHEN a.phase = 'auth' THEN 'auth' ELSE %(phase)s END,
+  deadline = CASE WHEN a.phase = 'qr' AND %(phase)s = 'auth' THEN now() + make_interval(secs => %(window)s)
+                  ELSE a.deadline END
+WHERE a.id = %(id)s AND a.ended_at IS NULL
+RETURNING {ATTEMPT}
+"""
+
+_END = f"""
+WITH a AS (
+  UPDATE whatsapp_private.attempts a SET
+    ended_at = now(), outcome = %(reason)s, failures = a.failures + %(failed)s,
+    lease_id = NULL, lease_expires_at = NULL, qr_expires_at = NULL
+  WHERE a.id = %(id)s AND a.ended_at IS NULL AND a.deadline = %(deadline)s
+  RETURNING a.id, a.user_id
+), shown AS ({SHOW}), released AS (
+  UPDATE whatsapp_private.devices d SET state = 'unlinking', updated_at = now() FROM a WHERE d.attempt_id = a.id
+  RETURNING d.id, d.jid, d.fingerprint
+)
+SELECT {RELEASED_WITH_KEYS} AS devices
+FROM a
+"""
+
+_DISCONNECT = f"""
+WITH a AS (
+  UPDATE whatsapp_private.attempts a SET
+    ended_at = now(), outcome = %(reason)s, lease_id = NULL, lease_expires_at = NULL, qr_expires_at = NULL
+  WHERE a.user_id = %(user)s AND a.ended_at IS NULL
+  RETURNING a.user_id, a.task_token
+), released AS (
+  UPDATE whatsapp_private.devices d SET state = 'unlinking', updated_at = now()
+  WHERE d.user_id = %(user)s AND d.state <> 'unlinking'
+  RETURNING d.id, d.jid, d.fingerprint
+), shown AS (
+  UPDATE public.whatsapp_sessions SET
+    session_status = '{Status.DISCONNECTED}', qr_code = NULL, phone_number = NULL, connected_at = NULL
+  WHERE user_id = %(user)s AND session_status <> '{Status.DISCONNECTED}'
+  RETURNING user_id
+)
+SELECT (SELECT task_token FROM a) AS task_token,
+       EXISTS (SELECT FROM a) OR EXISTS (SELECT FROM released) OR EXISTS (SELECT FROM shown) AS changed,
+       {RELEASED_WITH_KEYS} AS devices
+"""
+
+# The user may have edited or deleted the row: the binding knows better.
+_SHOW_LINKED = f"""
+INSERT INTO public.whatsapp_sessions AS s (user_id, session_status, phone_number, connected_at, last_seen)
+SELECT d.user_id, '{Status.CONNECTED}', substring(d.jid FROM '^[0-9]+'), d.updated_at, d.updated_at
+FROM whatsapp_private.devices d WHERE d.user_id = %(user)s AND d.state = 'linked'
+ON CONFLICT (user_id) DO UPDATE SET
+  session_status = excluded.session_status, phone_number = excluded.phone_number,
+  connected_at = excluded.connected_at, qr_code = NULL
+WHERE s.session_status <> excluded.session_status
+"""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Answer to a click on "Connect": ``claimed``, or why not (``live``, ``linked``, or ``wait`` seconds)."""
+
+    claimed: bool
+    live: bool
+    linked: bool
+    wait: float
+
+
+@dataclass(frozen=True)
+class Disconnection:
+    """What a disconnect has ended: the token to fail, the devices to unlink, whether anything changed at all."""
+
+    changed: bool
+    task_token: str | None = field(repr=False)
+    devices: list[UUID]
+
+
+class Attempts(Table):
+    """Attempts as the API and the workflow change them. Every method may raise ``StoreUnavailable``."""
+
+    def claim(self, user_id: UUID, attempt_id: UUID, window_seconds: float) -> Claim:
+        """Start a new attempt unless one lives, a device is linked, or the pause is not over."""
+        while True:
+            row = self._one(
+                _CLAIM,
+                user=user_id,
+                id=attempt_id,
+                window=window_seconds,
+                pauses=list(PAUSES),
+                status=Status.CONNECTING,
+                qr=None,
+            )
+            assert row is not None
+            claim = Claim(**row)
+            if claim.claimed or claim.live or claim.linked or claim.wait > 0:
+                return claim
+            # Another claim came between our reading and our insert: read again, it is live now.
+
+    def show_linked(self, user_id: UUID) -> None:
+        """Make the row of a user who has a linked device say so."""
+        self._do(_SHOW_LINKED, user=user_id)
+
+    def last(self, user_id: UUID) -> Attempt | None:
+        """Return the user's newest attempt, live or ended."""
+        return attempt_from(self._one(LAST_ATTEMPT, user=user_id))
+
+    def get(self, attempt_id: UUID) -> Attempt | None:
+        """Return one attempt, or None when it (or its user) does not exist any more."""
+        return attempt_from(self._one(_GET, id=attempt_id))
+
+    def open_phase(self, attempt_id: UUID, phase: Phase, token: str, auth_seconds: float) -> Attempt | None:
+        """Keep the token of a wait that was just entered; entering ``auth`` for the first time starts its window.
+
+        Returns
+        -------
+        Attempt or None
+            None when the attempt has ended.
+        """
+        row = self._one(_OPEN_PHASE, id=attempt_id, phase=phase, token=token, window=auth_seconds)
+        return attempt_from(row)
+
+    def end(self, attempt: Attempt, reason: Reason) -> list[UUID] | None:
+        """Record the outcome, clear the QR and give up the attempt's devices.
+
+        Returns
+        -------
+        list of UUID, or None
+            Devices that have keys and must be unlinked; None when the attempt changed since it was read.
+        """
+        row = self._one(
+            _END,
+            id=attempt.id,
+            deadline=attempt.deadline,
+            reason=reason,
+            failed=0 if reason.by_choice else 1,
+            status=Status.DISCONNECTED if reason.by_choice else Status.ERROR,
+            qr=None,
+        )
+        return row["devices"] if row else None
+
+    def disconnect(self, user_id: UUID) -> Disconnection:
+        """End whatever the user has: a live attempt, a linked device, or both."""
+        row = self._one(_DISCONNECT, user=user_id, reason=Reason.CANCELLED)
+        assert row is not None
+        return Disconnection(**row)

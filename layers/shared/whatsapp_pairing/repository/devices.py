@@ -1,0 +1,82 @@
+"""Which keys belong to whom, and their removal."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from whatsapp_pairing.errors import DeviceBusy
+from whatsapp_pairing.repository.rows import Table
+from whatsapp_pairing.session import LEASE_SECONDS
+
+# The keys are found by the binding's fingerprint: the JID may not have been noted before a linker died.
+_TAKE = """
+UPDATE whatsapp_private.devices d SET
+  lease_id = %(lease)s, lease_expires_at = now() + make_interval(secs => %(ttl)s)
+WHERE d.id = %(id)s AND d.state = 'unlinking' AND (d.lease_expires_at IS NULL OR d.lease_expires_at <= now())
+RETURNING (SELECT e.jid FROM whatsapp_engine.whatsmeow_device e WHERE sha256(e.adv_key) = d.fingerprint) AS jid
+"""
+
+_EXISTS = "SELECT FROM whatsapp_private.devices d WHERE d.id = %(id)s AND d.state = 'unlinking'"
+
+_RENEW = """
+UPDATE whatsapp_private.devices d SET lease_expires_at = now() + make_interval(secs => %(ttl)s)
+WHERE d.id = %(id)s AND d.lease_id = %(lease)s
+RETURNING d.id
+"""
+
+_GIVE_BACK = """
+UPDATE whatsapp_private.devices d SET lease_id = NULL, lease_expires_at = NULL, updated_at = now()
+WHERE d.id = %(id)s AND d.lease_id = %(lease)s
+"""
+
+# Everything else in whatsmeow's tables hangs on the device row by cascading foreign keys, but for the map from the
+# account's hidden id to its number: no key, yet not ours to keep when the account's last device goes.
+_FORGET = """
+WITH gone AS (
+  DELETE FROM whatsapp_private.devices d WHERE d.id = %(id)s AND d.lease_id = %(lease)s RETURNING d.fingerprint, d.jid
+), keys AS (
+  DELETE FROM whatsapp_engine.whatsmeow_device e USING gone WHERE sha256(e.adv_key) = gone.fingerprint
+)
+DELETE FROM whatsapp_engine.whatsmeow_lid_map m USING gone
+WHERE m.pn = substring(gone.jid FROM '^[0-9]+') AND NOT EXISTS (
+  SELECT FROM whatsapp_private.devices other
+  WHERE other.jid <> gone.jid AND substring(other.jid FROM '^[0-9]+') = m.pn
+)
+"""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A device whose lease we hold; ``jid`` is None when the engine has no keys for it (any more)."""
+
+    jid: str | None
+
+
+class Devices(Table):
+    """Devices on their way out. Every method may raise ``StoreUnavailable``."""
+
+    def take(self, device_id: UUID, lease: UUID) -> Taken | None:
+        """Hold the lease of a device that is to be unlinked; None when there is nothing to unlink any more.
+
+        Raises
+        ------
+        DeviceBusy
+            A linker or another unlink still holds it.
+        """
+        row = self._one(_TAKE, id=device_id, lease=lease, ttl=LEASE_SECONDS)
+        if row is not None:
+            return Taken(row["jid"])
+        if self._one(_EXISTS, id=device_id) is not None:
+            raise DeviceBusy()
+        return None
+
+    def renew(self, device_id: UUID, lease: UUID) -> bool:
+        """Keep the lease; False when it is lost."""
+        return self._one(_RENEW, id=device_id, lease=lease, ttl=LEASE_SECONDS) is not None
+
+    def give_back(self, device_id: UUID, lease: UUID) -> None:
+        """Let go of a device that could not be unlinked; cleanup tries again later."""
+        self._do(_GIVE_BACK, id=device_id, lease=lease)
+
+    def forget(self, device_id: UUID, lease: UUID) -> None:
+        """Delete the device's keys and its binding."""
+        self._do(_FORGET, id=device_id, lease=lease)

@@ -1,0 +1,56 @@
+"""The columns of an attempt and how the user's row follows it."""
+
+from whatsapp_pairing.database import Database, Row
+from whatsapp_pairing.reasons import Reason
+from whatsapp_pairing.session import QR_GRACE_SECONDS, Attempt, Phase
+
+# Of whatsapp_private.attempts a.
+ATTEMPT = f"""
+  a.id, a.user_id, a.number, a.phase, a.started_at, a.deadline,
+  extract(epoch FROM a.deadline - clock_timestamp())::float8 AS remaining, a.task_token,
+  coalesce(a.lease_expires_at > clock_timestamp(), false) AS alive, a.legs,
+  a.qr_shown_at IS NOT NULL AS qr_shown, a.verdict, a.outcome, a.qr_expires_at,
+  coalesce(a.qr_expires_at + make_interval(secs => {QR_GRACE_SECONDS}) > clock_timestamp(), false) AS qr_fresh,
+  EXISTS (
+    SELECT FROM whatsapp_private.devices d WHERE d.attempt_id = a.id AND d.state IN ('linking', 'linked')
+  ) AS scanned
+"""
+
+# Written by the same statement that changes the attempt, in a CTE after its "a". The row may be missing: it is the
+# user's, who may delete it.
+SHOW = """
+  INSERT INTO public.whatsapp_sessions AS s (user_id, session_status, qr_code)
+  SELECT user_id, %(status)s, %(qr)s FROM a
+  ON CONFLICT (user_id) DO UPDATE SET session_status = excluded.session_status, qr_code = excluded.qr_code
+"""
+
+# Of the devices in the CTE "released": those that have keys, so that a phone may list them.
+RELEASED_WITH_KEYS = """
+  coalesce((SELECT array_agg(r.id) FROM released r WHERE r.jid IS NOT NULL OR EXISTS (
+    SELECT FROM whatsapp_engine.whatsmeow_device e WHERE sha256(e.adv_key) = r.fingerprint
+  )), '{}')
+"""
+
+
+class Table:
+    """Base of the repositories: each call is one statement in one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def _one(self, statement: str, **parameters: object) -> Row | None:
+        return self._database.run(lambda connection: connection.execute(statement, parameters).fetchone())
+
+    def _do(self, statement: str, **parameters: object) -> None:
+        self._database.run(lambda connection: connection.execute(statement, parameters))
+
+    def _all(self, statement: str, **parameters: object) -> list[Row]:
+        return self._database.run(lambda connection: connection.execute(statement, parameters).fetchall())
+
+
+def attempt_from(row: Row | None) -> Attempt | None:
+    """Return the attempt whose columns ``ATTEMPT`` selected."""
+    if row is None:
+        return None
+    fields = {name: row[name] for name in Attempt.__dataclass_fields__}
+    return Attempt(**fields | {"phase": Phase(row["phase"]), "verdict": Reason.parse(row["verdict"])})

@@ -1,0 +1,61 @@
+"""What the user sees, read as the user."""
+
+import json
+from uuid import UUID
+
+from whatsapp_pairing.database import Connection, Row, act_as
+from whatsapp_pairing.reasons import Reason
+from whatsapp_pairing.repository.attempts import LAST_ATTEMPT
+from whatsapp_pairing.repository.rows import Table, attempt_from
+from whatsapp_pairing.session import Session, Status
+
+_SESSION = """
+SELECT s.session_status, s.qr_code, s.phone_number, s.connected_at, s.last_seen, s.messages_sent, s.messages_received
+FROM public.whatsapp_sessions s WHERE s.user_id = %(user)s
+"""
+
+
+class Sessions(Table):
+    """The user's row, and what the last attempt adds to it."""
+
+    def get(self, user_id: UUID) -> Session:
+        """Return the session of a user whose identity was verified; one round trip.
+
+        The row is read as Supabase's ``authenticated`` role with the user's claims: row level security holds,
+        whatever this code asks for.
+        """
+        claims = json.dumps({"sub": str(user_id), "role": "authenticated"})
+
+        def read(connection: Connection) -> Session:
+            with connection.pipeline():
+                attempt = connection.execute(LAST_ATTEMPT, {"user": user_id})
+                act_as(connection, claims)
+                shown = connection.execute(_SESSION, {"user": user_id})
+                return _session(shown.fetchone(), attempt.fetchone())
+
+        return self._database.run(read)
+
+
+def _session(shown: Row | None, last: Row | None) -> Session:
+    attempt = attempt_from(last)
+    reason = Reason.parse(attempt.outcome) if attempt else None
+    if shown is None:
+        return Session(Status.DISCONNECTED, reason=reason)
+    status = Status(shown["session_status"])
+    qr = shown["qr_code"] if status is Status.WAITING_QR and last and last["qr_fresh"] else None
+    if status is Status.WAITING_QR and qr is None and not (attempt and attempt.scanned):
+        # The linker that showed it is gone and its replacement has not shown the next one yet.
+        status = Status.CONNECTING
+    linked = status is Status.CONNECTED
+    return Session(
+        status=status,
+        qr=qr,
+        qr_expires_at=last["qr_expires_at"] if last and qr else None,
+        attempt=attempt if attempt and (attempt.outcome is None or status is Status.ERROR) else None,
+        phone_number=shown["phone_number"] if linked else None,
+        connected_at=shown["connected_at"] if linked else None,
+        last_seen=shown["last_seen"],
+        messages_sent=shown["messages_sent"],
+        messages_received=shown["messages_received"],
+        reason=reason if status in (Status.ERROR, Status.DISCONNECTED) else None,
+    )

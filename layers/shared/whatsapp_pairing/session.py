@@ -1,0 +1,163 @@
+"""What a session shows and what an attempt may do next. Pure: no clock, no I/O."""
+
+import math
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from whatsapp_pairing.reasons import Reason
+
+CONNECTED = "connected"
+
+# Pause in seconds from the start of one attempt to the next, by the number of failures in a row before it.
+# Counted from the start, so that whoever waited a full QR or scan window never waits again.
+PAUSES = (5, 5, 5, 10, 20, 40, 80, 160, 300)
+
+# A scan that comes in the last second of its window still gets this long to log in.
+LOGIN_SECONDS = 60
+
+# A linker renews its lease every RENEW_SECONDS; the lease is over before the workflow misses the heartbeat
+# (pairing.asl.json starts with the same 10), so a replacement is never refused for a dead linker's sake.
+HEARTBEAT_SECONDS = 10
+RENEW_SECONDS = 2.5
+LEASE_SECONDS = 8.0
+
+# A linker that dies this often within one attempt will not do better the next time.
+MAX_LEGS = 15
+
+# A workflow ends its attempt within seconds of the deadline; after this long it must be gone.
+OVERDUE_SECONDS = 30
+
+# A QR that came in the last moment of its window still gets this long until the workflow waits for the scan.
+HANDOVER_SECONDS = 10
+
+# How long an expired QR may stay in sight: the next one is usually on its way.
+QR_GRACE_SECONDS = 3.0
+
+
+class Status(StrEnum):
+    """The five values of ``whatsapp_sessions.session_status``."""
+
+    DISCONNECTED = "disconnected"
+    CONNECTING = "connecting"
+    WAITING_QR = "waiting_qr"
+    CONNECTED = "connected"
+    ERROR = "error"
+
+
+class Phase(StrEnum):
+    """The workflow's two waits."""
+
+    QR = "qr"
+    AUTH = "auth"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt as the database knows it at one moment.
+
+    Attributes
+    ----------
+    remaining : float
+        Seconds until the deadline by the database's clock; negative when it is over.
+    deadline : datetime
+        End of the present phase's window. Also what a decision is compared against when it is written.
+    scanned : bool
+        Whether a phone has scanned: there is a device that must be finished or removed, never forgotten.
+    alive : bool
+        Whether a linker holds the lease.
+    outcome : str or None
+        ``"connected"``, a reason's code, or None while the attempt lives.
+    """
+
+    id: UUID
+    user_id: UUID
+    number: int
+    phase: Phase
+    started_at: datetime
+    deadline: datetime
+    remaining: float
+    task_token: str | None = field(repr=False)
+    alive: bool
+    legs: int
+    qr_shown: bool
+    scanned: bool
+    verdict: Reason | None
+    outcome: str | None
+
+
+@dataclass(frozen=True)
+class Again:
+    """Back into the wait of ``phase``, for the ``seconds`` that its window still has."""
+
+    phase: Phase
+    seconds: int
+
+    @property
+    def heartbeat(self) -> int:
+        """How long the linker may be silent: Step Functions wants it below the wait itself."""
+        return min(HEARTBEAT_SECONDS, self.seconds - 1)
+
+
+@dataclass(frozen=True)
+class End:
+    """Record ``reason`` as the outcome."""
+
+    reason: Reason
+
+
+def next_step(attempt: Attempt, error: Reason | None) -> Again | End:
+    """Decide what follows a wait that did not end well.
+
+    Parameters
+    ----------
+    attempt : Attempt
+        A live attempt.
+    error : Reason or None
+        The reason with which the wait was failed; None when it was lost (a heartbeat or the window was missed, a
+        function broke). Which of those it was decides the deadline, not the error's name.
+    """
+    final = error or attempt.verdict
+    if final:
+        return End(final)
+    if attempt.legs >= MAX_LEGS:
+        return End(Reason.LINKER_FAILED)
+    if attempt.remaining > 0:
+        return Again(attempt.phase, max(2, math.ceil(attempt.remaining)))
+    if attempt.phase is Phase.QR and attempt.qr_shown and attempt.alive:
+        return Again(attempt.phase, HANDOVER_SECONDS)
+    return End(timeout_reason(attempt))
+
+
+def timeout_reason(attempt: Attempt) -> Reason:
+    """Return why an attempt whose window is over has failed."""
+    if attempt.scanned:
+        return Reason.LINKER_FAILED
+    return Reason.QR_TIMEOUT if attempt.phase is Phase.QR else Reason.SCAN_TIMEOUT
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a user sees of their WhatsApp; the API's status answer in Python's words.
+
+    Times are timezone-aware; ``qr`` is the text that the phone scans, never logged.
+    """
+
+    status: Status
+    qr: str | None = field(default=None, repr=False)
+    qr_expires_at: datetime | None = None
+    attempt: Attempt | None = None
+    phone_number: str | None = None
+    connected_at: datetime | None = None
+    last_seen: datetime | None = None
+    messages_sent: int = 0
+    messages_received: int = 0
+    reason: Reason | None = None
+
+    @property
+    def poll_after_ms(self) -> int:
+        """When asking again is worth it, in milliseconds."""
+        if self.status is Status.CONNECTING or (self.status is Status.WAITING_QR and not self.qr):
+            return 400
+        return {Status.WAITING_QR: 1000, Status.CONNECTED: 30_000}.get(self.status, 15_000)

@@ -1,0 +1,92 @@
+"""The environment as one frozen, typed object, read on first use and never at import."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from whatsapp_pairing.errors import MisconfiguredError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What template.yaml tells a function; each function is told only what it needs.
+
+    Examples
+    --------
+    >>> Settings({"QR_TIMEOUT_SECONDS": "120"}).qr_timeout_seconds
+    120.0
+    >>> Settings({}).supabase_url
+    Traceback (most recent call last):
+    ...
+    whatsapp_pairing.errors.MisconfiguredError: The setting SUPABASE_URL is missing.
+    """
+
+    environment: Mapping[str, str]
+
+    @property
+    def database_url(self) -> str:
+        """``postgresql://`` URL: DATABASE_URL, or the key ``url`` of the secret DATABASE_SECRET_NAME."""
+        direct = self.environment.get("DATABASE_URL")
+        return direct or _secret_url(self._text("DATABASE_SECRET_NAME"))
+
+    @property
+    def supabase_url(self) -> str:
+        """The Supabase project whose users we serve, without a trailing slash."""
+        return self._text("SUPABASE_URL").rstrip("/")
+
+    @property
+    def state_machine_arn(self) -> str:
+        """The pairing workflow."""
+        return self._text("STATE_MACHINE_ARN")
+
+    @property
+    def linker_function(self) -> str:
+        """Name of the function that holds the WhatsApp socket."""
+        return self._text("LINKER_FUNCTION")
+
+    @property
+    def unlink_function(self) -> str:
+        """Name of the function that removes a device at WhatsApp."""
+        return self._text("UNLINK_FUNCTION")
+
+    @property
+    def qr_timeout_seconds(self) -> float:
+        """How long WhatsApp may take to give a QR."""
+        return self._seconds("QR_TIMEOUT_SECONDS")
+
+    @property
+    def auth_timeout_seconds(self) -> float:
+        """How long a person may take to scan it."""
+        return self._seconds("AUTH_TIMEOUT_SECONDS")
+
+    def _text(self, name: str) -> str:
+        value = self.environment.get(name)
+        if not value:
+            raise MisconfiguredError(f"The setting {name} is missing.")
+        return value
+
+    def _seconds(self, name: str) -> float:
+        try:
+            seconds = float(self._text(name))
+        except ValueError:
+            raise MisconfiguredError(f"The setting {name} is not a number of seconds.") from None
+        if seconds <= 0:
+            raise MisconfiguredError(f"The setting {name} is not above zero.")
+        return seconds
+
+
+@cache
+def settings() -> Settings:
+    """Return the process's settings; the same object for the life of the instance."""
+    return Settings(dict(os.environ))
+
+
+def _secret_url(name: str) -> str:
+    # Imported here: it brings boto3, which a function that is given DATABASE_URL never needs.
+    from aws_lambda_powertools.utilities import parameters
+
+    secret = parameters.get_secret(name, transform="json", max_age=300)
+    if not isinstance(secret, dict) or not secret.get("url"):
+        raise MisconfiguredError(f'The secret {name} has no key "url".')
+    return str(secret["url"])

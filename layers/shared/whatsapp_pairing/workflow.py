@@ -1,0 +1,113 @@
+"""Calls to Step Functions and to our own asynchronous functions."""
+
+import json
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from whatsapp_pairing.errors import WorkflowUnavailable
+from whatsapp_pairing.observability import logger
+from whatsapp_pairing.reasons import Reason
+from whatsapp_pairing.settings import Settings
+
+# The token's wait is over: it was answered before, timed out, or its execution has ended.
+_STALE = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
+_FAST = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+
+
+class Workflow:
+    """The pairing workflow and the functions beside it.
+
+    Parameters
+    ----------
+    settings : Settings
+        Names of the state machine and of the functions; only those that are used have to be set.
+
+    Notes
+    -----
+    Nothing that is sent holds more than ids and reason codes: execution history is readable by operators.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def _states(self) -> Any:
+        return boto3.client("stepfunctions", config=_FAST)
+
+    @cached_property
+    def _functions(self) -> Any:
+        return boto3.client("lambda", config=_FAST)
+
+    def start(self, attempt_id: UUID) -> None:
+        """Start the attempt's one execution; starting it again changes nothing.
+
+        Raises
+        ------
+        WorkflowUnavailable
+            Step Functions cannot be reached or refuses.
+        """
+        try:
+            self._states.start_execution(
+                stateMachineArn=self._settings.state_machine_arn,
+                name=str(attempt_id),
+                input=json.dumps({"attemptId": str(attempt_id)}),
+            )
+        except (ClientError, BotoCoreError) as error:
+            if _code(error) != "ExecutionAlreadyExists":
+                raise WorkflowUnavailable from error
+
+    def succeed(self, token: str | None) -> bool:
+        """Complete a wait; False when there is no such wait any more."""
+        return self._answer("send_task_success", token, output="{}")
+
+    def fail(self, token: str | None, reason: Reason) -> bool:
+        """End a wait with a reason; False when there is no such wait any more."""
+        return self._answer("send_task_failure", token, error=reason.value)
+
+    def heartbeat(self, token: str | None) -> bool:
+        """Say that the linker lives; False when there is no such wait any more."""
+        return self._answer("send_task_heartbeat", token)
+
+    def call_linker(self, attempt_id: UUID) -> None:
+        """Start a linker for the attempt, asynchronously."""
+        self._invoke(self._settings.linker_function, {"attemptId": str(attempt_id)})
+
+    def call_unlink(self, device_id: UUID) -> None:
+        """Start the removal of a device, asynchronously and with Lambda's retries."""
+        self._invoke(self._settings.unlink_function, {"deviceId": str(device_id)})
+
+    def call_unlinks(self, device_ids: list[UUID]) -> None:
+        """Start the removal of devices; one that cannot be started now is cleanup's to find."""
+        for device_id in device_ids:
+            try:
+                self.call_unlink(device_id)
+            except WorkflowUnavailable:
+                logger.warning("unlink was not started; cleanup will start it", exc_info=True)
+
+    def _answer(self, operation: str, token: str | None, **arguments: str) -> bool:
+        if token is None:
+            return False
+        try:
+            getattr(self._states, operation)(taskToken=token, **arguments)
+        except (ClientError, BotoCoreError) as error:
+            if _code(error) in _STALE:
+                return False
+            raise WorkflowUnavailable from error
+        return True
+
+    def _invoke(self, function: str, payload: dict[str, str]) -> None:
+        try:
+            self._functions.invoke(
+                FunctionName=function, InvocationType="Event", Payload=json.dumps(payload).encode()
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise WorkflowUnavailable from error
+
+
+def _code(error: Exception) -> str:
+    return str(error.response["Error"]["Code"]) if isinstance(error, ClientError) else ""
