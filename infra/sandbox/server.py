@@ -1,0 +1,146 @@
+"""WhatsApp's side of every connection: handshake, then QR codes for a new client or a paired one's login."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from websockets.asyncio.server import ServerConnection
+
+from .binary import BinaryError, Node
+from .certificates import noise_chain
+from .channel import Channel, ChannelClosedError
+from .keys import KeyPair
+from .knobs import KnobBoard
+from .login import DeviceLogin
+from .messages import ClientPayload
+from .noise import NoiseError
+from .pairing import Offer, Qr
+from .session import Session
+from .store import Store
+
+_HANDSHAKE_SECONDS = 20
+_UNLINKED = 401
+
+log = logging.getLogger(__name__)
+
+
+class WhatsAppServer:
+    """All connections, and who is behind them.
+
+    Parameters
+    ----------
+    store
+        The accounts and their devices.
+    knobs
+        How to misbehave.
+    """
+
+    def __init__(self, store: Store, knobs: KnobBoard) -> None:
+        self.store = store
+        self.knobs = knobs
+        self.sessions: dict[int, Session] = {}
+        self._offers: dict[int, Offer] = {}
+        self._logins: dict[tuple[str, int], Session] = {}
+        self._numbers = itertools.count(1)
+        self._static = KeyPair.generate()
+        self._chain = noise_chain(store.noise_root, self._static.public)
+
+    def offer(self, qr: Qr) -> Offer | None:
+        """Return the unpaired client that is showing this QR, if there is one."""
+        return next((offer for offer in self._offers.values() if offer.matches(qr)), None)
+
+    def login(self, number: str, index: int) -> Session | None:
+        """Return the connection of a device that has been let in, if it is online."""
+        return self._logins.get((number, index))
+
+    async def serve(self, websocket: ServerConnection) -> None:
+        """Talk to one client until its connection ends."""
+        session = Session(next(self._numbers), Channel(websocket))
+        self.sessions[session.number] = session
+        try:
+            await self._converse(session)
+        except (ChannelClosedError, TimeoutError):
+            pass
+        except (NoiseError, BinaryError, DecodeError) as error:
+            log.warning("connection %d does not speak the protocol: %s", session.number, error)
+        finally:
+            self._forget(session)
+
+    def _forget(self, session: Session) -> None:
+        session.end()
+        del self.sessions[session.number]
+        self._offers.pop(session.number, None)
+        self._logins = {key: other for key, other in self._logins.items() if other is not session}
+
+    async def _converse(self, session: Session) -> None:
+        if self.knobs.fail("silent", "upgrade"):
+            await session.channel.wait_closed()
+            return
+        async with asyncio.timeout(_HANDSHAKE_SECONDS):
+            established = await session.channel.handshake(self._static, self._chain)
+        if self.knobs.fail("silent", "handshake"):
+            await session.channel.wait_closed()
+            return
+        session.noise_key = established.client_static
+        payload = ClientPayload.FromString(established.payload)
+        if payload.username:
+            await self._serve_device(session, str(payload.username), payload.device)
+        else:
+            await self._serve_newcomer(session, payload.device_pairing_data)
+
+    async def _serve_newcomer(self, session: Session, data: Any) -> None:
+        session.state = "pairing"
+        if reason := self.knobs.fail("connect_failure"):
+            await session.fail(reason)
+            return
+        offer = Offer(session, data, self.knobs.current.refs)
+        session.start(self._show(offer), after=self.knobs.current.qr_delay_seconds)
+        await session.run(lambda node: _answer_newcomer(session, node))
+
+    async def _show(self, offer: Offer) -> None:
+        self._offers[offer.session.number] = offer
+        drop_after = self.knobs.current.drop_after_seconds
+        await offer.show()
+        offer.session.start(offer.session.channel.close(), after=offer.lifetime)
+        if drop_after is not None:
+            offer.session.start(self._drop(offer.session), after=drop_after)
+
+    async def _drop(self, session: Session) -> None:
+        if self.knobs.fail("drop_after_seconds") is not None:
+            session.channel.cut()
+
+    async def _serve_device(self, session: Session, number: str, index: int) -> None:
+        session.state = "login"
+        device = self.store.device(number, index)
+        if device is None or device.noise_key != session.noise_key:
+            await session.fail(_UNLINKED)
+            return
+        if reason := self.knobs.fail("login_failure"):
+            await session.fail(reason)
+            return
+        account = self.store.accounts[number]
+        session.jid = account.jid(index)
+        login = DeviceLogin(session, account, device, self.store, self.knobs)
+        session.start(self._welcome(login), after=self.knobs.current.login_delay_seconds)
+        await session.run(login.handle)
+
+    async def _welcome(self, login: DeviceLogin) -> None:
+        key = (login.account.number, login.device.index)
+        if self.store.device(*key) is None:  # unlinked during the delay
+            await login.session.fail(_UNLINKED)
+            return
+        former = self._logins.get(key)
+        self._logins[key] = login.session
+        if former is not None:
+            await former.stream_error(conflict="replaced")
+        await login.welcome()
+
+
+async def _answer_newcomer(session: Session, node: Node) -> None:
+    """A client without an account has nothing to ask but whether the connection lives."""
+    if node.tag == "iq":
+        await session.answer(node)
