@@ -4,7 +4,6 @@ from functools import cache
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
-
 from whatsapp_pairing import http
 from whatsapp_pairing.database import Database
 from whatsapp_pairing.observability import logger, metrics

@@ -23,6 +23,4 @@ def handler(event: dict[str, Any], context: Any) -> None:
     """Enter the wait; its answer comes later, through the token."""
     opening = parse(OpenPhase, event)
     logger.append_keys(attempt_id=str(opening.attempt_id), phase=opening.phase)
-    open_phase(
-        opening.attempt_id, opening.phase, opening.task_token, settings().auth_timeout_seconds, *parts()
-    )
+    open_phase(opening.attempt_id, opening.phase, opening.task_token, settings().auth_timeout_seconds, *parts())

@@ -31,9 +31,9 @@ from neonize.exc import NeonizeError
 from neonize.proto.Neonize_pb2 import JID, PairStatus
 from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DeviceProps
 from neonize.utils import Jid2String, build_jid
+from whatsapp_pairing.reasons import Reason
 
 from whatsapp_engine import protocol
-from whatsapp_pairing.reasons import Reason
 
 # whatsmeow shows the first of six QRs for a minute and each of the others for 20 seconds.
 _FIRST_QR_SECONDS, _NEXT_QR_SECONDS = 60.0, 20.0
@@ -50,7 +50,7 @@ _REFUSALS = {
 _BANNED = (403, 406)
 
 
-class Client(NewClient):
+class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
     """A client that reports to the pipe. Its callbacks run on Go's threads: they write a line and return."""
 
     def __init__(self, dsn: str, jid: JID | None, out: int) -> None:

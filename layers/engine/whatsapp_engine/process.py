@@ -14,8 +14,9 @@ from collections.abc import Callable
 from types import TracebackType
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from whatsapp_engine import protocol
 from whatsapp_pairing.engine import Died, Event
+
+from whatsapp_engine import protocol
 
 # The first line may take this long: a cold start reads 50 MB of library from disk.
 _START_SECONDS = 30.0

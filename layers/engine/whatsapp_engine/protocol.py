@@ -27,13 +27,13 @@ BEAT = "beat"
 # The child has done a task that has no other event.
 DONE = "done"
 
-_BARE = {
-    "reached": Reached,
-    "exhausted": Exhausted,
-    "synced": Synced,
-    "logged_out": LoggedOut,
-    "replaced": Replaced,
-    "unreachable": Unreachable,
+_BARE: dict[str, Event] = {
+    "reached": Reached(),
+    "exhausted": Exhausted(),
+    "synced": Synced(),
+    "logged_out": LoggedOut(),
+    "replaced": Replaced(),
+    "unreachable": Unreachable(),
 }
 
 
@@ -55,7 +55,7 @@ def decode(line: bytes) -> Event | str:
     if name in (BEAT, DONE):
         return str(name)
     if name in _BARE:
-        return _BARE[name]()
+        return _BARE[name]
     match name:
         case "qr":
             return Qr(**fields)

@@ -26,7 +26,7 @@ from whatsapp_pairing.workflow import Workflow
 # How long a step may take before a fresh engine tries it: from dialling to WhatsApp's first word, and from the scan or
 # that first word to being online. The QR has no limit of its own but its window.
 REACH_SECONDS: Final = 30.0
-LOGIN_STEP_SECONDS: Final = 25.0
+LOGIN_STEP_SECONDS: Final = 15.0
 # The phone shows "logging in" until its first sync is through; one that never says so is not waited for longer.
 SYNC_SECONDS: Final = 15.0
 
@@ -106,6 +106,7 @@ class _Linker:
         self._device: Linked | None = None
         self._fingerprint = b""
         self._online: port.Online | None = None
+        self._synced = False
         self._step_ends_at: float | None = None
         self._note(attempt)
         self._hold(asked_at)
@@ -116,7 +117,7 @@ class _Linker:
             self._device = self._store(lambda: self._leases.resumable(self._attempt.id))
             if self._device:
                 self._bind(self._device)
-            self._online = None
+            self._online, self._synced = None, False
             with self._engine.resume(self._device.jid) if self._device else self._engine.pair() as run:
                 decision = self._drive(run)
             # The engine is gone: whoever acts on what is written now may open the device.
@@ -141,7 +142,7 @@ class _Linker:
             if follows is not _Next.GO_ON:
                 return follows
 
-    def _handle(self, event: port.Event) -> _Next | str:
+    def _handle(self, event: port.Event) -> _Next | str:  # noqa: PLR0911  one return for each event
         match event:
             case port.Reached():
                 self._reachable = True
@@ -156,7 +157,10 @@ class _Linker:
             case port.Online():
                 self._online = event
                 self._limit_step(SYNC_SECONDS)
+                return CONNECTED if self._synced else _Next.GO_ON
             case port.Synced():
+                # Either of the two may come first.
+                self._synced = True
                 return CONNECTED if self._online else _Next.GO_ON
             case port.LoggedOut():
                 # Before it was online, the phone never finished linking it: offer a fresh device.
@@ -188,7 +192,8 @@ class _Linker:
 
     def _record_connected(self) -> str:
         device, online = self._device, self._online
-        assert device and online
+        assert device
+        assert online
         ended = self._store(
             lambda: self._leases.connected(
                 self._attempt.id, self._lease, Linked(online.jid, device.fingerprint), online.number

@@ -133,4 +133,3 @@ def disconnect(user_id: UUID, attempts: Attempts, workflow: Workflow) -> bool:
         logger.warning("the workflow was not woken; it will find its attempt ended", exc_info=True)
     workflow.call_unlinks(ended.devices)
     return ended.changed
-

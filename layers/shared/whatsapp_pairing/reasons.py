@@ -21,7 +21,7 @@ class Reason(StrEnum):
     @classmethod
     def parse(cls, code: str | None) -> "Reason | None":
         """Return the reason with this code, or None for any other text (a Step Functions error name, say)."""
-        return cls(code) if code in cls._value2member_map_ else None
+        return next((reason for reason in cls if reason == code), None)
 
     @property
     def by_choice(self) -> bool:

@@ -102,9 +102,7 @@ class Workflow:
 
     def _invoke(self, function: str, payload: dict[str, str]) -> None:
         try:
-            self._functions.invoke(
-                FunctionName=function, InvocationType="Event", Payload=json.dumps(payload).encode()
-            )
+            self._functions.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(payload).encode())
         except (ClientError, BotoCoreError) as error:
             raise WorkflowUnavailable from error
 
