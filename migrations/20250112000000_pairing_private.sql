@@ -64,6 +64,11 @@ ALTER TABLE whatsapp_private.attempts ENABLE ROW LEVEL SECURITY;
 ALTER TABLE whatsapp_private.devices ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON ALL TABLES IN SCHEMA whatsapp_private FROM PUBLIC, anon, authenticated;
 
+-- A project that recorded the first migration's version itself has skipped what ours adds to it: say it again.
+REVOKE ALL ON public.whatsapp_sessions FROM PUBLIC, anon, authenticated;
+GRANT SELECT, INSERT, UPDATE, DELETE ON public.whatsapp_sessions TO authenticated;
+ALTER FUNCTION public.update_whatsapp_sessions_updated_at() SET search_path = '';
+
 -- Cleanup looks for rows that no live attempt explains.
 CREATE INDEX whatsapp_sessions_pending ON public.whatsapp_sessions (updated_at)
   WHERE session_status IN ('connecting', 'waiting_qr');

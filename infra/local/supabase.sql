@@ -1,0 +1,64 @@
+-- What Supabase has and a bare Postgres has not: the three API roles, `auth.users`, `auth.uid()` and the
+-- default privileges that hand every new table of `public` to those roles. The local runner and the tests
+-- apply it to a database of their own before the migrations.
+--
+-- Safe to run again, also by two at once. On a database whose `auth` schema is not ours (a real Supabase)
+-- it changes nothing.
+
+do $standin$
+declare
+  mark constant text := 'stand-in for Supabase, by whatsapp-pairing';
+  role_name text;
+begin
+  -- Roles belong to the whole server: without this lock two databases of one server would race for them.
+  perform pg_advisory_xact_lock(hashtext(mark));
+
+  if to_regnamespace('auth') is not null
+     and obj_description(to_regnamespace('auth'), 'pg_namespace') is distinct from mark then
+    raise notice 'the auth schema is not a stand-in: nothing to do';
+    return;
+  end if;
+
+  foreach role_name in array array['anon', 'authenticated', 'service_role'] loop
+    if to_regrole(role_name) is null then
+      begin
+        execute format('create role %I nologin noinherit', role_name);
+      exception when duplicate_object or unique_violation then
+        null;  -- another database of this server was quicker: advisory locks are per database
+      end;
+    end if;
+  end loop;
+  if not (select rolbypassrls from pg_roles where rolname = 'service_role') then
+    alter role service_role bypassrls;
+  end if;
+
+  create schema if not exists auth;
+  execute format('comment on schema auth is %L', mark);
+
+  create table if not exists auth.users (
+    id uuid primary key default gen_random_uuid(),
+    email text,
+    created_at timestamptz default now()
+  );
+
+  -- The claims of the caller's token, as PostgREST and our functions set them for one transaction.
+  create or replace function auth.jwt() returns jsonb language sql stable as $function$
+    select nullif(current_setting('request.jwt.claims', true), '')::jsonb
+  $function$;
+  create or replace function auth.uid() returns uuid language sql stable as $function$
+    select nullif(auth.jwt() ->> 'sub', '')::uuid
+  $function$;
+  create or replace function auth.role() returns text language sql stable as $function$
+    select auth.jwt() ->> 'role'
+  $function$;
+
+  grant usage on schema public, auth to anon, authenticated, service_role;
+  grant execute on function auth.jwt(), auth.uid(), auth.role() to anon, authenticated, service_role;
+
+  -- Supabase's default: whatever a migration creates in `public` is open to all three; only RLS guards the
+  -- rows.
+  alter default privileges in schema public grant all on tables to anon, authenticated, service_role;
+  alter default privileges in schema public grant all on sequences to anon, authenticated, service_role;
+  alter default privileges in schema public grant all on functions to anon, authenticated, service_role;
+end
+$standin$;

@@ -1,0 +1,30 @@
+"""Applies the migrations of `migrations/` and checks what a database holds.
+
+`python -m infra.migrate up|status|verify --database-url …`; from Python, `up`, `status` and `verify`.
+
+files.py          the files, in order
+statements.py     a file's statements
+history.py        the record, shared with the Supabase CLI
+runner.py         up and status
+expected.py       what must be there: the place to extend
+facts.py          what is there
+verification.py   verify: the two compared
+engine_tables.py  whatsmeow's own tables
+"""
+
+from .engine_tables import create_engine_tables
+from .errors import MigrateError
+from .files import MIGRATIONS
+from .runner import Status, status, up
+from .verification import Finding, verify
+
+__all__ = [
+    "MIGRATIONS",
+    "Finding",
+    "MigrateError",
+    "Status",
+    "create_engine_tables",
+    "status",
+    "up",
+    "verify",
+]

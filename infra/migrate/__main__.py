@@ -1,0 +1,88 @@
+"""The command line: `python -m infra.migrate up|status|verify`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import psycopg
+
+from . import MIGRATIONS, MigrateError, create_engine_tables, status, up, verify
+from .verification import checks
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 is well, 1 is not, 2 is a wrong call."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    url = options.database_url or os.environ.get("DATABASE_URL", "")
+    if not url:
+        parser.error("which database? give --database-url or set DATABASE_URL")
+    try:
+        return {"up": _up, "status": _status, "verify": _verify}[options.command](url, options)
+    except MigrateError as problem:
+        return _fail(str(problem), options.json)
+    except psycopg.Error as problem:  # the connection was lost, or a right is missing
+        return _fail(str(problem).strip(), options.json)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m infra.migrate", description="Migrations of whatsapp-pairing.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="up|status|verify")
+    for name, text in {
+        "up": "apply every pending migration, each in one transaction",
+        "status": "list migrations: applied, pending, and other projects' records",
+        "verify": "check what the database holds; exit 1 and a list of what is missing or different",
+    }.items():
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--database-url", metavar="URL", help="default: the environment's DATABASE_URL")
+        if name != "verify":
+            command.add_argument("--directory", type=Path, default=MIGRATIONS, help="default: migrations/")
+        command.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _up(url: str, options: argparse.Namespace) -> int:
+    versions = up(url, options.directory)
+    if options.directory == MIGRATIONS:
+        create_engine_tables(url)
+    lines = [f"applied {version}" for version in versions] or ["nothing to apply"]
+    return _say({"applied": versions}, lines, options.json)
+
+
+def _status(url: str, options: argparse.Namespace) -> int:
+    found = status(url, options.directory)
+    changed = " (recorded with other statements; `verify` tells whether that matters)"
+    lines = [f"applied   {name}" + (changed if name in found.changed else "") for name in found.applied]
+    lines += [f"pending   {name}" for name in found.pending]
+    lines += [f"not ours  {name}" for name in found.not_ours]
+    return _say(asdict(found), lines, options.json)
+
+
+def _verify(url: str, options: argparse.Namespace) -> int:
+    findings = verify(url)
+    lines = [str(finding) for finding in findings] or [f"ok: {checks()} checks"]
+    answer = {"ok": not findings, "checks": checks(), "findings": [asdict(finding) for finding in findings]}
+    _say(answer, lines, options.json)
+    return 1 if findings else 0
+
+
+def _say(answer: object, lines: Sequence[str], as_json: bool) -> int:
+    print(json.dumps(answer, indent=2) if as_json else "\n".join(lines))
+    return 0
+
+
+def _fail(message: str, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"ok": False, "error": message}, indent=2))
+    print(f"error: {message}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

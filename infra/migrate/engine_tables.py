@@ -1,0 +1,79 @@
+"""whatsmeow's own tables: its engine creates and upgrades them itself, here and not in a race of linkers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+
+from . import history
+from .connection import connected, limit_waits
+from .errors import EngineTablesFailed
+
+_LAYERS = Path(__file__).resolve().parents[2] / "layers"
+_ENGINE_SECONDS = 60
+_LOCK_SECONDS = 5
+
+# A device is found by its binding's fingerprint (whatsapp_private.devices); whatsmeow does not mind another
+# index. Not CREATE INDEX IF NOT EXISTS: it stops writers before it looks.
+_INDEX = """
+DO $$
+BEGIN
+  IF to_regclass('whatsapp_engine.whatsmeow_device_by_fingerprint') IS NULL THEN
+    CREATE INDEX whatsmeow_device_by_fingerprint ON whatsapp_engine.whatsmeow_device (sha256(adv_key));
+  END IF;
+END $$
+"""
+
+# Supabase grants on what is created in public only, but a wider default must not open these.
+_CLOSE = "REVOKE ALL ON ALL TABLES IN SCHEMA whatsapp_engine FROM PUBLIC, anon, authenticated"
+
+
+def create_engine_tables(database_url: str) -> None:
+    """Bring whatsmeow's tables in schema `whatsapp_engine` up to the engine's version; again is harmless.
+
+    Two at once would fail on whatsmeow's own upgrade, so the second waits for the first.
+
+    Raises
+    ------
+    MigrateError
+        The database cannot be reached, or the engine could not do it.
+    """
+    with connected(database_url) as connection:
+        try:
+            with connection.transaction():
+                # Our transaction is idle while the engine works in a connection of its own.
+                idle = _ENGINE_SECONDS + 10
+                limit_waits(connection, lock=idle, statement=idle, idle=idle)
+                history.wait_for_turn(connection)
+                _run_engine(database_url, connection.info.password)
+                limit_waits(connection, lock=_LOCK_SECONDS, statement=_ENGINE_SECONDS, idle=idle)
+                connection.execute(_INDEX)
+                connection.execute(_CLOSE)
+        except psycopg.Error as problem:
+            text = problem.diag.message_primary or str(problem).strip()
+            raise EngineTablesFailed(f"whatsapp_engine: {text}; run it again") from problem
+
+
+def _run_engine(database_url: str, password: str) -> None:
+    path = os.pathsep.join([*(str(_LAYERS / name) for name in ("engine", "shared")), os.getenv("PYTHONPATH", "")])
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "whatsapp_engine.tables"],
+            input=database_url,  # not an argument: those are everybody's to read
+            env={**os.environ, "PYTHONPATH": path},
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=_ENGINE_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise EngineTablesFailed(f"the engine did not create its tables in {_ENGINE_SECONDS} s") from None
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        if password:
+            last = last.replace(password, "***")
+        raise EngineTablesFailed(f"the engine could not create its tables: {last}")

@@ -1,0 +1,45 @@
+"""What can go wrong in a migration, each with a sentence for the person who ran it.
+
+MigrateError
+├── BadMigration        a file or the directory is not usable
+├── NotReachable        no connection to the database
+├── NotSupabase         the database lacks what Supabase provides
+├── VersionTaken        another project's migration is recorded under one of our versions
+├── EngineTablesFailed  whatsmeow's own tables could not be made
+└── MigrationFailed     Postgres refused a statement; nothing of the file was kept
+    └── Busy            a lock or the time allowed did not suffice; run it again
+"""
+
+from __future__ import annotations
+
+
+class MigrateError(Exception):
+    """Something the person at the command line has to know; its text is the message."""
+
+
+class BadMigration(MigrateError):
+    """A migration file, or the directory of them, is not usable."""
+
+
+class NotReachable(MigrateError):
+    """No connection to the database."""
+
+
+class NotSupabase(MigrateError):
+    """The database lacks the schema, table, function or roles that Supabase provides."""
+
+
+class VersionTaken(MigrateError):
+    """Another migration is recorded under the version of one of ours."""
+
+
+class EngineTablesFailed(MigrateError):
+    """The engine could not create or upgrade whatsmeow's own tables."""
+
+
+class MigrationFailed(MigrateError):
+    """Postgres refused a statement. Nothing of that file was kept."""
+
+
+class Busy(MigrationFailed):
+    """The database was too busy: running it again is safe, and likely to work."""

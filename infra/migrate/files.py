@@ -1,0 +1,70 @@
+"""The migration files of a directory, in the order they are applied."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from .errors import BadMigration
+from .statements import first_word, split
+
+MIGRATIONS = Path(__file__).resolve().parent.parent.parent / "migrations"
+
+_FILE_NAME = re.compile(r"(?P<version>[0-9]{14})_(?P<name>.+)\.sql")
+
+# Each file is one transaction together with its record; a file that ends it would be half applied on failure.
+_TRANSACTION_CONTROL = frozenset({"abort", "begin", "commit", "end", "rollback", "start"})
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One file: `<version>_<name>.sql`."""
+
+    version: str
+    name: str
+    path: Path
+    statements: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """The file's name, for messages."""
+        return self.path.name
+
+
+def read_migrations(directory: Path = MIGRATIONS) -> list[Migration]:
+    """Read the migrations of `directory`, oldest first.
+
+    Raises
+    ------
+    BadMigration
+        The directory does not exist or has no migration, two files share a version, a file is misnamed, or
+        one begins or ends a transaction.
+    """
+    if not directory.is_dir():
+        raise BadMigration(f"no such directory: {directory}")
+    migrations = [_read(path) for path in sorted(directory.glob("*.sql"))]
+    if not migrations:
+        raise BadMigration(f"no migration in {directory}")
+    for older, newer in pairwise(migrations):
+        if older.version == newer.version:
+            raise BadMigration(f"{older.label} and {newer.label} have the same version")
+    return migrations
+
+
+def _read(path: Path) -> Migration:
+    match = _FILE_NAME.fullmatch(path.name)
+    if match is None:
+        raise BadMigration(f"{path.name}: a migration is named <14 digits>_<name>.sql")
+    try:
+        statements = split(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, ValueError) as problem:
+        raise BadMigration(f"{path.name}: {problem}") from problem
+    for number, statement in enumerate(statements, 1):
+        if (word := first_word(statement)) in _TRANSACTION_CONTROL:
+            raise BadMigration(
+                f"{path.name}, statement {number}: {word.upper()} does not belong in a migration; "
+                "each file already runs in one transaction"
+            )
+    return Migration(match["version"], match["name"], path, tuple(statements))

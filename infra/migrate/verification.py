@@ -1,0 +1,66 @@
+"""Compares a database with what the migrations promise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from .connection import connected, require_supabase
+from .expected import expected
+from .facts import read_facts
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is missing or differs."""
+
+    kind: Literal["missing", "differs"]
+    what: str
+    found: str = ""
+    wanted: str = ""
+
+    def __str__(self) -> str:
+        if self.kind == "missing":
+            return f"missing: {self.what}"
+        return f"differs: {self.what}: {self.found}; should be: {self.wanted}"
+
+
+def verify(database_url: str) -> list[Finding]:
+    """Check table, columns, keys, check, RLS, policies, indexes, trigger, grants and the private schemas.
+
+    Returns
+    -------
+    list[Finding]
+        What is missing or different; empty when all is well.
+
+    Raises
+    ------
+    MigrateError
+        The database cannot be reached or is no Supabase database.
+    """
+    with connected(database_url) as connection:
+        require_supabase(connection)
+        return list(_compare(read_facts(connection)))
+
+
+def checks() -> int:
+    """How many facts `verify` looks at."""
+    return len(expected())
+
+
+def _compare(facts: dict[str, str]) -> Iterator[Finding]:
+    lost: set[str] = set()
+    known = set()
+    for wanted in expected():
+        known.add(wanted.name)
+        if wanted.parent in lost:
+            lost.add(wanted.name)
+        elif (found := facts.get(wanted.name)) is None:
+            lost.add(wanted.name)
+            yield Finding("missing", wanted.name)
+        elif found != wanted.value:
+            yield Finding("differs", wanted.name, found, wanted.value)
+    for name in sorted(facts.keys() - known):
+        if name.startswith("policy "):  # permissive policies add up: one more may open what ours close
+            yield Finding("differs", name, facts[name], "absent")

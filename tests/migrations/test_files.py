@@ -1,0 +1,58 @@
+"""A directory of migrations, read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from infra.migrate.errors import BadMigration
+from infra.migrate.files import read_migrations
+
+
+def write(directory: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (directory / f"{name[1:]}.sql").write_text(text)
+    return directory
+
+
+def test_oldest_first(tmp_path: Path) -> None:
+    write(tmp_path, _20250102000000_later="select 2;", _20250101000000_sooner="select 1; select 2;")
+    (tmp_path / "README.md").write_text("not a migration")
+    first, second = read_migrations(tmp_path)
+    assert (first.version, first.name, first.statements) == (
+        "20250101000000",
+        "sooner",
+        ("select 1", "select 2"),
+    )
+    assert second.label == "20250102000000_later.sql"
+
+
+def test_ours_are_read() -> None:
+    assert next(migration.label for migration in read_migrations()) == "20250111000000_whatsapp_sessions.sql"
+
+
+@pytest.mark.parametrize(
+    ("files", "complaint"),
+    [
+        ({}, "no migration in"),
+        ({"_1_short": "select 1"}, "14 digits"),
+        ({"_20250101000000_a": "", "_20250101000000_b": ""}, "same version"),
+        ({"_20250101000000_a": "select 1; begin; select 2; commit;"}, "statement 2: BEGIN does not belong"),
+        ({"_20250101000000_a": "select 1;\nselect 'x"}, "line 2: a ' is never closed"),
+    ],
+)
+def test_what_is_refused(tmp_path: Path, files: dict[str, str], complaint: str) -> None:
+    with pytest.raises(BadMigration, match=complaint):
+        read_migrations(write(tmp_path, **files))
+
+
+def test_no_directory(tmp_path: Path) -> None:
+    with pytest.raises(BadMigration, match="no such directory"):
+        read_migrations(tmp_path / "nowhere")
+
+
+def test_not_text(tmp_path: Path) -> None:
+    (tmp_path / "20250101000000_a.sql").write_bytes(b"select '\xff'")
+    with pytest.raises(BadMigration, match="20250101000000_a"):
+        read_migrations(tmp_path)

@@ -1,0 +1,245 @@
+"""`up` and `status`: each file once, in one transaction with its record, whoever else is at it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import psycopg
+import pytest
+
+from infra.migrate import create_engine_tables, engine_tables, runner, status, up, verify
+from infra.migrate.errors import (
+    Busy,
+    EngineTablesFailed,
+    MigrateError,
+    MigrationFailed,
+    NotReachable,
+    NotSupabase,
+    VersionTaken,
+)
+from infra.migrate.files import read_migrations
+
+OURS = ["20250111000000", "20250112000000"]
+
+
+def query(url: str, statement: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+def recorded(url: str) -> list[str]:
+    found = query(url, "select version from supabase_migrations.schema_migrations order by 1")
+    return [str(version) for (version,) in found]
+
+
+def directory(path: Path, *texts: str) -> Path:
+    for number, text in enumerate(texts, 1):
+        (path / f"2030010100000{number}_step.sql").write_text(text)
+    return path
+
+
+def test_each_file_once(database_url: str) -> None:
+    applied = up(database_url)
+    assert applied[:2] == OURS
+    assert up(database_url) == []
+    assert [finding.what for finding in verify(database_url)] == ["table whatsapp_engine.whatsmeow_device"]
+    assert recorded(database_url) == applied
+
+
+def test_the_record_is_the_supabase_clis(database_url: str, tmp_path: Path) -> None:
+    up(database_url, directory(tmp_path, "-- why\nselect 1;\nselect ';';\n"))
+    columns = query(
+        database_url,
+        """select attname, format_type(atttypid, atttypmod), attnotnull from pg_attribute
+           where attrelid = 'supabase_migrations.schema_migrations'::regclass and attnum > 0
+           order by attnum""",
+    )
+    assert columns == [("version", "text", True), ("statements", "text[]", False), ("name", "text", False)]
+    rows = query(database_url, "select version, name, statements from supabase_migrations.schema_migrations")
+    assert rows == [("20300101000001", "step", ["-- why\nselect 1", "select ';'"])]
+
+
+def test_an_old_record_gets_its_columns(database_url: str) -> None:
+    query(
+        database_url,
+        """create schema supabase_migrations;
+           create table supabase_migrations.schema_migrations (version text not null primary key);
+           insert into supabase_migrations.schema_migrations values ('20250111000000')""",
+    )
+    assert status(database_url).applied == ["20250111000000_whatsapp_sessions.sql"]
+    # The table itself is not there: the record says it is, and the second file builds on it.
+    with pytest.raises(MigrationFailed, match="whatsapp_sessions"):
+        up(database_url)
+
+
+def test_other_peoples_migrations_are_fine(database_url: str, tmp_path: Path) -> None:
+    up(database_url, directory(tmp_path, "select 1"))  # newer than ours
+    before = status(database_url)
+    assert (before.applied, before.not_ours) == ([], ["20300101000001_step"])
+    assert [name[:14] for name in before.pending][:2] == OURS
+    assert up(database_url)[:2] == OURS
+    assert status(database_url).pending == []
+
+
+def test_a_version_taken_by_another_project(database_url: str, tmp_path: Path) -> None:
+    (tmp_path / "20250111000000_theirs.sql").write_text("select 1")
+    up(database_url, tmp_path)
+    with pytest.raises(VersionTaken, match="20250111000000 is recorded here as 'theirs'"):
+        up(database_url)
+
+
+def test_a_file_that_changed_after_it_was_applied(database_url: str, tmp_path: Path) -> None:
+    up(database_url, directory(tmp_path, "select 1"))
+    found = status(database_url, directory(tmp_path, "select 2"))
+    assert found.changed == found.applied == ["20300101000001_step.sql"]
+
+
+def test_a_failure_leaves_nothing_behind(database_url: str, tmp_path: Path) -> None:
+    files = directory(tmp_path, "create table a ()", "create table b ();\n\n-- here\nselect 1,\n  nope;", "select 3")
+    with pytest.raises(MigrationFailed) as caught:
+        up(database_url, files)
+    assert str(caught.value).splitlines() == [
+        '20300101000002_step.sql, statement 2 of 2: column "nope" does not exist',
+        "  at: nope",
+        "  nothing of this file was kept",
+    ]
+    assert recorded(database_url) == ["20300101000001"]
+    assert query(database_url, "select to_regclass('a')::text, to_regclass('b')::text") == [("a", None)]
+    directory(tmp_path, "create table a ()", "create table b ()")
+    assert up(database_url, files) == ["20300101000002", "20300101000003"]
+
+
+def test_a_row_never_stands_in_a_message(database_url: str, tmp_path: Path) -> None:
+    secret = "insert into t values ('secret-qr', 1)"
+    steps = f"create table t (qr text, n int); {secret}; alter table t add check (n > 1)"
+    with pytest.raises(MigrationFailed) as caught:
+        up(database_url, directory(tmp_path, steps))
+    assert "is violated by some row" in str(caught.value)
+    more = f"create table t (qr text, n int check (n > 1)); {secret}"
+    with pytest.raises(MigrationFailed) as caught:
+        up(database_url, directory(tmp_path, more))
+    assert "violates check constraint" in str(caught.value)
+    assert "Failing row" not in str(caught.value)
+
+
+def test_a_failure_at_the_commit(database_url: str, tmp_path: Path) -> None:
+    steps = "create table t (id int primary key deferrable initially deferred); insert into t values (1), (1)"
+    with pytest.raises(MigrationFailed, match="duplicate key"):
+        up(database_url, directory(tmp_path, steps))
+    assert query(database_url, "select to_regclass('t')::text") == [(None,)]
+
+
+def test_runners_at_once(database_url: str) -> None:
+    start = Barrier(3)
+
+    def run(_: int) -> list[str]:
+        start.wait()
+        versions = up(database_url)
+        create_engine_tables(database_url)
+        return versions
+
+    with ThreadPoolExecutor(3) as pool:
+        applied = [version for versions in pool.map(run, range(3)) for version in versions]
+    assert sorted(applied) == recorded(database_url)
+    assert verify(database_url) == []
+
+
+def test_the_engines_tables_want_their_schema(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_tables, "_run_engine", lambda *_: None)
+    with pytest.raises(EngineTablesFailed, match=r"whatsapp_engine.* does not exist"):
+        create_engine_tables(database_url)
+
+
+def test_an_engine_that_fails_tells_no_password(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    package = tmp_path / "engine" / "whatsapp_engine"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "tables.py").write_text("import sys; sys.exit('no luck with ' + sys.stdin.read())")
+    monkeypatch.setattr(engine_tables, "_LAYERS", tmp_path)
+    with pytest.raises(EngineTablesFailed, match="no luck with postgresql") as caught:
+        create_engine_tables(database_url.replace("postgres@", "postgres:s3cret@"))
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("limit", ["_LOCK_SECONDS", "_STATEMENT_SECONDS"])
+def test_it_does_not_wait_for_long(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(runner, limit, 1)
+    query(database_url, "create table t ()")
+    with psycopg.connect(database_url) as someone:
+        someone.execute("lock table t in share mode")
+        with pytest.raises(Busy, match="run it again"):
+            up(database_url, directory(tmp_path, "create table before (); alter table t add a int"))
+    assert query(database_url, "select to_regclass('before')::text") == [(None,)]
+    assert up(database_url, tmp_path) == ["20300101000001"]
+
+
+def test_nothing_is_left_on_the_session(migrated_url: str, tmp_path: Path) -> None:
+    """Behind a pooler the session is another client's next."""
+    with psycopg.connect(migrated_url, autocommit=True) as connection:
+        before = connection.execute("select name, setting from pg_settings order by 1").fetchall()
+        for migration in read_migrations(directory(tmp_path, "select 1")):
+            assert runner._apply(connection, migration)
+        assert connection.execute("select name, setting from pg_settings order by 1").fetchall() == before
+        for left in ("pg_locks where locktype = 'advisory'", "pg_prepared_statements"):
+            assert connection.execute(f"select count(*) from {left}".encode()).fetchone() == (0,)
+
+
+def test_as_supabases_postgres_who_is_no_superuser(database_url: str) -> None:
+    query(
+        database_url,
+        """do $$ begin
+             if to_regrole('supabase_postgres') is null then
+               create role supabase_postgres login createrole;
+             end if;
+             execute format('grant create on database %I to supabase_postgres', current_database());
+           end $$;
+           grant anon, authenticated, service_role to supabase_postgres;
+           grant usage on schema auth to supabase_postgres;
+           grant all on auth.users to supabase_postgres;
+           grant usage, create on schema public to supabase_postgres;
+           alter default privileges for role supabase_postgres in schema public
+             grant all on tables to anon, authenticated, service_role""",
+    )
+    url = database_url.replace("postgres@", "supabase_postgres@")
+    assert up(url)[:2] == OURS
+    create_engine_tables(url)
+    assert verify(url) == []
+
+
+def test_not_a_supabase_database(postgres: Any) -> None:
+    with postgres.database() as url:
+        query(url, "drop schema if exists auth cascade")
+        for command in (up, verify):
+            with pytest.raises(NotSupabase, match=r"the schema auth, .*stand-ins"):
+                command(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://postgres:s3cret@127.0.0.1:1/nowhere",
+        "postgresql://postgres:s3cret/more@127.0.0.1:1/nowhere",
+        "postgresql://postgres:s3cret@more@127.0.0.1:1/nowhere",
+        "postgresql://postgres:s3cret#more@127.0.0.1:1/nowhere",
+        "host=127.0.0.1 port=1 password=s3cret",
+        "postgresql://postgres@127.0.0.1:1/nowhere?password=s3cret",
+        "mysql://root:s3cret@127.0.0.1/x",
+        " ",
+    ],
+)
+def test_no_connection_and_no_password_told(url: str) -> None:
+    for command in (up, status, verify):
+        with pytest.raises(NotReachable) as caught:
+            command(url)
+        assert str(caught.value)
+        assert "s3cret" not in str(caught.value)
+        assert caught.value.__cause__ is None
+        assert isinstance(caught.value, MigrateError)

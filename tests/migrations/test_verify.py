@@ -1,0 +1,206 @@
+"""`verify`: take any one thing away, and it says exactly that."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+import pytest
+
+from infra.migrate import verify
+from infra.migrate.expected import ENGINE_TABLE, OUTSIDERS, PRIVATE_INDEXES, PRIVATE_SCHEMAS, PRIVATE_TABLES, expected
+from infra.migrate.facts import collect_facts
+
+TABLE = "public.whatsapp_sessions"
+FUNCTION = "function public.update_whatsapp_sessions_updated_at()"
+TRIGGER = "trigger_update_whatsapp_sessions_updated_at"
+
+# What is done to the database, and what verify then says, up to the second colon.
+CASES: list[tuple[str, list[str]]] = [
+    (f"drop table {TABLE} cascade", [f"missing: table {TABLE}"]),
+    (f"alter table {TABLE} alter id drop default", [f"differs: column {TABLE}.id"]),
+    (f"alter table {TABLE} alter user_id drop not null", [f"differs: column {TABLE}.user_id"]),
+    (f"alter table {TABLE} alter phone_number type varchar(30)", [f"differs: column {TABLE}.phone_number"]),
+    (
+        f"alter table {TABLE} alter session_status set default 'error'",
+        [f"differs: column {TABLE}.session_status"],
+    ),
+    (f"alter table {TABLE} drop column qr_code", [f"missing: column {TABLE}.qr_code"]),
+    (f"alter table {TABLE} alter connected_at type timestamp", [f"differs: column {TABLE}.connected_at"]),
+    (f"alter table {TABLE} alter last_seen set not null", [f"differs: column {TABLE}.last_seen"]),
+    (f"alter table {TABLE} alter messages_sent drop default", [f"differs: column {TABLE}.messages_sent"]),
+    (
+        f"alter table {TABLE} alter messages_received type bigint",
+        [f"differs: column {TABLE}.messages_received"],
+    ),
+    (f"alter table {TABLE} rename created_at to made_at", [f"missing: column {TABLE}.created_at"]),
+    (f"alter table {TABLE} alter updated_at drop not null", [f"differs: column {TABLE}.updated_at"]),
+    (f"alter table {TABLE} drop constraint whatsapp_sessions_pkey", [f"missing: primary key of {TABLE}"]),
+    (
+        f"alter table {TABLE} drop constraint whatsapp_sessions_user_id_key",
+        [f"missing: unique key (user_id) of {TABLE}"],
+    ),
+    (
+        f"alter table {TABLE} drop constraint whatsapp_sessions_user_id_fkey",
+        [f"missing: foreign key (user_id) to auth.users of {TABLE}"],
+    ),
+    (
+        f"alter table {TABLE} add foreign key (user_id) references auth.users",
+        [f"differs: foreign key (user_id) to auth.users of {TABLE}"],
+    ),
+    (
+        f"alter table {TABLE} drop constraint valid_session_status",
+        [f"missing: check valid_session_status of {TABLE}"],
+    ),
+    (
+        (
+            f"alter table {TABLE} drop constraint valid_session_status,"
+            " add constraint valid_session_status check (session_status <> '')"
+        ),
+        [f"differs: check valid_session_status of {TABLE}"],
+    ),
+    ("drop index public.idx_whatsapp_sessions_user_id", ["missing: index idx_whatsapp_sessions_user_id"]),
+    ("drop index public.idx_whatsapp_sessions_status", ["missing: index idx_whatsapp_sessions_status"]),
+    (
+        (
+            "drop index public.idx_whatsapp_sessions_updated_at;"
+            f"create index idx_whatsapp_sessions_updated_at on {TABLE} (created_at)"
+        ),
+        ["differs: index idx_whatsapp_sessions_updated_at"],
+    ),
+    (
+        ("update pg_index set indisvalid = false where indexrelid = 'public.idx_whatsapp_sessions_status'::regclass"),
+        ["differs: index idx_whatsapp_sessions_status"],
+    ),
+    (f"alter table {TABLE} disable row level security", [f"differs: row level security of {TABLE}"]),
+    *(
+        (
+            f'drop policy "Users can {verb} their own WhatsApp sessions" on {TABLE}',
+            [f'missing: policy "Users can {verb} their own WhatsApp sessions" on {TABLE}'],
+        )
+        for verb in ("view", "insert", "update", "delete")
+    ),
+    (
+        f'alter policy "Users can view their own WhatsApp sessions" on {TABLE} using (true)',
+        [f'differs: policy "Users can view their own WhatsApp sessions" on {TABLE}'],
+    ),
+    (
+        f'alter policy "Users can update their own WhatsApp sessions" on {TABLE} with check (true)',
+        [f'differs: policy "Users can update their own WhatsApp sessions" on {TABLE}'],
+    ),
+    (
+        f'alter policy "Users can delete their own WhatsApp sessions" on {TABLE} to service_role',
+        [f'differs: policy "Users can delete their own WhatsApp sessions" on {TABLE}'],
+    ),
+    (f'create policy "all" on {TABLE} using (true)', [f'differs: policy "all" on {TABLE}']),
+    (f'create policy "theirs" on {TABLE} to service_role using (true)', []),
+    (f'create policy "stricter" on {TABLE} as restrictive using (true)', []),
+    (f"drop trigger {TRIGGER} on {TABLE}", [f"missing: trigger {TRIGGER}"]),
+    (f"alter table {TABLE} disable trigger {TRIGGER}", [f"differs: trigger {TRIGGER}"]),
+    (f"drop {FUNCTION} cascade", [f"missing: {FUNCTION}", f"missing: trigger {TRIGGER}"]),
+    (f"alter {FUNCTION} reset search_path", [f"differs: {FUNCTION}"]),
+    (f"alter {FUNCTION} security definer", [f"differs: {FUNCTION}"]),
+    (
+        (
+            f"create or replace {FUNCTION} returns trigger language plpgsql set search_path = ''"
+            " as 'begin return new; end;'"
+        ),
+        [f"differs: body of {FUNCTION}"],
+    ),
+    *(
+        (
+            f"revoke {right} on {TABLE} from authenticated",
+            [f"differs: privileges of authenticated on {TABLE}"],
+        )
+        for right in ("select", "insert", "update", "delete")
+    ),
+    (f"grant truncate on {TABLE} to authenticated", [f"differs: privileges of authenticated on {TABLE}"]),
+    (f"grant select on {TABLE} to anon", [f"differs: privileges of anon on {TABLE}"]),
+    (f"grant update (qr_code) on {TABLE} to anon", [f"differs: privileges of anon on {TABLE}"]),
+    (f"grant select on {TABLE} to public", [f"differs: privileges of PUBLIC on {TABLE}"]),
+    (f"grant all on {TABLE} to service_role", []),
+    *((f"drop schema {schema} cascade", [f"missing: schema {schema}"]) for schema in PRIVATE_SCHEMAS),
+    *(
+        (
+            f"grant usage on schema {schema} to {role}",
+            [f"differs: privileges of {role} on schema {schema}"],
+        )
+        for schema in PRIVATE_SCHEMAS
+        for role in OUTSIDERS
+    ),
+    *(
+        (
+            f"create table {schema}.t (id int); grant select (id) on {schema}.t to {role}",
+            [f"differs: privileges of {role} inside schema {schema}"],
+        )
+        for schema in PRIVATE_SCHEMAS
+        for role in OUTSIDERS
+    ),
+    (
+        "create function whatsapp_private.f() returns int language sql as 'select 1'",
+        ["differs: privileges of PUBLIC inside schema whatsapp_private"],
+    ),
+    (
+        "create sequence whatsapp_engine.s; grant usage on sequence whatsapp_engine.s to anon",
+        ["differs: privileges of anon inside schema whatsapp_engine"],
+    ),
+    *(
+        (f"drop table whatsapp_private.{name} cascade", [f"missing: table whatsapp_private.{name}"])
+        for name in PRIVATE_TABLES
+    ),
+    *(
+        (
+            f"alter table whatsapp_private.{name} disable row level security",
+            [f"differs: row level security of whatsapp_private.{name}"],
+        )
+        for name in PRIVATE_TABLES
+    ),
+    (f"drop table {ENGINE_TABLE} cascade", [f"missing: table {ENGINE_TABLE}"]),
+    *(
+        (f"drop index {re.findall(r' ON (.+?)[.]', definition)[0]}.{name}", [f"missing: index {name}"])
+        for name, definition in PRIVATE_INDEXES.items()
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "lines"), CASES, ids=[change[:70] for change, _ in CASES])
+def test_exactly_what_was_taken_away(migrated_url: str, change: str, lines: list[str]) -> None:
+    with psycopg.connect(migrated_url, autocommit=True) as connection:
+        connection.execute(change.encode())
+    findings = verify(migrated_url)
+    assert [f"{finding.kind}: {finding.what}" for finding in findings] == lines
+    for finding, line in zip(findings, lines, strict=True):
+        assert str(finding).startswith(line)
+        assert finding.kind == "missing" or finding.found != finding.wanted
+
+
+def test_every_expectation_is_taken_away_once() -> None:
+    """A new expectation needs a case above."""
+    covered = {line.split(": ", 1)[1] for _, lines in CASES for line in lines}
+    assert {fact.name for fact in expected()} <= covered
+
+
+def test_nothing_to_say(migrated_url: str) -> None:
+    assert verify(migrated_url) == []
+
+
+def test_an_inherited_right_counts(migrated_url: str) -> None:
+    with psycopg.connect(migrated_url) as connection:  # not committed: roles belong to the whole server
+        since_16 = connection.info.server_version >= 160000
+        inherits = "to anon with inherit true" if since_16 else "to anon; alter role anon inherit"
+        change = f"create role door; grant delete on {TABLE} to door; grant door {inherits}"
+        connection.execute(change.encode())
+        assert collect_facts(connection)[f"privileges of anon on {TABLE}"] == "delete"
+        connection.rollback()
+
+
+def test_the_callers_settings_do_not_matter(migrated_url: str) -> None:
+    assert verify(f"{migrated_url}?options=-csearch_path%3Dauth%2Cpublic") == []
+
+
+def test_it_changes_nothing_and_needs_no_right(migrated_url: str) -> None:
+    with psycopg.connect(migrated_url, autocommit=True) as connection:
+        connection.execute(
+            "alter database {} set default_transaction_read_only = on".format(migrated_url.rpartition("/")[2]).encode()
+        )
+    assert verify(migrated_url) == []
