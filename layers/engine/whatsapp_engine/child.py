@@ -28,7 +28,7 @@ from neonize.events import (
     TemporaryBanEv,
 )
 from neonize.exc import NeonizeError
-from neonize.proto.Neonize_pb2 import JID, PairStatus
+from neonize.proto.Neonize_pb2 import JID, ConnectFailureReason, PairStatus
 from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DeviceProps
 from neonize.utils import Jid2String, build_jid
 from whatsapp_pairing.reasons import Reason
@@ -46,8 +46,8 @@ _REFUSALS = {
     "passkey-request": Reason.PASSKEY_REQUIRED,
 }
 
-# <failure reason> with which whatsmeow reports a paired device as logged out: locked, banned.
-_BANNED = (403, 406)
+# whatsmeow's names of the failures 403 and 406, which WhatsApp itself calls locked and banned.
+_BANNED = (ConnectFailureReason.MAIN_DEVICE_GONE, ConnectFailureReason.UNKNOWN_LOGOUT)
 
 
 class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
@@ -96,8 +96,8 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
         else:
             self._refuse(Reason.PAIRING_REJECTED)
 
-    def _on_logged_out(self, code: int) -> None:
-        if code in _BANNED:
+    def _on_logged_out(self, why: int) -> None:
+        if why in _BANNED:
             self._refuse(Reason.ACCOUNT_BANNED)
         else:
             self.say("logged_out")
