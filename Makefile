@@ -37,12 +37,12 @@ setup: $(VENV)/installed
 
 $(VENV)/installed: requirements/dev.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	touch $@
 
 $(VENV)-sam/installed: requirements/sam.txt
 	$(PYTHON) -m venv $(VENV)-sam
-	$(VENV)-sam/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(VENV)-sam/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	touch $@
 
 # Universal: one lock for every Python from 3.11. The layers' locks are for what Lambda runs.

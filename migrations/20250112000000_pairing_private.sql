@@ -23,6 +23,8 @@ CREATE TABLE whatsapp_private.attempts (
   legs INTEGER NOT NULL DEFAULT 0,
   qr_shown_at TIMESTAMPTZ,
   qr_expires_at TIMESTAMPTZ,
+  -- Whether WhatsApp answered when the linker last tried; tells two kinds of timeout apart.
+  reachable BOOLEAN NOT NULL DEFAULT true,
   -- What a linker found out before it ended; the workflow turns it into the outcome.
   verdict TEXT,
   -- Failed attempts in a row up to this one: the pause before the next grows with it.

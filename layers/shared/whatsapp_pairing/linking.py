@@ -102,7 +102,7 @@ class _Linker:
         self._clock = clock
         self._sleep = sleep
         self._backoff = Backoff()
-        self._reachable = True
+        self._reachable = attempt.reachable
         self._device: Linked | None = None
         self._fingerprint = b""
         self._online: port.Online | None = None
@@ -145,10 +145,10 @@ class _Linker:
     def _handle(self, event: port.Event) -> _Next | str:  # noqa: PLR0911  one return for each event
         match event:
             case port.Reached():
-                self._reachable = True
                 self._limit_step(LOGIN_STEP_SECONDS if self._device else None)
             case port.Qr():
                 self._backoff.reset()
+                self._found_reachable(True)
                 self._limit_step(None)
                 self._show(event)
             case port.Scanned(jid):
@@ -168,7 +168,7 @@ class _Linker:
             case port.Refused(reason):
                 return reason
             case port.Unreachable():
-                self._reachable = False
+                self._found_reachable(False)
                 return _Next.NEW_ENGINE
             case port.Died(why):
                 logger.warning("engine died", extra={"why": why})
@@ -215,7 +215,7 @@ class _Linker:
             return CONNECTED if self._step_over(now) else None
         handover = HANDOVER_SECONDS if self._attempt.phase is Phase.QR and self._attempt.qr_shown else 0
         if now >= self._ends_at + handover:
-            return timeout_reason(self._attempt) if self._reachable else Reason.WHATSAPP_UNREACHABLE
+            return timeout_reason(self._attempt)
         if self._step_over(now):
             logger.warning("WhatsApp is silent; a fresh engine tries")
             return _Next.NEW_ENGINE
@@ -236,8 +236,15 @@ class _Linker:
         asked_at = self._clock()
         if asked_at < self._renew_at:
             return
-        self._note(self._store(lambda: self._leases.renew(self._attempt.id, self._lease)))
+        self._note(self._store(lambda: self._leases.renew(self._attempt.id, self._lease, self._reachable)))
         self._hold(asked_at)
+
+    def _found_reachable(self, reachable: bool) -> None:
+        # Written at once: whoever notices the end of the window first must know which kind of end it is.
+        if reachable != self._reachable:
+            self._reachable = reachable
+            self._renew_at = self._clock()
+            self._keep_lease()
 
     def _hold(self, asked_at: float) -> None:
         self._lease_ends_at = asked_at + LEASE_SECONDS
@@ -269,7 +276,7 @@ class _Linker:
             logger.warning("the workflow did not answer", exc_info=True)
 
     def _rest(self, seconds: float) -> None:
-        until = self._clock() + seconds
+        until = min(self._clock() + seconds, self._ends_at)
         while (left := until - self._clock()) > 0:
             self._keep_lease()
             self._sleep(min(left, 0.5))

@@ -65,6 +65,8 @@ class Attempt:
         End of the present phase's window. Also what a decision is compared against when it is written.
     scanned : bool
         Whether a phone has scanned: there is a device that must be finished or removed, never forgotten.
+    reachable : bool
+        Whether WhatsApp answered when the linker last tried.
     alive : bool
         Whether a linker holds the lease.
     outcome : str or None
@@ -83,6 +85,7 @@ class Attempt:
     legs: int
     qr_shown: bool
     scanned: bool
+    reachable: bool
     verdict: Reason | None
     outcome: str | None
 
@@ -132,6 +135,8 @@ def next_step(attempt: Attempt, error: Reason | None) -> Again | End:
 
 def timeout_reason(attempt: Attempt) -> Reason:
     """Return why an attempt whose window is over has failed."""
+    if not attempt.reachable:
+        return Reason.WHATSAPP_UNREACHABLE
     if attempt.scanned:
         return Reason.LINKER_FAILED
     return Reason.QR_TIMEOUT if attempt.phase is Phase.QR else Reason.SCAN_TIMEOUT

@@ -35,7 +35,8 @@ WITH device AS (
   UPDATE whatsapp_private.devices SET lease_expires_at = now() + make_interval(secs => %(ttl)s)
   WHERE attempt_id = %(id)s AND lease_id = %(lease)s
 )
-UPDATE whatsapp_private.attempts a SET lease_expires_at = now() + make_interval(secs => %(ttl)s)
+UPDATE whatsapp_private.attempts a SET
+  lease_expires_at = now() + make_interval(secs => %(ttl)s), reachable = %(reachable)s
 WHERE a.id = %(id)s AND a.lease_id = %(lease)s AND a.ended_at IS NULL
 RETURNING {ATTEMPT}
 """
@@ -71,8 +72,8 @@ WITH before AS (
   FROM bound WHERE a.id = bound.attempt_id AND a.lease_id = %(lease)s AND a.ended_at IS NULL
   RETURNING {ATTEMPT}
 ), shown AS ({SHOW})
-SELECT id, user_id, number, phase, started_at, deadline, remaining, task_token, alive, legs, qr_shown, verdict, outcome,
-       true AS scanned
+SELECT id, user_id, number, phase, started_at, deadline, remaining, task_token, alive, legs, qr_shown, reachable, verdict,
+       outcome, true AS scanned
 FROM a
 """
 
@@ -129,9 +130,9 @@ class Leases(Table):
         """Become the attempt's one linker; None when it has one, has ended, or has its verdict."""
         return attempt_from(self._one(_TAKE, id=attempt_id, lease=lease, ttl=LEASE_SECONDS))
 
-    def renew(self, attempt_id: UUID, lease: UUID) -> Attempt | None:
+    def renew(self, attempt_id: UUID, lease: UUID, reachable: bool = True) -> Attempt | None:
         """Keep the lease of attempt and devices; None when it is lost: the linker must let go of WhatsApp at once."""
-        return attempt_from(self._one(_RENEW, id=attempt_id, lease=lease, ttl=LEASE_SECONDS))
+        return attempt_from(self._one(_RENEW, id=attempt_id, lease=lease, ttl=LEASE_SECONDS, reachable=reachable))
 
     def resumable(self, attempt_id: UUID) -> Linked | None:
         """Return the device that a phone has linked for this attempt, if an earlier linker died right after it."""

@@ -9,7 +9,7 @@ ATTEMPT = f"""
   a.id, a.user_id, a.number, a.phase, a.started_at, a.deadline,
   extract(epoch FROM a.deadline - clock_timestamp())::float8 AS remaining, a.task_token,
   coalesce(a.lease_expires_at > clock_timestamp(), false) AS alive, a.legs,
-  a.qr_shown_at IS NOT NULL AS qr_shown, a.verdict, a.outcome, a.qr_expires_at,
+  a.qr_shown_at IS NOT NULL AS qr_shown, a.reachable, a.verdict, a.outcome, a.qr_expires_at,
   coalesce(a.qr_expires_at + make_interval(secs => {QR_GRACE_SECONDS}) > clock_timestamp(), false) AS qr_fresh,
   EXISTS (
     SELECT FROM whatsapp_private.devices d WHERE d.attempt_id = a.id AND d.state IN ('linking', 'linked')

@@ -42,9 +42,11 @@ def _session(shown: Row | None, last: Row | None) -> Session:
     if shown is None:
         return Session(Status.DISCONNECTED, reason=reason)
     status = Status(shown["session_status"])
-    qr = shown["qr_code"] if status is Status.WAITING_QR and last and last["qr_fresh"] else None
+    # WhatsApp drops a QR with the socket of the linker that showed it.
+    showing = status is Status.WAITING_QR and last and last["qr_fresh"] and last["alive"]
+    qr = shown["qr_code"] if showing else None
     if status is Status.WAITING_QR and qr is None and not (attempt and attempt.scanned):
-        # The linker that showed it is gone and its replacement has not shown the next one yet.
+        # A new linker has not shown the next one yet.
         status = Status.CONNECTING
     linked = status is Status.CONNECTED
     return Session(

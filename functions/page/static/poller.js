@@ -1,0 +1,48 @@
+// Asks again and again: at the server's pace, slower in a hidden tab, ever slower while nothing answers.
+
+const HIDDEN_MS = 15_000;
+const FIRST_BACKOFF_MS = 1_000;
+const LONGEST_BACKOFF_MS = 30_000;
+
+/**
+ * @param ask     async; resolves to the milliseconds until the next question
+ * @param failed  told of each failure; answers the milliseconds to wait at least, or null to stop
+ */
+export function createPoller(ask, failed) {
+  let timer;
+  let active = false;
+  let asking = false;
+  let again = false;
+  let failures = 0;
+
+  async function tick() {
+    clearTimeout(timer);
+    if (!active) return;
+    if (asking) { again = true; return; }
+    asking = true;
+    again = false;
+    let wait;
+    try {
+      wait = await ask();
+      failures = 0;
+    } catch (error) {
+      const least = failed(error);
+      if (least === null) active = false;
+      const backoff = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** failures++);
+      wait = Math.max(least, backoff * (0.75 + Math.random() / 2)); // spread: not all tabs come back at once
+    }
+    asking = false;
+    if (document.visibilityState === "hidden") wait = Math.max(wait, HIDDEN_MS);
+    clearTimeout(timer);
+    if (active) timer = setTimeout(tick, again ? 0 : wait);
+  }
+
+  document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && tick());
+  window.addEventListener("online", () => tick());
+
+  return {
+    /** Ask now, whatever was planned; start if stopped. */
+    now() { active = true; tick(); },
+    stop() { active = false; clearTimeout(timer); },
+  };
+}

@@ -1,0 +1,176 @@
+// Every text of the page. Reasons for an error are not here: the API sends them in the browser's language.
+// {name} marks a value filled in by the caller.
+
+const en = {
+  lead: "Link your own WhatsApp to send and receive messages from your account.",
+  foot: "You can unlink at any time, here or on your phone under Linked devices.",
+  loading: "Loading…",
+  signOut: "Sign out",
+
+  badge: { disconnected: "Not connected", connecting: "Connecting", qr: "Waiting for your phone", finishing: "Finishing",
+           cancelling: "Cancelling", connected: "Connected", error: "Not connected" },
+
+  unconfiguredTitle: "Sign-in is not configured: set SupabaseAnonKey",
+  unconfigured: "It is a parameter of the deployment: the public (anon) key of your Supabase project.",
+
+  signInTitle: "Sign in",
+  signInLead: "Use the e-mail and password of your account.",
+  email: "E-mail",
+  password: "Password",
+  signIn: "Sign in",
+  signingIn: "Signing in…",
+  signInWrong: "The e-mail or the password is wrong.",
+  signInUnconfirmed: "Confirm your e-mail first: open the message we sent you.",
+  signInTooMany: "Too many tries. Wait a moment and try again.",
+  signInFailed: "Sign-in does not answer properly. Try again in a moment.",
+  signInEnded: "Your session has ended. Sign in again.",
+
+  disconnectedTitle: "Connect your WhatsApp",
+  disconnectedLead: "It takes less than a minute. Have your phone at hand.",
+  step1: "Open WhatsApp on your phone.",
+  step2: "Tap Settings (on Android, the ⋮ menu), then Linked devices, then Link a device.",
+  step3: "Point your phone at the QR code on this screen.",
+  connect: "Connect WhatsApp",
+  connectWait: "Connect in {seconds} s",
+  starting: "Starting…",
+
+  connectingTitle: "Getting your QR code…",
+  connectingLead: "Usually it takes a second. When WhatsApp is slow, we keep waiting for it.",
+  timeLeft: "Time left: {time}",
+  cancel: "Cancel",
+  cancellingTitle: "Cancelling…",
+
+  qrTitle: "Scan this code with WhatsApp",
+  qrAlt: "QR code to link WhatsApp. Scan it with your phone.",
+  qrExpiry: "New code in {seconds} s",
+  qrRefreshing: "Getting a new code…",
+  sameDevice: "Is this your phone’s screen? Open this page on a computer or a tablet: the phone has to scan the code from another screen.",
+  sandboxLead: "Sandbox: no real phone is needed.",
+  sandboxNumber: "Number of the sandbox phone",
+  sandboxScan: "Scan with the sandbox phone",
+  sandboxScanning: "Scanning…",
+  sandboxFailed: "The sandbox phone could not scan this code. Try with the next one.",
+
+  finishingTitle: "Scanned. Finishing on your phone…",
+  finishingLead: "Keep WhatsApp open on your phone for a moment.",
+
+  connectedSince: "Connected since",
+  lastSeen: "Last seen",
+  sent: "Messages sent",
+  received: "Messages received",
+  numberUnknown: "WhatsApp is connected",
+  never: "Not yet",
+  justNow: "Just now",
+  disconnect: "Disconnect",
+  disconnecting: "Disconnecting…",
+  confirmText: "Disconnect this number? Messages stop at once; to link it again you scan a new code.",
+  confirmYes: "Yes, disconnect",
+  confirmNo: "Keep connected",
+
+  errorTitle: "WhatsApp is not connected",
+  errorUnknown: "Something went wrong on our side. Try again.",
+  errorCode: "Code: {code}",
+  retry: "Try again",
+  retryWait: "Try again in {seconds} s",
+
+  offline: "No connection. Trying again…",
+  troubled: "The server is not answering properly. Trying again…",
+  actionOffline: "No connection: nothing was changed. Try again.",
+  busy: "The service is busy. Try again in a moment.",
+  tooSoon: "That was quick. Wait a few seconds before the next try.",
+};
+
+const es = {
+  lead: "Vincula tu propio WhatsApp para enviar y recibir mensajes desde tu cuenta.",
+  foot: "Puedes desvincularlo cuando quieras, aquí o en tu teléfono, en Dispositivos vinculados.",
+  loading: "Cargando…",
+  signOut: "Cerrar sesión",
+
+  badge: { disconnected: "Sin conectar", connecting: "Conectando", qr: "Esperando a tu teléfono", finishing: "Terminando",
+           cancelling: "Cancelando", connected: "Conectado", error: "Sin conectar" },
+
+  unconfiguredTitle: "El inicio de sesión no está configurado: define SupabaseAnonKey",
+  unconfigured: "Es un parámetro del despliegue: la clave pública (anon) de tu proyecto de Supabase.",
+
+  signInTitle: "Inicia sesión",
+  signInLead: "Usa el correo y la contraseña de tu cuenta.",
+  email: "Correo electrónico",
+  password: "Contraseña",
+  signIn: "Iniciar sesión",
+  signingIn: "Iniciando sesión…",
+  signInWrong: "El correo o la contraseña no son correctos.",
+  signInUnconfirmed: "Antes confirma tu correo: abre el mensaje que te enviamos.",
+  signInTooMany: "Demasiados intentos. Espera un momento y vuelve a probar.",
+  signInFailed: "El inicio de sesión no responde bien. Vuelve a probar en un momento.",
+  signInEnded: "Tu sesión ha terminado. Inicia sesión de nuevo.",
+
+  disconnectedTitle: "Conecta tu WhatsApp",
+  disconnectedLead: "Se tarda menos de un minuto. Ten el teléfono a mano.",
+  step1: "Abre WhatsApp en tu teléfono.",
+  step2: "Toca Ajustes (en Android, el menú ⋮), luego Dispositivos vinculados y luego Vincular un dispositivo.",
+  step3: "Apunta con el teléfono al código QR de esta pantalla.",
+  connect: "Conectar WhatsApp",
+  connectWait: "Conectar en {seconds} s",
+  starting: "Empezando…",
+
+  connectingTitle: "Obteniendo tu código QR…",
+  connectingLead: "Suele tardar un segundo. Si WhatsApp va lento, seguimos esperando.",
+  timeLeft: "Tiempo restante: {time}",
+  cancel: "Cancelar",
+  cancellingTitle: "Cancelando…",
+
+  qrTitle: "Escanea este código con WhatsApp",
+  qrAlt: "Código QR para vincular WhatsApp. Escanéalo con tu teléfono.",
+  qrExpiry: "Código nuevo en {seconds} s",
+  qrRefreshing: "Obteniendo un código nuevo…",
+  sameDevice: "¿Es esta la pantalla de tu teléfono? Abre esta página en un ordenador o una tableta: el teléfono tiene que escanear el código desde otra pantalla.",
+  sandboxLead: "Entorno de pruebas: no hace falta un teléfono real.",
+  sandboxNumber: "Número del teléfono de pruebas",
+  sandboxScan: "Escanear con el teléfono de pruebas",
+  sandboxScanning: "Escaneando…",
+  sandboxFailed: "El teléfono de pruebas no pudo escanear este código. Prueba con el siguiente.",
+
+  finishingTitle: "Escaneado. Terminando en tu teléfono…",
+  finishingLead: "Deja WhatsApp abierto en el teléfono un momento.",
+
+  connectedSince: "Conectado desde",
+  lastSeen: "Última actividad",
+  sent: "Mensajes enviados",
+  received: "Mensajes recibidos",
+  numberUnknown: "WhatsApp está conectado",
+  never: "Todavía no",
+  justNow: "Ahora mismo",
+  disconnect: "Desconectar",
+  disconnecting: "Desconectando…",
+  confirmText: "¿Desconectar este número? Los mensajes paran en el acto; para vincularlo de nuevo hay que escanear otro código.",
+  confirmYes: "Sí, desconectar",
+  confirmNo: "Seguir conectado",
+
+  errorTitle: "WhatsApp no está conectado",
+  errorUnknown: "Algo ha fallado por nuestra parte. Vuelve a intentarlo.",
+  errorCode: "Código: {code}",
+  retry: "Reintentar",
+  retryWait: "Reintentar en {seconds} s",
+
+  offline: "Sin conexión. Reintentando…",
+  troubled: "El servidor no responde bien. Reintentando…",
+  actionOffline: "Sin conexión: no se ha cambiado nada. Vuelve a intentarlo.",
+  busy: "El servicio está ocupado. Vuelve a intentarlo en un momento.",
+  tooSoon: "Vas muy rápido. Espera unos segundos antes del siguiente intento.",
+};
+
+export const strings = { en, es };
+
+/** The first of the browser's languages that we speak, with its region for dates and numbers. */
+export function pickLanguage(preferred) {
+  const locale = preferred.find((tag) => tag.slice(0, 2).toLowerCase() in strings) ?? "en";
+  return { language: locale.slice(0, 2).toLowerCase(), locale };
+}
+
+/** t("timeLeft", { time: "1:20" }); t("badge.connected") */
+export function translator(language) {
+  return (key, values = {}) => {
+    const text = key.split(".").reduce((table, part) => table[part], strings[language]);
+    return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
+  };
+}

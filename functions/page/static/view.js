@@ -1,0 +1,156 @@
+// Draws the model. render() may run at any time and as often as one likes: it only touches what differs.
+import { ago, dateTime, minutes, phoneNumber } from "./format.js";
+
+const byId = (id) => document.getElementById(id);
+const setText = (element, text) => { if (element.textContent !== text) element.textContent = text; };
+const setHidden = (element, hidden) => { if (element.hidden !== hidden) element.hidden = hidden; };
+
+/** Which panel a model asks for. */
+export function panelOf({ phase, status, cancelling }) {
+  if (phase !== "ready") return phase; // loading, unconfigured, signIn
+  if (!status) return "loading";
+  if (cancelling) return "cancelling";
+  if (status.status === "waiting_qr") return status.qr ? "qr" : "finishing";
+  if (status.status === "error" && status.error?.code === "cancelled") return "disconnected";
+  return ["disconnected", "connecting", "connected"].includes(status.status) ? status.status : "error";
+}
+
+export function createView(t, { language, locale }, actions) {
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const panels = new Map(all("[data-panel]").map((panel) => [panel.dataset.panel, panel]));
+  let shown = "loading";
+  let qrStarted = { text: null, at: 0 };
+
+  document.documentElement.lang = language;
+  for (const list of all(".steps")) list.append(byId("steps").content.cloneNode(true));
+  for (const element of all("[data-text]")) setText(element, t(element.dataset.text));
+  for (const image of all("[data-alt]")) image.alt = t(image.dataset.alt);
+  listen();
+
+  function listen() {
+    // The second click of a double click (detail 2) must not press what has taken the button's place.
+    const press = (element, act) => element.addEventListener("click", ({ detail }) => {
+      if (detail < 2 && element.getAttribute("aria-disabled") !== "true") act();
+    });
+    const submit = (form, act) => form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (form.querySelector("button").getAttribute("aria-disabled") !== "true") act();
+    });
+    press(byId("connect"), actions.connect);
+    press(byId("retry"), actions.connect);
+    press(byId("sign-out"), () => { actions.signOut(); byId("email").focus(); });
+    press(byId("confirm-yes"), actions.disconnect);
+    press(byId("disconnect"), () => { actions.confirm(true); byId("confirm-no").focus(); });
+    press(byId("confirm-no"), keepConnected);
+    byId("confirm").addEventListener("keydown", (event) => { if (event.key === "Escape") keepConnected(); });
+    for (const button of all("[data-cancel]")) press(button, actions.cancel);
+    submit(byId("sign-in"), () => actions.signIn(byId("email").value, byId("password").value));
+    submit(byId("sandbox"), () => actions.sandboxScan(byId("sandbox-number").value));
+  }
+
+  function keepConnected() {
+    actions.confirm(false);
+    byId("disconnect").focus();
+  }
+
+  /** A button keeps its focus while it cannot be pressed, so it is marked, not disabled. */
+  function button(element, text, disabled) {
+    setText(element, text);
+    element.setAttribute("aria-disabled", String(disabled));
+  }
+
+  /** Change the panel; the focus follows only when it would be lost with the old one. */
+  function show(panel) {
+    if (panel === shown) return;
+    const old = panels.get(shown);
+    const next = panels.get(panel);
+    const focused = document.activeElement;
+    const follow = old.contains(focused);
+    setHidden(next, false);
+    setHidden(old, true);
+    shown = panel;
+    byId("card").dataset.state = panel;
+    const heading = next.querySelector("[tabindex='-1']");
+    if (follow) heading.focus();
+    const spoken = [follow ? "" : heading.textContent, panel === "error" ? byId("error-message").textContent : ""];
+    setText(byId("announcer"), spoken.join(" ").trim()); // a focused heading is read out anyway
+  }
+
+  function render(model, now) {
+    const panel = panelOf(model);
+    const status = model.status ?? {};
+    drawFrame(model, panel);
+    drawStart(byId("connect"), "connect", model, now);
+    drawStart(byId("retry"), "retry", model, now);
+    button(byId("sign-in-button"), t(model.busy === "signIn" ? "signingIn" : "signIn"), model.busy === "signIn");
+    for (const cancel of all("[data-cancel]")) button(cancel, t("cancel"), Boolean(model.busy));
+    const deadline = status.attempt?.deadline;
+    const left = deadline ? t("timeLeft", { time: minutes(Date.parse(deadline) - now) }) : "";
+    for (const line of all("[data-time-left]")) setText(line, left);
+    if (panel === "qr") drawQr(model, now);
+    if (panel === "connected") drawConnected(model, now);
+    if (panel === "error") drawError(status.error);
+    setHidden(byId("reason"), !status.error?.message);
+    setText(byId("reason"), status.error?.message ?? "");
+    show(panel);
+  }
+
+  function drawStart(element, idle, { busy, retryAt }, now) {
+    const seconds = Math.max(0, Math.ceil((retryAt - now) / 1000));
+    const text = busy === "connect" ? t("starting") : seconds ? t(`${idle}Wait`, { seconds }) : t(idle);
+    button(element, text, Boolean(busy || seconds));
+  }
+
+  function drawFrame({ phase, trouble, notice, session }, panel) {
+    const badge = byId("badge");
+    setHidden(badge, phase !== "ready" || panel === "loading");
+    if (!badge.hidden) setText(badge, t(`badge.${panel}`));
+    setHidden(byId("sign-out"), !(session?.canSignOut && phase === "ready"));
+    for (const [element, text] of [[byId("network"), trouble], [byId("notice"), notice]]) {
+      setHidden(element, !text);
+      setText(element, text ?? "");
+    }
+  }
+
+  function drawQr({ status, image, session, busy }, now) {
+    const expiry = Date.parse(status.qrExpiresAt ?? "");
+    if (qrStarted.text !== status.qr) qrStarted = { text: status.qr, at: now };
+    const left = expiry - now;
+    const fresh = !(left <= 0);
+    const ready = image?.text === status.qr && fresh;
+    const picture = byId("qr");
+    if (image && picture.src !== image.url) picture.src = image.url;
+    setHidden(picture, !image);
+    byId("qr-frame").classList.toggle("stale", !ready);
+    setHidden(byId("qr-wait"), ready);
+    const seconds = Math.ceil(left / 1000);
+    setText(byId("qr-expiry"), Number.isNaN(left) ? "" : t(fresh ? "qrExpiry" : "qrRefreshing", { seconds }));
+    const share = left / Math.max(1, expiry - qrStarted.at);
+    byId("qr-bar").style.transform = `scaleX(${share > 0 ? Math.min(1, share) : 0})`;
+    setHidden(byId("sandbox"), !session.sandboxPhone);
+    button(byId("sandbox-scan"), t(busy === "scan" ? "sandboxScanning" : "sandboxScan"), Boolean(busy));
+  }
+
+  function drawConnected({ status, confirming, busy }, now) {
+    const whole = new Intl.NumberFormat(locale);
+    const time = (element, iso, text) => {
+      element.dateTime = iso ?? "";
+      setText(element, iso ? text(iso) : t("never"));
+    };
+    setText(byId("number"), phoneNumber(status.phoneNumber) || t("numberUnknown"));
+    time(byId("connected-at"), status.connectedAt, (iso) => dateTime(iso, locale));
+    time(byId("last-seen"), status.lastSeen, (iso) => ago(iso, now, locale) ?? t("justNow"));
+    setText(byId("sent"), whole.format(status.messagesSent ?? 0));
+    setText(byId("received"), whole.format(status.messagesReceived ?? 0));
+    setHidden(byId("disconnect"), confirming);
+    setHidden(byId("confirm"), !confirming);
+    button(byId("confirm-yes"), t(busy === "disconnect" ? "disconnecting" : "confirmYes"), Boolean(busy));
+  }
+
+  function drawError(error) {
+    setText(byId("error-message"), error?.message || t("errorUnknown"));
+    setText(byId("error-code"), error?.code ? t("errorCode", { code: error.code }) : "");
+  }
+
+  return { render, clearPassword() { byId("password").value = ""; } };
+}

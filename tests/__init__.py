@@ -1,0 +1,1 @@
+"""The tests; stack.py and conftest.py hold what they share."""

@@ -1,0 +1,110 @@
+"""A real Chromium, and watchmen in every page: no CSP violation, no error, no foreign host."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+
+from .fakes import PAGE, Site, Supabase
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WATCH_POLICY = """
+addEventListener("securitypolicyviolation", (event) =>
+  console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`));
+"""
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The machine's own Chromium, headless."""
+    found = [path for name in NAMES if (path := shutil.which(name))]
+    if not found:
+        pytest.skip("no Chromium on this machine (apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found[0], args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Browser) -> Iterator[OpenPage]:
+    """Open an address in a fresh browser profile: ``open_page(url, locale="es-ES", viewport=…)``.
+
+    At the end of the test the page must have been quiet: see `_watch`.
+    """
+    contexts = []
+    problems: list[str] = []
+
+    def visit(url: str, **options: Any) -> Page:
+        context = chromium.new_context(**({"locale": "en-GB", "timezone_id": "Europe/Madrid"} | options))
+        contexts.append(context)
+        context.set_default_timeout(10_000)
+        context.add_init_script(WATCH_POLICY)
+        page = context.new_page()
+        _watch(page, urlsplit(url).hostname, problems)
+        page.goto(url)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """The page on a local runner with the sandbox."""
+    monkeypatch.delenv("SUPABASE_ANON_KEY", raising=False)
+    monkeypatch.delenv("SUPABASE_URL", raising=False)
+    monkeypatch.delenv("FRAME_ANCESTORS", raising=False)
+    server = Site()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def supabase(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Supabase]:
+    """The page as on AWS: sign-in against Supabase, no development helpers."""
+    site.development = None
+    server = Supabase(site)
+    monkeypatch.setenv("SUPABASE_URL", server.origin)
+    monkeypatch.setenv("SUPABASE_ANON_KEY", "anon-key")
+    yield server
+    server.close()
+
+
+def _watch(page: Page, host: str | None, problems: list[str]) -> None:
+    """Collect what a visitor's console would show.
+
+    Chromium itself notes each refused API call there; that is no fault of the page. A missing asset is.
+    """
+
+    def console(message: ConsoleMessage) -> None:
+        noted = message.text.startswith("Failed to load resource")
+        own = urlsplit(message.location.get("url", "")).path.startswith(PAGE)
+        if message.type in ("error", "warning") and not (noted and not own):
+            problems.append(f"{message.type}: {message.text}")
+
+    def request(sent: Request) -> None:
+        target = urlsplit(sent.url)
+        if target.scheme not in ("blob", "data") and target.hostname != host:
+            problems.append(f"other host: {sent.url}")
+
+    page.on("console", console)
+    page.on("request", request)
+    page.on("pageerror", lambda error: problems.append(f"uncaught: {error}"))

@@ -1,0 +1,192 @@
+"""Languages, keyboard, small screens, contrast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from .conftest import OpenPage
+from .fakes import Site, Supabase, attempt, disconnected, state
+
+QR = "https://wa.me/settings/linked_devices#2@aFirstRef/0123456789abcdef,Zm9v,YmFy,YmF6,1"
+LONG = "Your WhatsApp account asks for a passkey to link devices, which is not supported here yet. " * 2
+
+STATES: dict[str, tuple[Callable[[Site], Any], str]] = {
+    "disconnected": (lambda site: setattr(site, "status", disconnected()), "Connect your WhatsApp"),
+    "connecting": (
+        lambda site: setattr(site, "status", state("connecting", attempt=attempt(site.now(), 99))),
+        "Getting your QR code…",
+    ),
+    "qr": (lambda site: site.waiting(QR), "Scan this code with WhatsApp"),
+    "finishing": (lambda site: site.finishing(), "Scanned. Finishing on your phone…"),
+    "connected": (lambda site: site.connect(), "+34 600 111 222"),
+    "error": (lambda site: site.fail("passkey_required", LONG), "WhatsApp is not connected"),
+}
+
+TOO_SMALL_FOR_A_THUMB = """() => [...document.querySelectorAll("button, input")]
+  .filter((e) => e.checkVisibility() && e.getBoundingClientRect().height < 44).map((e) => e.id)"""
+
+# Every visible text against what is really behind it (WCAG 1.4.3; 4.5 for all sizes, to be on the safe side).
+POOR_CONTRAST = """() => {
+  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+    .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = parse(getComputedStyle(e).backgroundColor);
+      if (colour[3] !== 0) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const own = (e) => [...e.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+  return [...document.body.querySelectorAll("*")].filter((e) => own(e) && e.checkVisibility()).map((e) => {
+    const [a, b] = [light(parse(getComputedStyle(e).color)), light(behind(e))].sort((x, y) => y - x);
+    return { text: e.textContent.trim(), ratio: (a + 0.05) / (b + 0.05) };
+  }).filter(({ ratio }) => ratio < 4.5).map(({ text, ratio }) => `${ratio.toFixed(2)} ${text}`);
+}"""
+
+
+def test_every_state_fits_a_small_phone_and_is_readable(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site.url, viewport={"width": 320, "height": 568}, has_touch=True, is_mobile=True)
+    for name, (prepare, heading) in STATES.items():
+        prepare(site)
+        expect(page.get_by_role("heading", name=heading)).to_be_visible()
+        if name == "connected":
+            page.get_by_role("button", name="Disconnect").click()
+        assert_fits_and_is_readable(page, name)
+
+
+def test_sign_in_fits_a_small_phone_too(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+    page = open_page(site.url, viewport={"width": 320, "height": 568})
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert_fits_and_is_readable(page, "sign-in")
+
+
+def assert_fits_and_is_readable(page: Page, name: str) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320, name
+    assert page.evaluate(TOO_SMALL_FOR_A_THUMB) == [], name
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate(POOR_CONTRAST) == [], (name, scheme)
+
+
+def test_qr_stands_on_white_with_a_quiet_zone_in_the_dark(site: Site, open_page: OpenPage) -> None:
+    site.waiting(QR)
+    page = open_page(site.url, color_scheme="dark")
+    frame = page.locator("#qr-frame")
+    expect(frame).to_have_css("background-color", "rgb(255, 255, 255)")
+    expect(frame).to_have_css("padding-left", "12px")
+
+
+@pytest.mark.parametrize(("locale", "language"), [("es-MX", "es"), ("en-US", "en"), ("fr-FR", "en")])
+def test_language_is_the_browsers(site: Site, open_page: OpenPage, locale: str, language: str) -> None:
+    page = open_page(site.url, locale=locale)
+    name = {"es": "Conectar WhatsApp", "en": "Connect WhatsApp"}[language]
+    expect(page.get_by_role("button", name=name)).to_be_visible()
+    expect(page.locator("html")).to_have_attribute("lang", language)
+    asked = next(request for request in site.requests if request.path == "/api/whatsapp/status")
+    assert asked.headers["accept-language"].startswith(locale)
+
+
+def test_spanish_to_the_end(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site.url, locale="es-ES")
+    page.get_by_role("button", name="Conectar WhatsApp").click()
+    expect(page.get_by_role("heading", name="Obteniendo tu código QR…")).to_be_visible()
+    site.waiting(QR)
+    expect(page.get_by_text("Código nuevo en")).to_be_visible()
+    page.get_by_role("button", name="Escanear con el teléfono de pruebas").click()
+    expect(page.get_by_role("heading", name="Escaneado. Terminando en tu teléfono…")).to_be_visible()
+    site.connect(connectedAt="2026-07-27T08:04:00Z")
+    expect(page.locator("#connected-at")).to_contain_text("27 de julio de 2026")
+    expect(page.locator("#connected-at")).to_contain_text("10:04")
+    expect(page.locator("#last-seen")).to_have_text("hace 4 minutos")
+
+
+def test_languages_say_the_same_things(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site.url)
+    missing = page.evaluate("""async () => {
+      const { strings: { en, es } } = await import("/home/settings/whatsapp/strings.js");
+      const flat = (table, at = "") => Object.entries(table).flatMap(([key, value]) =>
+        typeof value === "string"
+          ? [`${at}${key} ${value.match(/\\{\\w+\\}/g) ?? ""}`]
+          : flat(value, `${at}${key}.`));
+      const [left, right] = [flat(en), flat(es)];
+      const used = [...document.querySelectorAll("[data-text]")].map((e) => e.dataset.text);
+      const lacks = (from, to) => from.filter((key) => !to.includes(key));
+      return [...lacks(left, right), ...lacks(right, left), ...lacks(used, Object.keys(en))];
+    }""")
+    assert missing == []
+
+
+def test_phone_numbers(site: Site, open_page: OpenPage) -> None:
+    numbers = {
+        "34600111222": "+34 600 111 222",
+        "+34 600-111-222": "+34 600 111 222",
+        "12025550123": "+1 202 555 0123",
+        "447700900123": "+44 770 090 0123",
+        "525512345678": "+52 551 234 5678",
+        "5491123456789": "+54 911 234 567 89",
+        "59899123456": "+598 991 234 56",
+        "35312345": "+353 123 45",
+        "": "",
+    }
+    page = open_page(site.url)
+    shown = page.evaluate(
+        """async (numbers) => {
+          const { phoneNumber } = await import("/home/settings/whatsapp/format.js");
+          return numbers.map(phoneNumber);
+        }""",
+        list(numbers),
+    )
+    assert dict(zip(numbers, shown, strict=True)) == numbers
+
+
+def test_keyboard_alone_is_enough(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site.url)
+    expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
+    _tab_to(page, "Connect WhatsApp")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Getting your QR code…")).to_be_focused()
+    site.waiting(QR)
+    expect(page.get_by_role("heading", name="Scan this code with WhatsApp")).to_be_focused()
+    _tab_to(page, "Scan with the sandbox phone")
+    page.keyboard.press("Space")
+    expect(page.get_by_role("heading", name="Scanned. Finishing on your phone…")).to_be_focused()
+    site.connect()
+    expect(page.get_by_role("heading", name="+34 600 111 222")).to_be_focused()
+    _tab_to(page, "Disconnect")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Keep connected")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Disconnect")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Connect your WhatsApp")).to_be_focused()
+
+
+def test_changes_are_said_and_do_not_take_the_focus(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site.url)
+    expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
+    site.fail("qr_timeout", "WhatsApp did not send a QR code in time.")
+    said = page.locator("#announcer")
+    expect(said).to_have_text("WhatsApp is not connected WhatsApp did not send a QR code in time.")
+    assert page.evaluate("document.activeElement === document.body")
+
+
+def test_less_motion_is_respected(site: Site, open_page: OpenPage) -> None:
+    site.waiting(QR)
+    page = open_page(site.url, reduced_motion="reduce")
+    expect(page.locator("#qr-bar")).to_have_css("transition-duration", "0s")
+
+
+def _tab_to(page: Page, name: str) -> None:
+    for _ in range(8):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == name:
+            return
+    raise AssertionError(f"Tab does not reach {name!r}")

@@ -1,0 +1,30 @@
+"""The page against the real thing: functions, workflow, engine and the sandbox's WhatsApp."""
+
+from __future__ import annotations
+
+import io
+
+import zxingcpp
+from PIL import Image
+from playwright.sync_api import expect
+
+from .conftest import OpenPage
+from .fakes import PAGE
+
+
+def test_connect_scan_disconnect(runner_url: str, open_page: OpenPage) -> None:
+    page = open_page(runner_url.rstrip("/") + PAGE)
+    page.get_by_role("button", name="Connect WhatsApp").click()
+    expect(page.get_by_role("heading", name="Scan this code with WhatsApp")).to_be_visible(timeout=30_000)
+    expect(page.locator("#qr")).to_be_visible()
+    page.locator("#qr").evaluate("(image) => image.decode()")
+    picture = Image.open(io.BytesIO(page.locator("#qr-frame").screenshot())).convert("L")
+    codes = [code.text for code in zxingcpp.read_barcodes(picture)]
+    assert len(codes) == 1
+    assert codes[0].startswith("https://wa.me/settings/linked_devices#")
+    page.get_by_label("Number of the sandbox phone").fill("34600111222")
+    page.get_by_role("button", name="Scan with the sandbox phone").click()
+    expect(page.get_by_role("heading", name="+34 600 111 222")).to_be_visible(timeout=60_000)
+    page.get_by_role("button", name="Disconnect").click()
+    page.get_by_role("button", name="Yes, disconnect").click()
+    expect(page.get_by_role("heading", name="Connect your WhatsApp")).to_be_visible(timeout=30_000)

@@ -1,0 +1,272 @@
+"""Every state of the settings page, in Chromium."""
+
+from __future__ import annotations
+
+import io
+import re
+from datetime import timedelta
+
+import pytest
+import zxingcpp
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from .conftest import OpenPage
+from .fakes import Answer, Site, attempt, disconnected, error, state
+
+QR = "https://wa.me/settings/linked_devices#2@aFirstRef/0123456789abcdef,Zm9v,YmFy,YmF6,1"
+OTHER = QR.replace("aFirstRef", "aSecondRef")
+CONNECT, DISCONNECT = "POST /api/whatsapp/connect", "POST /api/whatsapp/disconnect"
+STATUS = "GET /api/whatsapp/status"
+
+
+def on_screen(page: Page) -> list[str]:
+    """The texts of the QR codes that a camera in front of the screen would read."""
+    picture = Image.open(io.BytesIO(page.locator("#qr-frame").screenshot())).convert("L")
+    return [code.text for code in zxingcpp.read_barcodes(picture)]
+
+
+def expect_qr(page: Page, text: str) -> None:
+    expect(page.locator("#qr")).to_be_visible()
+    expect(page.locator("#qr-frame")).not_to_have_class(re.compile("stale"))
+    page.locator("#qr").evaluate("(image) => image.decode()")
+    assert on_screen(page) == [text]
+
+
+class TestPairing:
+    def test_from_the_button_to_connected_and_back(self, site: Site, open_page: OpenPage) -> None:
+        page = open_page(site.url)
+        page.get_by_role("button", name="Connect WhatsApp").click()
+        expect(page.get_by_role("heading", name="Getting your QR code…")).to_be_visible()
+        site.waiting(QR)
+        expect(page.get_by_role("heading", name="Scan this code with WhatsApp")).to_be_visible()
+        expect_qr(page, QR)
+        expect(page.get_by_text(re.compile(r"New code in (60|5\d) s"))).to_be_visible()
+        expect(page.get_by_text(re.compile(r"Time left: 1:5\d")).last).to_be_visible()
+        page.get_by_role("button", name="Scan with the sandbox phone").click()
+        expect(page.get_by_role("heading", name="Scanned. Finishing on your phone…")).to_be_visible()
+        site.connect()
+        expect(page.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
+        expect(page.locator("#last-seen")).to_have_text("4 minutes ago")
+        expect(page.locator("#sent")).to_have_text("1,284")
+        page.get_by_role("button", name="Disconnect").click()
+        assert site.count(DISCONNECT) == 0
+        page.get_by_role("button", name="Yes, disconnect").click()
+        expect(page.get_by_role("heading", name="Connect your WhatsApp")).to_be_visible()
+        assert (site.count(CONNECT), site.count(DISCONNECT)) == (1, 1)
+
+    def test_sandbox_phone_gets_the_qr_and_the_number(self, site: Site, open_page: OpenPage) -> None:
+        site.waiting(QR)
+        page = open_page(site.url)
+        page.get_by_label("Number of the sandbox phone").fill("4915112345678")
+        page.get_by_role("button", name="Scan with the sandbox phone").click()
+        expect(page.get_by_role("heading", name="Scanned. Finishing on your phone…")).to_be_visible()
+        scan = next(request for request in site.requests if request.path == "/dev/phone/scan")
+        assert scan.body == {"qr": QR, "number": "4915112345678"}
+
+    def test_no_sandbox_phone_with_the_real_whatsapp(self, site: Site, open_page: OpenPage) -> None:
+        site.development = {"whatsapp": "live", "sandboxPhone": False}
+        site.waiting(QR)
+        page = open_page(site.url)
+        expect_qr(page, QR)
+        expect(page.locator("#sandbox")).to_be_hidden()
+
+    def test_qr_follows_its_rotation(self, site: Site, open_page: OpenPage) -> None:
+        page = open_page(site.url)
+        site.waiting(QR, seconds=2.5)
+        expect_qr(page, QR)
+        expect(page.get_by_text("Getting a new code…")).to_be_visible()
+        assert on_screen(page) == []  # nobody should scan a code that is over
+        site.waiting(OTHER, seconds=20)
+        expect(page.get_by_text(re.compile(r"New code in (20|1\d) s"))).to_be_visible()
+        expect_qr(page, OTHER)
+        assert site.count("GET /api/whatsapp/qr") == 2
+
+    def test_qr_that_is_gone_when_asked_for_is_asked_again(self, site: Site, open_page: OpenPage) -> None:
+        site.next("GET /api/whatsapp/qr", error(404, "no_qr", "There is no QR now."), Answer(500))
+        site.waiting(QR)
+        page = open_page(site.url)
+        expect(page.get_by_text(re.compile("New code in"))).to_be_visible()
+        site.waiting(QR)  # a 304 would do as well: the status is asked for again in any case
+        expect_qr(page, QR)
+
+    @pytest.mark.parametrize("hours", [-7, 7])
+    def test_countdown_goes_by_the_servers_clock(self, site: Site, open_page: OpenPage, hours: int) -> None:
+        site.skew = timedelta(hours=hours)
+        site.waiting(QR, seconds=40, left=90)
+        page = open_page(site.url)
+        expect(page.get_by_text(re.compile(r"New code in (3\d|40|41) s"))).to_be_visible()
+        expect(page.get_by_text(re.compile(r"Time left: 1:(2\d|3[01])")).last).to_be_visible()
+
+    def test_two_clicks_are_one_call(self, site: Site, open_page: OpenPage) -> None:
+        page = open_page(site.url)
+        page.get_by_role("button", name="Connect WhatsApp").dblclick()
+        expect(page.get_by_role("heading", name="Getting your QR code…")).to_be_visible()
+        assert site.count(CONNECT) == 1
+
+    def test_double_click_does_not_press_the_next_button(self, site: Site, open_page: OpenPage) -> None:
+        site.connect()
+        page = open_page(site.url)
+        page.get_by_role("button", name="Disconnect").dblclick()
+        page.locator("#confirm-yes").dispatch_event("click", {"detail": 2})  # had it been under the pointer
+        page.wait_for_timeout(200)
+        assert site.count(DISCONNECT) == 0
+
+    def test_answer_older_than_an_action_is_not_shown(self, site: Site, open_page: OpenPage) -> None:
+        site.next(STATUS, Answer(200, disconnected()), Answer(200, disconnected(), delay=1))
+        page = open_page(site.url)
+        expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
+        page.evaluate("""() => {
+          window.states = [];
+          const note = () => window.states.push(card.dataset.state);
+          new MutationObserver(note).observe(card, { attributeFilter: ["data-state"] });
+        }""")
+        while site.count(STATUS) < 2:
+            page.wait_for_timeout(20)
+        page.get_by_role("button", name="Connect WhatsApp").click()
+        page.wait_for_timeout(1500)
+        assert page.evaluate("window.states") == ["connecting"]
+
+    def test_cancel_holds_although_the_workflow_takes_a_moment(self, site: Site, open_page: OpenPage) -> None:
+        site.waiting(QR)
+        page = open_page(site.url)
+        expect_qr(page, QR)
+        site.next(DISCONNECT, Answer(200, {"success": True, "status": "disconnected"}))
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_role("heading", name="Cancelling…")).to_be_visible()
+        site.waiting(OTHER)  # the linker has not noticed yet
+        page.wait_for_timeout(400)
+        expect(page.get_by_role("heading", name="Cancelling…")).to_be_visible()
+        site.fail("cancelled", "The connection was cancelled.")
+        expect(page.get_by_role("heading", name="Connect your WhatsApp")).to_be_visible()
+        expect(page.get_by_text("The connection was cancelled.")).to_be_visible()
+
+    def test_attempt_of_another_tab_shows_here(self, site: Site, open_page: OpenPage) -> None:
+        page = open_page(site.url)
+        expect(page.get_by_role("heading", name="Connect your WhatsApp")).to_be_visible()
+        site.status = state("connecting", attempt=attempt(site.now(), 100))
+        expect(page.get_by_role("heading", name="Getting your QR code…")).to_be_visible()
+
+    def test_unlinked_from_the_phone_says_so(self, site: Site, open_page: OpenPage) -> None:
+        site.connect()
+        page = open_page(site.url)
+        page.get_by_role("button", name="Disconnect").click()
+        message = "This device was unlinked on your phone."
+        site.status = state("disconnected", error={"code": "unlinked_from_phone", "message": message})
+        expect(page.get_by_text(message)).to_be_visible()
+        expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
+
+
+class TestTrouble:
+    def test_error_has_its_reason_and_a_retry(self, site: Site, open_page: OpenPage) -> None:
+        site.fail("qr_timeout", "WhatsApp did not send a QR code in time. Please try again.")
+        page = open_page(site.url)
+        expect(page.get_by_text("WhatsApp did not send a QR code in time.").last).to_be_visible()
+        expect(page.get_by_text("Code: qr_timeout")).to_be_visible()
+        page.get_by_role("button", name="Try again").click()
+        expect(page.get_by_role("heading", name="Getting your QR code…")).to_be_visible()
+
+    def test_pause_between_attempts_is_counted_down(self, site: Site, open_page: OpenPage) -> None:
+        site.fail("scan_timeout", "The QR code was not scanned in time.")
+        site.next(CONNECT, error(429, "too_soon", "Too soon.", Retry_After="1"))
+        page = open_page(site.url)
+        page.get_by_role("button", name="Try again").click()
+        waiting = page.get_by_role("button", name=re.compile(r"Try again in \d s"))
+        expect(waiting).to_be_visible()
+        waiting.click(force=True)  # does nothing
+        expect(page.get_by_text("That was quick.")).to_be_visible()
+        expect(page.get_by_role("button", name="Try again", exact=True)).to_be_visible()
+        assert site.count(CONNECT) == 1
+        page.get_by_role("button", name="Try again", exact=True).click()
+        expect(page.get_by_role("heading", name="Getting your QR code…")).to_be_visible()
+
+    def test_full_house_says_what_the_api_says(self, site: Site, open_page: OpenPage) -> None:
+        message = "Too many people are connecting. Try in a minute."
+        site.next(CONNECT, error(503, "at_capacity", message, Retry_After="30"))
+        page = open_page(site.url)
+        page.get_by_role("button", name="Connect WhatsApp").click()
+        expect(page.get_by_text(message)).to_be_visible()
+        expect(page.get_by_role("button", name=re.compile("Connect in (30|2.) s"))).to_be_visible()
+
+    def test_lost_connection_is_said_and_mended(self, site: Site, open_page: OpenPage) -> None:
+        site.connect()
+        page = open_page(site.url)
+        expect(page.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
+        site.broken = True
+        expect(page.get_by_text("No connection. Trying again…")).to_be_visible()
+        expect(page.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
+        site.broken = False
+        expect(page.get_by_text("No connection. Trying again…")).to_be_hidden()
+
+    def test_action_without_connection_changes_nothing(self, site: Site, open_page: OpenPage) -> None:
+        page = open_page(site.url)
+        expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
+        site.broken = True
+        page.get_by_role("button", name="Connect WhatsApp").click()
+        expect(page.get_by_text("No connection: nothing was changed.")).to_be_visible()
+        site.broken = False
+        page.get_by_role("button", name="Connect WhatsApp").click()
+        expect(page.get_by_role("heading", name="Getting your QR code…")).to_be_visible()
+
+    def test_server_without_sense_is_waited_for(self, site: Site, open_page: OpenPage) -> None:
+        site.next(STATUS, Answer(502, b"<html>Bad Gateway</html>", {"Content-Type": "text/html"}))
+        page = open_page(site.url)
+        expect(page.get_by_text("The server is not answering properly.")).to_be_visible()
+        expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
+
+    def test_hostile_text_stays_text(self, site: Site, open_page: OpenPage) -> None:
+        site.fail("internal", "<img src=x onerror=alert(1)>")
+        page = open_page(site.url)
+        expect(page.locator("#error-message")).to_have_text("<img src=x onerror=alert(1)>")
+
+
+class TestPolling:
+    def test_unchanged_status_costs_a_304(self, site: Site, open_page: OpenPage) -> None:
+        open_page(site.url).wait_for_timeout(500)
+        asked = [request for request in site.requests if request.path == "/api/whatsapp/status"]
+        assert "if-none-match" not in asked[0].headers
+        assert len(asked) > 2
+        assert all("if-none-match" in request.headers for request in asked[1:])
+
+    def test_pace_is_the_servers(self, site: Site, open_page: OpenPage) -> None:
+        site.status["pollAfterMs"] = 60_000
+        page = open_page(site.url)
+        page.wait_for_timeout(500)
+        assert site.count(STATUS) == 1
+        page.get_by_role("button", name="Connect WhatsApp").click()  # an action asks at once
+        expect(page.get_by_role("heading", name="Getting your QR code…")).to_be_visible()
+        page.wait_for_timeout(300)
+        assert site.count(STATUS) >= 2
+
+    def test_hidden_tab_asks_less_and_catches_up(self, site: Site, open_page: OpenPage) -> None:
+        page = open_page(site.url)
+        expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
+        _hide(page, "hidden")
+        page.wait_for_timeout(200)
+        before = site.count(STATUS)
+        page.wait_for_timeout(700)
+        assert site.count(STATUS) == before
+        site.connect()
+        _hide(page, "visible")
+        expect(page.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
+
+    def test_reload_keeps_the_development_user_only(self, site: Site, open_page: OpenPage) -> None:
+        page = open_page(site.url)
+        expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
+        page.reload()
+        expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
+        asked = [request.body for request in site.requests if request.path == "/dev/token"]
+        assert asked == [{}, {"userId": "user-1"}]
+        stored = page.evaluate("JSON.stringify({...localStorage, ...sessionStorage})")
+        assert "development" not in stored
+
+
+def _hide(page: Page, visibility: str) -> None:
+    """Headless tabs are always visible, so the document says what a hidden one would say."""
+    page.evaluate(
+        """(value) => {
+          Object.defineProperty(document, "visibilityState", { value, configurable: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        visibility,
+    )

@@ -1,0 +1,87 @@
+"""Every way in which WhatsApp or the person can let a pairing down ends with its reason, and the next click works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.stack import Stack
+
+
+@pytest.fixture
+def stack(hasty_stack: Stack) -> Iterator[Stack]:
+    """The hasty stack, with a WhatsApp that behaves again at the end."""
+    yield hasty_stack
+    hasty_stack.sandbox.reset_knobs()
+
+
+@pytest.mark.parametrize(
+    ("knobs", "reason"),
+    [
+        ({"silent": "tcp"}, "qr_timeout"),
+        ({"silent": "handshake"}, "qr_timeout"),
+        ({"refuse": True}, "whatsapp_unreachable"),
+        ({"connectFailure": 503}, "whatsapp_unreachable"),
+        ({"connectFailure": 405}, "client_outdated"),
+    ],
+)
+def test_no_qr(stack: Stack, knobs: dict[str, object], reason: str) -> None:
+    stack.sandbox.set_knobs(**knobs)
+    user = stack.user()
+    assert user.connect().status == 202
+    session = user.reaches("error", 14)
+    assert session["error"]["code"] == reason
+    assert session["qr"] is None
+    assert session["attempt"]["number"] == 1
+
+
+@pytest.mark.parametrize(
+    ("knobs", "reason", "scan"),
+    [
+        ({"tamper": "hmac"}, "pairing_rejected", 409),
+        ({"tamper": "signature"}, "pairing_rejected", 409),
+        ({"passkey": True}, "passkey_required", 409),
+        ({"loginFailure": 402}, "account_banned", 200),
+        ({"loginFailure": 403}, "account_banned", 200),
+        ({"loginFailure": 405}, "client_outdated", 200),
+    ],
+)
+def test_no_login(stack: Stack, knobs: dict[str, object], reason: str, scan: int) -> None:
+    user = stack.user()
+    user.connect()
+    qr = user.qr()
+    stack.sandbox.set_knobs(**knobs)
+    assert user.scan(qr, "34611000001").status == scan
+    assert user.reaches("error", 14)["error"]["code"] == reason
+
+
+def test_nobody_scans_and_then_somebody_does(stack: Stack) -> None:
+    user = stack.user()
+    user.connect()
+    user.qr()
+    session = user.reaches("error", 12)
+    assert session["error"]["code"] == "scan_timeout"
+    assert "scanned in time" in session["error"]["message"]
+    spanish = user.call("GET", "status", Accept_Language="es-ES,es;q=0.9").json()
+    assert "no se escaneó" in spanish["error"]["message"]
+    assert user.connect().status == 202
+    user.scan(user.qr(), "34611000002")
+    assert user.reaches("connected")["error"] is None
+
+
+def test_a_qr_that_comes_late_still_pairs(stack: Stack) -> None:
+    stack.sandbox.set_knobs(qrDelaySeconds=3)
+    user = stack.user()
+    user.connect()
+    user.scan(user.qr(), "34611000003")
+    user.reaches("connected")
+
+
+def test_a_scan_whose_socket_breaks_is_finished_by_a_new_engine(stack: Stack) -> None:
+    stack.sandbox.set_knobs(dropAfterScan=True, failTimes=1)
+    user = stack.user()
+    user.connect()
+    user.scan(user.qr(), "34611000004")
+    user.reaches("connected", 40)
+    assert len(stack.devices("34611000004")) == 1

@@ -1,0 +1,142 @@
+"""The path a person takes, over HTTP alone, with the real engine against the loopback WhatsApp."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import io
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import zxingcpp
+from PIL import Image
+
+from tests.conftest import Postgres
+from tests.stack import Stack, User, call
+
+
+def keys_in(database_url: str) -> dict[str, int]:
+    """Count the rows of every table that may hold something of a device."""
+    with psycopg.connect(database_url) as connection:
+        tables = connection.execute(
+            "SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname = 'whatsapp_engine'"
+            " AND tablename <> 'whatsmeow_version' OR tablename = 'devices' AND schemaname = 'whatsapp_private'"
+        ).fetchall()
+        counts = {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone() for (name,) in tables}
+    return {name: count[0] for name, count in counts.items() if count and count[0]}
+
+
+def connected(user: User, number: str) -> dict[str, Any]:
+    """Pair a user with a phone and return the session."""
+    assert user.connect().status == 202
+    assert user.scan(user.qr(), number).status == 200
+    return user.reaches("connected")
+
+
+def test_from_token_to_disconnect_across_a_restart(postgres: Postgres, tmp_path: Path) -> None:
+    database_url = postgres.url(postgres.create())
+    number = "34600000001"
+    stack = Stack(tmp_path, "--database-url", database_url)
+    user = stack.user()
+    answer = user.connect()
+    assert answer.status == 202
+    assert answer.json()["status"] == "connecting"
+    qr = user.qr()
+    png = user.call("GET", "qr", Accept="image/png")
+    assert [code.text for code in zxingcpp.read_barcodes(Image.open(io.BytesIO(png.body)))] == [qr]
+    assert user.scan(qr, f"+{number}").status == 200
+    session = user.reaches("connected")
+    assert session["phoneNumber"] == number
+    assert session["connected"] is True
+    assert session["qr"] is None
+    assert session["attempt"] is None
+    assert len(stack.devices(number)) == 1
+    assert stack.stop() == 0
+
+    stack = Stack(tmp_path, "--database-url", database_url)
+    user = stack.user(user.id)
+    assert user.status()["phoneNumber"] == number
+    assert keys_in(database_url)["whatsapp_engine.whatsmeow_device"] == 1
+    assert user.connect().status == 200
+    assert user.disconnect().json() == {"success": True, "status": "disconnected"}
+    user.wait(20, "empty device list", lambda _: stack.devices(number) == [])
+    user.wait(10, "empty key store", lambda _: keys_in(database_url) == {})
+    assert user.disconnect().json()["status"] == "already_disconnected"
+    assert user.status()["phoneNumber"] is None
+    assert stack.stop() == 0
+
+
+def test_ten_clicks_at_once_are_one_attempt(stack: Stack) -> None:
+    user = stack.user()
+    with concurrent.futures.ThreadPoolExecutor(10) as threads:
+        answers = list(threads.map(lambda _: user.connect(), range(10)))
+    assert sorted(answer.status for answer in answers) == [200] * 9 + [202]
+    assert len({answer.json()["attempt"]["id"] for answer in answers}) == 1
+    user.qr()
+    assert sum(one["busySince"] is not None for one in stack.instances("linker")) == 1
+    user.disconnect()
+
+
+def test_a_cancelled_pairing_leaves_nothing_and_the_next_one_works(stack: Stack) -> None:
+    user = stack.user()
+    user.connect()
+    user.qr()
+    assert user.disconnect().json()["status"] == "disconnected"
+    session = user.status()
+    assert session["status"] == "disconnected"
+    assert session["error"]["code"] == "cancelled"
+    assert session["qr"] is None
+    assert user.call("GET", "qr").status == 404
+    early = user.connect()
+    assert early.status == 429
+    assert 1 <= int(early.headers["Retry-After"]) <= 5
+    assert early.json()["error"] == "too_soon"
+    user.wait(15, "free linker", lambda _: all(one["busySince"] is None for one in stack.instances("linker")))
+    user.wait(10, "second attempt", lambda _: user.connect().status in (200, 202))
+    user.scan(user.qr(), "34600000002")
+    assert user.reaches("connected")["phoneNumber"] == "34600000002"
+
+
+def test_a_dead_linker_is_replaced_within_the_same_attempt(stack: Stack) -> None:
+    user = stack.user()
+    attempt = user.connect().json()["attempt"]["id"]
+    first = user.qr()
+    (linker,) = [one for one in stack.instances("linker") if one["busySince"]]
+    kill(linker["pid"])
+    second = user.qr(30, other_than=first)
+    assert user.status()["attempt"]["id"] == attempt
+    assert user.scan(second, "34600000003").status == 200
+    user.reaches("connected")
+
+
+def test_two_users_do_not_see_each_other(stack: Stack) -> None:
+    one, other = stack.user(), stack.user()
+    connected(one, "34600000004")
+    assert other.status()["status"] == "disconnected"
+    assert other.status()["phoneNumber"] is None
+
+
+def test_without_a_valid_token_there_is_nothing(stack: Stack) -> None:
+    for path, method in (("status", "GET"), ("qr", "GET"), ("connect", "POST"), ("disconnect", "POST")):
+        url = f"{stack.url}/api/whatsapp/{path}"
+        assert call(method, url).status == 401
+        forged = call(method, url, headers={"Authorization": "Bearer not.a.token"})
+        assert forged.status == 401
+        assert forged.json()["error"] == "unauthorized"
+
+
+def test_an_unchanged_status_is_not_sent_again(stack: Stack) -> None:
+    user = stack.user()
+    etag = user.call("GET", "status").headers["ETag"]
+    assert user.call("GET", "status", If_None_Match=etag).status == 304
+    user.connect()
+    assert user.call("GET", "status", If_None_Match=etag).status == 200
+    user.disconnect()
+
+
+def kill(pid: int) -> None:
+    """Kill one process as the kernel would."""
+    import os
+    import signal
+
+    os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,152 @@
+"""The whole system in a process of its own, and a user of its API."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.message import Message
+from pathlib import Path
+from typing import Any
+
+from infra.sandbox.client import SandboxClient
+
+ROOT = Path(__file__).resolve().parents[1]
+START_SECONDS = 60
+
+
+class Stack:
+    """``python -m infra.local`` on a free port; everything it starts ends with ``stop``."""
+
+    def __init__(self, data_dir: Path, *arguments: str) -> None:
+        environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "infra.local", "--port", "0", "--data-dir", str(data_dir), *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.data_dir = data_dir
+        self.url = self._ready().split()[1]
+
+    def _ready(self) -> str:
+        assert self.process.stdout
+        readable, _, _ = select.select([self.process.stdout], [], [], START_SECONDS)
+        line = self.process.stdout.readline() if readable else ""
+        if not line.startswith("ready"):
+            self.stop()
+            raise RuntimeError("the local runner did not become ready; its standard error says why")
+        return line
+
+    def stop(self) -> int:
+        """End it as ``kill`` would and return its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(20)
+        finally:
+            self.process.kill()
+            assert self.process.stdout
+            self.process.stdout.close()
+
+    def user(self, user_id: str | None = None) -> User:
+        """Return a signed-in user, a new one by default."""
+        token = call("POST", f"{self.url}/dev/token", {"userId": user_id} if user_id else {}).json()
+        return User(self, token["userId"], token["accessToken"])
+
+    @property
+    def sandbox(self) -> SandboxClient:
+        """The loopback WhatsApp's control."""
+        return SandboxClient(call("GET", f"{self.url}/dev/config").json()["sandboxControl"])
+
+    def devices(self, number: str) -> list[dict[str, Any]]:
+        """Return what the phone lists as linked devices."""
+        return self.sandbox.devices(number)
+
+    def instances(self, name: str) -> list[dict[str, Any]]:
+        """Return the running instances of a function."""
+        return [one for one in call("GET", f"{self.url}/dev/functions").json() if one["name"] == name]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    headers: Message
+    body: bytes = field(repr=False)
+
+    def json(self) -> Any:
+        """Return the body as JSON."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class User:
+    """One signed-in user."""
+
+    stack: Stack
+    id: str
+    token: str = field(repr=False)
+
+    def call(self, method: str, path: str, **headers: str) -> Answer:
+        """Call the API as this user."""
+        sent = {"Authorization": f"Bearer {self.token}"} | {name.replace("_", "-"): it for name, it in headers.items()}
+        return call(method, f"{self.stack.url}/api/whatsapp/{path}", headers=sent)
+
+    def connect(self) -> Answer:
+        """Click "Connect WhatsApp"."""
+        return self.call("POST", "connect")
+
+    def disconnect(self) -> Answer:
+        """Click "Disconnect"."""
+        return self.call("POST", "disconnect")
+
+    def status(self) -> dict[str, Any]:
+        """Return the session."""
+        body: dict[str, Any] = self.call("GET", "status").json()
+        return body
+
+    def wait(self, seconds: float, what: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Poll until ``holds(status)``; fails with the last status after ``seconds``."""
+        until = time.monotonic() + seconds
+        while True:
+            status = self.status()
+            if holds(status):
+                return status
+            assert time.monotonic() < until, f"no {what} within {seconds} s; last: {status}"
+            time.sleep(0.05)
+
+    def qr(self, seconds: float = 15, other_than: str | None = None) -> str:
+        """Wait for a QR and return its text."""
+        shown = self.wait(seconds, "QR", lambda status: status["qr"] not in (None, other_than))
+        return str(shown["qr"])
+
+    def reaches(self, state: str, seconds: float = 20) -> dict[str, Any]:
+        """Wait for a status and return the session."""
+        return self.wait(seconds, state, lambda status: status["status"] == state)
+
+    def scan(self, qr: str, number: str) -> Answer:
+        """Scan with the sandbox's phone."""
+        return call("POST", f"{self.stack.url}/dev/phone/scan", {"qr": qr, "number": number})
+
+
+def call(method: str, url: str, body: object = None, headers: dict[str, str] | None = None) -> Answer:
+    """Send one request; an HTTP error is an answer like any other."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, headers or {}, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=40) as response:
+            return Answer(response.status, response.headers, response.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(error.code, error.headers, error.read())
