@@ -1,0 +1,94 @@
+"""The default windows in real time: 120 seconds for the QR, 120 seconds for the scan.
+
+Three systems run side by side, so that the whole takes four minutes and not six.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import pytest
+
+from tests.conftest import Postgres
+from tests.stack import Stack, User
+
+pytestmark = pytest.mark.slow
+
+WINDOW = 120
+HONOURED_WITHIN = 3
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """A click on "Connect" and when it was answered, on the monotonic clock."""
+
+    stack: Stack
+    user: User
+    started_at: float
+
+
+@pytest.fixture(scope="module")
+def pairings(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Pairing]]:
+    """Start one system per WhatsApp that is late, silent or ignored by its user, and click in each."""
+    kinds: dict[str, dict[str, object]] = {
+        "late": {"qrDelaySeconds": 90},
+        "silent": {"silent": "handshake"},
+        "ignored": {},
+    }
+    with ExitStack() as cleanups:
+        running = {}
+        for name, knobs in kinds.items():
+            database = postgres.url(postgres.create())
+            stack = Stack(tmp_path_factory.mktemp(name), "--database-url", database)
+            cleanups.callback(stack.stop)
+            stack.sandbox.set_knobs(**knobs)
+            user = stack.user()
+            assert user.connect().status == 202
+            running[name] = Pairing(stack, user, time.monotonic())
+        yield running
+
+
+def test_a_qr_that_comes_after_90_seconds_pairs(pairings: dict[str, Pairing]) -> None:
+    """The owner's original failure: the old server gave up after 30 seconds."""
+    late = pairings["late"]
+    qr = late.user.qr(WINDOW)
+    assert 88 < time.monotonic() - late.started_at < 100
+    late.user.scan(qr, "34622000001")
+    assert late.user.reaches("connected")["phoneNumber"] == "34622000001"
+
+
+def test_a_qr_that_never_comes_ends_at_120_seconds(pairings: dict[str, Pairing]) -> None:
+    silent = pairings["silent"]
+    session = silent.user.reaches("error", WINDOW + 10)
+    assert session["error"]["code"] == "qr_timeout"
+    assert abs(time.monotonic() - silent.started_at - WINDOW) < HONOURED_WITHIN
+    the_next_click_works(silent, "34622000002")
+
+
+def test_a_qr_that_nobody_scans_ends_120_seconds_after_it_appeared(pairings: dict[str, Pairing]) -> None:
+    """Its end lies before or after the silent one's, so the time is taken from the attempt's own clock."""
+    ignored = pairings["ignored"]
+    session = ignored.user.reaches("error", WINDOW + 10)
+    assert session["error"]["code"] == "scan_timeout"
+    the_next_click_works(ignored, "34622000003")
+
+
+def test_the_scan_window_is_honoured(pairings: dict[str, Pairing]) -> None:
+    stack = pairings["ignored"].stack
+    user = stack.user()
+    user.connect()
+    user.qr()
+    appeared_at = time.monotonic()
+    assert user.reaches("error", WINDOW + 10)["error"]["code"] == "scan_timeout"
+    assert abs(time.monotonic() - appeared_at - WINDOW) < HONOURED_WITHIN
+
+
+def the_next_click_works(pairing: Pairing, number: str) -> None:
+    """Pair for real, at once, after an attempt that ended badly."""
+    pairing.stack.sandbox.reset_knobs()
+    assert pairing.user.connect().status == 202
+    pairing.user.scan(pairing.user.qr(), number)
+    pairing.user.reaches("connected")
