@@ -116,7 +116,9 @@ class User:
         body: dict[str, Any] = self.call("GET", "status").json()
         return body
 
-    def wait(self, seconds: float, what: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    def wait(
+        self, seconds: float, what: str, holds: Callable[[dict[str, Any]], bool], every: float = 0.05
+    ) -> dict[str, Any]:
         """Poll until ``holds(status)``; fails with the last status after ``seconds``."""
         until = time.monotonic() + seconds
         while True:
@@ -124,7 +126,7 @@ class User:
             if holds(status):
                 return status
             assert time.monotonic() < until, f"no {what} within {seconds} s; last: {status}"
-            time.sleep(0.05)
+            time.sleep(every)
 
     def qr(self, seconds: float = 15, other_than: str | None = None) -> str:
         """Wait for a QR and return its text."""

@@ -1,0 +1,15 @@
+"""Runs template.yaml on one machine: `python -m infra.local`.
+
+A request's way::
+
+    gateway ── routing, cors, authorizers (payload: the event formats)
+       │
+    invoker ── pool ── instances ── runtime_api        a process per instance (processes: memory, end)
+       │
+    step_functions (moto, moto_fixes) ──> invoker      workflow tasks; functions that start functions
+    schedules (cron) ──────────────────> invoker
+
+Around it: `template` (with `resources` and `intrinsics`) reads a `stack`; `database`, `sandbox`, `identity`
+and `dev` stand in for Supabase and WhatsApp; `runner` starts and ends everything, `datadir` keeps a second
+runner out and `guard` ends the children of a killed one.
+"""

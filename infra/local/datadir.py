@@ -1,0 +1,59 @@
+"""The folder that outlives a run, and the lock that keeps a second runner out of it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+
+from infra.local.errors import LocalError
+
+MAX_LOG_BYTES = 10 * 1024 * 1024
+
+
+class DataDir:
+    """``postgres/``, ``sandbox/``, ``logs/``, ``signing-key.pem`` and ``lock``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self.postgres = self.path / "postgres"
+        self.sandbox = self.path / "sandbox"
+        self.logs = self.path / "logs"
+        self.signing_key = self.path / "signing-key.pem"
+        self._lock = -1
+
+    def __enter__(self) -> DataDir:
+        """Make the folder and lock it.
+
+        Raises
+        ------
+        LocalError
+            Another runner uses it, or it cannot be made.
+        """
+        try:
+            self.logs.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise LocalError(f"cannot use the data directory {self.path}: {error.strerror}") from error
+        try:
+            # The kernel gives it back however this process ends.
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(self._lock, 20).decode().strip()
+            os.close(self._lock)
+            raise LocalError(f"the data directory {self.path} is in use by another runner (pid {owner})") from None
+        os.ftruncate(self._lock, 0)
+        os.write(self._lock, f"{os.getpid()}\n".encode())
+        self._shorten_logs()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._lock)
+
+    def _shorten_logs(self) -> None:
+        for log in self.logs.glob("*.log"):
+            if log.stat().st_size > MAX_LOG_BYTES:
+                log.replace(log.with_suffix(".log.old"))

@@ -1,0 +1,51 @@
+"""What can go wrong in the runner itself.
+
+::
+
+    LocalError                a sentence for the person at the terminal; the runner says it and exits 1
+    └── TemplateError         template.yaml says something that cannot be run here
+    InvocationError           an invocation that Lambda refuses before any function sees it
+    ├── FunctionNotFound      404 ResourceNotFoundException
+    ├── TooManyRequests       429 TooManyRequestsException
+    └── PayloadTooLarge       413 RequestEntityTooLargeException
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class LocalError(Exception):
+    """Something the person who started the runner can put right."""
+
+
+class TemplateError(LocalError):
+    """The template names, lacks or uses something that the runner cannot resolve."""
+
+
+class InvocationError(Exception):
+    """Lambda's answer to an invocation that it does not accept."""
+
+    code: ClassVar[str]
+    status: ClassVar[int]
+
+
+class FunctionNotFound(InvocationError):
+    """No function of that name is in the template."""
+
+    code = "ResourceNotFoundException"
+    status = 404
+
+
+class TooManyRequests(InvocationError):
+    """The function's reserved concurrency, or this machine, is used up."""
+
+    code = "TooManyRequestsException"
+    status = 429
+
+
+class PayloadTooLarge(InvocationError):
+    """The event is larger than Lambda takes."""
+
+    code = "RequestEntityTooLargeException"
+    status = 413

@@ -1,0 +1,88 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the person at the terminal asked for."""
+
+    port: int = 3000
+    database_url: str | None = None
+    data_dir: Path = Path(".local")
+    template: Path = ROOT / "template.yaml"
+    whatsapp: str = "sandbox"
+    whatsapp_proxy: str = ""
+    whatsapp_ca: Path = Path()
+    whatsapp_root: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """Read the command line; ends the program on a wrong one, as argparse does."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    mode = "live" if given.live else given.whatsapp
+    if mode == "external" and not (given.whatsapp_proxy and given.whatsapp_ca and given.whatsapp_root):
+        parser.error("--whatsapp external needs --whatsapp-proxy, --whatsapp-ca and --whatsapp-root")
+    parameters = dict(given.parameter)
+    if given.qr_seconds is not None:
+        parameters["QrTimeoutSeconds"] = str(given.qr_seconds)
+    if given.auth_seconds is not None:
+        parameters["AuthTimeoutSeconds"] = str(given.auth_seconds)
+    return Options(
+        port=given.port,
+        database_url=given.database_url or os.environ.get("DATABASE_URL") or None,
+        data_dir=given.data_dir,
+        template=given.template,
+        whatsapp=mode,
+        whatsapp_proxy=given.whatsapp_proxy or "",
+        whatsapp_ca=given.whatsapp_ca or Path(),
+        whatsapp_root=given.whatsapp_root or "",
+        parameters=parameters,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.local", description="Run template.yaml on this machine.", allow_abbrev=False
+    )
+    parser.add_argument("--port", type=int, default=3000, help="port of the HTTP API; 0 for a free one (default 3000)")
+    parser.add_argument("--database-url", help="use this Postgres (default: $DATABASE_URL, else an embedded one)")
+    parser.add_argument("--data-dir", type=Path, default=Path(".local"), help="what outlives a run (default .local)")
+    parser.add_argument("--qr-seconds", type=_seconds, help="how long the QR may take to come (QrTimeoutSeconds)")
+    parser.add_argument("--auth-seconds", type=_seconds, help="how long the scan may take (AuthTimeoutSeconds)")
+    modes = parser.add_mutually_exclusive_group()
+    modes.add_argument("--whatsapp", choices=("sandbox", "live", "external"), default="sandbox")
+    modes.add_argument("--live", action="store_true", help="the real WhatsApp: --whatsapp live")
+    parser.add_argument("--whatsapp-proxy", metavar="URL", help="external: its CONNECT proxy")
+    parser.add_argument("--whatsapp-ca", metavar="FILE", type=Path, help="external: its certificate authority")
+    parser.add_argument("--whatsapp-root", metavar="HEX", help="external: its Noise trust root, 32 bytes")
+    parser.add_argument("--template", type=Path, default=ROOT / "template.yaml", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--parameter", metavar="NAME=VALUE", type=_assignment, action="append", default=[],
+        help="value of a template parameter; may be given several times",
+    )  # fmt: skip
+    return parser
+
+
+def _seconds(text: str) -> int:
+    seconds = int(text)
+    if seconds < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return seconds
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError("NAME=VALUE is wanted")
+    return name, value

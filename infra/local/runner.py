@@ -1,0 +1,175 @@
+"""Starts everything in the right order, and ends it in the reverse one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import resource
+import socket
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import TypeVar
+
+from infra.local import database, sandbox
+from infra.local.datadir import DataDir
+from infra.local.dev import DevPaths
+from infra.local.gateway import Gateway, HttpServer
+from infra.local.guard import Guard
+from infra.local.httpserver import bind
+from infra.local.identity import Identity
+from infra.local.instances import Instance, instance_environment
+from infra.local.invoker import Invoker
+from infra.local.options import Options
+from infra.local.pool import FunctionPool
+from infra.local.runtime_api import RuntimeApi
+from infra.local.sandbox import ENGINE_LAYER, Sandbox, SandboxControl, WhatsApp
+from infra.local.schedules import Scheduler
+from infra.local.stack import Function, Stack
+from infra.local.step_functions import AwsServices
+from infra.local.template import read_template
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+HOST = "127.0.0.1"
+DATABASE_SECRET = "DatabaseSecretName"
+
+
+async def run(options: Options) -> None:
+    """Run until cancelled.
+
+    Raises
+    ------
+    LocalError
+        Something that the person at the terminal can put right.
+    """
+    started = time.monotonic()
+    async with AsyncExitStack() as resources:
+        data = resources.enter_context(DataDir(options.data_dir))
+        listening = resources.enter_context(bind(HOST, options.port))
+        url = f"http://{HOST}:{listening.getsockname()[1]}"
+        stack = _read(options, url)
+        runner = _Runner(options, stack, data, url, resources)
+        await runner.start(listening)
+        print(f"ready {url}", flush=True)
+        logger.info("started in %.1f s; logs are in %s", time.monotonic() - started, data.logs)
+        await asyncio.Event().wait()
+
+
+class _Runner:
+    """The parts of one run. Whatever is started is put on `resources`, which ends it."""
+
+    def __init__(self, options: Options, stack: Stack, data: DataDir, url: str, resources: AsyncExitStack) -> None:
+        self._options = options
+        self._stack = stack
+        self._data = data
+        self._url = url
+        self._resources = resources
+        _raise_file_limit()
+        self._guard = Guard()
+        resources.callback(self._guard.close)
+
+    async def start(self, listening: socket.socket) -> None:
+        """Start everything; when it returns, the first request is answered."""
+        # The three slow starts overlap.
+        postgres = database.EmbeddedPostgres(self._data.postgres, self._guard)
+        databases = self._in_thread(lambda: self._start_database(postgres), postgres.stop)
+        services = self._in_thread(AwsServices)
+        whatsapp = await self._start_whatsapp()
+        aws = await asyncio.shield(services)
+        self._resources.push_async_callback(asyncio.to_thread, aws.stop)
+        database_url = await asyncio.shield(databases)
+
+        invoker = await self._start_functions(aws.url, whatsapp)
+        secrets = {}
+        if DATABASE_SECRET in self._stack.parameters:
+            secrets[self._stack.parameters[DATABASE_SECRET]] = json.dumps({"url": database_url})
+        loop = asyncio.get_running_loop()
+        await asyncio.to_thread(aws.start, self._stack.state_machines, secrets, invoker, loop)
+
+        scheduler = Scheduler(self._stack.schedules, invoker.invoke_later)
+        local = await self._dev_paths(database_url, invoker, whatsapp, aws.url)
+        server = HttpServer(Gateway(self._stack, invoker, local.answer).answer)
+        self._resources.push_async_callback(server.stop)
+        await server.start(listening)
+        self._resources.push_async_callback(scheduler.stop)
+        scheduler.start()
+
+    def _in_thread(self, work: Callable[[], T], end: Callable[[], None] | None = None) -> asyncio.Task[T]:
+        task = asyncio.create_task(asyncio.to_thread(work))
+
+        async def finish() -> None:
+            # A thread cannot be cancelled: whatever it starts must be there before it can be ended.
+            with contextlib.suppress(Exception):
+                await asyncio.shield(task)
+            if end is not None:
+                await asyncio.to_thread(end)
+
+        self._resources.push_async_callback(finish)
+        return task
+
+    def _start_database(self, postgres: database.EmbeddedPostgres) -> str:
+        url = self._options.database_url or postgres.start()
+        database.prepare(url)
+        return url
+
+    async def _start_whatsapp(self) -> WhatsApp:
+        options = self._options
+        if options.whatsapp == "live":
+            return WhatsApp("live")
+        if options.whatsapp == "external":
+            return sandbox.external(options.whatsapp_proxy, options.whatsapp_ca, options.whatsapp_root)
+        process = Sandbox(self._data.sandbox, self._guard)
+        self._resources.push_async_callback(process.stop)
+        whatsapp = await process.start()
+        logger.info("the sandbox WhatsApp's control is at %s", whatsapp.control_url)
+        return whatsapp
+
+    async def _start_functions(self, aws_url: str, whatsapp: WhatsApp) -> Invoker:
+        api = RuntimeApi()
+        self._resources.push_async_callback(api.shutdown)
+        # Loading a function keeps a core busy; more at once would only slow each other.
+        slots = asyncio.Semaphore(max(2, os.cpu_count() or 1))
+
+        def make_pool(function: Function) -> FunctionPool:
+            extra = {"AWS_ENDPOINT_URL": aws_url}
+            if any(layer.logical_id == ENGINE_LAYER for layer in function.layers):
+                extra |= whatsapp.environment
+            environment = instance_environment(function, extra)
+            log = self._data.logs / f"{function.short_name}.log"
+
+            def make(idle: Callable[[Instance], None], end: Callable[[Instance], None]) -> Instance:
+                return Instance(function, environment, log, api, self._guard, idle, end)
+
+            return FunctionPool(function, make, slots)
+
+        invoker = Invoker(self._stack.functions, make_pool)
+        self._resources.push_async_callback(invoker.close)
+        invoker.start_housekeeping()
+        return invoker
+
+    async def _dev_paths(self, database_url: str, invoker: Invoker, whatsapp: WhatsApp, aws_url: str) -> DevPaths:
+        control = None
+        if whatsapp.control_url is not None:
+            control = SandboxControl(whatsapp.control_url)
+            self._resources.push_async_callback(control.close)
+        identity = Identity(self._data.signing_key, self._url, database_url)
+        return DevPaths(identity, invoker, whatsapp, control, aws_url)
+
+
+def _read(options: Options, url: str) -> Stack:
+    port = url.rpartition(":")[2]
+    supplied = {"SupabaseUrl": url, "AllowedOrigins": f"{url},http://localhost:{port}"}
+    return read_template(options.template, options.parameters, supplied)
+
+
+def _raise_file_limit() -> None:
+    """A connection is a file; hundreds of polling pages are more than a shell's default limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

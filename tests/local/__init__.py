@@ -1,0 +1,1 @@
+"""The local runner's tests: a small template of their own in fixtures/."""

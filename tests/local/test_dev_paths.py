@@ -1,0 +1,59 @@
+"""The paths beside the template's."""
+
+from __future__ import annotations
+
+import uuid
+
+import jwt
+import psycopg
+import pytest
+
+from tests.local.running import FixtureStack
+from tests.stack import call
+
+
+def test_a_token_is_one_that_supabase_could_have_issued(runner: FixtureStack) -> None:
+    answer = call("POST", f"{runner.url}/dev/token").json()
+
+    keys = jwt.PyJWKSet.from_dict(call("GET", f"{runner.url}/auth/v1/.well-known/jwks.json").json())
+    key = keys[jwt.get_unverified_header(answer["accessToken"])["kid"]]
+    claims = jwt.decode(answer["accessToken"], key, ["ES256"], audience="authenticated", issuer=f"{runner.url}/auth/v1")
+    assert claims["sub"] == answer["userId"]
+    assert claims["role"] == "authenticated"
+    assert claims["exp"] - claims["iat"] == 3600
+
+
+def test_a_user_exists_from_the_first_token_on(runner: FixtureStack) -> None:
+    user_id = str(uuid.uuid4())
+    for _ in range(2):
+        assert call("POST", f"{runner.url}/dev/token", {"userId": user_id}).json()["userId"] == user_id
+
+    with psycopg.connect(runner.ask("/probe", do="secret").json()["url"]) as connection:
+        found = connection.execute("select count(*) from auth.users where id = %s", (user_id,)).fetchone()
+    assert found == (1,)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("token", {"userId": "me"}), ("token", {"userId": 7}), ("token", ["x"]), ("phone/scan", {"qr": "x"})],
+)
+def test_bad_input_is_refused(runner: FixtureStack, path: str, body: object) -> None:
+    answer = call("POST", f"{runner.url}/dev/{path}", body)
+
+    assert answer.status == 400
+    assert answer.json()["error"] == "bad_request"
+
+
+def test_a_wrong_method_is_refused(runner: FixtureStack) -> None:
+    answer = runner.get("/dev/token")
+
+    assert (answer.status, answer.headers["allow"]) == (405, "POST")
+
+
+def test_without_the_sandbox_there_is_no_phone(runner: FixtureStack) -> None:
+    answer = call("POST", f"{runner.url}/dev/phone/scan", {"qr": "x", "number": "1"})
+
+    assert answer.status == 404
+    assert answer.json()["error"] == "no_sandbox_phone"
+    config = runner.get("/dev/config").json()
+    assert config == {"whatsapp": "live", "sandboxPhone": False, "sandboxControl": None}

@@ -1,0 +1,118 @@
+"""Function instances: re-use, concurrency, limits and what happens to those that misbehave."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+
+from tests.local.running import FixtureStack, eventually
+from tests.stack import call
+
+ERROR = (500, {"message": "Internal Server Error"})
+
+
+def test_a_warm_instance_is_used_again(runner: FixtureStack) -> None:
+    pids = {runner.get("/probe").json()["pid"] for _ in range(3)}
+
+    assert len(pids) == 1
+
+
+def test_simultaneous_calls_get_an_instance_each(runner: FixtureStack) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda _: runner.ask("/probe", do="sleep", seconds=1).json()["pid"], range(3)))
+
+    assert len(set(answers)) == 3
+
+
+def test_reserved_concurrency_refuses_what_is_above_it(runner: FixtureStack) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(runner.ask, "/single", do="sleep", seconds=1) for _ in range(2)]
+        answers = sorted(one.result().status for one in calls)
+
+    assert answers == [200, 503]
+
+
+def test_a_function_is_killed_at_its_timeout_with_all_it_started(runner: FixtureStack) -> None:
+    answer = runner.ask("/hasty", do="linger")
+
+    assert (answer.status, answer.json()) == ERROR
+    assert "Task timed out after 1.00 seconds" in _log(runner, "probe")
+    started = [int(pid) for line in runner.notes("lingering") for pid in line.split()]
+    eventually(lambda: not any(_alive(pid) for pid in started), 5, "end of the lingering processes")
+    assert runner.ask("/hasty", do="answer", answer="fine").body == b"fine"
+
+
+def test_a_crash_is_an_error_and_the_next_call_works(runner: FixtureStack) -> None:
+    answer = runner.ask("/hasty", do="crash")
+
+    assert (answer.status, answer.json()) == ERROR
+    assert "Runtime exited with error: exit status 3" in _log(runner, "probe")
+    assert runner.ask("/hasty", do="answer", answer="fine").body == b"fine"
+
+
+def test_an_exception_is_an_error_and_keeps_the_instance(runner: FixtureStack) -> None:
+    before = runner.get("/probe").json()["pid"]
+
+    assert runner.ask("/probe", do="raise").status == 500
+    assert "ValueError: as asked" in _log(runner, "probe")
+    assert runner.get("/probe").json()["pid"] == before
+
+
+def test_more_memory_than_the_template_gives_is_fatal(runner: FixtureStack) -> None:
+    answer = runner.ask("/small", do="memory", megabytes=300)
+
+    assert (answer.status, answer.json()) == ERROR
+    assert "Runtime exited with error: signal: killed" in _log(runner, "probe")
+
+
+def test_a_function_that_cannot_be_loaded_is_an_error_each_time(runner: FixtureStack) -> None:
+    answers = [runner.ask("/broken") for _ in range(2)]
+
+    assert [(one.status, one.json()) for one in answers] == [ERROR, ERROR]
+    assert "No module named 'no_such_module_anywhere'" in _log(runner, "broken")
+
+
+def test_an_asynchronous_call_is_retried_as_the_template_says(runner: FixtureStack) -> None:
+    assert runner.ask("/probe", do="later", event={"name": "once", "failures": 1}).json() == 202
+    assert runner.ask("/probe", do="later", event={"name": "always", "failures": 99}).json() == 202
+    assert runner.ask("/probe", do="later", event={"name": "never", "failures": 0}).json() == 202
+
+    eventually(lambda: len(runner.notes("once")) == 2 and len(runner.notes("always")) == 2, 10, "second attempts")
+    assert len(set(runner.notes("once"))) == 1  # a retry keeps its request id
+    assert len(runner.notes("never")) == 1
+
+
+def test_a_schedule_invokes_its_function(runner: FixtureStack) -> None:
+    (first, *_) = eventually(lambda: runner.notes("clock"), 10, "scheduled call")
+
+    assert '"source": "aws.scheduler"' in first
+
+
+def test_the_database_secret_is_in_secrets_manager(runner: FixtureStack) -> None:
+    secret = runner.ask("/probe", do="secret").json()
+
+    assert secret["url"].startswith("postgresql://")
+
+
+def test_instances_are_listed(runner: FixtureStack) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        call_ = pool.submit(runner.ask, "/probe", do="sleep", seconds=1)
+        busy = eventually(lambda: [one for one in _instances(runner) if one["busySince"]], 5, "busy instance")
+        pid = call_.result().json()["pid"]
+
+    assert (busy[0]["name"], busy[0]["pid"]) == ("probe", pid)
+    eventually(lambda: not any(one["busySince"] for one in _instances(runner)), 5, "idle instances")
+
+
+def _instances(runner: FixtureStack) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = call("GET", f"{runner.url}/dev/functions").json()
+    return found
+
+
+def _alive(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def _log(runner: FixtureStack, name: str) -> str:
+    return (runner.data_dir / "logs" / f"{name}.log").read_text()
