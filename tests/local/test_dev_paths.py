@@ -56,4 +56,5 @@ def test_without_the_sandbox_there_is_no_phone(runner: FixtureStack) -> None:
     assert answer.status == 404
     assert answer.json()["error"] == "no_sandbox_phone"
     config = runner.get("/dev/config").json()
+    assert config.pop("awsEndpoint").startswith("http://127.0.0.1:")
     assert config == {"whatsapp": "live", "sandboxPhone": False, "sandboxControl": None}
