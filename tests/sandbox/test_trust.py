@@ -38,7 +38,7 @@ def test_the_engine_dies_without_a_proper_root(root: str) -> None:
 def test_the_root_is_replaced_once_and_only_in_memory() -> None:
     code = (
         "import pylibmagic, neonize, whatsapp_sandbox_trust as t;"
-        f"print(len(t._find(bytes.fromhex('{ROOT}'))), len(t._find(t._WHATSAPP_ROOT)));"
+        f"print(len(t._find(bytes.fromhex('{ROOT}'))), len(t._find(t._WHATSAPP_ROOT)), flush=True);"
         "t.replace_root()"
     )
     done = python(code, WHATSAPP_SANDBOX_ROOT=ROOT)
