@@ -61,7 +61,7 @@ _SPANISH = {
     Reason.ACCOUNT_BANNED: "WhatsApp ha bloqueado esta cuenta. Abre WhatsApp en tu teléfono para ver qué hacer.",
     Reason.WHATSAPP_UNREACHABLE: "Ahora mismo no se puede acceder a WhatsApp. Inténtalo dentro de unos minutos.",
     Reason.LINKER_FAILED: "La conexión se cortó antes de completarse. Inténtalo de nuevo.",
-    Reason.UNLINKED_FROM_PHONE: "Este dispositivo se desvinculó en tu teléfono. Conéctalo de nuevo para seguir usándolo.",
+    Reason.UNLINKED_FROM_PHONE: "Este dispositivo se desvinculó en tu teléfono. Conéctalo de nuevo para usarlo.",
     Reason.INTERNAL: "Algo ha fallado por nuestra parte. Inténtalo de nuevo.",
 }
 

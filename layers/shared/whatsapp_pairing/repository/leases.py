@@ -1,6 +1,6 @@
 """What the one live linker does to its attempt: every statement names the lease."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from whatsapp_pairing.reasons import Reason
@@ -72,9 +72,7 @@ WITH before AS (
   FROM bound WHERE a.id = bound.attempt_id AND a.lease_id = %(lease)s AND a.ended_at IS NULL
   RETURNING {ATTEMPT}
 ), shown AS ({SHOW})
-SELECT id, user_id, number, phase, started_at, deadline, remaining, task_token, alive, legs, qr_shown, reachable, verdict,
-       outcome, true AS scanned
-FROM a
+SELECT * FROM a
 """
 
 _CONNECTED = f"""
@@ -165,7 +163,9 @@ class Leases(Table):
             status=Status.WAITING_QR,
             qr=None,
         )
-        return attempt_from(row)
+        attempt = attempt_from(row)
+        # The statement read the devices as they were before it.
+        return replace(attempt, scanned=True) if attempt else None
 
     def connected(self, attempt_id: UUID, lease: UUID, device: Linked, number: str) -> Attempt | None:
         """End the attempt well; None when it was not ours to end any more."""
