@@ -48,7 +48,8 @@ CREATE TABLE whatsapp_private.devices (
   attempt_id UUID NOT NULL,
   -- SHA-256 of the adv secret, which stands in the QR and in whatsmeow's device row.
   fingerprint BYTEA NOT NULL UNIQUE,
-  jid TEXT UNIQUE,
+  -- WhatsApp gives a number out again, so an old binding may name the same.
+  jid TEXT,
   state TEXT NOT NULL DEFAULT 'offered' CHECK (state IN ('offered', 'linking', 'linked', 'unlinking')),
   -- Whoever opens an engine on the device holds this.
   lease_id UUID,

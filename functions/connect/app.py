@@ -29,7 +29,6 @@ def handler(event: http.Event, context: Any) -> http.Response:
     user_id = http.caller(event)
     logger.append_keys(user_id=str(user_id))
     connection = connect(user_id, settings().qr_timeout_seconds, *parts())
-    if connection.started:
-        metrics.add_metric("PairingStarted", MetricUnit.Count, 1)
+    metrics.add_metric("PairingStarted", MetricUnit.Count, int(connection.started))
     body = http.session_body(connection.session, http.language(event))
     return http.success(body, 202 if connection.started else 200)

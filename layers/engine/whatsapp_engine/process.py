@@ -23,6 +23,16 @@ _START_SECONDS = 30.0
 # A child that has not beaten for this long hangs.
 _SILENT_SECONDS = 8.0
 _SCHEMA = "whatsapp_engine"
+# Of a URL's parameters, those that Go's driver knows as libpq does; what else it finds it sends to the server.
+_SHARED_PARAMETERS = {
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "connect_timeout",
+    "application_name",
+    "target_session_attrs",
+}
 
 
 class ProcessEngine:
@@ -160,7 +170,7 @@ def engine_dsn(database_url: str) -> str:
     machine is taken to have none, any other to have it; ``sslmode`` in the URL overrules both.
     """
     parts = urlsplit(database_url)
-    query = dict(parse_qsl(parts.query))
+    query = {name: value for name, value in parse_qsl(parts.query) if name in _SHARED_PARAMETERS}
     query.setdefault("sslmode", "disable" if _on_this_machine(parts.hostname) else "require")
     query["search_path"] = _SCHEMA
     return urlunsplit(parts._replace(query=urlencode(query)))

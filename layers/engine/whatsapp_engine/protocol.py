@@ -5,6 +5,7 @@ End of input means that the parent is gone. Child to parent: ``{"event": name, â
 """
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from whatsapp_pairing.engine import (
@@ -36,6 +37,13 @@ _BARE: dict[str, Event] = {
     "unreachable": Unreachable(),
 }
 
+_FULL: dict[str, Callable[..., Event]] = {
+    "qr": Qr,
+    "scanned": Scanned,
+    "online": Online,
+    "refused": lambda reason: Refused(Reason(reason)),
+}
+
 
 def encode(name: str, **fields: object) -> bytes:
     """Return one line."""
@@ -50,19 +58,11 @@ def decode(line: bytes) -> Event | str:
     ValueError
         The line is not one of ours.
     """
-    fields: dict[str, Any] = json.loads(line)
-    name = fields.pop("event", None)
-    if name in (BEAT, DONE):
-        return str(name)
-    if name in _BARE:
-        return _BARE[name]
-    match name:
-        case "qr":
-            return Qr(**fields)
-        case "scanned":
-            return Scanned(**fields)
-        case "online":
-            return Online(**fields)
-        case "refused":
-            return Refused(Reason(fields["reason"]))
-    raise ValueError("unknown event")
+    try:
+        fields: dict[str, Any] = json.loads(line)
+        name = fields.pop("event")
+        if name in (BEAT, DONE):
+            return str(name)
+        return _BARE[name] if name in _BARE else _FULL[name](**fields)
+    except (KeyError, TypeError, AttributeError):
+        raise ValueError("not a line of ours") from None

@@ -23,7 +23,7 @@ class Backoff:
 
     def next(self) -> float:
         """Return how many seconds to wait before the next try."""
-        pause = min(self._first * 2.0**self._tries, self._most)
+        pause = min(self._first * 2.0 ** min(self._tries, 30), self._most)
         self._tries += 1
         return pause * (1 - self._jitter * random.random())
 

@@ -6,11 +6,14 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.rows import dict_row
 
-from whatsapp_pairing.errors import StoreUnavailable
+from whatsapp_pairing.errors import MisconfiguredError, StoreUnavailable
 
 Row = dict[str, Any]
 Connection = psycopg.Connection[Row]
 T = TypeVar("T")
+
+# A statement that waits longer waits for a lock or a sick server; a linker's lease lasts 8 s.
+_LIMIT = "SET LOCAL statement_timeout = '4s'"
 
 
 class Database:
@@ -52,7 +55,9 @@ class Database:
     def _run_once(self, work: Callable[[Connection], T]) -> T:
         try:
             connection = self._connection or self._connect()
-            with connection.transaction():
+            # The pipeline sends BEGIN, the limit and the first statement together.
+            with connection.pipeline(), connection.transaction():
+                connection.execute(_LIMIT)
                 return work(connection)
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             self.close()
@@ -60,21 +65,20 @@ class Database:
             raise StoreUnavailable from error
 
     def _connect(self) -> Connection:
-        self._connection = psycopg.connect(
-            self._url(),
-            autocommit=True,
-            row_factory=dict_row,
-            prepare_threshold=None,
-            connect_timeout=5,
-            keepalives_idle=15,
-            tcp_user_timeout=10_000,
-        )
+        try:
+            self._connection = psycopg.connect(
+                self._url(),
+                autocommit=True,
+                row_factory=dict_row,
+                prepare_threshold=None,
+                connect_timeout=5,
+                keepalives_idle=15,
+                tcp_user_timeout=10_000,
+            )
+        except psycopg.ProgrammingError:
+            # No cause: the driver quotes the URL, password and all.
+            raise MisconfiguredError("The database's URL is malformed.") from None
         return self._connection
-
-    @property
-    def encrypted(self) -> bool:
-        """Whether the present connection speaks TLS; the engine's own connection must do the same."""
-        return self._connection is not None and bool(self._connection.pgconn.ssl_in_use)
 
     def close(self) -> None:
         """Close the connection, if there is one."""

@@ -4,7 +4,6 @@ An engine runs beside us (layers/engine puts it into a child process); nothing h
 """
 
 import base64
-import binascii
 import hashlib
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -36,9 +35,12 @@ class Qr:
         """
         parts = self.text.partition("#")[2].split(",")
         try:
-            return hashlib.sha256(base64.b64decode(parts[3], validate=True)).digest()
-        except (IndexError, binascii.Error):
-            raise ValueError("not a WhatsApp linking QR") from None
+            secret = base64.b64decode(parts[3], validate=True)
+        except (IndexError, ValueError):
+            secret = b""
+        if not secret:
+            raise ValueError("not a WhatsApp linking QR")
+        return hashlib.sha256(secret).digest()
 
 
 @dataclass(frozen=True)

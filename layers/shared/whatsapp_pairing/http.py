@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from whatsapp_pairing.errors import PairingError, TooSoon, Unauthorized
+from whatsapp_pairing.errors import MisconfiguredError, PairingError, TooSoon, Unauthorized
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.reasons import sentence
 from whatsapp_pairing.session import Attempt, Session, Status
@@ -28,10 +28,10 @@ def caller(event: Event) -> UUID:
     Unauthorized
         It found none, or the token has expired since: API Gateway keeps the authorizer's answer for minutes.
     """
-    found = event.get("requestContext", {}).get("authorizer", {}).get("lambda") or {}
     try:
-        user_id, expires_at = UUID(found["userId"]), float(found["expiresAt"])
-    except (KeyError, TypeError, ValueError):
+        found = event["requestContext"]["authorizer"]["lambda"]
+        user_id, expires_at = UUID(found["userId"]), int(found["expiresAt"])
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise Unauthorized from None
     if expires_at <= time.time():
         raise Unauthorized
@@ -40,7 +40,8 @@ def caller(event: Event) -> UUID:
 
 def header(event: Event, name: str) -> str:
     """Return a request header by its lower-case name, or an empty text."""
-    return str(event.get("headers", {}).get(name, ""))
+    headers = event.get("headers")
+    return str(headers.get(name, "")) if isinstance(headers, Mapping) else ""
 
 
 def language(event: Event) -> str:
@@ -84,6 +85,8 @@ def success(body: Mapping[str, Any], status: int = 200) -> Response:
 
 def failure(error: PairingError) -> Response:
     """Answer with an error's status, code and sentence."""
+    if isinstance(error, MisconfiguredError):
+        error = PairingError()  # which setting it is stands in the log
     headers = {"Retry-After": str(error.retry_after)} if isinstance(error, TooSoon) else {}
     body = {"success": False, "error": error.code, "message": error.message}
     return _json(error.status, body, headers)
@@ -97,7 +100,6 @@ def cacheable(event: Event, body: Mapping[str, Any]) -> Response:
     known = [tag.strip().removeprefix("W/") for tag in header(event, "if-none-match").split(",")]
     if etag in known or "*" in known:
         return {"statusCode": 304, "headers": {"ETag": etag, **_NO_STORE}}
-    # To keep and ask again, but never to show without asking.
     return answer
 
 
@@ -106,7 +108,7 @@ def document(body: bytes, media: str) -> Response:
     binary = media == "image/png"
     return {
         "statusCode": 200,
-        "headers": {"Content-Type": media, **_NO_STORE},
+        "headers": {"Content-Type": f"{media}; charset=utf-8" if media == "text/plain" else media, **_NO_STORE},
         "body": base64.b64encode(body).decode() if binary else body.decode(),
         "isBase64Encoded": binary,
     }

@@ -51,6 +51,7 @@ class TokenVerifier:
         """
         if len(token) > _LONGEST_TOKEN:
             raise Unauthorized
+        self._fetch_keys()
         try:
             claims = jwt.decode(
                 token,
@@ -65,7 +66,14 @@ class TokenVerifier:
                 raise Unauthorized
             return Identity(UUID(claims["sub"]), int(claims["exp"]))
         except jwt.PyJWKClientConnectionError as error:
-            raise Unavailable from error
+            raise Unavailable from error  # looking for a key that we have not seen yet
         except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
             # No cause: PyJWT's messages may quote the token.
             raise Unauthorized from None
+
+    def _fetch_keys(self) -> None:
+        """Have the project's keys, from the cache as a rule; a good token must not be told that it is bad."""
+        try:
+            self._keys.get_signing_keys()
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, OSError) as error:
+            raise Unavailable from error

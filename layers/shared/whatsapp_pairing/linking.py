@@ -74,13 +74,20 @@ def link(
     try:
         return linker.run()
     except LeaseLost:
-        # A phone may have scanned in the very moment in which the attempt was ended.
-        workflow.call_unlinks(leases.given_up(attempt_id))
+        _let_go(attempt_id, lease, leases, workflow)
         return "lost"
     except Exception:
         # Free the lease before failing: the workflow's next look starts another linker at once.
         leases.release(attempt_id, lease, None)
         raise
+
+
+def _let_go(attempt_id: UUID, lease: UUID, leases: Leases, workflow: Workflow) -> None:
+    """Free the devices; a phone may have scanned one in the very moment in which the attempt was ended."""
+    try:
+        workflow.call_unlinks(leases.let_go(attempt_id, lease))
+    except StoreUnavailable:
+        logger.warning("the database is away; cleanup will look after the attempt's devices", exc_info=True)
 
 
 class _Linker:
@@ -213,8 +220,7 @@ class _Linker:
         now = self._clock()
         if self._online:
             return CONNECTED if self._step_over(now) else None
-        handover = HANDOVER_SECONDS if self._attempt.phase is Phase.QR and self._attempt.qr_shown else 0
-        if now >= self._ends_at + handover:
+        if now >= self._ends_at:
             return timeout_reason(self._attempt)
         if self._step_over(now):
             logger.warning("WhatsApp is silent; a fresh engine tries")
@@ -228,7 +234,9 @@ class _Linker:
         self._step_ends_at = None if seconds is None else self._clock() + seconds
 
     def _until_due(self) -> float:
-        due = [self._renew_at, self._ends_at, self._step_ends_at or self._renew_at]
+        due = [self._renew_at, self._step_ends_at or self._renew_at]
+        if not self._online:
+            due.append(self._ends_at)
         return max(0.01, min(due) - self._clock())
 
     def _keep_lease(self) -> None:
@@ -255,7 +263,9 @@ class _Linker:
         if attempt is None:
             raise LeaseLost
         self._attempt = attempt
-        self._ends_at = self._clock() + attempt.remaining
+        # A QR that came in the last moment waits for the workflow to open the scan's window.
+        handover = HANDOVER_SECONDS if attempt.phase is Phase.QR and attempt.qr_shown else 0
+        self._ends_at = self._clock() + attempt.remaining + handover
 
     def _store(self, work: Callable[[], T]) -> T:
         """Do ``work``, over and over while Postgres is away and our lease cannot have passed to another."""

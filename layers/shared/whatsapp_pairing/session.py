@@ -11,8 +11,8 @@ from whatsapp_pairing.reasons import Reason
 CONNECTED = "connected"
 
 # Pause in seconds from the start of one attempt to the next, by the number of failures in a row before it.
-# Counted from the start, so that whoever waited a full QR or scan window never waits again.
-PAUSES = (5, 5, 5, 10, 20, 40, 80, 160, 300)
+# Counted from the start and no longer than a window, so that whoever waited one out never waits again.
+PAUSES = (5, 5, 5, 10, 20, 40, 80, 120)
 
 # A scan that comes in the last second of its window still gets this long to log in.
 LOGIN_SECONDS = 60

@@ -1,11 +1,12 @@
 """The environment as one frozen, typed object, read on first use and never at import."""
 
+import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
-from whatsapp_pairing.errors import MisconfiguredError
+from whatsapp_pairing.errors import MisconfiguredError, StoreUnavailable
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Settings:
     whatsapp_pairing.errors.MisconfiguredError: The setting SUPABASE_URL is missing.
     """
 
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
 
     @property
     def database_url(self) -> str:
@@ -71,8 +72,8 @@ class Settings:
             seconds = float(self._text(name))
         except ValueError:
             raise MisconfiguredError(f"The setting {name} is not a number of seconds.") from None
-        if seconds <= 0:
-            raise MisconfiguredError(f"The setting {name} is not above zero.")
+        if not 0 < seconds < math.inf:
+            raise MisconfiguredError(f"The setting {name} is not a number of seconds above zero.")
         return seconds
 
 
@@ -86,7 +87,10 @@ def _secret_url(name: str) -> str:
     # Imported here: it brings boto3, which a function that is given DATABASE_URL never needs.
     from aws_lambda_powertools.utilities import parameters
 
-    secret = parameters.get_secret(name, transform="json", max_age=300)
+    try:
+        secret = parameters.get_secret(name, transform="json", max_age=300)
+    except parameters.GetParameterError as error:
+        raise StoreUnavailable from error
     if not isinstance(secret, dict) or not secret.get("url"):
         raise MisconfiguredError(f'The secret {name} has no key "url".')
     return str(secret["url"])

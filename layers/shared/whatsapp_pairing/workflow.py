@@ -16,7 +16,9 @@ from whatsapp_pairing.settings import Settings
 
 # The token's wait is over: it was answered before, timed out, or its execution has ended.
 _STALE = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
-_FAST = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+# A linker answers while it holds a lease that must not run out meanwhile; what starts something may take longer.
+_BRIEF = Config(connect_timeout=1, read_timeout=1.7, retries={"mode": "standard", "total_max_attempts": 2})
+_PATIENT = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
 
 
 class Workflow:
@@ -37,11 +39,15 @@ class Workflow:
 
     @cached_property
     def _states(self) -> Any:
-        return boto3.client("stepfunctions", config=_FAST)
+        return boto3.client("stepfunctions", config=_BRIEF)
+
+    @cached_property
+    def _starts(self) -> Any:
+        return boto3.client("stepfunctions", config=_PATIENT)
 
     @cached_property
     def _functions(self) -> Any:
-        return boto3.client("lambda", config=_FAST)
+        return boto3.client("lambda", config=_PATIENT)
 
     def start(self, attempt_id: UUID) -> None:
         """Start the attempt's one execution; starting it again changes nothing.
@@ -52,7 +58,7 @@ class Workflow:
             Step Functions cannot be reached or refuses.
         """
         try:
-            self._states.start_execution(
+            self._starts.start_execution(
                 stateMachineArn=self._settings.state_machine_arn,
                 name=str(attempt_id),
                 input=json.dumps({"attemptId": str(attempt_id)}),

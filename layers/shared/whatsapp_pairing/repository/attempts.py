@@ -3,13 +3,17 @@
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from psycopg.errors import ForeignKeyViolation
+
+from whatsapp_pairing.database import Row
+from whatsapp_pairing.errors import Unauthorized
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.rows import ATTEMPT, RELEASED_WITH_KEYS, SHOW, Table, attempt_from
-from whatsapp_pairing.session import CONNECTED, PAUSES, Attempt, Phase, Status
+from whatsapp_pairing.session import PAUSES, Attempt, Phase, Status
 
 _CLAIM = f"""
 WITH previous AS (
-  SELECT number, ended_at, outcome, failures,
+  SELECT number, ended_at, failures,
          extract(epoch FROM started_at - clock_timestamp())::float8
            + (%(pauses)s::float8[])[least(failures + 1, cardinality(%(pauses)s::float8[]))] AS wait
   FROM whatsapp_private.attempts WHERE user_id = %(user)s ORDER BY number DESC LIMIT 1
@@ -19,7 +23,7 @@ WITH previous AS (
   INSERT INTO whatsapp_private.attempts AS a (id, user_id, number, deadline, failures)
   SELECT %(id)s, %(user)s, coalesce((SELECT number FROM previous), 0) + 1,
          now() + make_interval(secs => %(window)s),
-         coalesce((SELECT CASE WHEN outcome = '{CONNECTED}' THEN 0 ELSE failures END FROM previous), 0)
+         coalesce((SELECT failures FROM previous), 0)
   WHERE NOT EXISTS (SELECT FROM linked)
     AND NOT EXISTS (SELECT FROM previous WHERE ended_at IS NULL OR wait > 0)
   ON CONFLICT DO NOTHING
@@ -117,10 +121,15 @@ class Attempts(Table):
     """Attempts as the API and the workflow change them. Every method may raise ``StoreUnavailable``."""
 
     def claim(self, user_id: UUID, attempt_id: UUID, window_seconds: float) -> Claim:
-        """Start a new attempt unless one lives, a device is linked, or the pause is not over."""
+        """Start a new attempt unless one lives, a device is linked, or the pause is not over.
+
+        Raises
+        ------
+        Unauthorized
+            The user was deleted; their token is good for up to an hour longer.
+        """
         while True:
-            row = self._one(
-                _CLAIM,
+            row = self._claim(
                 user=user_id,
                 id=attempt_id,
                 window=window_seconds,
@@ -133,6 +142,12 @@ class Attempts(Table):
             if claim.claimed or claim.live or claim.linked or claim.wait > 0:
                 return claim
             # Another claim came between our reading and our insert: read again, it is live now.
+
+    def _claim(self, **parameters: object) -> Row | None:
+        try:
+            return self._one(_CLAIM, **parameters)
+        except ForeignKeyViolation:
+            raise Unauthorized from None
 
     def show_linked(self, user_id: UUID) -> None:
         """Make the row of a user who has a linked device say so."""

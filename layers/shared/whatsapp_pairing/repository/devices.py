@@ -9,10 +9,16 @@ from whatsapp_pairing.session import LEASE_SECONDS
 
 # The keys are found by the binding's fingerprint: the JID may not have been noted before a linker died.
 _TAKE = """
+WITH keys AS (
+  SELECT e.jid FROM whatsapp_private.devices d
+  JOIN whatsapp_engine.whatsmeow_device e ON sha256(e.adv_key) = d.fingerprint
+  WHERE d.id = %(id)s
+)
 UPDATE whatsapp_private.devices d SET
-  lease_id = %(lease)s, lease_expires_at = now() + make_interval(secs => %(ttl)s)
+  lease_id = %(lease)s, lease_expires_at = now() + make_interval(secs => %(ttl)s),
+  jid = coalesce(d.jid, (SELECT jid FROM keys))
 WHERE d.id = %(id)s AND d.state = 'unlinking' AND (d.lease_expires_at IS NULL OR d.lease_expires_at <= now())
-RETURNING (SELECT e.jid FROM whatsapp_engine.whatsmeow_device e WHERE sha256(e.adv_key) = d.fingerprint) AS jid
+RETURNING (SELECT jid FROM keys) AS jid
 """
 
 _EXISTS = "SELECT FROM whatsapp_private.devices d WHERE d.id = %(id)s AND d.state = 'unlinking'"
@@ -28,13 +34,15 @@ UPDATE whatsapp_private.devices d SET lease_id = NULL, lease_expires_at = NULL, 
 WHERE d.id = %(id)s AND d.lease_id = %(lease)s
 """
 
-# Everything else in whatsmeow's tables hangs on the device row by cascading foreign keys, but for the map from the
-# account's hidden id to its number: no key, yet not ours to keep when the account's last device goes.
+# Most of whatsmeow's tables hang on the device row by cascading foreign keys. Its privacy tokens do not, nor does the
+# map from the account's hidden id to its number: no key, yet not ours to keep when the account's last device goes.
 _FORGET = """
 WITH gone AS (
   DELETE FROM whatsapp_private.devices d WHERE d.id = %(id)s AND d.lease_id = %(lease)s RETURNING d.fingerprint, d.jid
 ), keys AS (
   DELETE FROM whatsapp_engine.whatsmeow_device e USING gone WHERE sha256(e.adv_key) = gone.fingerprint
+), tokens AS (
+  DELETE FROM whatsapp_engine.whatsmeow_privacy_tokens t USING gone WHERE t.our_jid = gone.jid
 )
 DELETE FROM whatsapp_engine.whatsmeow_lid_map m USING gone
 WHERE m.pn = substring(gone.jid FROM '^[0-9]+') AND NOT EXISTS (

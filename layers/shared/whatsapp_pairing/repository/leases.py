@@ -12,7 +12,7 @@ WITH a AS (
   UPDATE whatsapp_private.attempts a SET
     lease_id = %(lease)s, lease_expires_at = now() + make_interval(secs => %(ttl)s), legs = a.legs + 1
   WHERE a.id = %(id)s AND a.ended_at IS NULL AND a.verdict IS NULL
-    AND (a.lease_expires_at IS NULL OR a.lease_expires_at <= now())
+    AND (a.lease_id IS NULL OR a.lease_id = %(lease)s OR a.lease_expires_at <= now())
   RETURNING {ATTEMPT}
 ), devices AS (
   UPDATE whatsapp_private.devices d SET
@@ -31,14 +31,16 @@ ORDER BY d.created_at DESC LIMIT 1
 """
 
 _RENEW = f"""
-WITH device AS (
-  UPDATE whatsapp_private.devices SET lease_expires_at = now() + make_interval(secs => %(ttl)s)
-  WHERE attempt_id = %(id)s AND lease_id = %(lease)s
+WITH a AS (
+  UPDATE whatsapp_private.attempts a SET
+    lease_expires_at = now() + make_interval(secs => %(ttl)s), reachable = %(reachable)s
+  WHERE a.id = %(id)s AND a.lease_id = %(lease)s AND a.ended_at IS NULL
+  RETURNING {ATTEMPT}
+), devices AS (
+  UPDATE whatsapp_private.devices d SET lease_expires_at = now() + make_interval(secs => %(ttl)s)
+  FROM a WHERE d.attempt_id = a.id AND d.lease_id = %(lease)s
 )
-UPDATE whatsapp_private.attempts a SET
-  lease_expires_at = now() + make_interval(secs => %(ttl)s), reachable = %(reachable)s
-WHERE a.id = %(id)s AND a.lease_id = %(lease)s AND a.ended_at IS NULL
-RETURNING {ATTEMPT}
+SELECT * FROM a
 """
 
 _SHOW_QR = f"""
@@ -57,11 +59,14 @@ SELECT * FROM a
 
 # Only the first word of a scan buys time: logging in over and over must not.
 _SCANNED = f"""
-WITH before AS (
-  SELECT d.id, d.state FROM whatsapp_private.devices d
-  WHERE d.attempt_id = %(id)s AND d.lease_id = %(lease)s AND d.fingerprint = %(fingerprint)s
-    AND d.state IN ('offered', 'linking')
-  FOR UPDATE
+WITH ours AS (
+  -- Locked before its devices, as every statement does.
+  SELECT a.id FROM whatsapp_private.attempts a
+  WHERE a.id = %(id)s AND a.lease_id = %(lease)s AND a.ended_at IS NULL FOR UPDATE
+), before AS (
+  SELECT d.id, d.state FROM whatsapp_private.devices d JOIN ours ON d.attempt_id = ours.id
+  WHERE d.lease_id = %(lease)s AND d.fingerprint = %(fingerprint)s AND d.state IN ('offered', 'linking')
+  FOR UPDATE OF d
 ), bound AS (
   UPDATE whatsapp_private.devices d SET jid = %(jid)s, state = 'linking', updated_at = now()
   FROM before WHERE d.id = before.id
@@ -69,7 +74,7 @@ WITH before AS (
 ), a AS (
   UPDATE whatsapp_private.attempts a SET qr_expires_at = NULL, deadline = CASE WHEN bound.first
     THEN greatest(a.deadline, now() + make_interval(secs => %(login)s)) ELSE a.deadline END
-  FROM bound WHERE a.id = bound.attempt_id AND a.lease_id = %(lease)s AND a.ended_at IS NULL
+  FROM bound WHERE a.id = bound.attempt_id
   RETURNING {ATTEMPT}
 ), shown AS ({SHOW})
 SELECT * FROM a
@@ -100,13 +105,23 @@ SELECT * FROM a
 """
 
 _RELEASE = f"""
-UPDATE whatsapp_private.attempts a SET
-  verdict = coalesce(a.verdict, %(verdict)s), lease_id = NULL, lease_expires_at = NULL
-WHERE a.id = %(id)s AND a.lease_id = %(lease)s AND a.ended_at IS NULL
-RETURNING {ATTEMPT}
+WITH a AS (
+  UPDATE whatsapp_private.attempts a SET
+    verdict = coalesce(a.verdict, %(verdict)s), lease_id = NULL, lease_expires_at = NULL
+  WHERE a.id = %(id)s AND a.lease_id = %(lease)s AND a.ended_at IS NULL
+  RETURNING {ATTEMPT}
+), devices AS (
+  UPDATE whatsapp_private.devices d SET lease_id = NULL, lease_expires_at = NULL
+  FROM a WHERE d.attempt_id = a.id AND d.lease_id = %(lease)s
+)
+SELECT * FROM a
 """
 
-_GIVEN_UP = """
+_LET_GO = """
+WITH freed AS (
+  UPDATE whatsapp_private.devices d SET lease_id = NULL, lease_expires_at = NULL
+  WHERE d.attempt_id = %(id)s AND d.lease_id = %(lease)s
+)
 SELECT d.id FROM whatsapp_private.devices d
 JOIN whatsapp_engine.whatsmeow_device e ON sha256(e.adv_key) = d.fingerprint
 WHERE d.attempt_id = %(id)s AND d.state = 'unlinking'
@@ -178,6 +193,6 @@ class Leases(Table):
         """Let go of the lease and leave the verdict (None: another linker may try)."""
         return attempt_from(self._one(_RELEASE, id=attempt_id, lease=lease, verdict=verdict))
 
-    def given_up(self, attempt_id: UUID) -> list[UUID]:
-        """Return devices of an ended attempt that have keys nevertheless."""
-        return [row["id"] for row in self._all(_GIVEN_UP, id=attempt_id)]
+    def let_go(self, attempt_id: UUID, lease: UUID) -> list[UUID]:
+        """Free the devices of an attempt that was lost; returns those that were given up and have keys."""
+        return [row["id"] for row in self._all(_LET_GO, id=attempt_id, lease=lease)]

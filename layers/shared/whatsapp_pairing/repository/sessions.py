@@ -19,7 +19,7 @@ class Sessions(Table):
     """The user's row, and what the last attempt adds to it."""
 
     def get(self, user_id: UUID) -> Session:
-        """Return the session of a user whose identity was verified; one round trip.
+        """Return the session of a user whose identity was verified.
 
         The row is read as Supabase's ``authenticated`` role with the user's claims: row level security holds,
         whatever this code asks for.
@@ -27,11 +27,10 @@ class Sessions(Table):
         claims = json.dumps({"sub": str(user_id), "role": "authenticated"})
 
         def read(connection: Connection) -> Session:
-            with connection.pipeline():
-                attempt = connection.execute(LAST_ATTEMPT, {"user": user_id})
-                act_as(connection, claims)
-                shown = connection.execute(_SESSION, {"user": user_id})
-                return _session(shown.fetchone(), attempt.fetchone())
+            attempt = connection.execute(LAST_ATTEMPT, {"user": user_id})
+            act_as(connection, claims)
+            shown = connection.execute(_SESSION, {"user": user_id})
+            return _session(shown.fetchone(), attempt.fetchone())
 
         return self._database.run(read)
 
@@ -40,7 +39,9 @@ def _session(shown: Row | None, last: Row | None) -> Session:
     attempt = attempt_from(last)
     reason = Reason.parse(attempt.outcome) if attempt else None
     if shown is None:
-        return Session(Status.DISCONNECTED, reason=reason)
+        # The row is its owner's to delete; a pairing that runs writes it anew with its next step.
+        live = attempt is not None and attempt.outcome is None
+        return Session(Status.CONNECTING, attempt=attempt) if live else Session(Status.DISCONNECTED, reason=reason)
     status = Status(shown["session_status"])
     # WhatsApp drops a QR with the socket of the linker that showed it.
     showing = status is Status.WAITING_QR and last and last["qr_fresh"] and last["alive"]

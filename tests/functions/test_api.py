@@ -1,0 +1,306 @@
+"""The four calls of the HTTP API, as the contract's table says."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import warnings
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+from uuid import UUID, uuid4
+
+import boto3
+import pytest
+import zxingcpp
+from PIL import Image
+from whatsapp_pairing.reasons import Reason, sentence
+from whatsapp_pairing.settings import settings
+
+from tests.functions.support import Aws, Call, Context, body, refused, request
+from tests.integration.world import Secret
+
+# Powertools warns when an invocation had nothing to count; one test below is about that.
+pytestmark = pytest.mark.filterwarnings("ignore:No application metrics:UserWarning")
+
+STATUS = {
+    "success", "status", "connected", "qr", "qrExpiresAt", "attempt", "phoneNumber", "connectedAt", "lastSeen",
+    "messagesSent", "messagesReceived", "error", "pollAfterMs",
+}  # fmt: skip
+CALLS = ["connect", "status", "qr", "disconnect"]
+
+
+def show(world: Any, user: UUID, secret: Secret) -> UUID:
+    """Let the user's pairing show its QR."""
+    attempt_id: UUID = world.claim(user)
+    world.show(attempt_id, world.lease(attempt_id), secret)
+    return attempt_id
+
+
+def end(world: Any, attempt_id: UUID, reason: Reason) -> None:
+    """Let the pairing end badly."""
+    assert world.attempts.end(world.attempts.get(attempt_id), reason) is not None
+
+
+# ── who calls ──
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_nobody_is_told_to_sign_in(call: Call, name: str) -> None:
+    refused(call(name, request(name, None)), 401, "unauthorized")
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_token_that_has_expired_since_the_authorizer_saw_it_is_refused(call: Call, name: str, user: UUID) -> None:
+    refused(call(name, request(name, user, lives=-1)), 401, "unauthorized")
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_database_that_is_away_is_a_503_that_says_nothing(
+    call: Call, environment: pytest.MonkeyPatch, name: str
+) -> None:
+    environment.setenv("DATABASE_URL", "postgresql://me:topsecret@127.0.0.1:1/db")
+    settings.cache_clear()
+    said = refused(call(name, request(name, uuid4())), 503, "unavailable")
+    assert "127.0.0.1" not in json.dumps(said)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_missing_setting_is_a_500_in_the_apis_words(call: Call, environment: pytest.MonkeyPatch, name: str) -> None:
+    environment.delenv("DATABASE_URL")
+    settings.cache_clear()
+    refused(call(name, request(name, uuid4())), 500, "internal")
+
+
+def test_the_database_url_may_come_from_a_secret(
+    call: Call, environment: pytest.MonkeyPatch, world: Any, user: UUID
+) -> None:
+    client = boto3.client("secretsmanager")
+    client.create_secret(Name="pairing/database", SecretString=json.dumps({"url": world.url}))
+    client.create_secret(Name="pairing/empty", SecretString="{}")
+    environment.delenv("DATABASE_URL")
+    environment.setenv("DATABASE_SECRET_NAME", "pairing/database")
+    settings.cache_clear()
+    assert call("status", request("status", user))["statusCode"] == 200
+    environment.setenv("DATABASE_SECRET_NAME", "pairing/empty")
+    settings.cache_clear()
+    refused(call("status", request("status", user)), 500, "internal")
+
+
+# ── connect ──
+
+
+def test_connect_starts_one_execution_named_after_the_attempt(call: Call, aws: Aws, world: Any, user: UUID) -> None:
+    response = call("connect", request("connect", user))
+
+    answer = body(response)
+    assert response["statusCode"] == 202
+    assert set(answer) == STATUS
+    assert (answer["status"], answer["connected"], answer["pollAfterMs"]) == ("connecting", False, 400)
+    (execution,) = aws.executions()
+    assert execution["name"] == answer["attempt"]["id"]
+    assert json.loads(execution["input"]) == {"attemptId": answer["attempt"]["id"]}
+    assert answer["attempt"]["number"] == 1
+    assert world.row(user)["session_status"] == "connecting"
+
+
+def test_a_second_click_is_answered_with_the_running_attempt(call: Call, aws: Aws, world: Any, user: UUID) -> None:
+    first = body(call("connect", request("connect", user)))
+    show_again = call("connect", request("connect", user))
+    assert show_again["statusCode"] == 200
+    assert body(show_again) == first
+    assert len(aws.executions()) == 1
+
+
+def test_connect_when_connected_says_so(call: Call, aws: Aws, world: Any, user: UUID) -> None:
+    world.link(user, Secret())
+    response = call("connect", request("connect", user))
+    answer = body(response)
+    assert response["statusCode"] == 200
+    assert (answer["status"], answer["connected"], answer["phoneNumber"]) == ("connected", True, "5215550001")
+    assert aws.executions() == []
+
+
+def test_connect_too_soon_says_when(call: Call, aws: Aws, world: Any, user: UUID) -> None:
+    end(world, world.claim(user), Reason.QR_TIMEOUT)
+    response = call("connect", request("connect", user))
+    refused(response, 429, "too_soon")
+    assert 3 <= int(response["headers"]["Retry-After"]) <= 5
+    assert aws.executions() == []
+
+
+def test_connect_when_step_functions_refuses_can_be_repeated(
+    call: Call, environment: pytest.MonkeyPatch, aws: Aws, user: UUID
+) -> None:
+    environment.setenv("STATE_MACHINE_ARN", aws.state_machine + "-gone")
+    settings.cache_clear()
+    refused(call("connect", request("connect", user)), 503, "unavailable")
+    environment.setenv("STATE_MACHINE_ARN", aws.state_machine)
+    settings.cache_clear()
+
+    assert call("connect", request("connect", user))["statusCode"] == 200
+    assert len(aws.executions()) == 1
+
+
+def test_connect_counts_what_it_started(call: Call, user: UUID, capsys: pytest.CaptureFixture[str]) -> None:
+    call("connect", request("connect", user))
+    metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    assert [line["PairingStarted"] for line in metrics] == [[1.0]]
+
+
+def test_connect_that_starts_nothing_does_not_warn(call: Call, world: Any, user: UUID) -> None:
+    world.link(user, Secret())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert call("connect", request("connect", user))["statusCode"] == 200
+
+
+def test_connect_of_a_user_who_was_deleted_is_no_server_error(call: Call, aws: Aws) -> None:
+    """Their token is good for up to an hour longer."""
+    refused(call("connect", request("connect", uuid4())), 401, "unauthorized")
+    assert aws.executions() == []
+
+
+# ── status ──
+
+
+def test_status_of_a_new_user(call: Call, user: UUID) -> None:
+    answer = body(call("status", request("status", user)))
+    assert answer == {
+        "success": True, "status": "disconnected", "connected": False, "qr": None, "qrExpiresAt": None,
+        "attempt": None, "phoneNumber": None, "connectedAt": None, "lastSeen": None, "messagesSent": 0,
+        "messagesReceived": 0, "error": None, "pollAfterMs": 15000,
+    }  # fmt: skip
+
+
+def test_status_shows_the_qr_and_its_end(call: Call, world: Any, user: UUID) -> None:
+    secret = Secret()
+    attempt_id = show(world, user, secret)
+    answer = body(call("status", request("status", user)))
+    assert (answer["status"], answer["qr"], answer["pollAfterMs"]) == ("waiting_qr", secret.text(), 1000)
+    assert answer["attempt"]["id"] == str(attempt_id)
+    assert answer["qrExpiresAt"] is not None
+    assert answer["attempt"]["deadline"] > answer["attempt"]["startedAt"]
+
+
+@pytest.mark.parametrize(("speaks", "language"), [("es-MX,es;q=0.9", "es"), ("de,en;q=0.5", "en"), ("", "en")])
+def test_status_says_why_in_the_callers_language(
+    call: Call, world: Any, user: UUID, speaks: str, language: str
+) -> None:
+    end(world, world.claim(user), Reason.PASSKEY_REQUIRED)
+    answer = body(call("status", request("status", user, {"accept-language": speaks})))
+    message = sentence(Reason.PASSKEY_REQUIRED, language)
+    assert (answer["status"], answer["error"]) == ("error", {"code": "passkey_required", "message": message})
+
+
+def test_status_that_has_not_changed_is_a_304(call: Call, world: Any, user: UUID) -> None:
+    show(world, user, Secret())
+    first = call("status", request("status", user))
+    tag = first["headers"]["ETag"]
+
+    again = call("status", request("status", user, {"if-none-match": f'"other", W/{tag}'}))
+
+    assert again["statusCode"] == 304
+    assert again["headers"]["ETag"] == tag
+    assert not again.get("body")
+    assert call("status", request("status", user, {"if-none-match": '"other"'}))["statusCode"] == 200
+    world.attempts.disconnect(user)
+    assert call("status", request("status", user, {"if-none-match": tag}))["statusCode"] == 200
+
+
+# ── qr ──
+
+
+def test_no_qr_is_a_404(call: Call, world: Any, user: UUID) -> None:
+    refused(call("qr", request("qr", user)), 404, "no_qr")
+    world.claim(user)
+    refused(call("qr", request("qr", user)), 404, "no_qr")
+
+
+@pytest.mark.parametrize(
+    ("accept", "media"),
+    [
+        ("image/svg+xml", "image/svg+xml"), ("image/png", "image/png"), ("text/plain", "text/plain"),
+        ("*/*", "image/svg+xml"), ("", "image/svg+xml"), ("application/json", "image/svg+xml"),
+        ("image/avif,image/webp,image/png,*/*;q=0.8", "image/png"), ("TEXT/PLAIN; q=0.5", "text/plain"),
+    ],
+)  # fmt: skip
+def test_the_qr_comes_as_the_caller_accepts(call: Call, world: Any, user: UUID, accept: str, media: str) -> None:
+    show(world, user, Secret())
+    response = call("qr", request("qr", user, {"accept": accept}))
+    assert response["statusCode"] == 200
+    assert response["headers"]["Content-Type"].split(";")[0] == media
+    assert response["headers"]["Cache-Control"] == "no-store"
+    assert response["isBase64Encoded"] is (media == "image/png")
+
+
+def test_the_png_reads_back(call: Call, world: Any, user: UUID) -> None:
+    secret = Secret()
+    show(world, user, secret)
+    response = call("qr", request("qr", user, {"accept": "image/png"}))
+    picture = Image.open(io.BytesIO(base64.b64decode(response["body"]))).convert("L")
+    (found,) = zxingcpp.read_barcodes(picture)
+    assert found.text == secret.text()
+
+
+def test_the_qr_as_text_says_its_encoding(call: Call, world: Any, user: UUID) -> None:
+    show(world, user, Secret())
+    response = call("qr", request("qr", user, {"accept": "text/plain"}))
+    assert "█" in response["body"]
+    assert response["headers"]["Content-Type"] == "text/plain; charset=utf-8"
+
+
+# ── disconnect ──
+
+
+def test_disconnect_with_nothing_to_end(call: Call, aws: Aws, user: UUID) -> None:
+    response = call("disconnect", request("disconnect", user))
+    assert response["statusCode"] == 200
+    assert body(response) == {"success": True, "status": "already_disconnected"}
+    assert aws.invocations == []
+
+
+def test_disconnect_of_a_linked_user_starts_the_unlinking(call: Call, aws: Aws, world: Any, user: UUID) -> None:
+    secret = Secret()
+    world.link(user, secret)
+    assert body(call("disconnect", request("disconnect", user))) == {"success": True, "status": "disconnected"}
+    assert aws.invocations == [("unlink", "Event", {"deviceId": str(world.bound(secret)["id"])})]
+    again = body(call("disconnect", request("disconnect", user)))
+    assert again["status"] == "already_disconnected"
+
+
+def test_disconnect_while_pairing_wakes_the_workflow(
+    app: Callable[[str], ModuleType], world: Any, user: UUID, environment: pytest.MonkeyPatch
+) -> None:
+    attempt_id = show(world, user, Secret())
+    world.open_auth(attempt_id, "token-auth")
+    disconnect = app("disconnect")
+    said: list[tuple[object, ...]] = []
+    environment.setattr(disconnect.Workflow, "fail", lambda _, *answer: said.append(answer))
+
+    answer = body(disconnect.handler(request("disconnect", user), Context()))
+
+    assert answer["status"] == "disconnected"
+    assert said == [("token-auth", Reason.CANCELLED)]
+    assert world.attempt(attempt_id)["outcome"] == "cancelled"
+
+
+def test_disconnect_with_a_token_that_is_long_gone(call: Call, world: Any, user: UUID) -> None:
+    world.open_auth(show(world, user, Secret()), "token-auth")  # Step Functions never gave such a token
+    assert body(call("disconnect", request("disconnect", user)))["status"] == "disconnected"
+
+
+# ── an unexpected failure ──
+
+
+def test_a_bug_is_a_500_without_its_words(app: Callable[[str], ModuleType], environment: pytest.MonkeyPatch) -> None:
+    status = app("status")
+
+    def broken() -> None:
+        raise ZeroDivisionError("the secret of life")
+
+    environment.setattr(status, "sessions", broken)
+    response = status.handler(request("status", uuid4()), Context())
+    refused(response, 500, "internal")
+    assert "secret of life" not in json.dumps(response)

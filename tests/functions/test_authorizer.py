@@ -1,0 +1,79 @@
+"""The authorizer names a user only behind a valid token, and lets everybody through to the handlers' own words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from whatsapp_pairing.errors import Unavailable
+from whatsapp_pairing.settings import settings
+
+from tests.functions.support import ROOT, Context, event, load
+from tests.unit.jwks import Project, served
+
+NOBODY = {"isAuthorized": True, "context": {}}
+
+
+@pytest.fixture(scope="module")
+def published() -> Iterator[Project]:
+    """A project whose keys are served."""
+    with served(Project()) as project:
+        yield project
+
+
+@pytest.fixture
+def project(published: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """The project that the authorizer is set up for."""
+    published.instead = None
+    monkeypatch.setenv("SUPABASE_URL", published.url + "/")
+    settings.cache_clear()
+    yield published
+    settings.cache_clear()
+
+
+def ask(authorization: str) -> Any:
+    module = load(ROOT / "functions" / "authorizer" / "app.py", "tests_functions_authorizer")
+    return module.handler(event("authorizer") | {"identitySource": [authorization]}, Context())
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_a_valid_token_names_its_user_and_its_end(project: Project, scheme: str) -> None:
+    expires = int(project.claims()["exp"])  # type: ignore[call-overload]
+    answer = ask(f"{scheme} {project.token(exp=expires)}")
+    assert answer == {
+        "isAuthorized": True,
+        "context": {"userId": str(project.user), "expiresAt": str(expires)},
+    }
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer ", "Basic bWU6eA==", "Bearer a.b.c", "x" * 10_000])
+def test_anything_else_names_nobody(project: Project, authorization: str) -> None:
+    assert ask(authorization) == NOBODY
+
+
+def test_a_token_without_its_scheme_names_nobody(project: Project) -> None:
+    assert ask(project.token()) == NOBODY
+    assert ask(f"Token {project.token()}") == NOBODY
+
+
+def test_an_expired_token_names_nobody(project: Project) -> None:
+    assert ask(f"Bearer {project.token(exp=1_700_000_000)}") == NOBODY
+
+
+def test_a_token_is_not_logged(project: Project, caplog: pytest.LogCaptureFixture, capsys: Any) -> None:
+    caplog.set_level("DEBUG")
+    token = project.token()
+    for sent in (token, token + "x"):
+        ask(f"Bearer {sent}")
+    written = caplog.text + "".join(capsys.readouterr())
+    assert token.rpartition(".")[0] not in written
+
+
+def test_keys_that_cannot_be_fetched_are_raised(project: Project) -> None:
+    """API Gateway keeps an answer for minutes, also a bad one; what is raised it asks again the next time."""
+    project.instead = (503, b"")
+    with pytest.raises(Unavailable):
+        ask(f"Bearer {project.token()}")
+    project.instead = None
+    assert ask(f"Bearer {project.token()}")["context"]["userId"] == str(project.user)

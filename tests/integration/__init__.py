@@ -1,0 +1,1 @@
+"""The repository and the linker on a real Postgres."""

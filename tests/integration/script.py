@@ -1,0 +1,229 @@
+"""An engine that plays a script, and a clock that moves only when somebody waits.
+
+Both let a test reach every order of events in milliseconds. The repository is the real one on a real Postgres: when
+the clock moves, every time in the private tables moves with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from types import TracebackType
+from uuid import UUID
+
+from whatsapp_pairing.database import Connection, Database, T
+from whatsapp_pairing.engine import Event, LoggedOut, Online, Qr, Reached, Scanned
+from whatsapp_pairing.errors import StoreUnavailable
+from whatsapp_pairing.linking import link
+from whatsapp_pairing.pairing import disconnect, open_phase, settle_phase
+from whatsapp_pairing.repository.leases import Leases
+from whatsapp_pairing.session import Phase
+
+from .recorder import RecordedWorkflow
+from .world import WINDOW, Secret, World
+
+# Seconds of silence, an event, something that happens beside it, or an error in the engine.
+Step = float | Event | Callable[[], object] | BaseException
+JID = "5215550009:3@s.whatsapp.net"
+
+
+class Clock:
+    """Time that passes only when somebody waits for it."""
+
+    def __init__(self, world: World) -> None:
+        self.now = 0.0
+        self._world = world
+        self._plans: list[tuple[float, Callable[[], object]]] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def at(self, moment: float, happens: Callable[[], object]) -> None:
+        """Let something happen when the clock gets there."""
+        self._plans.append((moment, happens))
+        self._plans.sort(key=lambda plan: plan[0])
+
+    def sleep(self, seconds: float) -> None:
+        """Move on."""
+        until = self.now + seconds
+        while self._plans and self._plans[0][0] <= until:
+            moment, happens = self._plans.pop(0)
+            self._move(max(moment, self.now))
+            happens()
+        self._move(until)
+
+    def _move(self, moment: float) -> None:
+        if moment > self.now:
+            self._world.age(moment - self.now)
+            self.now = moment
+
+
+class ScriptedRun:
+    """One engine, one script; silent when it is through."""
+
+    def __init__(self, stage: Stage, script: list[Step]) -> None:
+        self._stage = stage
+        self._script = iter(script)
+        self._pending: Step | None = None
+        self._due = stage.clock.now
+
+    def next_event(self, timeout: float) -> Event | None:
+        self._stage.polls += 1
+        clock = self._stage.clock
+        until = clock.now + timeout
+        while True:
+            step = self._pending if self._pending is not None else next(self._script, None)
+            self._pending = None
+            if isinstance(step, int | float):
+                self._due = clock.now + step
+            elif self._due > until or step is None:
+                self._pending = step
+                clock.sleep(max(0.0, until - clock.now))
+                return None
+            else:
+                clock.sleep(max(0.0, self._due - clock.now))
+                if isinstance(step, BaseException):
+                    raise step
+                if not callable(step):
+                    return step
+                step()
+
+    def __enter__(self) -> ScriptedRun:
+        assert not self._stage.open, "two engines at once"
+        self._stage.open = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stage.open = False
+        self._stage.closed_at.append(self._stage.clock.now)
+
+
+class FlakyDatabase(Database):
+    """A database that can be sent away."""
+
+    away = False
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        if self.away:
+            raise StoreUnavailable
+        return super().run(work)
+
+
+class Stage:
+    """One attempt, the workflow that waits for it, and an engine with a script for each time that it is started.
+
+    The workflow is in its first wait; when that is answered it enters the second after ``workflow_seconds``.
+    """
+
+    def __init__(self, world: World, *scripts: list[Step], workflow_seconds: float = 0.0) -> None:
+        self.world, self.clock = world, Clock(world)
+        self.user = world.user()
+        self.attempt_id = world.claim(self.user)
+        self.workflow = RecordedWorkflow(hear=self._hear)
+        self.database = FlakyDatabase(lambda: world.url)
+        world.databases.append(self.database)
+        self.leases = Leases(self.database)
+        self.scripts = list(scripts)
+        self.started: list[str] = []
+        self.closed_at: list[float] = []
+        self.open = False
+        self.polls = 0
+        self.beats = [0.0]
+        self._workflow_seconds = workflow_seconds
+        world.attempts.open_phase(self.attempt_id, Phase.QR, "token-qr", WINDOW)
+
+    def link(self) -> str:
+        """Run a linker to its end."""
+        return link(self.attempt_id, self.leases, self.workflow, self, self.clock, self.clock.sleep)
+
+    def disconnect(self) -> None:
+        """The user gives up."""
+        disconnect(self.user, self.world.attempts, self.workflow)
+
+    def settle(self, error: str = "States.Timeout") -> object:
+        """The workflow's wait ends badly."""
+        return settle_phase(self.attempt_id, error, self.world.attempts, self.workflow)
+
+    def open_wait(self, phase: Phase) -> None:
+        """The workflow enters a wait."""
+        open_phase(self.attempt_id, phase, f"token-{phase}", WINDOW, self.world.attempts, self.workflow)
+
+    # ── the engine ──
+
+    def pair(self) -> ScriptedRun:
+        return self._start("pair")
+
+    def resume(self, jid: str) -> ScriptedRun:
+        """Resume a device: one that is stored (any other would abort the process), in the attempt's own hands."""
+        held = self.world.value(
+            "SELECT count(*) FROM whatsapp_engine.whatsmeow_device e "
+            "JOIN whatsapp_private.devices d ON d.fingerprint = sha256(e.adv_key) "
+            "JOIN whatsapp_private.attempts a ON a.id = d.attempt_id AND a.lease_id = d.lease_id "
+            "WHERE e.jid = %s AND d.lease_expires_at > now() AND a.lease_expires_at > now()",
+            jid,
+        )
+        assert held == 1, "an engine on a device without its lease"
+        return self._start(f"resume {jid}")
+
+    def log_out(self, jid: str) -> ScriptedRun:
+        raise AssertionError(f"a linker logs nobody out, {jid} neither")
+
+    def _start(self, task: str) -> ScriptedRun:
+        self.started.append(task)
+        return ScriptedRun(self, self.scripts.pop(0) if self.scripts else [])
+
+    # ── the workflow ──
+
+    def _hear(self, name: str, *arguments: object) -> None:
+        if name == "heartbeat":
+            self.beats.append(self.clock.now)
+        if (name, *arguments) == ("succeed", "token-qr"):
+            self.clock.at(self.clock.now + self._workflow_seconds, lambda: self.open_wait(Phase.AUTH))
+            self.clock.sleep(0)
+
+    def longest_silence(self) -> float:
+        """The longest time without a heartbeat, from the start until now."""
+        beats = [*self.beats, self.clock.now]
+        return max(later - earlier for earlier, later in pairwise(beats))
+
+
+def qr(secret: Secret, number: int = 1, seconds: float = 60) -> Qr:
+    """One QR of a device."""
+    return Qr(secret.text(number), seconds)
+
+
+def qrs(secret: Secret) -> Iterator[Step]:
+    """All six, with their pauses; then none is left."""
+    yield qr(secret)
+    yield 60.0
+    for number in range(2, 7):
+        yield qr(secret, number, 20)
+        yield 20.0
+
+
+def scan(world: World, secret: Secret, jid: str = JID) -> list[Step]:
+    """A phone scans: whatsmeow stores the keys, then says so."""
+    return [lambda: world.store_keys(secret, jid), Scanned(jid)]
+
+
+def online(jid: str = JID) -> Online:
+    """The device has logged in."""
+    return Online(jid, jid.partition(":")[0])
+
+
+def removed(world: World, jid: str = JID) -> list[Step]:
+    """WhatsApp does not know the device: whatsmeow drops its keys, then says so."""
+    return [lambda: world.drop_keys(jid), LoggedOut()]
+
+
+def reached_qr(secret: Secret) -> list[Step]:
+    """How every pairing begins."""
+    return [Reached(), 0.1, qr(secret)]
+
+
+def outcome_of(world: World, attempt_id: UUID) -> str | None:
+    """How the attempt has ended, if it has."""
+    outcome: str | None = world.attempt(attempt_id)["outcome"]
+    return outcome

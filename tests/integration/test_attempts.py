@@ -1,0 +1,471 @@
+"""Claims, phases and ends, on a real Postgres."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID, uuid4
+
+import pytest
+from whatsapp_pairing.errors import TooSoon, WorkflowUnavailable
+from whatsapp_pairing.pairing import connect, disconnect, open_phase, settle_phase
+from whatsapp_pairing.reasons import Reason
+from whatsapp_pairing.repository.attempts import Attempts
+from whatsapp_pairing.repository.leases import Linked
+from whatsapp_pairing.session import OVERDUE_SECONDS, PAUSES, Again, Phase, Status
+
+from .recorder import RecordedWorkflow
+from .world import WINDOW, Secret, World
+
+
+def fail(world: World, attempt_id: UUID, reason: Reason = Reason.QR_TIMEOUT) -> None:
+    attempt = world.attempts.get(attempt_id)
+    assert attempt is not None
+    assert world.attempts.end(attempt, reason) is not None
+
+
+def test_a_claim_starts_an_attempt_and_shows_it(world: World) -> None:
+    user, attempt_id = world.user(), uuid4()
+
+    claim = world.attempts.claim(user, attempt_id, WINDOW)
+
+    assert (claim.claimed, claim.live, claim.linked) == (True, False, False)
+    attempt = world.attempts.get(attempt_id)
+    assert attempt is not None
+    assert (attempt.user_id, attempt.number, attempt.phase) == (user, 1, Phase.QR)
+    assert WINDOW - 5 < attempt.remaining <= WINDOW
+    assert (attempt.alive, attempt.scanned, attempt.qr_shown, attempt.outcome) == (False, False, False, None)
+    row = world.row(user)
+    assert row is not None
+    assert row["session_status"] == "connecting"
+
+
+def test_ten_clicks_at_once_are_one_attempt(world: World) -> None:
+    user, start = world.user(), threading.Barrier(10)
+    databases = [world.new_database() for _ in range(10)]
+
+    def click(number: int) -> bool:
+        attempts = Attempts(databases[number])
+        attempts.last(user)  # connected, so that only the claims race
+        start.wait(10)
+        claim = attempts.claim(user, uuid4(), WINDOW)
+        assert claim.claimed != claim.live
+        return claim.claimed
+
+    with ThreadPoolExecutor(10) as pool:
+        assert sum(pool.map(click, range(10))) == 1
+    assert world.value("SELECT count(*) FROM whatsapp_private.attempts") == 1
+
+
+def test_two_users_have_an_attempt_each(world: World) -> None:
+    assert world.claim() != world.claim()
+    assert world.value("SELECT count(*) FROM whatsapp_private.attempts WHERE ended_at IS NULL") == 2
+
+
+@pytest.mark.parametrize("failures", range(len(PAUSES) + 2))
+def test_the_pause_grows_with_the_failures_in_a_row(world: World, failures: int) -> None:
+    user = world.user()
+    world.claim(user)
+    world.sql("UPDATE whatsapp_private.attempts SET ended_at = now(), outcome = 'qr_timeout', failures = %s", failures)
+
+    refused = world.attempts.claim(user, uuid4(), WINDOW)
+
+    pause = PAUSES[min(failures, len(PAUSES) - 1)]
+    assert not refused.claimed
+    assert pause - 3 < refused.wait <= pause
+    world.age(pause)
+    assert world.attempts.claim(user, uuid4(), WINDOW).claimed
+
+
+def test_failures_are_counted_over_attempts_and_forgotten_after_success(world: World) -> None:
+    user = world.user()
+    for expected in (1, 2, 3):
+        attempt_id = world.claim(user)
+        fail(world, attempt_id)
+        assert world.attempt(attempt_id)["failures"] == expected
+        world.age(1000)
+    cancelled = world.claim(user)
+    fail(world, cancelled, Reason.CANCELLED)
+    assert world.attempt(cancelled)["failures"] == 3
+    world.age(1000)
+
+    assert world.attempt(world.link(user, Secret()))["failures"] == 0
+    world.attempts.disconnect(user)
+    world.age(1000)
+    assert world.attempt(world.claim(user))["failures"] == 0
+
+
+def test_a_linked_device_needs_no_attempt(world: World) -> None:
+    user = world.user()
+    world.link(user, Secret())
+    world.age(1000)
+
+    claim = world.attempts.claim(user, uuid4(), WINDOW)
+
+    assert (claim.claimed, claim.linked) == (False, True)
+
+
+def test_a_user_whose_row_lies_is_shown_as_linked_again(world: World) -> None:
+    user = world.user()
+    world.link(user, Secret())
+    world.sql("DELETE FROM public.whatsapp_sessions")
+
+    world.attempts.show_linked(user)
+
+    session = world.sessions.get(user)
+    assert (session.status, session.phone_number) == (Status.CONNECTED, "5215550001")
+
+
+def test_attempts_are_numbered_by_user(world: World) -> None:
+    user = world.user()
+    first = world.claim(user)
+    fail(world, first)
+    world.age(1000)
+    second, other = world.claim(user), world.claim()
+
+    assert [world.attempt(one)["number"] for one in (first, second, other)] == [1, 2, 1]
+    last = world.attempts.last(user)
+    assert last is not None
+    assert last.id == second
+
+
+# ── connect ──
+
+
+def test_connect_starts_one_workflow_and_a_second_click_none(world: World) -> None:
+    user, workflow = world.user(), RecordedWorkflow()
+
+    first = connect(user, WINDOW, world.attempts, world.sessions, workflow)
+    attempt = world.attempts.last(user)
+    assert attempt is not None
+    open_phase(attempt.id, Phase.QR, "token", WINDOW, world.attempts, workflow)
+    second = connect(user, WINDOW, world.attempts, world.sessions, workflow)
+
+    assert (first.started, second.started) == (True, False)
+    assert first.session.status is second.session.status is Status.CONNECTING
+    assert workflow.of("start") == [attempt.id]
+
+
+def test_a_click_revives_an_attempt_whose_workflow_never_started(world: World) -> None:
+    user, workflow = world.user(), RecordedWorkflow(unavailable={"start"})
+    with pytest.raises(WorkflowUnavailable):
+        connect(user, WINDOW, world.attempts, world.sessions, workflow)
+    workflow.unavailable.clear()
+
+    again = connect(user, WINDOW, world.attempts, world.sessions, workflow)
+
+    attempt = world.attempts.last(user)
+    assert attempt is not None
+    assert not again.started
+    assert workflow.of("start") == [attempt.id]
+    assert world.value("SELECT count(*) FROM whatsapp_private.attempts") == 1
+
+
+def test_a_click_ends_an_overdue_attempt_and_starts_the_next(world: World) -> None:
+    user, workflow = world.user(), RecordedWorkflow()
+    lost = world.claim(user)
+    world.sql("UPDATE whatsapp_private.attempts SET task_token = 'gone'")
+    world.age(WINDOW + OVERDUE_SECONDS - 5)
+    assert not connect(user, WINDOW, world.attempts, world.sessions, workflow).started
+    world.age(10)
+
+    assert connect(user, WINDOW, world.attempts, world.sessions, workflow).started
+
+    assert world.attempt(lost)["outcome"] == "qr_timeout"
+    assert len(workflow.of("start")) == 1
+
+
+def test_connect_inside_the_pause_says_how_long(world: World) -> None:
+    user, workflow = world.user(), RecordedWorkflow()
+    fail(world, world.claim(user))
+
+    with pytest.raises(TooSoon) as refused:
+        connect(user, WINDOW, world.attempts, world.sessions, workflow)
+
+    assert 3 <= refused.value.retry_after <= 5
+    assert workflow.calls == []
+
+
+def test_connect_when_linked_answers_connected(world: World) -> None:
+    user, workflow = world.user(), RecordedWorkflow()
+    world.link(user, Secret())
+    world.sql("UPDATE public.whatsapp_sessions SET session_status = 'error', phone_number = '1'")
+
+    connection = connect(user, WINDOW, world.attempts, world.sessions, workflow)
+
+    assert not connection.started
+    assert connection.session.status is Status.CONNECTED
+    assert connection.session.phone_number == "5215550001"
+    assert workflow.calls == []
+
+
+# ── open_phase ──
+
+
+def test_opening_auth_starts_its_window_once(world: World) -> None:
+    attempt_id = world.claim()
+    world.attempts.open_phase(attempt_id, Phase.QR, "one", 60)
+    world.age(100)
+
+    first = world.attempts.open_phase(attempt_id, Phase.AUTH, "two", 60)
+    world.age(30)
+    again = world.attempts.open_phase(attempt_id, Phase.AUTH, "three", 60)
+
+    assert first is not None
+    assert again is not None
+    assert (first.phase, again.phase) == (Phase.AUTH, Phase.AUTH)
+    assert 55 < first.remaining <= 60
+    assert 25 < again.remaining <= 30
+    assert again.task_token == "three"
+
+
+def test_opening_qr_leaves_its_window_alone_and_never_goes_back(world: World) -> None:
+    attempt_id = world.claim()
+    deadline = world.attempt(attempt_id)["deadline"]
+    opened = world.attempts.open_phase(attempt_id, Phase.QR, "one", 60)
+    assert opened is not None
+    assert opened.deadline == deadline
+
+    world.open_auth(attempt_id)
+    late = world.attempts.open_phase(attempt_id, Phase.QR, "late", 60)
+    assert late is not None
+    assert late.phase is Phase.AUTH
+
+
+def test_an_ended_attempt_is_not_opened(world: World) -> None:
+    attempt_id = world.claim()
+    fail(world, attempt_id)
+    before = world.snapshot()
+
+    assert world.attempts.open_phase(attempt_id, Phase.QR, "late", 60) is None
+    assert world.attempts.open_phase(uuid4(), Phase.QR, "nobody's", 60) is None
+    assert world.snapshot() == before
+
+
+def opened(world: World, attempt_id: UUID, phase: Phase) -> list[tuple[object, ...]]:
+    workflow = RecordedWorkflow()
+    open_phase(attempt_id, phase, "token", WINDOW, world.attempts, workflow)
+    return workflow.calls
+
+
+def test_a_wait_starts_a_linker_unless_one_is_alive(world: World) -> None:
+    attempt_id = world.claim()
+    assert opened(world, attempt_id, Phase.QR) == [("call_linker", attempt_id)]
+    world.lease(attempt_id)
+    assert opened(world, attempt_id, Phase.QR) == []
+    world.age(9)
+    assert opened(world, attempt_id, Phase.QR) == [("call_linker", attempt_id)]
+
+
+def test_a_wait_that_has_nothing_to_wait_for_is_answered_at_once(world: World) -> None:
+    shown, refused, cancelled = world.claim(), world.claim(), world.claim()
+    world.show(shown, world.lease(shown), Secret())
+    world.leases.release(refused, world.lease(refused), Reason.PASSKEY_REQUIRED)
+    fail(world, cancelled, Reason.CANCELLED)
+    connected = world.link(world.user(), Secret())
+
+    assert opened(world, shown, Phase.QR) == [("succeed", "token")]
+    assert opened(world, refused, Phase.QR) == [("fail", "token", Reason.PASSKEY_REQUIRED)]
+    assert opened(world, cancelled, Phase.QR) == [("fail", "token", Reason.CANCELLED)]
+    assert opened(world, connected, Phase.AUTH) == [("succeed", "token")]
+    assert opened(world, uuid4(), Phase.AUTH) == [("fail", "token", Reason.INTERNAL)]
+
+
+# ── end and settle ──
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_an_end_is_recorded_and_leaves_nothing_behind(world: World, reason: Reason) -> None:
+    user, secret = world.user(), Secret()
+    attempt_id = world.claim(user)
+    world.show(attempt_id, world.lease(attempt_id), secret)
+    attempt = world.attempts.get(attempt_id)
+    assert attempt is not None
+
+    assert world.attempts.end(attempt, reason) == []
+
+    session = world.sessions.get(user)
+    assert session.status is (Status.DISCONNECTED if reason.by_choice else Status.ERROR)
+    assert session.reason is reason
+    row, ended = world.row(user), world.attempt(attempt_id)
+    assert row is not None
+    assert row["qr_code"] is None
+    assert (ended["outcome"], ended["lease_id"], ended["qr_expires_at"]) == (reason, None, None)
+    assert ended["failures"] == (0 if reason.by_choice else 1)
+    assert world.bound(secret)["state"] == "unlinking"
+
+
+def test_an_end_names_the_devices_that_have_keys(world: World) -> None:
+    attempt_id = world.claim()
+    lease = world.lease(attempt_id)
+    offered, scanned = Secret(), Secret()
+    world.show(attempt_id, lease, offered)
+    world.show(attempt_id, lease, scanned)
+    world.store_keys(scanned, "5215550009:3@s.whatsapp.net")
+    attempt = world.attempts.get(attempt_id)
+    assert attempt is not None
+
+    assert world.attempts.end(attempt, Reason.SCAN_TIMEOUT) == [world.bound(scanned)["id"]]
+
+
+def test_an_end_that_was_decided_on_an_old_deadline_changes_nothing(world: World) -> None:
+    attempt_id = world.claim()
+    decided_on = world.attempts.get(attempt_id)
+    assert decided_on is not None
+    world.open_auth(attempt_id)
+    before = world.snapshot()
+
+    assert world.attempts.end(decided_on, Reason.QR_TIMEOUT) is None
+    assert world.snapshot() == before
+
+
+def test_an_attempt_ends_once(world: World) -> None:
+    attempt_id = world.claim()
+    attempt = world.attempts.get(attempt_id)
+    assert attempt is not None
+    fail(world, attempt_id, Reason.CANCELLED)
+    before = world.snapshot()
+
+    assert world.attempts.end(attempt, Reason.INTERNAL) is None
+    assert world.snapshot() == before
+
+
+def settle(world: World, attempt_id: UUID, error: str | None, workflow: RecordedWorkflow) -> Again | str:
+    return settle_phase(attempt_id, error, world.attempts, workflow)
+
+
+def test_a_lost_linker_inside_the_window_is_replaced(world: World) -> None:
+    attempt_id, workflow = world.claim(), RecordedWorkflow()
+    world.age(WINDOW - 30)
+
+    step = settle(world, attempt_id, "States.Timeout", workflow)
+
+    assert isinstance(step, Again)
+    assert (step.phase, step.heartbeat) == (Phase.QR, 10)
+    assert 28 <= step.seconds <= 30
+    assert world.attempt(attempt_id)["outcome"] is None
+
+
+def test_a_lost_linker_after_the_window_ends_it(world: World) -> None:
+    attempt_id, workflow = world.claim(), RecordedWorkflow()
+    world.age(WINDOW)
+
+    assert settle(world, attempt_id, "States.Timeout", workflow) is Reason.QR_TIMEOUT
+    assert settle(world, attempt_id, "States.Timeout", workflow) == "qr_timeout"
+
+
+def test_settling_unlinks_what_has_keys(world: World) -> None:
+    attempt_id, workflow, secret = world.claim(), RecordedWorkflow(), Secret()
+    world.show(attempt_id, world.lease(attempt_id), secret)
+    world.store_keys(secret, "5215550009:3@s.whatsapp.net")
+
+    assert settle(world, attempt_id, "pairing_rejected", workflow) is Reason.PAIRING_REJECTED
+    assert workflow.of("call_unlinks") == [[world.bound(secret)["id"]]]
+
+
+def test_settling_a_connected_or_forgotten_attempt_only_says_so(world: World) -> None:
+    user, workflow = world.user(), RecordedWorkflow()
+    connected = world.link(user, Secret())
+    before = world.snapshot()
+
+    assert settle(world, connected, "States.HeartbeatTimeout", workflow) == "connected"
+    assert settle(world, uuid4(), "States.Timeout", workflow) is Reason.INTERNAL
+    assert world.snapshot() == before
+
+
+def test_settling_decides_again_when_the_attempt_has_changed(world: World) -> None:
+    attempt_id = world.claim()
+    world.age(WINDOW)
+
+    class Interrupted(Attempts):
+        """A linker's scan comes between the reading and the end, once."""
+
+        def end(self, attempt: object, reason: Reason) -> list[UUID] | None:
+            world.sql("UPDATE whatsapp_private.attempts SET deadline = now() + interval '1 minute'")
+            return super().end(attempt, reason)  # type: ignore[arg-type]
+
+    step = settle_phase(attempt_id, None, Interrupted(world.new_database()), RecordedWorkflow())
+
+    assert isinstance(step, Again)
+    assert world.attempt(attempt_id)["outcome"] is None
+
+
+# ── disconnect ──
+
+
+def test_disconnect_without_anything_changes_nothing(world: World) -> None:
+    user, workflow = world.user(), RecordedWorkflow()
+    assert not disconnect(user, world.attempts, workflow)
+    assert world.row(user) is None
+
+
+@pytest.mark.parametrize("step", ["claimed", "opened", "leased", "shown", "stored", "scanned", "auth"])
+def test_disconnect_at_every_step_ends_the_pairing(world: World, step: str) -> None:
+    user, secret, workflow = world.user(), Secret(), RecordedWorkflow()
+    attempt_id = world.claim(user)
+    steps = ["claimed", "opened", "leased", "shown", "stored", "scanned", "auth"]
+    reached = steps.index(step)
+    if reached >= 1:
+        world.attempts.open_phase(attempt_id, Phase.QR, "token-qr", WINDOW)
+    if reached >= 2:
+        lease = world.lease(attempt_id)
+    if reached >= 3:
+        world.show(attempt_id, lease, secret)
+    if reached >= 4:
+        world.store_keys(secret, "5215550009:3@s.whatsapp.net")
+    if reached >= 5:
+        assert world.leases.scanned(attempt_id, lease, Linked("5215550009:3@s.whatsapp.net", secret.fingerprint))
+    if reached >= 6:
+        world.open_auth(attempt_id)
+
+    assert disconnect(user, world.attempts, workflow)
+
+    token = [None, "token-qr", "token-qr", "token-qr", "token-qr", "token-qr", "token-auth"][reached]
+    assert workflow.calls[0] == ("fail", token, Reason.CANCELLED)
+    assert workflow.of("call_unlinks") == [[world.bound(secret)["id"]] if reached >= 4 else []]
+    session, row = world.sessions.get(user), world.row(user)
+    assert row is not None
+    assert (session.status, session.reason) == (Status.DISCONNECTED, Reason.CANCELLED)
+    assert row["qr_code"] is None
+    ended = world.attempt(attempt_id)
+    assert (ended["outcome"], ended["failures"], ended["lease_id"]) == ("cancelled", 0, None)
+    assert not disconnect(user, world.attempts, RecordedWorkflow())
+    world.age(6)
+    assert world.attempts.claim(user, uuid4(), WINDOW).claimed
+
+
+def test_disconnect_of_a_linked_user(world: World) -> None:
+    user, other, secret, kept, workflow = world.user(), world.user(), Secret(), Secret(), RecordedWorkflow()
+    world.link(user, secret)
+    world.link(other, kept, "5215550002:1@s.whatsapp.net")
+
+    assert disconnect(user, world.attempts, workflow)
+
+    assert workflow.of("call_unlinks") == [[world.bound(secret)["id"]]]
+    session = world.sessions.get(user)
+    assert (session.status, session.phone_number, session.connected_at) == (Status.DISCONNECTED, None, None)
+    assert world.sessions.get(other).status is Status.CONNECTED
+    assert world.bound(kept)["state"] == "linked"
+
+
+def test_disconnect_of_a_linked_user_who_deleted_the_row(world: World) -> None:
+    user, secret, workflow = world.user(), Secret(), RecordedWorkflow()
+    world.link(user, secret)
+    world.sql("DELETE FROM public.whatsapp_sessions")
+
+    assert disconnect(user, world.attempts, workflow)
+    assert workflow.of("call_unlinks") == [[world.bound(secret)["id"]]]
+
+
+def test_disconnect_works_while_the_workflow_is_away(world: World) -> None:
+    user = world.user()
+    world.claim(user)
+    assert disconnect(user, world.attempts, RecordedWorkflow(unavailable={"fail"}))
+    assert world.sessions.get(user).status is Status.DISCONNECTED
+
+
+def test_disconnect_after_an_error_clears_it(world: World) -> None:
+    user = world.user()
+    fail(world, world.claim(user))
+    assert disconnect(user, world.attempts, RecordedWorkflow())
+    assert world.sessions.get(user).status is Status.DISCONNECTED

@@ -1,0 +1,125 @@
+"""One connection that heals, and errors that say nothing secret."""
+
+from __future__ import annotations
+
+import socket
+import traceback
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from whatsapp_pairing.database import Connection, Database
+from whatsapp_pairing.errors import PairingError, StoreUnavailable
+
+from .world import World
+
+
+@pytest.fixture
+def database(world: World) -> Database:
+    """A connection of its own."""
+    return world.new_database()
+
+
+def backend(connection: Connection) -> int:
+    row = connection.execute("SELECT pg_backend_pid() AS pid").fetchone()
+    assert row is not None
+    pid: int = row["pid"]
+    return pid
+
+
+def test_the_connection_is_kept(database: Database) -> None:
+    assert database.run(backend) == database.run(backend)
+
+
+def test_a_connection_that_died_between_two_calls_is_replaced(world: World, database: Database) -> None:
+    first = database.run(backend)
+    assert world.value("SELECT pg_terminate_backend(%s, 5000)", first)
+    assert database.run(backend) != first
+
+
+def test_a_connection_that_dies_twice_is_given_up_and_works_the_next_time(world: World, database: Database) -> None:
+    calls = []
+
+    def suicide(connection: Connection) -> None:
+        calls.append(backend(connection))
+        connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    with pytest.raises(StoreUnavailable):
+        database.run(suicide)
+    assert len(calls) == 1  # a fresh connection that dies is no stale one
+    database.run(backend)
+    with pytest.raises(StoreUnavailable):
+        database.run(suicide)
+    assert len(calls) == 3
+    assert database.run(backend) not in calls
+
+
+def test_a_failure_in_the_work_rolls_back_and_keeps_the_connection(world: World, database: Database) -> None:
+    pid = database.run(backend)
+
+    def fail(connection: Connection) -> None:
+        connection.execute("INSERT INTO auth.users DEFAULT VALUES")
+        raise KeyError("ours")
+
+    with pytest.raises(KeyError):
+        database.run(fail)
+    assert world.value("SELECT count(*) FROM auth.users") == 0
+    assert database.run(backend) == pid
+
+
+def test_nothing_is_prepared_on_the_server(database: Database) -> None:
+    for _ in range(12):  # psycopg would prepare at the fifth
+        database.run(lambda connection: connection.execute("SELECT 1 AS one WHERE %s", (True,)).fetchone())
+    prepared = database.run(
+        lambda connection: connection.execute("SELECT count(*) AS n FROM pg_prepared_statements").fetchone()
+    )
+    assert prepared == {"n": 0}
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port on which nobody listens, and nobody else can begin to."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+def test_a_server_that_refuses_is_unavailable(closed_port: int) -> None:
+    database = Database(lambda: f"postgresql://me:secret@127.0.0.1:{closed_port}/db")
+    with pytest.raises(StoreUnavailable) as refused:
+        database.run(backend)
+    assert "secret" not in "".join(traceback.format_exception(refused.value))
+    assert str(closed_port) not in refused.value.message
+
+
+def test_too_many_connections_are_unavailable(world: World) -> None:
+    name = psycopg.conninfo.conninfo_to_dict(world.url)["dbname"]
+    world.sql(f"CREATE ROLE crowded LOGIN CONNECTION LIMIT 0; GRANT CONNECT ON DATABASE {name} TO crowded")
+    try:
+        with pytest.raises(StoreUnavailable):
+            Database(lambda: world.url.replace("postgres@", "crowded@")).run(backend)
+    finally:
+        world.sql(f"REVOKE CONNECT ON DATABASE {name} FROM crowded; DROP ROLE crowded")
+
+
+def test_the_url_is_asked_for_again_with_every_connection(world: World) -> None:
+    urls = ["postgresql://nobody:old@127.0.0.1:1/db", world.url]
+    database = Database(lambda: urls.pop(0))
+    with pytest.raises(StoreUnavailable):
+        database.run(backend)
+    assert database.run(backend)
+    database.close()
+
+
+@pytest.mark.parametrize("url", ["postgresql//me:topsecret@host/db", "postgresql://me:topsecret@host:port/db"])
+def test_a_malformed_url_is_not_quoted(url: str) -> None:
+    with pytest.raises(PairingError) as refused:
+        Database(lambda: url).run(backend)
+    assert "topsecret" not in "".join(traceback.format_exception(refused.value))
+
+
+def test_closing_twice_is_closing(database: Database) -> None:
+    database.run(backend)
+    database.close()
+    database.close()
+    assert database.run(backend)

@@ -1,0 +1,200 @@
+"""A database full of users, seen from above: what the tests arrange, and what they compare afterwards."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+from psycopg.rows import dict_row
+from whatsapp_pairing.database import Database
+from whatsapp_pairing.repository.attempts import Attempts
+from whatsapp_pairing.repository.devices import Devices
+from whatsapp_pairing.repository.leases import Leases, Linked
+from whatsapp_pairing.repository.sessions import Sessions
+from whatsapp_pairing.repository.sweeps import Sweeps
+from whatsapp_pairing.session import Attempt, Phase
+
+TABLES = (
+    "whatsapp_private.attempts",
+    "whatsapp_private.devices",
+    "public.whatsapp_sessions",
+    "whatsapp_engine.whatsmeow_device",
+    "whatsapp_engine.whatsmeow_privacy_tokens",
+    "whatsapp_engine.whatsmeow_lid_map",
+)
+WINDOW = 120.0
+
+
+class Secret:
+    """An adv secret, as the engine makes one for each fresh device."""
+
+    def __init__(self, name: str = "") -> None:
+        self.bytes = hashlib.sha256((name or str(uuid4())).encode()).digest()
+
+    @property
+    def fingerprint(self) -> bytes:
+        """What binds a device to its user."""
+        return hashlib.sha256(self.bytes).digest()
+
+    def text(self, number: int = 1) -> str:
+        """The ``number``-th QR text of this device."""
+        adv = base64.b64encode(self.bytes).decode()
+        return f"https://wa.me/settings/linked_devices#2@ref{number},noise,identity,{adv},1"
+
+
+class World:
+    """The repositories on one database, and everything behind their backs."""
+
+    def __init__(self, url: str, admin: psycopg.Connection[dict[str, Any]]) -> None:
+        self.url = url
+        self._admin = admin
+        self.databases: list[Database] = []
+        database = self.new_database()
+        self.attempts, self.leases, self.devices = Attempts(database), Leases(database), Devices(database)
+        self.sessions, self.sweeps = Sessions(database), Sweeps(database)
+
+    def new_database(self) -> Database:
+        """Another connection, closed with the others."""
+        self.databases.append(Database(lambda: self.url))
+        return self.databases[-1]
+
+    def close(self) -> None:
+        """Close every connection but the administrator's."""
+        for database in self.databases:
+            database.close()
+
+    def sql(self, statement: str, *values: object) -> list[dict[str, Any]]:
+        """Run a statement as the superuser."""
+        cursor = self._admin.execute(statement, values or None)
+        return cursor.fetchall() if cursor.description else []
+
+    def value(self, statement: str, *values: object) -> Any:
+        """Return the one value of the one row."""
+        (row,) = self.sql(statement, *values)
+        (value,) = row.values()
+        return value
+
+    def snapshot(self, *tables: str) -> dict[str, list[str]]:
+        """Return every row of these tables (default: all) as text, to compare."""
+        return {
+            table: [row["row"] for row in self.sql(f"SELECT t::text AS row FROM {table} t ORDER BY 1")]
+            for table in tables or TABLES
+        }
+
+    def user(self) -> UUID:
+        """A new user."""
+        return self.value("INSERT INTO auth.users DEFAULT VALUES RETURNING id")
+
+    def row(self, user: UUID) -> dict[str, Any] | None:
+        """The user's row in ``whatsapp_sessions``, if there is one."""
+        return next(iter(self.sql("SELECT * FROM public.whatsapp_sessions WHERE user_id = %s", user)), None)
+
+    def attempt(self, attempt_id: UUID) -> dict[str, Any]:
+        """The attempt's columns."""
+        (row,) = self.sql("SELECT * FROM whatsapp_private.attempts WHERE id = %s", attempt_id)
+        return row
+
+    def device(self, secret: Secret) -> dict[str, Any] | None:
+        """The binding of this device, if there is one."""
+        found = self.sql("SELECT * FROM whatsapp_private.devices WHERE fingerprint = %s", secret.fingerprint)
+        return next(iter(found), None)
+
+    def bound(self, secret: Secret) -> dict[str, Any]:
+        """The binding of this device, which is there."""
+        device = self.device(secret)
+        assert device is not None
+        return device
+
+    def claim(self, user: UUID | None = None, window: float = WINDOW) -> UUID:
+        """Start an attempt and return its id."""
+        attempt_id = uuid4()
+        assert self.attempts.claim(user or self.user(), attempt_id, window).claimed
+        return attempt_id
+
+    def lease(self, attempt_id: UUID) -> UUID:
+        """Become the attempt's linker and return the lease."""
+        lease = uuid4()
+        assert self.leases.take(attempt_id, lease) is not None
+        return lease
+
+    def show(self, attempt_id: UUID, lease: UUID, secret: Secret, seconds: float = 60) -> Attempt | None:
+        """Show the first QR of a device."""
+        return self.leases.show_qr(attempt_id, lease, secret.text(), seconds, secret.fingerprint)
+
+    def link(self, user: UUID, secret: Secret, jid: str = "5215550001:7@s.whatsapp.net") -> UUID:
+        """Bring a user all the way to ``connected``; returns the attempt's id."""
+        attempt_id = self.claim(user)
+        lease = self.lease(attempt_id)
+        self.show(attempt_id, lease, secret)
+        self.store_keys(secret, jid)
+        assert self.leases.scanned(attempt_id, lease, Linked(jid, secret.fingerprint))
+        number = jid.partition(":")[0]
+        assert self.leases.connected(attempt_id, lease, Linked(jid, secret.fingerprint), number)
+        return attempt_id
+
+    def open_auth(self, attempt_id: UUID, token: str = "token-auth", seconds: float = WINDOW) -> None:
+        """Let the workflow enter the wait for the scan."""
+        self.attempts.open_phase(attempt_id, Phase.AUTH, token, seconds)
+
+    def store_keys(self, secret: Secret, jid: str) -> None:
+        """Do what whatsmeow does at the moment of a scan: a device row, and one row that hangs on it."""
+        number = jid.partition(":")[0]
+        self.sql(
+            "INSERT INTO whatsapp_engine.whatsmeow_device (jid, registration_id, noise_key, identity_key, "
+            "signed_pre_key, signed_pre_key_id, signed_pre_key_sig, adv_key, adv_details, adv_account_sig, "
+            "adv_account_sig_key, adv_device_sig) VALUES (%s, 1, %s, %s, %s, 1, %s, %s, '', %s, %s, %s)",
+            jid, b"n" * 32, b"i" * 32, b"p" * 32, b"s" * 64, secret.bytes, b"a" * 64, b"k" * 32, b"d" * 64,
+        )  # fmt: skip
+        self.sql("INSERT INTO whatsapp_engine.whatsmeow_pre_keys VALUES (%s, 1, %s, false)", jid, b"k" * 32)
+        self.sql(
+            "INSERT INTO whatsapp_engine.whatsmeow_lid_map (lid, pn) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+            f"lid{number}",
+            number,
+        )
+
+    def drop_keys(self, jid: str) -> None:
+        """Do what whatsmeow does when it is logged out."""
+        self.sql("DELETE FROM whatsapp_engine.whatsmeow_device WHERE jid = %s", jid)
+
+    def has_keys(self, secret: Secret) -> bool:
+        """Whether whatsmeow has this device's keys."""
+        found = self.value(
+            "SELECT count(*) FROM whatsapp_engine.whatsmeow_device WHERE sha256(adv_key) = %s", secret.fingerprint
+        )
+        return bool(found)
+
+    def age(self, seconds: float, attempt_id: UUID | None = None) -> None:
+        """Let time pass in the private tables (of one attempt, or of all) without waiting for it."""
+        self.sql(
+            "UPDATE whatsapp_private.attempts SET started_at = started_at - s, deadline = deadline - s, "
+            "lease_expires_at = lease_expires_at - s, qr_shown_at = qr_shown_at - s, qr_expires_at = qr_expires_at - s "
+            "FROM make_interval(secs => %s) s WHERE id = coalesce(%s, id)",
+            seconds,
+            attempt_id,
+        )
+        self.sql(
+            "UPDATE whatsapp_private.devices SET lease_expires_at = lease_expires_at - s, created_at = created_at - s, "
+            "updated_at = updated_at - s FROM make_interval(secs => %s) s WHERE attempt_id = coalesce(%s, attempt_id)",
+            seconds,
+            attempt_id,
+        )
+
+    def age_rows(self, seconds: float) -> None:
+        """Let time pass in the users' table, whose trigger would stamp the present."""
+        self.sql("ALTER TABLE public.whatsapp_sessions DISABLE TRIGGER USER")
+        self.sql("UPDATE public.whatsapp_sessions SET updated_at = updated_at - make_interval(secs => %s)", seconds)
+        self.sql("ALTER TABLE public.whatsapp_sessions ENABLE TRIGGER USER")
+
+    def empty(self) -> None:
+        """Remove everything."""
+        for table in TABLES:
+            self.sql(f"DELETE FROM {table}")
+        self.sql("DELETE FROM auth.users")
+
+
+def connect(url: str) -> psycopg.Connection[dict[str, Any]]:
+    """The administrator's connection, for as many worlds as live after each other."""
+    return psycopg.connect(url, autocommit=True, row_factory=dict_row)

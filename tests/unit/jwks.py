@@ -1,0 +1,106 @@
+"""A Supabase project's keys on a loopback HTTP server, and tokens signed with them or not."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from uuid import uuid4
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
+class Project:
+    """One project: its published keys, and who asked for them."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, PrivateKey] = {}
+        self.asked = 0
+        # What the server answers instead of the keys: a status and a body; or nothing at all, and hangs up.
+        self.instead: tuple[int, bytes] | None = None
+        self.hangs_up = False
+        self.url = ""
+        self.add("ec", ec.generate_private_key(ec.SECP256R1()))
+        self.add("rsa", rsa.generate_private_key(65537, 2048))
+        self.user = uuid4()
+
+    def add(self, kid: str, key: PrivateKey) -> None:
+        """Publish a key."""
+        self.keys[kid] = key
+
+    @property
+    def issuer(self) -> str:
+        """Who signs."""
+        return f"{self.url}/auth/v1"
+
+    def claims(self, **changed: object) -> dict[str, object]:
+        """An end user's claims, with changes; a change to None leaves the claim out."""
+        now = int(time.time())
+        claims: dict[str, object] = {
+            "iss": self.issuer, "sub": str(self.user), "aud": "authenticated", "role": "authenticated",
+            "iat": now, "exp": now + 3600,
+        }  # fmt: skip
+        return {name: value for name, value in (claims | changed).items() if value is not None}
+
+    def token(self, kid: str = "ec", key: PrivateKey | None = None, **changed: object) -> str:
+        """A token signed with the project's key of this name, or with another."""
+        algorithm = "RS256" if isinstance(key or self.keys[kid], rsa.RSAPrivateKey) else "ES256"
+        return jwt.encode(self.claims(**changed), key or self.keys[kid], algorithm, {"kid": kid})
+
+    def jwks(self) -> bytes:
+        """The published keys."""
+        return json.dumps({"keys": [self._jwk(kid, key) for kid, key in self.keys.items()]}).encode()
+
+    def _jwk(self, kid: str, key: PrivateKey) -> dict[str, Any]:
+        if isinstance(key, rsa.RSAPrivateKey):
+            public = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
+            return public | {"kid": kid, "alg": "RS256", "use": "sig"}
+        return ECAlgorithm.to_jwk(key.public_key(), as_dict=True) | {"kid": kid, "alg": "ES256", "use": "sig"}
+
+
+def unsigned(header: dict[str, object], claims: dict[str, object], signature: bytes = b"") -> str:
+    """A token put together by hand."""
+    parts = (json.dumps(header).encode(), json.dumps(claims).encode(), signature)
+    return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
+
+
+@contextmanager
+def served(project: Project) -> Iterator[Project]:
+    """Serve the project's keys."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            project.asked += 1
+            if project.hangs_up:
+                self.close_connection = True
+                return
+            found = self.path == "/auth/v1/.well-known/jwks.json"
+            status, body = project.instead or ((200, project.jwks()) if found else (404, b"{}"))
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    project.url = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        yield project
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

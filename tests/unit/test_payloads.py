@@ -1,0 +1,67 @@
+"""The events that our functions send each other."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from whatsapp_pairing.errors import InvalidPayload
+from whatsapp_pairing.payloads import Link, OpenPhase, SettlePhase, Unlink, parse
+from whatsapp_pairing.session import Phase
+
+KINDS: list[type[Any]] = [OpenPhase, SettlePhase, Link, Unlink]
+garbage = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+fields = st.dictionaries(
+    st.sampled_from(["attemptId", "phase", "taskToken", "error", "deviceId", "attempt_id"]), garbage, max_size=4
+)
+
+
+def test_well_formed_events_are_parsed() -> None:
+    attempt_id, device_id = uuid4(), uuid4()
+    opening = parse(OpenPhase, {"attemptId": str(attempt_id), "phase": "auth", "taskToken": "t"})
+    assert (opening.attempt_id, opening.phase, opening.task_token) == (attempt_id, Phase.AUTH, "t")
+    assert parse(SettlePhase, {"attemptId": str(attempt_id), "error": "States.Timeout"}).error == "States.Timeout"
+    assert parse(Link, {"attemptId": str(attempt_id), "added": "later"}).attempt_id == attempt_id
+    assert parse(Unlink, {"deviceId": str(device_id)}).device_id == device_id
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(event=garbage | fields)
+def test_garbage_is_refused_and_not_quoted(kind: type[Any], event: object) -> None:
+    refused: InvalidPayload | None = None
+    try:
+        parse(kind, event)
+    except InvalidPayload as error:
+        refused = error
+    if refused is None:
+        assert isinstance(event, dict)
+        return
+    assert refused.__suppress_context__
+    said = refused.message.removeprefix(f"{kind.__name__}: wrong or missing: ").split(", ")
+    assert set(said) <= {"attemptId", "phase", "taskToken", "error", "deviceId", "event"}
+
+
+def test_a_wrong_field_is_named_without_its_value() -> None:
+    secret = "AQCoAAAAKgAAAAMAAAAA"
+    with pytest.raises(InvalidPayload, match="OpenPhase: wrong or missing: attemptId, phase") as refused:
+        parse(OpenPhase, {"attemptId": secret, "phase": secret, "taskToken": secret})
+    assert secret not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize("token", ["", None, 7])
+def test_a_token_is_a_text(token: object) -> None:
+    with pytest.raises(InvalidPayload, match="taskToken"):
+        parse(OpenPhase, {"attemptId": str(uuid4()), "phase": "qr", "taskToken": token})
+
+
+def test_a_token_is_not_shown() -> None:
+    opening = parse(OpenPhase, {"attemptId": str(uuid4()), "phase": "qr", "taskToken": "secret-token"})
+    assert "secret-token" not in repr(opening) + str(opening)

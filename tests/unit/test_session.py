@@ -1,0 +1,151 @@
+"""What an attempt may do next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from whatsapp_pairing.reasons import Reason
+from whatsapp_pairing.session import (
+    HANDOVER_SECONDS,
+    HEARTBEAT_SECONDS,
+    LEASE_SECONDS,
+    MAX_LEGS,
+    PAUSES,
+    RENEW_SECONDS,
+    Again,
+    Attempt,
+    End,
+    Phase,
+    Session,
+    Status,
+    next_step,
+    timeout_reason,
+)
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+LIVE = Attempt(
+    id=UUID(int=1), user_id=UUID(int=2), number=1, phase=Phase.QR, started_at=NOW, deadline=NOW, remaining=60.0,
+    task_token="token", alive=False, legs=1, qr_shown=False, scanned=False, reachable=True, verdict=None, outcome=None,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "step"),
+    [
+        # a lost linker inside the window
+        ({}, None, Again(Phase.QR, 60)),
+        ({"remaining": 59.2}, None, Again(Phase.QR, 60)),
+        ({"phase": Phase.AUTH}, None, Again(Phase.AUTH, 60)),
+        ({"remaining": 0.1}, None, Again(Phase.QR, 2)),
+        # the window is over
+        ({"remaining": 0.0}, None, End(Reason.QR_TIMEOUT)),
+        ({"remaining": -5.0, "phase": Phase.AUTH}, None, End(Reason.SCAN_TIMEOUT)),
+        ({"remaining": -5.0, "phase": Phase.AUTH, "scanned": True}, None, End(Reason.LINKER_FAILED)),
+        ({"remaining": -5.0, "reachable": False}, None, End(Reason.WHATSAPP_UNREACHABLE)),
+        ({"remaining": 5.0, "reachable": False}, None, Again(Phase.QR, 5)),
+        # a QR in the last moment
+        ({"remaining": -1.0, "qr_shown": True, "alive": True}, None, Again(Phase.QR, HANDOVER_SECONDS)),
+        ({"remaining": -1.0, "qr_shown": True}, None, End(Reason.QR_TIMEOUT)),
+        ({"remaining": -1.0, "qr_shown": True, "alive": True, "phase": Phase.AUTH}, None, End(Reason.SCAN_TIMEOUT)),
+        # a reason is final, whoever gives it; the workflow's own comes first
+        ({}, Reason.CANCELLED, End(Reason.CANCELLED)),
+        ({"verdict": Reason.ACCOUNT_BANNED}, None, End(Reason.ACCOUNT_BANNED)),
+        ({"verdict": Reason.ACCOUNT_BANNED}, Reason.CANCELLED, End(Reason.CANCELLED)),
+        ({"verdict": Reason.ACCOUNT_BANNED, "remaining": -1.0}, None, End(Reason.ACCOUNT_BANNED)),
+        # a linker that dies and dies
+        ({"legs": MAX_LEGS - 1}, None, Again(Phase.QR, 60)),
+        ({"legs": MAX_LEGS}, None, End(Reason.LINKER_FAILED)),
+        ({"legs": MAX_LEGS, "verdict": Reason.CANCELLED}, None, End(Reason.CANCELLED)),
+    ],
+)
+def test_next_step(changes: dict[str, object], error: Reason | None, step: Again | End) -> None:
+    assert next_step(replace(LIVE, **changes), error) == step  # type: ignore[arg-type]
+
+
+attempts = st.builds(
+    Attempt,
+    id=st.uuids(),
+    user_id=st.uuids(),
+    number=st.integers(1),
+    phase=st.sampled_from(Phase),
+    started_at=st.just(NOW),
+    deadline=st.just(NOW),
+    remaining=st.floats(-10_000, 10_000),
+    task_token=st.none() | st.text(),
+    alive=st.booleans(),
+    legs=st.integers(0, 2 * MAX_LEGS),
+    qr_shown=st.booleans(),
+    scanned=st.booleans(),
+    reachable=st.booleans(),
+    verdict=st.none() | st.sampled_from(Reason),
+    outcome=st.none(),
+)
+
+
+@given(attempts, st.none() | st.sampled_from(Reason))
+def test_every_attempt_goes_on_in_its_phase_or_ends_with_a_reason(attempt: Attempt, error: Reason | None) -> None:
+    step = next_step(attempt, error)
+    if isinstance(step, End):
+        assert step.reason in Reason
+        return
+    assert step.phase is attempt.phase
+    assert isinstance(step.seconds, int)
+    assert step.seconds >= 2
+    assert 1 <= step.heartbeat < step.seconds
+    assert step.heartbeat <= HEARTBEAT_SECONDS
+    assert step.seconds <= max(attempt.remaining + 2, HANDOVER_SECONDS)
+    assert error is None
+    assert attempt.verdict is None
+
+
+@given(attempts)
+def test_a_linker_that_goes_on_dying_ends_every_attempt(attempt: Attempt) -> None:
+    for legs in range(attempt.legs, attempt.legs + MAX_LEGS + 1):
+        if isinstance(next_step(replace(attempt, legs=legs), None), End):
+            return
+    raise AssertionError("it goes on for ever")
+
+
+@given(attempts)
+def test_a_timeout_never_forgets_a_scan(attempt: Attempt) -> None:
+    reason = timeout_reason(attempt)
+    if attempt.scanned:
+        assert reason in (Reason.LINKER_FAILED, Reason.WHATSAPP_UNREACHABLE)
+    else:
+        assert reason in (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT, Reason.WHATSAPP_UNREACHABLE)
+
+
+def test_the_clocks_fit_each_other() -> None:
+    """A dead linker's lease is over before its heartbeat is missed, and one renewal may fail without harm."""
+    assert LEASE_SECONDS < HEARTBEAT_SECONDS
+    assert 2 * RENEW_SECONDS < LEASE_SECONDS
+
+
+def test_pauses_begin_at_five_seconds_and_never_shrink() -> None:
+    assert PAUSES[0] == 5
+    assert list(PAUSES) == sorted(PAUSES)
+
+
+def test_secrets_are_not_in_a_repr() -> None:
+    assert "token'" not in repr(LIVE)
+    assert "the-qr" not in repr(Session(Status.WAITING_QR, qr="the-qr"))
+
+
+@pytest.mark.parametrize(
+    ("session", "milliseconds"),
+    [
+        (Session(Status.CONNECTING), 400),
+        (Session(Status.WAITING_QR), 400),
+        (Session(Status.WAITING_QR, qr="x"), 1000),
+        (Session(Status.CONNECTED), 30_000),
+        (Session(Status.DISCONNECTED), 15_000),
+        (Session(Status.ERROR), 15_000),
+    ],
+)
+def test_when_asking_again_is_worth_it(session: Session, milliseconds: int) -> None:
+    assert session.poll_after_ms == milliseconds

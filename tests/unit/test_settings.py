@@ -1,0 +1,69 @@
+"""The typed environment."""
+
+from __future__ import annotations
+
+import doctest
+
+import pytest
+from whatsapp_pairing import settings as module
+from whatsapp_pairing.errors import MisconfiguredError
+from whatsapp_pairing.settings import Settings, settings
+
+NAMES = {
+    "database_url": "DATABASE_SECRET_NAME",
+    "supabase_url": "SUPABASE_URL",
+    "state_machine_arn": "STATE_MACHINE_ARN",
+    "linker_function": "LINKER_FUNCTION",
+    "unlink_function": "UNLINK_FUNCTION",
+    "qr_timeout_seconds": "QR_TIMEOUT_SECONDS",
+    "auth_timeout_seconds": "AUTH_TIMEOUT_SECONDS",
+}
+
+
+def test_the_examples_hold() -> None:
+    results = doctest.testmod(module)
+    assert results.attempted > 0
+    assert results.failed == 0
+
+
+@pytest.mark.parametrize(("attribute", "name"), NAMES.items())
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_missing_setting_is_named(attribute: str, name: str, value: str | None) -> None:
+    environment = {} if value is None else {name: value}
+    with pytest.raises(MisconfiguredError, match=rf"\b{name} is missing"):
+        getattr(Settings(environment), attribute)
+
+
+def test_a_setting_that_nobody_reads_may_be_missing() -> None:
+    assert Settings({"LINKER_FUNCTION": "linker"}).linker_function == "linker"
+
+
+@pytest.mark.parametrize("name", ["QR_TIMEOUT_SECONDS", "AUTH_TIMEOUT_SECONDS"])
+@pytest.mark.parametrize("value", ["soon", "0", "-1", "1e", "nan", "inf", "-inf"])
+def test_a_wrong_number_is_named_and_not_quoted(name: str, value: str) -> None:
+    with pytest.raises(MisconfiguredError, match=name) as wrong:
+        getattr(Settings({name: value}), name.lower())
+    assert value not in str(wrong.value).replace(name, "").split()
+
+
+def test_a_url_loses_its_trailing_slash() -> None:
+    assert Settings({"SUPABASE_URL": "https://x.supabase.co/"}).supabase_url == "https://x.supabase.co"
+
+
+def test_a_direct_url_wins_over_the_secret() -> None:
+    direct = Settings({"DATABASE_URL": "postgresql://x", "DATABASE_SECRET_NAME": "secret"})
+    assert direct.database_url == "postgresql://x"
+
+
+def test_the_environment_is_read_on_first_use_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.cache_clear()
+    monkeypatch.setenv("LINKER_FUNCTION", "first")
+    first = settings()
+    monkeypatch.setenv("LINKER_FUNCTION", "second")
+    assert settings() is first
+    assert settings().linker_function == "first"
+    settings.cache_clear()
+
+
+def test_settings_do_not_show_their_values() -> None:
+    assert "topsecret" not in repr(Settings({"DATABASE_URL": "postgresql://me:topsecret@host/db"}))
