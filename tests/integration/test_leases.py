@@ -243,6 +243,15 @@ def test_an_early_scan_leaves_the_deadline(pairing: Pairing) -> None:
     assert pairing.scan().deadline == deadline
 
 
+def test_a_scan_before_the_workflow_opens_the_scans_window_keeps_its_time(pairing: Pairing) -> None:
+    """A quick phone: the QR was shown and scanned before WaitForAuth was entered."""
+    pairing.scan()
+    pairing.world.open_auth(pairing.attempt_id, seconds=5)
+    opened = there(pairing.world.attempts.get(pairing.attempt_id))
+    assert opened.phase == "auth"
+    assert opened.remaining > LOGIN_SECONDS - 5
+
+
 def test_a_scan_of_an_unknown_device_is_not_written(pairing: Pairing) -> None:
     before = pairing.world.snapshot()
     unknown = Linked(JID, Secret("somebody else's").fingerprint)

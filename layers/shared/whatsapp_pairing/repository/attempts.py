@@ -8,7 +8,7 @@ from psycopg.errors import ForeignKeyViolation
 from whatsapp_pairing.database import Row
 from whatsapp_pairing.errors import Unauthorized
 from whatsapp_pairing.reasons import Reason
-from whatsapp_pairing.repository.rows import ATTEMPT, RELEASED_WITH_KEYS, SHOW, Table, attempt_from
+from whatsapp_pairing.repository.rows import ATTEMPT, RELEASED_WITH_KEYS, SCANNED, SHOW, Table, attempt_from
 from whatsapp_pairing.session import PAUSES, Attempt, Phase, Status
 
 _CLAIM = f"""
@@ -44,8 +44,11 @@ _OPEN_PHASE = f"""
 UPDATE whatsapp_private.attempts a SET
   task_token = %(token)s,
   phase = CASE WHEN a.phase = 'auth' THEN 'auth' ELSE %(phase)s END,
-  deadline = CASE WHEN a.phase = 'qr' AND %(phase)s = 'auth' THEN now() + make_interval(secs => %(window)s)
-                  ELSE a.deadline END
+  deadline = CASE
+    WHEN a.phase = 'auth' OR %(phase)s = 'qr' THEN a.deadline
+    -- A quick phone has scanned already: what that bought stays.
+    WHEN {SCANNED} THEN greatest(a.deadline, now() + make_interval(secs => %(window)s))
+    ELSE now() + make_interval(secs => %(window)s) END
 WHERE a.id = %(id)s AND a.ended_at IS NULL
 RETURNING {ATTEMPT}
 """

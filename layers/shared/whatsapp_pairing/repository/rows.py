@@ -4,6 +4,11 @@ from whatsapp_pairing.database import Database, Row
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.session import QR_GRACE_SECONDS, Attempt, Phase
 
+# Of whatsapp_private.attempts a: whether a phone has linked a device for it.
+SCANNED = """EXISTS (
+    SELECT FROM whatsapp_private.devices d WHERE d.attempt_id = a.id AND d.state IN ('linking', 'linked')
+  )"""
+
 # Of whatsapp_private.attempts a.
 ATTEMPT = f"""
   a.id, a.user_id, a.number, a.phase, a.started_at, a.deadline,
@@ -11,9 +16,7 @@ ATTEMPT = f"""
   coalesce(a.lease_expires_at > clock_timestamp(), false) AS alive, a.legs,
   a.qr_shown_at IS NOT NULL AS qr_shown, a.reachable, a.verdict, a.outcome, a.qr_expires_at,
   coalesce(a.qr_expires_at + make_interval(secs => {QR_GRACE_SECONDS}) > clock_timestamp(), false) AS qr_fresh,
-  EXISTS (
-    SELECT FROM whatsapp_private.devices d WHERE d.attempt_id = a.id AND d.state IN ('linking', 'linked')
-  ) AS scanned
+  {SCANNED} AS scanned
 """
 
 # Written by the same statement that changes the attempt, in a CTE after its "a". The row may be missing: it is the
