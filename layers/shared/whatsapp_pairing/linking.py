@@ -125,7 +125,7 @@ class _Linker:
             if self._device:
                 self._bind(self._device)
             self._online, self._synced = None, False
-            with self._engine.resume(self._device.jid) if self._device else self._engine.pair() as run:
+            with self._start_engine() as run:
                 decision = self._drive(run)
             # The engine is gone: whoever acts on what is written now may open the device.
             if decision == CONNECTED:
@@ -133,6 +133,9 @@ class _Linker:
             if isinstance(decision, Reason):
                 return self._record_verdict(decision)
             self._rest(self._backoff.next())
+
+    def _start_engine(self) -> port.EngineRun:
+        return self._engine.resume(self._device.jid) if self._device else self._engine.pair()
 
     def _drive(self, run: port.EngineRun) -> _Next | str:
         """Follow one engine until it decides the attempt or is of no more use."""
