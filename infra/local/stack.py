@@ -17,8 +17,9 @@ class Layer:
 
     @property
     def python_path(self) -> Path:
-        """The folder that Lambda would put on the Python path. From source that is the layer's own folder."""
-        return self.content
+        """The folder that Lambda would put on the Python path: ``python``, which only a built layer has."""
+        built = self.content / "python"
+        return built if built.is_dir() else self.content
 
 
 @dataclass(frozen=True)
