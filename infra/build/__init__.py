@@ -9,3 +9,6 @@
 
 Everything but ``table`` needs no package, so it runs wherever SAM finds a Python.
 """
+
+# template.yaml's Runtime.
+VERSION = (3, 13)

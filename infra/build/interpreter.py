@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from infra.build.wheels import VERSION
+from infra.build import VERSION
 
 VARIABLE = "TARGET_PYTHON"
 
@@ -22,6 +23,25 @@ def find(given: str | None = None) -> Path | None:
     chosen = given or os.environ.get(VARIABLE)
     candidates = [chosen] if chosen else [shutil.which(name), sys.executable]
     return next((path for path in map(_resolve, filter(None, candidates)) if path), None)
+
+
+def obstacle(build: Path, python: Path | None) -> str | None:
+    """Say why a build cannot run on this machine with that interpreter; None when it can."""
+    machine = platform.machine()
+    if python is None:
+        return f"this machine has no python{VERSION[0]}.{VERSION[1]} (${VARIABLE} may name one)"
+    if not (build / "template.yaml").is_file():
+        return f"there is nothing in {build}; `make build` makes it"
+    if not next(build.glob(f"*/python/**/*-{machine}-linux-gnu.so"), None):
+        return f"{build} is for another processor than {machine}; `make build ARCH=...` chooses"
+    if not runtime_beside(build).is_dir():
+        return f"there is no {runtime_beside(build)}; `make run-built` and `make table` make it"
+    return None
+
+
+def runtime_beside(build: Path) -> Path:
+    """Where the packages are that Lambda's image would have."""
+    return build.parent / "runtime"
 
 
 def _resolve(command: str) -> Path | None:

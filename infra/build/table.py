@@ -9,13 +9,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from infra.build.interpreter import find
+from infra.build.interpreter import find, obstacle, runtime_beside
 from infra.local.sandbox import ENGINE_LAYER
 from infra.local.stack import Function, Stack
 from infra.local.template import read_template
 
 ROOT = Path(__file__).resolve().parents[2]
-RUNTIME = ROOT / ".aws-sam" / "runtime"
 
 # Lambda's limit for a function with its layers, unzipped.
 LIMIT_MEGABYTES = 250
@@ -31,12 +30,12 @@ def show(build: Path) -> None:
     source = _read(ROOT / "template.yaml")
     built = _read(build / "template.yaml")
     python = find()
-    reason = _why_not_run(built, python)
+    reason = obstacle(build, python)
 
     def show_imports(name: str, sizes: str, module: str) -> None:
         from_build = "-"
         if python is not None and reason is None:
-            from_build = f"{_import_ms(built.functions[name], module, python, [RUNTIME]):.0f}"
+            from_build = f"{_import_ms(built.functions[name], module, python, [runtime_beside(build)]):.0f}"
         from_source = f"{_import_ms(source.functions[name], module, Path(sys.executable), []):.0f}"
         print(f"{sizes}{from_build:>18}{from_source:>18}")
 
@@ -51,7 +50,7 @@ def show(build: Path) -> None:
             show_imports(name, f"{'  its child: neonize':<42}", "whatsapp_engine.child")
     bytecode = "in" if _has_bytecode(build) else "missing from"
     print(f"Lambda's limit is {LIMIT_MEGABYTES} MB in all. Bytecode is {bytecode} the artifacts.")
-    print(f"Built: {reason or f'{python}, as on Lambda'}. Source: Python {platform.python_version()}.")
+    print(f"Built: {reason or python}. Source: Python {platform.python_version()}.")
 
 
 def megabytes(folder: Path) -> float:
@@ -65,19 +64,6 @@ def _read(template: Path) -> Stack:
 
 def _has_bytecode(build: Path) -> bool:
     return next(build.rglob("*.pyc"), None) is not None
-
-
-def _why_not_run(built: Stack, python: Path | None) -> str | None:
-    if python is None:
-        return "not imported, this machine has no python3.13 (TARGET_PYTHON names one)"
-    machine = platform.machine()
-    library = f"**/*-{machine}-linux-gnu.so"
-    layers = {layer.content for function in built.functions.values() for layer in function.layers}
-    if not any(next(layer.glob(library), None) for layer in layers):
-        return f"not imported, it is for another processor than {machine}"
-    if not RUNTIME.is_dir():
-        return "not imported, there is no .aws-sam/runtime (make table makes it)"
-    return None
 
 
 def _import_ms(function: Function, module: str, python: Path, runtime: Sequence[Path]) -> float:

@@ -6,12 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from infra.build import VERSION
+
 # Lambda's python3.13 image is Amazon Linux 2023, whose glibc is 2.34. pip takes a wheel only when one of its tags
 # is named here, so the older names that wheels still carry are listed too.
 GLIBC = (2, 34)
 _PLATFORMS = (*(f"manylinux_2_{minor}" for minor in range(GLIBC[1], 16, -1)), "manylinux2014")
-
-VERSION = (3, 13)
 
 # Lambda's name of an architecture, and that of Python's packages and the kernel.
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}

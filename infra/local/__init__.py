@@ -10,6 +10,7 @@ A request's way::
     schedules (cron) ──────────────────> invoker
 
 Around it: `template` (with `resources` and `intrinsics`) reads a `stack`; `database`, `sandbox`, `identity`
-and `dev` stand in for Supabase and WhatsApp; `runner` starts and ends everything, `datadir` keeps a second
+and `dev` stand in for Supabase and WhatsApp; `interpreters` chooses the Python that
+runs the functions, from source or from the built artifacts; `runner` starts and ends everything, `datadir` keeps a second
 runner out and `guard` ends the children of a killed one.
 """

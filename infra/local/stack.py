@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,8 +42,8 @@ class Function:
 
     @property
     def short_name(self) -> str:
-        """The name for people (logs, /dev/functions): the folder of its code."""
-        return self.code.name
+        """The name for people (logs, /dev/functions), e.g. ``open_phase`` for ``OpenPhaseFunction``."""
+        return re.sub(r"(?<=.)(?=[A-Z])", "_", self.logical_id.removesuffix("Function")).lower()
 
 
 @dataclass(frozen=True)
