@@ -5,11 +5,20 @@ UV_VERSION = 0.13.9
 VENV = .venv
 BIN = $(VENV)/bin
 SOURCES = functions infra layers tests
+BUILD_DIR = .aws-sam/build
 
-.PHONY: run test test-slow lint format validate bench setup lock clean
+# The processor that `make build` builds for: that of the template's default, or this machine's to run the result here.
+HERE = $(subst aarch64,arm64,$(shell uname -m))
+ARCH ?= arm64
+run-built: ARCH = $(HERE)
+
+.PHONY: run run-built test test-slow lint format validate build table bench setup lock clean
 
 run: setup  ## the whole system at http://127.0.0.1:3000; ARGS="--live" for a real phone
 	exec $(BIN)/python -m infra.local $(ARGS)
+
+run-built: setup build .aws-sam/runtime/installed  ## the same from what `make build` makes, on python3.13
+	exec $(BIN)/python -m infra.local --built $(ARGS)
 
 test: setup  ## everything but the slow tests; ARGS="-k name" for some
 	$(BIN)/python -m pytest $(ARGS)
@@ -30,6 +39,15 @@ format: setup  ## what ruff can mend by itself
 validate: $(VENV)-sam/installed  ## sam validate --lint
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 $(VENV)-sam/bin/sam validate --lint
 
+build: $(VENV)-sam/installed  ## what Lambda gets, in .aws-sam/build; ARCH=x86_64 for the other processor
+	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 ARCHITECTURE=$(ARCH) PYTHON="$(abspath $(VENV)-sam/bin/python)" \
+		$(VENV)-sam/bin/sam build --build-dir $(BUILD_DIR) --parameter-overrides Architecture=$(ARCH)
+	@find $(BUILD_DIR) -name '*.pyc' | grep -q . || \
+		echo "No python3.13 here (TARGET_PYTHON may name one): without bytecode the artifacts import more slowly."
+
+table: setup .aws-sam/runtime/installed  ## sizes and import times of what was built
+	$(BIN)/python -m infra.build table --build $(BUILD_DIR)
+
 bench: setup  ## prints what the README claims about speed
 	$(BIN)/python -m tests.bench
 
@@ -43,6 +61,11 @@ $(VENV)/installed: requirements/dev.txt
 $(VENV)-sam/installed: requirements/sam.txt
 	$(PYTHON) -m venv $(VENV)-sam
 	$(VENV)-sam/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	touch $@
+
+# What Lambda's image brings, for running the artifacts here.
+.aws-sam/runtime/installed: requirements/runtime.txt
+	$(BIN)/python -m infra.build runtime --target $(@D)
 	touch $@
 
 # Universal: one lock for every Python from 3.11. The layers' locks are for what Lambda runs.
@@ -59,6 +82,8 @@ lock:  ## pyproject.toml -> requirements/*.txt
 		-o layers/shared/requirements.txt
 	$(LOCK) --python-version 3.13 --python-platform aarch64-manylinux_2_28 -c requirements/dev.txt --extra engine \
 		-o layers/engine/requirements.txt
+	$(LOCK) --python-version 3.13 --python-platform aarch64-manylinux_2_28 -c requirements/dev.txt --extra runtime \
+		-o requirements/runtime.txt
 
 clean:  ## everything that setup, tests and runs have made
 	rm -rf $(VENV) $(VENV)-sam $(VENV)-lock .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis

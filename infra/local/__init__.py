@@ -9,7 +9,8 @@ A request's way::
     step_functions (moto, moto_fixes) ──> invoker      workflow tasks; functions that start functions
     schedules (cron) ──────────────────> invoker
 
-Around it: `template` (with `resources` and `intrinsics`) reads a `stack`; `database`, `sandbox`, `identity`
-and `dev` stand in for Supabase and WhatsApp; `runner` starts and ends everything, `datadir` keeps a second
-runner out and `guard` ends the children of a killed one.
+Around it: `template` (with `resources` and `intrinsics`) reads a `stack`; `interpreters` chooses the Python for the
+functions, from source or from what was built; `database`, `sandbox`, `identity` and `dev` stand in for Supabase and
+WhatsApp; `runner` starts and ends everything, `datadir` keeps a second runner out and `guard` ends the children of
+a killed one.
 """

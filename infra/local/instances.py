@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from infra.local.guard import Guard
+from infra.local.interpreters import Interpreter
 from infra.local.intrinsics import REGION
 from infra.local.invocation import Answer, Invocation, failure
 from infra.local.processes import kill_group, kill_tree
@@ -33,6 +33,8 @@ class Instance:
     ----------
     function
         What it runs, with its limits.
+    python
+        What runs its code.
     environment
         The process's whole environment but for the Runtime API's address.
     log_path
@@ -44,6 +46,7 @@ class Instance:
     def __init__(
         self,
         function: Function,
+        python: Interpreter,
         environment: Mapping[str, str],
         log_path: Path,
         api: RuntimeApi,
@@ -58,6 +61,7 @@ class Instance:
         self.pid = 0
         self.init_failure: Answer | None = None
         self.ended = False
+        self._python = python
         self._environment = environment
         self._log_path = log_path
         self._api = api
@@ -135,7 +139,7 @@ class Instance:
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            sys.executable,
+            *self._python.command,
             "-m",
             "awslambdaric",
             self.function.handler,
@@ -194,16 +198,17 @@ def _exit_message(code: int) -> str:
     return f"Runtime exited with error: exit status {code}" if code else "Runtime exited without providing a reason"
 
 
-def instance_environment(function: Function, extra: Mapping[str, str]) -> dict[str, str]:
+def instance_environment(function: Function, python: Interpreter, extra: Mapping[str, str]) -> dict[str, str]:
     """The environment that Lambda gives a function, then the template's, then `extra`.
 
     Nothing of the runner's own environment gets in, but PATH. PYTHONPATH of `extra` comes before the layers'.
     """
     python_path = [extra["PYTHONPATH"]] if "PYTHONPATH" in extra else []
     python_path += [str(layer.python_path) for layer in function.layers]
+    python_path += python.packages
     started = datetime.now(UTC)
     return {
-        "PATH": os.environ.get("PATH", os.defpath),
+        "PATH": python.search_path,
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
         "LAMBDA_TASK_ROOT": str(function.code),
@@ -211,7 +216,7 @@ def instance_environment(function: Function, extra: Mapping[str, str]) -> dict[s
         "_HANDLER": function.handler,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
-        "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_python{python.version}",
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",

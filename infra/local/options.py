@@ -23,6 +23,8 @@ class Options:
     whatsapp_proxy: str = ""
     whatsapp_ca: Path = Path()
     whatsapp_root: str = ""
+    built: Path | None = None
+    built_python: str | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -42,11 +44,13 @@ def parse(arguments: Sequence[str]) -> Options:
         port=given.port,
         database_url=given.database_url or os.environ.get("DATABASE_URL") or None,
         data_dir=given.data_dir,
-        template=given.template,
+        template=given.built.resolve() / "template.yaml" if given.built else given.template,
         whatsapp=mode,
         whatsapp_proxy=given.whatsapp_proxy or "",
         whatsapp_ca=given.whatsapp_ca or Path(),
         whatsapp_root=given.whatsapp_root or "",
+        built=given.built.resolve() if given.built else None,
+        built_python=given.built_python,
         parameters=parameters,
     )
 
@@ -66,6 +70,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--whatsapp-proxy", metavar="URL", help="external: its CONNECT proxy")
     parser.add_argument("--whatsapp-ca", metavar="FILE", type=Path, help="external: its certificate authority")
     parser.add_argument("--whatsapp-root", metavar="HEX", help="external: its Noise trust root, 32 bytes")
+    parser.add_argument(
+        "--built", metavar="DIR", type=Path, nargs="?", const=ROOT / ".aws-sam" / "build",
+        help="run what `make build` has made, on python3.13 (default .aws-sam/build)",
+    )  # fmt: skip
+    parser.add_argument("--built-python", metavar="FILE", help="that interpreter (default: $TARGET_PYTHON, else PATH)")
     parser.add_argument("--template", type=Path, default=ROOT / "template.yaml", help=argparse.SUPPRESS)
     parser.add_argument(
         "--parameter", metavar="NAME=VALUE", type=_assignment, action="append", default=[],

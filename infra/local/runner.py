@@ -22,6 +22,7 @@ from infra.local.guard import Guard
 from infra.local.httpserver import bind
 from infra.local.identity import Identity
 from infra.local.instances import Instance, instance_environment
+from infra.local.interpreters import Interpreter, from_build, from_source
 from infra.local.invoker import Invoker
 from infra.local.options import Options
 from infra.local.pool import FunctionPool
@@ -53,8 +54,9 @@ async def run(options: Options) -> None:
         data = resources.enter_context(DataDir(options.data_dir))
         listening = resources.enter_context(bind(HOST, options.port))
         url = f"http://{HOST}:{listening.getsockname()[1]}"
+        python = from_build(options.built, options.built_python) if options.built else from_source()
         stack = _read(options, url)
-        runner = _Runner(options, stack, data, url, resources)
+        runner = _Runner(options, stack, python, data, url, resources)
         await runner.start(listening)
         print(f"ready {url}", flush=True)
         logger.info("started in %.1f s; logs are in %s", time.monotonic() - started, data.logs)
@@ -64,9 +66,12 @@ async def run(options: Options) -> None:
 class _Runner:
     """The parts of one run. Whatever is started is put on `resources`, which ends it."""
 
-    def __init__(self, options: Options, stack: Stack, data: DataDir, url: str, resources: AsyncExitStack) -> None:
+    def __init__(
+        self, options: Options, stack: Stack, python: Interpreter, data: DataDir, url: str, resources: AsyncExitStack
+    ) -> None:
         self._options = options
         self._stack = stack
+        self._python = python
         self._data = data
         self._url = url
         self._resources = resources
@@ -140,11 +145,11 @@ class _Runner:
             extra = {"AWS_ENDPOINT_URL": aws_url}
             if any(layer.logical_id == ENGINE_LAYER for layer in function.layers):
                 extra |= whatsapp.environment
-            environment = instance_environment(function, extra)
+            environment = instance_environment(function, self._python, extra)
             log = self._data.logs / f"{function.short_name}.log"
 
             def make(idle: Callable[[Instance], None], end: Callable[[Instance], None]) -> Instance:
-                return Instance(function, environment, log, api, self._guard, idle, end)
+                return Instance(function, self._python, environment, log, api, self._guard, idle, end)
 
             return FunctionPool(function, make, slots)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,9 @@ class Layer:
 
     @property
     def python_path(self) -> Path:
-        """The folder that Lambda would put on the Python path. From source that is the layer's own folder."""
-        return self.content
+        """The folder that Lambda would put on the Python path: ``python``, which only a built layer has."""
+        built = self.content / "python"
+        return built if built.is_dir() else self.content
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ class Function:
 
     @property
     def short_name(self) -> str:
-        """The name for people (logs, /dev/functions): the folder of its code."""
-        return self.code.name
+        """The name for people (logs, /dev/functions), e.g. ``open_phase`` for ``OpenPhaseFunction``."""
+        return re.sub(r"(?<=.)(?=[A-Z])", "_", self.logical_id.removesuffix("Function")).lower()
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def test_a_function_is_killed_at_its_timeout_with_all_it_started(runner: Fixture
     answer = runner.ask("/hasty", do="linger")
 
     assert (answer.status, answer.json()) == ERROR
-    assert "Task timed out after 1.00 seconds" in _log(runner, "probe")
+    assert "Task timed out after 1.00 seconds" in _log(runner, "hasty")
     started = [int(pid) for line in runner.notes("lingering") for pid in line.split()]
     eventually(lambda: not any(_alive(pid) for pid in started), 5, "end of the lingering processes")
     assert runner.ask("/hasty", do="answer", answer="fine").body == b"fine"
@@ -47,7 +47,7 @@ def test_a_crash_is_an_error_and_the_next_call_works(runner: FixtureStack) -> No
     answer = runner.ask("/hasty", do="crash")
 
     assert (answer.status, answer.json()) == ERROR
-    assert "Runtime exited with error: exit status 3" in _log(runner, "probe")
+    assert "Runtime exited with error: exit status 3" in _log(runner, "hasty")
     assert runner.ask("/hasty", do="answer", answer="fine").body == b"fine"
 
 
@@ -63,7 +63,7 @@ def test_more_memory_than_the_template_gives_is_fatal(runner: FixtureStack) -> N
     answer = runner.ask("/small", do="memory", megabytes=300)
 
     assert (answer.status, answer.json()) == ERROR
-    assert "Runtime exited with error: signal: killed" in _log(runner, "probe")
+    assert "Runtime exited with error: signal: killed" in _log(runner, "small")
 
 
 def test_a_function_that_cannot_be_loaded_is_an_error_each_time(runner: FixtureStack) -> None:

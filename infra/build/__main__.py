@@ -1,0 +1,55 @@
+"""``python -m infra.build``: the steps of a build, and the table of what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from pathlib import Path
+
+from infra.build.steps import build_function, build_layer, build_runtime
+from infra.build.wheels import MACHINES
+
+ROOT = Path(__file__).resolve().parents[2]
+OUTPUT = ROOT / ".aws-sam"
+
+
+def main() -> None:
+    """Do what the command line says."""
+    given = _parser().parse_args()
+    if given.step == "layer":
+        build_layer(given.source, given.artifacts, given.architecture)
+    elif given.step == "function":
+        build_function(given.source, given.artifacts)
+    elif given.step == "runtime":
+        build_runtime(ROOT, given.target, given.architecture)
+    else:
+        # Reads the template, so it needs packages that the steps do without.
+        from infra.build.table import show
+
+        show(given.build.resolve())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m infra.build", description=main.__doc__)
+    steps = parser.add_subparsers(dest="step", required=True)
+    layer = steps.add_parser("layer", help="build one layer")
+    function = steps.add_parser("function", help="build one function")
+    for step in (layer, function):
+        step.add_argument("source", type=Path)
+        step.add_argument("artifacts", type=Path)
+    runtime = steps.add_parser("runtime", help="install what Lambda's image has, to run the artifacts here")
+    runtime.add_argument("--target", type=Path, default=OUTPUT / "runtime")
+    for step in (layer, runtime):
+        step.add_argument("--architecture", choices=MACHINES, default=_here())
+    table = steps.add_parser("table", help="sizes and import times of what was built")
+    table.add_argument("--build", type=Path, default=OUTPUT / "build")
+    return parser
+
+
+def _here() -> str:
+    machine = platform.machine()
+    return next((name for name, other in MACHINES.items() if other == machine), "arm64")
+
+
+if __name__ == "__main__":
+    main()

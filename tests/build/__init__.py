@@ -1,0 +1,1 @@
+"""The artifacts: what they hold, and that they run."""

@@ -1,0 +1,58 @@
+"""The build without a build: what is trimmed, which Python is taken, what stops the artifacts from running."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.build.interpreter import find, obstacle
+from infra.build.trim import NothingToTrimError, trim
+
+
+def make(folder: Path, *files: str) -> None:
+    for name in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def program(path: Path, said: str, status: int = 0) -> str:
+    path.write_text(f"#!/bin/sh\nprintf '{said}'\nexit {status}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_stubs_tests_and_commands_go_the_rest_stays(tmp_path: Path) -> None:
+    make(tmp_path, "one/a.py", "one/a.pyi", "one/tests/x.py", "one/inner/b.pyi", "bin/tool", "tests/x.py")
+    make(tmp_path, "one-1.dist-info/RECORD", "one-1.dist-info/licenses/LICENSE")
+    trim(tmp_path)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"one/a.py", "one-1.dist-info/licenses/LICENSE"}
+
+
+def test_a_rule_that_has_nothing_to_do_is_an_error(tmp_path: Path) -> None:
+    make(tmp_path, "phonenumbers/geodata/x.py", "phonenumbers/tzdata/x.py")
+    with pytest.raises(NothingToTrimError, match="phonenumbers/carrierdata"):
+        trim(tmp_path)
+
+
+def test_the_interpreter_is_asked_which_one_it_is(tmp_path: Path) -> None:
+    right = program(tmp_path / "right", "3 13\\n/somewhere/python3.13\\n")
+    assert find(right) == Path("/somewhere/python3.13")
+    assert find(program(tmp_path / "old", "3 12\\n/somewhere/python3.12\\n")) is None
+    assert find(program(tmp_path / "stand-in", "", 127)) is None
+    assert find(str(tmp_path / "absent")) is None
+
+
+def test_a_build_for_another_processor_or_without_python_cannot_run_here(tmp_path: Path) -> None:
+    build, python = tmp_path / "build", Path(sys.executable)
+    assert "no python3.13" in str(obstacle(build, None))
+    assert "make build" in str(obstacle(build, python))
+    make(build, "template.yaml", "Layer/python/x.cpython-313-other-linux-gnu.so")
+    assert "another processor" in str(obstacle(build, python))
+    make(build, f"Layer/python/x.cpython-313-{platform.machine()}-linux-gnu.so")
+    assert "no " in str(obstacle(build, python))
+    (tmp_path / "runtime").mkdir()
+    assert obstacle(build, python) is None
