@@ -12,7 +12,7 @@ HERE = $(subst aarch64,arm64,$(shell uname -m))
 ARCH ?= arm64
 run-built: ARCH = $(HERE)
 
-.PHONY: run run-built test test-slow lint format validate build table bench setup lock clean
+.PHONY: run run-built test test-slow faults lint format validate build table bench setup lock clean
 
 run: setup  ## the whole system at http://127.0.0.1:3000; ARGS="--live" for a real phone
 	exec $(BIN)/python -m infra.local $(ARGS)
@@ -25,6 +25,9 @@ test: setup  ## everything but the slow tests; ARGS="-k name" for some
 
 test-slow: setup  ## what takes real minutes: the default time limits, all refs of a QR
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+faults: setup  ## nothing kills a pairing: prints the table; ARGS="--runs 20" for more, ARGS="-k scan" for some
+	$(BIN)/python -m tests.faults $(ARGS)
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check $(SOURCES)

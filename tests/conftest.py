@@ -58,7 +58,8 @@ class Postgres:
     needs).
     """
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, **settings: str) -> None:
+        self._settings = THROWAWAY | settings
         self._numbers = itertools.count(1)
         self._directory = Path(tempfile.mkdtemp(prefix="whatsapp-pairing-postgres-"))
         try:
@@ -93,9 +94,19 @@ class Postgres:
 
     def stop(self) -> None:
         """End the server and remove its data."""
-        self._process.send_signal(signal.SIGQUIT)  # at once: the data goes too
-        self._process.wait(30)
+        self.halt()
         shutil.rmtree(self._directory, ignore_errors=True)
+
+    def halt(self) -> None:
+        """End the server at once, as a crash would; its data stays."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(30)
+
+    def resume(self) -> None:
+        """Start a halted server again, on the same port; it recovers what it had committed."""
+        self._process = self._spawn(self.port)
+        if not self._answers(self.port):
+            raise RuntimeError(f"Postgres did not come back:\n{self._log.read_text()}")
 
     def _admin(self, statement: str, *names: str) -> None:
         with self.connect() as connection:
@@ -125,7 +136,7 @@ class Postgres:
 
     def _spawn(self, port: int) -> subprocess.Popen[bytes]:
         command = [str(self._wheel.bin_path / "postgres"), "-D", str(self._wheel.pgdata), "-p", str(port)]
-        for name, value in THROWAWAY.items():
+        for name, value in self._settings.items():
             command += ["-c", f"{name}={value}"]
         with self._log.open("ab") as log:
             # Its own session: Ctrl-C is for pytest, which stops the server when the fixtures end.

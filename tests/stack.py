@@ -130,12 +130,12 @@ class User:
 
     def qr(self, seconds: float = 15, other_than: str | None = None) -> str:
         """Wait for a QR and return its text."""
-        shown = self.wait(seconds, "QR", lambda status: status["qr"] not in (None, other_than))
+        shown = self.wait(seconds, "QR", lambda status: status.get("qr") not in (None, other_than))
         return str(shown["qr"])
 
     def reaches(self, state: str, seconds: float = 20) -> dict[str, Any]:
         """Wait for a status and return the session."""
-        return self.wait(seconds, state, lambda status: status["status"] == state)
+        return self.wait(seconds, state, lambda status: status.get("status") == state)
 
     def scan(self, qr: str, number: str) -> Answer:
         """Scan with the sandbox's phone."""

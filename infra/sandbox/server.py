@@ -24,6 +24,8 @@ from .store import Store
 
 _HANDSHAKE_SECONDS = 20
 _UNLINKED = 401
+# Unlinked, main device gone, account banned: clients throw their keys away, so the device must not stay listed.
+_GONE_FOR_GOOD = (_UNLINKED, 403, 406)
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +122,8 @@ class WhatsAppServer:
             await session.fail(_UNLINKED)
             return
         if reason := self.knobs.fail("login_failure"):
+            if reason in _GONE_FOR_GOOD:
+                self.store.unlink(number, index)
             await session.fail(reason)
             return
         account = self.store.accounts[number]

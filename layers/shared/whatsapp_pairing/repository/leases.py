@@ -7,10 +7,12 @@ from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.rows import ATTEMPT, SHOW, Table, attempt_from
 from whatsapp_pairing.session import CONNECTED, LEASE_SECONDS, LOGIN_SECONDS, Attempt, Status
 
+# The QR of a linker before this one went with its socket: with a live lease again, it must not come back into sight.
 _TAKE = f"""
 WITH a AS (
   UPDATE whatsapp_private.attempts a SET
-    lease_id = %(lease)s, lease_expires_at = now() + make_interval(secs => %(ttl)s), legs = a.legs + 1
+    lease_id = %(lease)s, lease_expires_at = now() + make_interval(secs => %(ttl)s), legs = a.legs + 1,
+    qr_expires_at = NULL
   WHERE a.id = %(id)s AND a.ended_at IS NULL AND a.verdict IS NULL
     AND (a.lease_id IS NULL OR a.lease_id = %(lease)s OR a.lease_expires_at <= now())
   RETURNING {ATTEMPT}
@@ -30,10 +32,12 @@ WHERE d.attempt_id = %(id)s AND d.state IN ('offered', 'linking')
 ORDER BY d.created_at DESC LIMIT 1
 """
 
+# WhatsApp has dropped the QR with the socket: while it cannot be reached there is none to scan.
 _RENEW = f"""
 WITH a AS (
   UPDATE whatsapp_private.attempts a SET
-    lease_expires_at = now() + make_interval(secs => %(ttl)s), reachable = %(reachable)s
+    lease_expires_at = now() + make_interval(secs => %(ttl)s), reachable = %(reachable)s,
+    qr_expires_at = CASE WHEN %(reachable)s THEN a.qr_expires_at END
   WHERE a.id = %(id)s AND a.lease_id = %(lease)s AND a.ended_at IS NULL
   RETURNING {ATTEMPT}
 ), devices AS (

@@ -1,0 +1,97 @@
+"""What must not be left behind when a pairing is over, however it ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import psycopg
+
+from tests.faults.world import World
+
+WITHIN_SECONDS = 15.0
+
+_LIVE_ATTEMPTS = "SELECT number FROM whatsapp_private.attempts WHERE ended_at IS NULL"
+
+_LIVE_LEASES = """
+SELECT id FROM whatsapp_private.attempts WHERE lease_expires_at > now()
+UNION ALL SELECT id FROM whatsapp_private.devices WHERE lease_expires_at > now()
+"""
+
+# A binding that was offered and never scanned has no keys and is cleanup's; one that is linked belongs to its user.
+_STRAY_KEYS = """
+SELECT e.jid, d.state FROM whatsapp_engine.whatsmeow_device e
+LEFT JOIN whatsapp_private.devices d ON d.fingerprint = sha256(e.adv_key)
+LEFT JOIN public.whatsapp_sessions s ON s.user_id = d.user_id AND s.session_status = 'connected'
+WHERE d.state IS DISTINCT FROM 'linked' OR s.id IS NULL
+"""
+
+_LINKED_WITHOUT_KEYS = """
+SELECT d.jid FROM whatsapp_private.devices d WHERE d.state IN ('linking', 'linked')
+AND NOT EXISTS (SELECT FROM whatsapp_engine.whatsmeow_device e WHERE sha256(e.adv_key) = d.fingerprint)
+"""
+
+_QR_TEXTS = "SELECT id FROM public.whatsapp_sessions WHERE qr_code IS NOT NULL OR session_status = 'waiting_qr'"
+
+_ENGINE_TABLES = """
+SELECT tablename FROM pg_tables WHERE schemaname = 'whatsapp_engine' AND tablename <> 'whatsmeow_version'
+"""
+
+_LINKED = "SELECT d.id FROM whatsapp_private.devices d WHERE d.state = 'linked'"
+
+
+def left_behind(world: World) -> list[str]:
+    """Return a word about each thing that should be gone; wait for up to 15 seconds until there is none."""
+    deadline = time.monotonic() + WITHIN_SECONDS
+    while True:
+        try:
+            found = list(_look(world))
+        except psycopg.OperationalError as error:
+            found = [f"the database does not answer: {error}"]
+        if not found or time.monotonic() >= deadline:
+            return found
+        time.sleep(0.1)
+
+
+def told(world: World) -> list[str]:
+    """Return where a QR or an access token was written to that people or machines read: logs, execution histories."""
+    found = [
+        f"{word} in {log.name}"
+        for log in (world.stack.data_dir / "logs").glob("*.log")
+        for word, text in (("QR", b"linked_devices#"), ("access token", b"eyJhbGci"))
+        if text in log.read_bytes()
+    ]
+    if any("linked_devices#" in history for history in world.histories()):
+        found.append("QR in an execution's history")
+    return found
+
+
+def note_orphans(world: World) -> None:
+    """Remember what an earlier case has left on the phones and was blamed for, so that this one is not."""
+    world.known_orphans = world.sandbox.state()["devices"] - len(world.query(_LINKED))
+
+
+def _look(world: World) -> Iterator[str]:
+    state = world.sandbox.state()
+    for socket in state["sockets"]:
+        yield f"socket in {socket['state']}"
+    for one in world.busy():
+        yield f"busy {one['name']}"
+    for execution in world.running_executions():
+        yield f"running execution {execution['name']}"
+    for what, statement in (
+        ("live attempt", _LIVE_ATTEMPTS),
+        ("live lease", _LIVE_LEASES),
+        ("keys of no session", _STRAY_KEYS),
+        ("binding without its keys", _LINKED_WITHOUT_KEYS),
+        ("QR in a row", _QR_TEXTS),
+    ):
+        for row in world.query(statement):
+            yield f"{what} {row}"
+    linked = len(world.query(_LINKED))
+    if state["devices"] != linked + world.known_orphans:
+        yield f"the phones list {state['devices'] - world.known_orphans} devices, the database {linked}"
+    if not linked:
+        for (table,) in (row.values() for row in world.query(_ENGINE_TABLES)):
+            if world.query(f"SELECT FROM whatsapp_engine.{table} LIMIT 1"):
+                yield f"rows in {table}"
