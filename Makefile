@@ -58,12 +58,17 @@ setup: $(VENV)/installed
 
 $(VENV)/installed: requirements/dev.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r $<
 	touch $@
 
 $(VENV)-sam/installed: requirements/sam.txt
 	$(PYTHON) -m venv $(VENV)-sam
-	$(VENV)-sam/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	$(VENV)-sam/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r $<
+	touch $@
+
+$(VENV)-security/installed: requirements/security.txt
+	$(PYTHON) -m venv $(VENV)-security
+	$(VENV)-security/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r $<
 	touch $@
 
 # What Lambda's image brings, for running the artifacts here.
@@ -81,6 +86,7 @@ lock:  ## pyproject.toml -> requirements/*.txt
 	$(LOCK) --universal --python-version 3.11 --extra shared --extra engine --extra runtime --extra local --extra dev \
 		-o requirements/dev.txt
 	$(LOCK) --universal --python-version 3.11 --extra sam -o requirements/sam.txt
+	$(LOCK) --universal --python-version 3.11 --extra security -o requirements/security.txt
 	$(LOCK) --python-version 3.13 --python-platform aarch64-manylinux_2_28 -c requirements/dev.txt --extra shared \
 		-o layers/shared/requirements.txt
 	$(LOCK) --python-version 3.13 --python-platform aarch64-manylinux_2_28 -c requirements/dev.txt --extra engine \
@@ -89,5 +95,5 @@ lock:  ## pyproject.toml -> requirements/*.txt
 		-o requirements/runtime.txt
 
 clean:  ## everything that setup, tests and runs have made
-	rm -rf $(VENV) $(VENV)-sam $(VENV)-lock .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-sam $(VENV)-security $(VENV)-lock .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
