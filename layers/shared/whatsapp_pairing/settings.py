@@ -72,6 +72,14 @@ class Settings:
         """How long a person may take to scan it."""
         return self._seconds("AUTH_TIMEOUT_SECONDS")
 
+    @property
+    def max_live_pairings(self) -> int:
+        """How many pairings of all users may run at once."""
+        text = self._text("MAX_LIVE_PAIRINGS")
+        if not text.isdecimal() or int(text) < 1:
+            raise MisconfiguredError("The setting MAX_LIVE_PAIRINGS is not a number of pairings.")
+        return int(text)
+
     def _text(self, name: str) -> str:
         value = self.environment.get(name)
         if not value:
