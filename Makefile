@@ -12,7 +12,7 @@ HERE = $(subst aarch64,arm64,$(shell uname -m))
 ARCH ?= arm64
 run-built: ARCH = $(HERE)
 
-.PHONY: run run-built test test-slow faults lint format validate build table bench setup lock clean
+.PHONY: run run-built test test-slow faults lint format validate build table dependencies bench setup lock clean
 
 run: setup  ## the whole system at http://127.0.0.1:3000; ARGS="--live" for a real phone
 	exec $(BIN)/python -m infra.local $(ARGS)
@@ -50,6 +50,9 @@ build: $(VENV)-sam/installed  ## what Lambda gets, in .aws-sam/build; ARCH=x86_6
 
 table: setup .aws-sam/runtime/installed  ## sizes and import times of what was built
 	$(BIN)/python -m infra.build table --build $(BUILD_DIR)
+
+dependencies: setup  ## version, licence and weight of everything that was built in
+	$(BIN)/python -m infra.build dependencies --build $(BUILD_DIR)
 
 bench: setup  ## prints what the README claims about speed
 	$(BIN)/python -m tests.bench

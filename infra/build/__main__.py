@@ -23,10 +23,10 @@ def main() -> None:
     elif given.step == "runtime":
         build_runtime(ROOT, given.target, given.architecture)
     else:
-        # Reads the template, so it needs packages that the steps do without.
-        from infra.build.table import show
+        # Need packages that the steps do without.
+        from infra.build import dependencies, table
 
-        show(given.build.resolve())
+        {"table": table.show, "dependencies": dependencies.show}[given.step](given.build.resolve())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,7 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     for step in (layer, runtime):
         step.add_argument("--architecture", choices=MACHINES, default=_here())
     table = steps.add_parser("table", help="sizes and import times of what was built")
-    table.add_argument("--build", type=Path, default=OUTPUT / "build")
+    dependencies = steps.add_parser("dependencies", help="version, licence and weight of what was built in")
+    for step in (table, dependencies):
+        step.add_argument("--build", type=Path, default=OUTPUT / "build")
     return parser
 
 

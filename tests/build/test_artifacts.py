@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.build.dependencies import GO_LICENCES, go_modules, shipped
 from infra.build.interpreter import find
 from infra.build.table import LIMIT_MEGABYTES, megabytes
 from infra.build.wheels import GLIBC
@@ -92,6 +93,22 @@ def test_licences_are_shipped(artifacts: tuple[Path, str]) -> None:
 
 
 @pytest.mark.skipif(find() is None, reason="no python3.13 on this machine to compile with (TARGET_PYTHON may name one)")
+def test_everything_that_is_shipped_has_a_licence_and_a_weight(artifacts: tuple[Path, str]) -> None:
+    build, _ = artifacts
+    packages = shipped(build)
+    assert all(one.licence and one.reason != "for " for one in packages)
+    for layer, ours in (("shared", "whatsapp_pairing"), ("engine", "whatsapp_engine")):
+        content = build / f"{layer.title()}Layer" / "python"
+        counted = sum(one.megabytes for one in packages if one.layer == layer) + megabytes(content / ours)
+        assert counted == pytest.approx(megabytes(content), abs=0.01)
+
+
+def test_the_licence_of_every_go_module_is_known(artifacts: tuple[Path, str]) -> None:
+    modules = [name for name, _ in go_modules(artifacts[0])]
+    assert "go.mau.fi/whatsmeow" in modules
+    assert set(modules) == set(GO_LICENCES)
+
+
 def test_every_module_is_compiled_and_never_checked_against_its_source(artifacts: tuple[Path, str]) -> None:
     build, _ = artifacts
     for source in build.rglob("*.py"):
