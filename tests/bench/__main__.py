@@ -9,7 +9,7 @@ import statistics
 import sys
 import time
 
-from tests.bench.measuring import running, transitions
+from tests.bench.measuring import percentile, running, transitions
 from tests.stack import User
 
 PAIRINGS = 12
@@ -36,9 +36,8 @@ def pair(user: User, number: str) -> dict[str, float]:
 
 def show(name: str, seconds: list[float]) -> None:
     """Print median and 95th percentile in milliseconds."""
-    ordered = sorted(seconds)
-    p95 = ordered[min(len(ordered) - 1, round(0.95 * len(ordered)))]
-    print(f"{name:<28} median {statistics.median(ordered) * 1000:6.0f} ms   p95 {p95 * 1000:6.0f} ms")
+    median, p95 = statistics.median(seconds), percentile(seconds)
+    print(f"{name:<28} median {median * 1000:6.0f} ms   p95 {p95 * 1000:6.0f} ms")
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""What a pairing and a connected session cost at AWS's list prices: ``python -m tests.bench.cost``.
+"""What a pairing and a connected session cost at AWS's list prices: ``make bench WHAT=cost``.
 
 State transitions, invocations and their seconds are counted in a real local run; the rest is arithmetic, printed with
 its assumptions. The seconds are this machine's with a database next door: a database further away costs more of them.

@@ -26,14 +26,20 @@ class Work:
 
 
 @contextmanager
-def running() -> Iterator[Stack]:
+def running(*arguments: str) -> Iterator[Stack]:
     """The whole system on a database of its own, in a directory that is thrown away."""
     with tempfile.TemporaryDirectory(prefix="whatsapp-pairing-bench-") as directory:
-        stack = Stack(Path(directory))
+        stack = Stack(Path(directory), *arguments)
         try:
             yield stack
         finally:
             stack.stop()
+
+
+def percentile(values: list[float], share: float = 0.95) -> float:
+    """Return the value below which this share of the others lies."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, round(share * len(ordered)))]
 
 
 def transitions(stack: Stack) -> Counter[str]:
