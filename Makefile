@@ -20,7 +20,7 @@ run: setup  ## the whole system at http://127.0.0.1:3000; ARGS="--live" for a re
 run-built: setup build .aws-sam/runtime/installed  ## the same from what `make build` makes, on python3.13
 	exec $(BIN)/python -m infra.local --built $(ARGS)
 
-test: setup  ## everything but the slow tests; ARGS="-k name" for some
+test: setup $(VENV)-sam/installed $(VENV)-security/installed  ## everything but the slow tests; ARGS="-k name" for some
 	$(BIN)/python -m pytest $(ARGS)
 
 test-slow: setup  ## what takes real minutes: the default time limits, all refs of a QR
