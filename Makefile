@@ -45,6 +45,7 @@ validate: $(VENV)-sam/installed  ## sam validate --lint
 build: $(VENV)-sam/installed  ## what Lambda gets, in .aws-sam/build; ARCH=x86_64 for the other processor
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 ARCHITECTURE=$(ARCH) PYTHON="$(abspath $(VENV)-sam/bin/python)" \
 		$(VENV)-sam/bin/sam build --build-dir $(BUILD_DIR) --parameter-overrides Architecture=$(ARCH)
+	@$(VENV)-sam/bin/python -m infra.build pin $(BUILD_DIR)/template.yaml --architecture $(ARCH)
 	@find $(BUILD_DIR) -name '*.pyc' | grep -q . || \
 		echo "No python3.13 here (TARGET_PYTHON may name one): without bytecode the artifacts import more slowly."
 
