@@ -205,4 +205,4 @@ def test_a_key_encrypts_every_log_group_or_none(template: Template, key: str) ->
     groups = resources.ids("AWS::Logs::LogGroup")
     assert groups
     for group in groups:
-        assert resources.resolve(resources.properties(group), group).get("KmsKeyId", "") == key
+        assert resources.resolve(resources.properties(group), group).get("KmsKeyId") == (key or None)
