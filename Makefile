@@ -20,7 +20,7 @@ run: setup  ## the whole system at http://127.0.0.1:3000; ARGS="--live" for a re
 run-built: setup build .aws-sam/runtime/installed  ## the same from what `make build` makes, on python3.13
 	exec $(BIN)/python -m infra.local --built $(ARGS)
 
-test: setup  ## everything but the slow tests; ARGS="-k name" for some
+test: setup $(VENV)-sam/installed $(VENV)-security/installed  ## everything but the slow tests; ARGS="-k name" for some
 	$(BIN)/python -m pytest $(ARGS)
 
 test-slow: setup  ## what takes real minutes: the default time limits, all refs of a QR
@@ -45,6 +45,7 @@ validate: $(VENV)-sam/installed  ## sam validate --lint
 build: $(VENV)-sam/installed  ## what Lambda gets, in .aws-sam/build; ARCH=x86_64 for the other processor
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 ARCHITECTURE=$(ARCH) PYTHON="$(abspath $(VENV)-sam/bin/python)" \
 		$(VENV)-sam/bin/sam build --build-dir $(BUILD_DIR) --parameter-overrides Architecture=$(ARCH)
+	@$(VENV)-sam/bin/python -m infra.build pin $(BUILD_DIR)/template.yaml --architecture $(ARCH)
 	@find $(BUILD_DIR) -name '*.pyc' | grep -q . || \
 		echo "No python3.13 here (TARGET_PYTHON may name one): without bytecode the artifacts import more slowly."
 

@@ -11,6 +11,7 @@ from infra.build.dependencies import GO_LICENCES, go_modules, shipped
 from infra.build.interpreter import find
 from infra.build.table import LIMIT_MEGABYTES, megabytes
 from infra.build.wheels import GLIBC
+from infra.local.intrinsics import load_yaml
 from tests.build import elf
 from tests.stack import ROOT
 
@@ -64,6 +65,12 @@ def test_no_path_of_the_building_machine_is_shipped(artifacts: tuple[Path, str])
     build, _ = artifacts
     for path in build.rglob("*.pyc"):
         assert str(build).encode() not in path.read_bytes(), path
+
+
+def test_the_artifacts_can_be_deployed_for_their_processor_only(artifacts: tuple[Path, str]) -> None:
+    build, architecture = artifacts
+    parameter = load_yaml((build / "template.yaml").read_text())["Parameters"]["Architecture"]
+    assert (parameter["Default"], parameter["AllowedValues"]) == (architecture, [architecture])
 
 
 def test_a_function_is_its_folder(artifacts: tuple[Path, str]) -> None:
