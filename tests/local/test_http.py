@@ -137,10 +137,13 @@ def test_only_allowed_origins_get_cors_headers(runner: FixtureStack) -> None:
 
 def test_too_large_is_refused_as_such(runner: FixtureStack) -> None:
     headers = runner.get("/probe", X_Long="x" * 11_000)
+    line = runner.get("/probe?" + "x" * 11_000)
+    names = runner.get("/probe", **{"x" * 11_000: "short"})
     event = call("POST", f"{runner.url}/probe", "x" * 7_000_000, JSON)
     body = call("POST", f"{runner.url}/probe", "x" * 11_000_000, JSON)
 
     assert (headers.status, headers.json()) == (431, {"message": "Request Header Fields Too Large"})
+    assert (line.status, names.status) == (431, 200)
     assert event.status == 413
     assert (body.status, body.json()) == (413, {"message": "Request Entity Too Large"})
 
