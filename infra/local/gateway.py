@@ -29,6 +29,10 @@ from infra.local.stack import Route, Stack
 
 logger = logging.getLogger(__name__)
 
+# aiohttp's complaints about broken HTTP, a traceback each, help nobody; mistakes of ours are logged here.
+_quiet = logging.getLogger(f"{__name__}.http")
+_quiet.setLevel(logging.CRITICAL)
+
 # An HTTP API's own limits; that of the head is for the request line and the headers' values together.
 MAX_BODY_BYTES = 10 * 1024 * 1024
 MAX_HEAD_BYTES = 10_240
@@ -129,6 +133,9 @@ class HttpServer:
             request_factory=body_limit(MAX_BODY_BYTES),
             keepalive_timeout=75,
             access_log=None,
+            # A compressed body is the function's to unpack, as behind an HTTP API.
+            auto_decompress=False,
+            logger=_quiet,
             max_line_size=PARSED_HEADER_BYTES,
             max_field_size=PARSED_HEADER_BYTES,
         )

@@ -49,6 +49,18 @@ def test_a_binary_body_arrives_in_base64(runner: FixtureStack) -> None:
     assert event["body"] == "/wA="
 
 
+def test_a_compressed_body_is_the_functions_to_unpack(runner: FixtureStack) -> None:
+    connection = http.client.HTTPConnection(urlsplit(runner.url).netloc, timeout=10)
+    sent = {"content-type": "application/octet-stream", "content-encoding": "gzip"}
+    connection.request("POST", "/probe", b"\xff\x00", sent)
+    answer = connection.getresponse()
+    event = json.loads(answer.read())["event"]
+    connection.close()
+
+    assert answer.status == 200
+    assert event["body"] == "/wA="
+
+
 def test_a_function_sees_only_its_own_environment(runner: FixtureStack, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = runner.get("/probe").json()["environment"]
 
