@@ -32,8 +32,10 @@ many = settings(
 
 NAMES = ["accept", "accept-language", "if-none-match", "content-type", "origin", "user-agent", "x-forwarded-for"]
 texts = st.text(max_size=40) | st.sampled_from(["*/*", "image/png", "es;q=0.9,", '"x", *', ";,;", "\0", "é" * 3000])
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts
+# A recursive strategy prefers what is deep.
+json_values = scalars | st.recursive(
+    scalars,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=8,
 )
@@ -204,19 +206,18 @@ def test_any_authorization_names_nobody(authorize: Callable[[str], Any]) -> None
     run()
 
 
-def test_any_signed_claims_name_their_user_or_nobody(authorize: Callable[[str], Any], project: Project) -> None:
-    claims = st.fixed_dictionaries(
-        {}, optional=dict.fromkeys(("sub", "aud", "iss", "role", "exp", "iat", "nbf", "jti"), json_values)
-    )
-
+@pytest.mark.parametrize("claim", ["sub", "aud", "iss", "role", "exp", "iat", "nbf", "jti"])
+def test_any_signed_claim_names_its_user_or_nobody(
+    authorize: Callable[[str], Any], project: Project, claim: str
+) -> None:
     @many
-    @given(claims=claims)
-    def run(claims: dict[str, Any]) -> None:
+    @given(value=json_values)
+    def run(value: object) -> None:
         try:
-            token = project.token(**claims)
+            token = project.token(**{claim: value})
         except TypeError:
             return  # PyJWT does not sign such an issuer
         answer = authorize(f"Bearer {token}")
-        assert answer == NOBODY or answer["context"]["userId"] == str(UUID(str(claims.get("sub", project.user))))
+        assert answer == NOBODY or answer["context"]["userId"] == str(project.user)
 
     run()
