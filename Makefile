@@ -12,7 +12,7 @@ HERE = $(subst aarch64,arm64,$(shell uname -m))
 ARCH ?= arm64
 run-built: ARCH = $(HERE)
 
-.PHONY: run run-built test test-slow faults lint format validate build table dependencies bench setup lock clean
+.PHONY: run run-built test test-slow faults fuzz lint format validate build table dependencies bench setup lock clean
 
 run: setup  ## the whole system at http://127.0.0.1:3000; ARGS="--live" for a real phone
 	exec $(BIN)/python -m infra.local $(ARGS)
@@ -28,6 +28,9 @@ test-slow: setup  ## what takes real minutes: the default time limits, all refs 
 
 faults: setup  ## nothing kills a pairing: prints the table; ARGS="--runs 20" for more, ARGS="-k scan" for some
 	$(BIN)/python -m tests.faults $(ARGS)
+
+fuzz: setup  ## 20 000 requests of garbage, other ones each time; SEED=7 for those of that seed again
+	FUZZ_SEED=$(or $(SEED),$(shell date +%s)) FUZZ_REQUESTS=20000 $(BIN)/python -m pytest -s tests/api/test_fuzz.py $(ARGS)
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check $(SOURCES)

@@ -142,7 +142,7 @@ def _body(request: HttpRequest, *, optional: bool = False) -> dict[str, Any]:
         return {}
     try:
         body = json.loads(request.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _BadRequest("the body is not JSON") from None
     if not isinstance(body, dict):
         raise _BadRequest("the body must be a JSON object")

@@ -29,9 +29,13 @@ from infra.local.stack import Route, Stack
 
 logger = logging.getLogger(__name__)
 
-# An HTTP API's own limits.
+# aiohttp's complaints about broken HTTP, a traceback each, help nobody; mistakes of ours are logged here.
+_quiet = logging.getLogger(f"{__name__}.http")
+_quiet.setLevel(logging.CRITICAL)
+
+# An HTTP API's own limits; that of the head is for the request line and the headers' values together.
 MAX_BODY_BYTES = 10 * 1024 * 1024
-MAX_HEADER_BYTES = 10_240
+MAX_HEAD_BYTES = 10_240
 INTEGRATION_SECONDS = 30.0
 
 # What the HTTP parser reads at most, so that we can say 431 ourselves.
@@ -70,7 +74,7 @@ class Gateway:
 
     async def answer(self, request: HttpRequest) -> HttpResponse:
         """The whole way of a request."""
-        if sum(len(name) + len(value) for name, value in request.headers) > MAX_HEADER_BYTES:
+        if _head_bytes(request) > MAX_HEAD_BYTES:
             return HEADERS_TOO_LARGE
         local = await self._local(request)
         if local is not None:
@@ -129,6 +133,9 @@ class HttpServer:
             request_factory=body_limit(MAX_BODY_BYTES),
             keepalive_timeout=75,
             access_log=None,
+            # A compressed body is the function's to unpack, as behind an HTTP API.
+            auto_decompress=False,
+            logger=_quiet,
             max_line_size=PARSED_HEADER_BYTES,
             max_field_size=PARSED_HEADER_BYTES,
         )
@@ -165,6 +172,11 @@ class HttpServer:
             logger.exception("%s %s", request.method, request.path)
             response = INTERNAL_ERROR
         return _render(response, request.request_id)
+
+
+def _head_bytes(request: HttpRequest) -> int:
+    line = f"{request.method} {request.path}?{request.query} HTTP/1.1"
+    return len(line) + sum(len(value) for _, value in request.headers)
 
 
 def _render(response: HttpResponse, request_id: str | None = None) -> web.Response:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import urllib.error
+import urllib.request
 import uuid
 
 import jwt
@@ -42,6 +45,13 @@ def test_bad_input_is_refused(runner: FixtureStack, path: str, body: object) -> 
 
     assert answer.status == 400
     assert answer.json()["error"] == "bad_request"
+
+
+def test_json_that_is_nested_too_deep_is_refused(runner: FixtureStack) -> None:
+    request = urllib.request.Request(f"{runner.url}/dev/token", b"[" * 100_000, method="POST")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=10)
+    assert (refused.value.code, json.load(refused.value)["error"]) == (400, "bad_request")
 
 
 def test_a_wrong_method_is_refused(runner: FixtureStack) -> None:

@@ -151,6 +151,7 @@ def table() -> list[tuple[PairingError, int, str]]:
         (PairingError(), 500, "internal"),
         (errors.Unauthorized(), 401, "unauthorized"),
         (errors.NoQr(), 404, "no_qr"),
+        (errors.TooLarge(), 413, "too_large"),
         (errors.TooSoon(7), 429, "too_soon"),
         (errors.AtCapacity(), 503, "at_capacity"),
         (errors.StoreUnavailable(), 503, "unavailable"),
@@ -196,6 +197,29 @@ def test_any_other_exception_is_internal_and_keeps_its_words() -> None:
     answer = http.answers_errors(handler)({}, None)
     assert answer["statusCode"] == 500
     assert "password" not in answer["body"]
+
+
+# ── bodies ──
+
+
+@pytest.mark.parametrize(
+    ("body", "encoded", "status"),
+    [
+        (None, False, 200), ("", False, 200), ("{}", False, 200), ("\0" * 1024, False, 200), ("x" * 1025, False, 413),
+        ("é" * 512, False, 200), ("é" * 512 + "x", False, 413), ("x" * 7_000_000, False, 413), ("\ud800", False, 200),
+        *((base64.b64encode(b"x" * size).decode(), True, 200) for size in (1, 1022, 1023, 1024)),
+        *((base64.b64encode(b"x" * size).decode(), True, 413) for size in (1025, 1026, 1027)),
+    ],
+    ids=lambda value: repr(value)[:12],
+)  # fmt: skip
+def test_a_body_of_more_than_a_kibibyte_is_refused_and_less_is_ignored(
+    body: str | None, encoded: bool, status: int
+) -> None:
+    handler = http.answers_errors(lambda _event, _: http.success({}))
+    answer = handler({"body": body, "isBase64Encoded": encoded}, None)
+    assert answer["statusCode"] == status
+    if status == 413:
+        assert json.loads(answer["body"])["error"] == "too_large"
 
 
 # ── caching ──

@@ -5,6 +5,7 @@
     PairingError
     ├── Unauthorized        no user behind the request                        401
     ├── NoQr                nothing to scan at the moment                     404
+    ├── TooLarge            a body where no call takes one                    413
     ├── TooSoon             the pause after the last attempt is not over      429
     ├── AtCapacity          as many pairings are running as the system is meant for   503
     ├── Unavailable         a part that we depend on does not answer          503
@@ -52,6 +53,12 @@ class NoQr(PairingError):
     """There is no QR to show: none came yet, it was scanned, or no attempt is running."""
 
     status, code, message = 404, "no_qr", "There is no QR code to scan right now."
+
+
+class TooLarge(PairingError):
+    """The request carries a body that is worth refusing."""
+
+    status, code, message = 413, "too_large", "The request's body is too large: this call needs none."
 
 
 class TooSoon(PairingError):

@@ -9,13 +9,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from whatsapp_pairing.errors import AtCapacity, MisconfiguredError, PairingError, Unauthorized
+from whatsapp_pairing.errors import AtCapacity, MisconfiguredError, PairingError, TooLarge, Unauthorized
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.reasons import sentence
 from whatsapp_pairing.session import Attempt, Session, Status
 
 Event = Mapping[str, Any]
 Response = dict[str, Any]
+
+# Bytes. No call takes a body: what a client sends by habit ("{}") is ignored, more than this is a mistake or worse.
+LONGEST_BODY = 1024
 
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -62,10 +65,15 @@ def accepted(event: Event, offered: list[str]) -> str:
 
 
 def answers_errors(handler: Callable[[Event, Any], Response]) -> Callable[[Event, Any], Response]:
-    """Turn the domain's exceptions into answers; anything else is logged and answered as ``internal``."""
+    """Turn the domain's exceptions into answers; anything else is logged and answered as ``internal``.
+
+    Also the one place that refuses a large body, whatever is behind it.
+    """
 
     def answering(event: Event, context: Any) -> Response:
         try:
+            if _body_bytes(event) > LONGEST_BODY:
+                raise TooLarge
             return handler(event, context)
         except PairingError as error:
             if isinstance(error, AtCapacity):
@@ -78,6 +86,13 @@ def answers_errors(handler: Callable[[Event, Any], Response]) -> Callable[[Event
             return failure(PairingError())
 
     return answering
+
+
+def _body_bytes(event: Event) -> int:
+    body = str(event.get("body") or "")
+    if event.get("isBase64Encoded"):
+        return len(body) * 3 // 4 - body[-2:].count("=")
+    return len(body.encode(errors="replace"))
 
 
 def success(body: Mapping[str, Any], status: int = 200) -> Response:
