@@ -28,8 +28,12 @@ class Settings:
     @property
     def database_url(self) -> str:
         """``postgresql://`` URL: DATABASE_URL, or the key ``url`` of the secret DATABASE_SECRET_NAME."""
-        direct = self.environment.get("DATABASE_URL")
-        return direct or _secret_url(self._text("DATABASE_SECRET_NAME"))
+        return self._url("DATABASE")
+
+    @property
+    def engine_database_url(self) -> str:
+        """The same for the engine, which has a role of its own: ENGINE_DATABASE_URL or ENGINE_DATABASE_SECRET_NAME."""
+        return self._url("ENGINE_DATABASE")
 
     @property
     def supabase_url(self) -> str:
@@ -60,6 +64,10 @@ class Settings:
     def auth_timeout_seconds(self) -> float:
         """How long a person may take to scan it."""
         return self._seconds("AUTH_TIMEOUT_SECONDS")
+
+    def _url(self, database: str) -> str:
+        direct = self.environment.get(f"{database}_URL")
+        return direct or _secret_url(self._text(f"{database}_SECRET_NAME"))
 
     def _text(self, name: str) -> str:
         value = self.environment.get(name)
