@@ -193,8 +193,8 @@ def _private() -> list[Expected]:
         facts.append(Expected(f'policy "{_SERVES_ALL}" on whatsapp_private.{name}', _POLICY_OF_LOGINS, table))
     for name, value in FUNCTIONS.items():
         facts.append(Expected(f"function {name}", value, "schema whatsapp_private"))
-    for table in (ENGINE_TABLE, ENGINE_VERSION):
-        facts.append(Expected(f"table {table}", "present", "schema whatsapp_engine"))
+    facts.append(Expected(f"table {ENGINE_TABLE}", "present", "schema whatsapp_engine"))
+    facts.append(Expected(f"table {ENGINE_VERSION}", "present", f"table {ENGINE_TABLE}"))
     for name, definition in PRIVATE_INDEXES.items():
         table = f"table {definition.split(' ON ')[1].split()[0]}"
         facts.append(Expected(f"index {name}", definition, table))
@@ -205,6 +205,6 @@ def _logins() -> list[Expected]:
     facts = [Expected(f"role {name}", attributes) for name, attributes in LOGINS.items()]
     for role, grants in _GRANTS.items():
         for place, privileges in grants.items():
-            parent = "schema whatsapp_engine" if place == ENGINE_TABLES else place
+            parent = f"table {ENGINE_TABLE}" if place == ENGINE_TABLES else place
             facts.append(Expected(f"privileges of {role} on {place}", privileges, parent))
     return facts
