@@ -15,9 +15,9 @@ ROOT = Path(__file__).resolve().parents[2]
 NEEDS = {
     "AuthorizerFunction": set(),
     "PageFunction": set(),
-    **dict.fromkeys(["ConnectFunction", "StatusFunction", "DisconnectFunction"], {"api"}),
-    **dict.fromkeys(["OpenPhaseFunction", "FinishPairingFunction", "CleanupFunction"], {"worker"}),
-    **dict.fromkeys(["LinkerFunction", "UnlinkFunction"], {"worker", "engine"}),
+    **{key: {"api"} for key in ["ConnectFunction", "StatusFunction", "DisconnectFunction"]},
+    **{key: {"worker"} for key in ["OpenPhaseFunction", "FinishPairingFunction", "CleanupFunction"]},
+    **{key: {"worker", "engine"} for key in ["LinkerFunction", "UnlinkFunction"]},
 }
 
 
