@@ -18,7 +18,7 @@ from whatsapp_pairing.workflow import Workflow
 def parts() -> tuple[Leases, Workflow, ProcessEngine]:
     """Return what the instance keeps between invocations; an engine keeps nothing, its processes end with it."""
     database = Database(lambda: settings().database_url)
-    return Leases(database), Workflow(settings()), ProcessEngine(lambda: settings().database_url)
+    return Leases(database), Workflow(settings()), ProcessEngine(lambda: settings().engine_database_url)
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -15,7 +15,7 @@ from whatsapp_pairing.unlinking import unlink
 @cache
 def parts() -> tuple[Devices, ProcessEngine]:
     """Return what the instance keeps between invocations."""
-    return Devices(Database(lambda: settings().database_url)), ProcessEngine(lambda: settings().database_url)
+    return Devices(Database(lambda: settings().database_url)), ProcessEngine(lambda: settings().engine_database_url)
 
 
 @logger.inject_lambda_context(clear_state=True)

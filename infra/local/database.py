@@ -9,6 +9,7 @@ import subprocess
 import time
 import warnings
 from pathlib import Path
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import psutil
 import psycopg
@@ -30,6 +31,18 @@ SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
 }
+
+# The last part of a secret's name in template.yaml, and the role whose URL it holds.
+ROLES = {need: f"whatsapp_{need}" for need in ("api", "worker", "engine")}
+
+# Whoever may make a role may be it, but must say so since Postgres 16.
+_BECOME = """
+    do $$ begin
+      if not (select rolsuper from pg_roles where rolname = current_user) then
+        grant whatsapp_api, whatsapp_worker, whatsapp_engine to current_user;
+      end if;
+    end $$
+"""
 
 STANDINS = Path(__file__).with_name("supabase.sql")
 
@@ -141,8 +154,23 @@ def prepare(database_url: str) -> None:
             connection.execute(STANDINS.read_bytes())
         up(database_url)
         create_engine_tables(database_url)
+        with psycopg.connect(database_url, autocommit=True, connect_timeout=10) as connection:
+            connection.execute(_BECOME)
     except (psycopg.Error, MigrateError) as error:
         raise LocalError(f"the database cannot be made ready: {error}") from error
+
+
+def as_role(database_url: str, role: str) -> str:
+    """The URL of the same database for one of the roles that the migrations make.
+
+    The roles have no password, and a server that is not ours keeps the one that it is given: so the functions log in
+    as the URL's own user and are the role from their first statement on. What a real login may do is what the role
+    may do; the integration tests log in for real.
+    """
+    parts = urlsplit(database_url)
+    query = dict(parse_qsl(parts.query))
+    query["options"] = f"{query.get('options', '')} -crole={role}".strip()
+    return urlunsplit(parts._replace(query=urlencode(query, quote_via=quote)))  # libpq takes no "+" for a space
 
 
 def _stop_leftover(data: Path) -> None:

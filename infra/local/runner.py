@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 HOST = "127.0.0.1"
-DATABASE_SECRET = "DatabaseSecretName"
+DATABASE_SECRETS = "DatabaseSecretName"
 
 
 async def run(options: Options) -> None:
@@ -92,8 +92,9 @@ class _Runner:
 
         invoker = await self._start_functions(aws.url, whatsapp)
         secrets = {}
-        if DATABASE_SECRET in self._stack.parameters:
-            secrets[self._stack.parameters[DATABASE_SECRET]] = json.dumps({"url": database_url})
+        if prefix := self._stack.parameters.get(DATABASE_SECRETS):
+            for need, role in database.ROLES.items():
+                secrets[f"{prefix}/{need}"] = json.dumps({"url": database.as_role(database_url, role)})
         loop = asyncio.get_running_loop()
         await asyncio.to_thread(aws.start, self._stack.state_machines, secrets, invoker, loop)
 

@@ -40,6 +40,10 @@ begin
     email text,
     created_at timestamptz default now()
   );
+  -- As Supabase has it: a grant alone shows nobody a user.
+  if not (select relrowsecurity from pg_class where oid = 'auth.users'::regclass) then
+    alter table auth.users enable row level security;
+  end if;
 
   -- The claims of the caller's token, as PostgREST and our functions set them for one transaction.
   create or replace function auth.jwt() returns jsonb language sql stable as $function$

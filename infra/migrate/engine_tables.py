@@ -28,8 +28,13 @@ BEGIN
 END $$
 """
 
-# Supabase grants on what is created in public only, but a wider default must not open these.
-_CLOSE = "REVOKE ALL ON ALL TABLES IN SCHEMA whatsapp_engine FROM PUBLIC, anon, authenticated"
+# Supabase grants on what is created in public only, but a wider default must not open these. whatsmeow looks at its
+# version at every start; with these grants alone a newer engine cannot change the tables: that is for this step.
+_GRANT = """
+REVOKE ALL ON ALL TABLES IN SCHEMA whatsapp_engine FROM PUBLIC, anon, authenticated;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA whatsapp_engine TO whatsapp_engine;
+REVOKE INSERT, UPDATE, DELETE ON whatsapp_engine.whatsmeow_version FROM whatsapp_engine
+"""
 
 
 def create_engine_tables(database_url: str) -> None:
@@ -52,7 +57,7 @@ def create_engine_tables(database_url: str) -> None:
                 _run_engine(database_url, connection.info.password)
                 limit_waits(connection, lock=_LOCK_SECONDS, statement=_ENGINE_SECONDS, idle=idle)
                 connection.execute(_INDEX)
-                connection.execute(_CLOSE)
+                connection.execute(_GRANT)
         except psycopg.Error as problem:
             text = problem.diag.message_primary or str(problem).strip()
             raise EngineTablesFailed(f"whatsapp_engine: {text}; run it again") from problem

@@ -15,6 +15,8 @@ TRIGGER = "trigger_update_whatsapp_sessions_updated_at"
 # Tables of whatsapp_private. Those of whatsapp_engine are whatsmeow's own business, but for the one that we
 # read.
 ENGINE_TABLE = "whatsapp_engine.whatsmeow_device"
+ENGINE_VERSION = "whatsapp_engine.whatsmeow_version"
+ENGINE_TABLES = "whatsmeow's tables"
 PRIVATE_TABLES = ("attempts", "devices")
 PRIVATE_SCHEMAS = ("whatsapp_private", "whatsapp_engine")
 
@@ -31,6 +33,61 @@ PRIVATE_INDEXES = {
     "whatsmeow_device_by_fingerprint": (
         f"CREATE INDEX whatsmeow_device_by_fingerprint ON {ENGINE_TABLE} USING btree (sha256(adv_key))"
     ),
+}
+
+# What each role may do, as the migration grants it; anything else that is granted to one of them is too much.
+LOGINS = {
+    "whatsapp_api": "login, no inherit, member of authenticated",
+    "whatsapp_worker": "login",
+    "whatsapp_engine": "login",
+}
+_GRANTS = {
+    "whatsapp_api": {
+        "schema whatsapp_private": "usage",
+        "table whatsapp_private.attempts": (
+            "insert (id, user_id, number, deadline, failures), select,"
+            " update (lease_id, lease_expires_at, qr_expires_at, failures, ended_at, outcome)"
+        ),
+        "table whatsapp_private.devices": "select, update (state, updated_at)",
+        f"table {SESSIONS}": (
+            "insert (user_id, phone_number, session_status, qr_code, connected_at, last_seen),"
+            " select (user_id, phone_number, session_status, connected_at),"
+            " update (phone_number, session_status, qr_code, connected_at)"
+        ),
+        "function whatsapp_private.stored_jid(bytea)": "execute",
+    },
+    "whatsapp_worker": {
+        "schema whatsapp_private": "usage",
+        "table whatsapp_private.attempts": (
+            "select, update (phase, deadline, task_token, lease_id, lease_expires_at, legs, qr_shown_at, qr_expires_at,"
+            " reachable, verdict, failures, ended_at, outcome)"
+        ),
+        "table whatsapp_private.devices": (
+            "delete, insert (user_id, attempt_id, fingerprint, lease_id, lease_expires_at), select,"
+            " update (jid, state, lease_id, lease_expires_at, updated_at)"
+        ),
+        f"table {SESSIONS}": (
+            "insert (user_id, phone_number, session_status, qr_code, connected_at, last_seen),"
+            " select (id, user_id, phone_number, session_status, connected_at, last_seen, updated_at),"
+            " update (phone_number, session_status, qr_code, connected_at, last_seen)"
+        ),
+        "function whatsapp_private.stored_jid(bytea)": "execute",
+        "function whatsapp_private.forget_device(uuid,uuid)": "execute",
+        "function whatsapp_private.devices_without_user()": "execute",
+    },
+    "whatsapp_engine": {
+        "schema whatsapp_engine": "usage",
+        f"table {ENGINE_VERSION}": "select",
+        # Of every other table of whatsmeow's, whatever their number.
+        ENGINE_TABLES: "delete, insert, select, update",
+    },
+}
+
+# They run with their owner's rights, so each has a fixed search_path and is closed to everybody else.
+FUNCTIONS = {
+    "whatsapp_private.stored_jid(bytea)": 'text in plpgsql, security definer, search_path=""',
+    "whatsapp_private.forget_device(uuid,uuid)": 'void in plpgsql, security definer, search_path=""',
+    "whatsapp_private.devices_without_user()": 'setof uuid in plpgsql, security definer, search_path=""',
 }
 
 # Nobody who comes through the API may reach the private schemas; PUBLIC is everybody.
@@ -62,7 +119,9 @@ _POLICIES = {
     "Users can update their own WhatsApp sessions": f"update to authenticated using {_OWN} with check {_OWN}",
     "Users can delete their own WhatsApp sessions": f"delete to authenticated using {_OWN}",
 }
-POLICIES = tuple(_POLICIES)
+_SERVES_ALL = "WhatsApp pairing serves every user"
+_POLICY_OF_LOGINS = "permissive for all to whatsapp_api, whatsapp_worker using true"
+POLICIES = (*_POLICIES, _SERVES_ALL)
 
 
 @dataclass(frozen=True)
@@ -76,7 +135,7 @@ class Expected:
 
 def expected() -> list[Expected]:
     """Every fact that must hold, parents before children."""
-    return [*_sessions(), *_trigger(), *_private()]
+    return [*_sessions(), *_trigger(), *_private(), *_logins()]
 
 
 def _sessions() -> list[Expected]:
@@ -98,6 +157,7 @@ def _sessions() -> list[Expected]:
         },
         f"row level security of {SESSIONS}": "enabled",
         **{f'policy "{name}" on {SESSIONS}': f"permissive for {value}" for name, value in _POLICIES.items()},
+        f'policy "{_SERVES_ALL}" on {SESSIONS}': _POLICY_OF_LOGINS,
         f"privileges of anon on {SESSIONS}": "none",
         f"privileges of authenticated on {SESSIONS}": "delete, insert, select, update",
         f"privileges of PUBLIC on {SESSIONS}": "none",
@@ -130,8 +190,21 @@ def _private() -> list[Expected]:
         table = f"table whatsapp_private.{name}"
         facts.append(Expected(table, "present", "schema whatsapp_private"))
         facts.append(Expected(f"row level security of whatsapp_private.{name}", "enabled", table))
+        facts.append(Expected(f'policy "{_SERVES_ALL}" on whatsapp_private.{name}', _POLICY_OF_LOGINS, table))
+    for name, value in FUNCTIONS.items():
+        facts.append(Expected(f"function {name}", value, "schema whatsapp_private"))
     facts.append(Expected(f"table {ENGINE_TABLE}", "present", "schema whatsapp_engine"))
+    facts.append(Expected(f"table {ENGINE_VERSION}", "present", f"table {ENGINE_TABLE}"))
     for name, definition in PRIVATE_INDEXES.items():
         table = f"table {definition.split(' ON ')[1].split()[0]}"
         facts.append(Expected(f"index {name}", definition, table))
+    return facts
+
+
+def _logins() -> list[Expected]:
+    facts = [Expected(f"role {name}", attributes) for name, attributes in LOGINS.items()]
+    for role, grants in _GRANTS.items():
+        for place, privileges in grants.items():
+            parent = f"table {ENGINE_TABLE}" if place == ENGINE_TABLES else place
+            facts.append(Expected(f"privileges of {role} on {place}", privileges, parent))
     return facts

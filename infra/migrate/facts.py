@@ -8,7 +8,17 @@ from __future__ import annotations
 
 import psycopg
 
-from .expected import OUTSIDERS, POLICIES, PRIVATE_SCHEMAS, SESSIONS, TRIGGER_FUNCTION
+from .expected import (
+    ENGINE_TABLES,
+    ENGINE_VERSION,
+    FUNCTIONS,
+    LOGINS,
+    OUTSIDERS,
+    POLICIES,
+    PRIVATE_SCHEMAS,
+    SESSIONS,
+    TRIGGER_FUNCTION,
+)
 
 # The tables we look at, with the name that facts about them carry.
 _TABLES = """
@@ -68,9 +78,10 @@ _POLICIES = """
       lower(permissive) || ' for ' || lower(cmd) || ' to ' || array_to_string(roles, ', ')
         || coalesce(' using ' || qual, '') || coalesce(' with check ' || with_check, '')
     from pg_policies
-    where format('%%I.%%I', schemaname, tablename) = %(sessions)s
-      and (policyname = any(%(policies)s)
-           or (permissive = 'PERMISSIVE' and roles && '{public,anon,authenticated}'::name[]))
+    where schemaname = 'whatsapp_private'
+      or format('%%I.%%I', schemaname, tablename) = %(sessions)s
+        and (policyname = any(%(policies)s)
+             or (permissive = 'PERMISSIVE' and roles && %(anybody)s::name[]))
 """
 
 _TRIGGERS = """
@@ -80,13 +91,13 @@ _TRIGGERS = """
     from tables t join pg_trigger g on g.tgrelid = t.oid and not g.tgisinternal
 """
 
-_FUNCTION = """
-    select 'function ' || %(function)s,
-      format('%%s in %%s, security %%s', p.prorettype::regtype, l.lanname,
+_FUNCTIONS = """
+    select 'function ' || name,
+      format('%%s%%s in %%s, security %%s', case when p.proretset then 'setof ' end, p.prorettype::regtype, l.lanname,
              case when p.prosecdef then 'definer' else 'invoker' end)
         || coalesce(', ' || array_to_string(p.proconfig, ', '), '')
-    from pg_proc p join pg_language l on l.oid = p.prolang
-    where p.oid = to_regprocedure(%(function)s)
+    from unnest(%(functions)s::text[]) as name join pg_proc p on p.oid = to_regprocedure(name)
+      join pg_language l on l.oid = p.prolang
     union all
     select 'body of function ' || %(function)s, btrim(regexp_replace(lower(prosrc), '\\s+', ' ', 'g'))
     from pg_proc where oid = to_regprocedure(%(function)s)
@@ -140,6 +151,72 @@ _PRIVILEGES = """
     group by roles.name, places.place
 """
 
+_LOGINS = """
+    select 'role ' || r.rolname, concat_ws(
+      ', ',
+      case when r.rolcanlogin then 'login' else 'no login' end,
+      case when not r.rolinherit then 'no inherit' end,
+      case when r.rolsuper then 'superuser' end,
+      case when r.rolcreaterole then 'createrole' end,
+      case when r.rolcreatedb then 'createdb' end,
+      case when r.rolreplication then 'replication' end,
+      case when r.rolbypassrls then 'bypassrls' end,
+      'member of ' || (
+        select string_agg(distinct m.roleid::regrole::text, ', ') from pg_auth_members m where m.member = r.oid
+      )
+    )
+    from pg_roles r where r.rolname = any(%(logins)s)
+"""
+
+# Everything in the database that is granted to one of our roles by its name, or that it owns.
+_GRANTED = """
+    , granted as (
+      select r.rolname, object, number, attribute, lower(privilege_type) || case
+        when is_grantable then ' with grant option' else '' end as privilege
+      from (
+        select 'schema ' || quote_ident(nspname), 0, null::name, coalesce(nspacl, acldefault('n', nspowner))
+        from pg_namespace
+        union all
+        select 'table ' || format('%%I.%%I', n.nspname, c.relname), 0, null,
+          coalesce(c.relacl, acldefault((case c.relkind when 'S' then 's' else 'r' end)::"char", c.relowner))
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+        union all
+        select 'table ' || format('%%I.%%I', n.nspname, c.relname), a.attnum, a.attname, a.attacl
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid
+        where a.attacl is not null
+        union all
+        select 'function ' || p.oid::regprocedure, 0, null, coalesce(p.proacl, acldefault('f', p.proowner))
+        from pg_proc p
+      ) as objects (object, number, attribute, acl), aclexplode(acl) join pg_roles r on r.oid = grantee
+      where r.rolname = any(%(logins)s)
+    ), privileges as (
+      -- A grant on all columns says more than one on some.
+      select rolname, object, privilege || case when bool_or(number = 0) then ''
+        else ' (' || string_agg(attribute, ', ' order by number) || ')' end as privilege
+      from granted group by rolname, object, privilege
+    ), summary as (
+      select rolname, object, string_agg(privilege, ', ' order by privilege) as privileges
+      from privileges group by rolname, object
+    )
+"""
+
+_GRANTS = f"""
+    {_GRANTED}
+    select format('privileges of %%s on %%s', rolname, object), privileges from summary
+    where rolname <> 'whatsapp_engine' or not starts_with(object, 'table whatsapp_engine.whatsmeow_')
+      or object = 'table ' || %(engine_version)s
+"""
+
+_ENGINE_GRANTS = f"""
+    {_GRANTED}
+    select 'privileges of whatsapp_engine on ' || %(engine_tables)s,
+      string_agg(distinct coalesce(s.privileges, 'none'), '; ')
+    from tables t left join summary s on s.object = 'table ' || t.name and s.rolname = 'whatsapp_engine'
+    where starts_with(t.name, 'whatsapp_engine.whatsmeow_') and t.name <> %(engine_version)s
+    having count(*) > 0
+"""
+
 _QUERIES = (
     _PRESENT,
     _COLUMNS,
@@ -148,8 +225,11 @@ _QUERIES = (
     _ROW_LEVEL_SECURITY,
     _POLICIES,
     _TRIGGERS,
-    _FUNCTION,
+    _FUNCTIONS,
     _PRIVILEGES,
+    _LOGINS,
+    _GRANTS,
+    _ENGINE_GRANTS,
 )
 
 
@@ -167,7 +247,12 @@ def collect_facts(connection: psycopg.Connection) -> dict[str, str]:
         "sessions": SESSIONS,
         "function": TRIGGER_FUNCTION,
         "schemas": list(PRIVATE_SCHEMAS),
+        "functions": [TRIGGER_FUNCTION, *FUNCTIONS],
         "policies": list(POLICIES),
+        "anybody": ["public", "anon", "authenticated", *LOGINS],
+        "logins": list(LOGINS),
+        "engine_version": ENGINE_VERSION,
+        "engine_tables": ENGINE_TABLES,
         "outsiders": list(OUTSIDERS),
     }
     connection.execute("select set_config('search_path', '', true)")

@@ -27,7 +27,7 @@ class Finding:
 
 
 def verify(database_url: str) -> list[Finding]:
-    """Check table, columns, keys, check, RLS, policies, indexes, trigger, grants and the private schemas.
+    """Check table, columns, keys, check, RLS, policies, indexes, trigger, roles, grants and the private schemas.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def verify(database_url: str) -> list[Finding]:
     """
     with connected(database_url) as connection:
         require_supabase(connection)
-        return list(_compare(read_facts(connection)))
+        return list(compare(read_facts(connection)))
 
 
 def checks() -> int:
@@ -49,7 +49,8 @@ def checks() -> int:
     return len(expected())
 
 
-def _compare(facts: dict[str, str]) -> Iterator[Finding]:
+def compare(facts: dict[str, str]) -> Iterator[Finding]:
+    """Compare facts, by name, with what must hold."""
     lost: set[str] = set()
     known = set()
     for wanted in expected():
@@ -62,5 +63,6 @@ def _compare(facts: dict[str, str]) -> Iterator[Finding]:
         elif found != wanted.value:
             yield Finding("differs", wanted.name, found, wanted.value)
     for name in sorted(facts.keys() - known):
-        if name.startswith("policy "):  # permissive policies add up: one more may open what ours close
+        # Permissive policies and grants add up: one more may open what ours close.
+        if name.startswith(("policy ", "privileges of ")):
             yield Finding("differs", name, facts[name], "absent")

@@ -16,8 +16,9 @@ from whatsapp_pairing.database import Database
 from whatsapp_pairing.observability import metrics
 from whatsapp_pairing.settings import settings
 
+from infra.local.template import read_template
 from tests.functions.support import ROOT, Aws, Call, Context, load
-from tests.integration.world import World, connect
+from tests.integration.world import World, connect, login
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +63,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, world: Any, aws: Aws) -> Iterat
     """What template.yaml gives the functions."""
     values = {
         "DATABASE_URL": world.url,
+        "ENGINE_DATABASE_URL": login(world.url, "whatsapp_engine"),
         "STATE_MACHINE_ARN": aws.state_machine,
         "LINKER_FUNCTION": "linker",
         "UNLINK_FUNCTION": "unlink",
@@ -81,16 +83,25 @@ def environment(monkeypatch: pytest.MonkeyPatch, world: Any, aws: Aws) -> Iterat
     settings.cache_clear()
 
 
+@pytest.fixture(scope="session")
+def roles() -> dict[str, str]:
+    """The database role of each function, by the secret that template.yaml gives it."""
+    needed = {"SupabaseUrl": "http://127.0.0.1", "AllowedOrigins": ""}
+    functions = read_template(ROOT / "template.yaml", {}, needed).functions.values()
+    secrets = {one.short_name: one.environment.get("DATABASE_SECRET_NAME") for one in functions}
+    return {name: f"whatsapp_{secret.rpartition('/')[2]}" for name, secret in secrets.items() if secret}
+
+
 @pytest.fixture
-def app(environment: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleType]]:
-    """Load a function's module as a fresh instance would; its connections end with the test."""
+def app(environment: pytest.MonkeyPatch, roles: dict[str, str]) -> Iterator[Callable[[str], ModuleType]]:
+    """Load a function's module as a fresh instance would, with its own login; its connections end with the test."""
     opened: list[Database] = []
 
-    def database(url: Callable[[], str]) -> Database:
-        opened.append(Database(url))
-        return opened[-1]
-
     def fresh(name: str) -> ModuleType:
+        def database(url: Callable[[], str]) -> Database:
+            opened.append(Database(lambda: login(url(), roles[name])))
+            return opened[-1]
+
         module = load(ROOT / "functions" / name / "app.py", f"tests_functions_{name}")
         if hasattr(module, "Database"):
             environment.setattr(module, "Database", database)

@@ -38,7 +38,7 @@ class Played:
         self.steps, self.asked, self.closed = list(steps), [], 0  # type: ignore[var-annotated]
 
     def __call__(self, database_url: Callable[[], str]) -> Played:
-        assert database_url().startswith("postgresql://")
+        assert database_url().startswith("postgresql://whatsapp_engine@")
         return self
 
     def pair(self) -> Played:

@@ -20,7 +20,7 @@ from whatsapp_pairing.repository.leases import Leases
 from whatsapp_pairing.session import Phase
 
 from .recorder import RecordedWorkflow
-from .world import WINDOW, Secret, World
+from .world import WINDOW, Secret, World, login
 
 # Seconds of silence, an event, something that happens beside it, or an error in the engine.
 Step = float | Event | Callable[[], object] | BaseException
@@ -120,10 +120,12 @@ class Stage:
     def __init__(self, world: World, *scripts: list[Step], workflow_seconds: float = 0.0) -> None:
         self.world, self.clock = world, Clock(world)
         self.user = world.user()
+        self.database = FlakyDatabase(lambda: login(world.url, "whatsapp_worker"))
+        world.databases.append(self.database)
+        for database in world.databases:
+            database.run(lambda connection: connection.execute("SELECT"))  # logging in must not cost the attempt time
         self.attempt_id = world.claim(self.user)
         self.workflow = RecordedWorkflow(hear=self._hear)
-        self.database = FlakyDatabase(lambda: world.url)
-        world.databases.append(self.database)
         self.leases = Leases(self.database)
         self.scripts = list(scripts)
         self.started: list[str] = []

@@ -42,7 +42,7 @@ def test_a_claim_starts_an_attempt_and_shows_it(world: World) -> None:
 
 def test_ten_clicks_at_once_are_one_attempt(world: World) -> None:
     user, start = world.user(), threading.Barrier(10)
-    databases = [world.new_database() for _ in range(10)]
+    databases = [world.new_database("whatsapp_api") for _ in range(10)]
 
     def click(number: int) -> bool:
         attempts = Attempts(databases[number])
@@ -401,7 +401,7 @@ def test_settling_decides_again_when_the_attempt_has_changed(world: World) -> No
             world.sql("UPDATE whatsapp_private.attempts SET deadline = now() + interval '1 minute'")
             return super().end(attempt, reason)  # type: ignore[arg-type]
 
-    step = settle_phase(attempt_id, None, Interrupted(world.new_database()), RecordedWorkflow())
+    step = settle_phase(attempt_id, None, Interrupted(world.new_database("whatsapp_worker")), RecordedWorkflow())
 
     assert isinstance(step, Again)
     assert world.attempt(attempt_id)["outcome"] is None

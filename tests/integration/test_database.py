@@ -17,7 +17,7 @@ from .world import World
 @pytest.fixture
 def database(world: World) -> Database:
     """A connection of its own."""
-    return world.new_database()
+    return world.new_database("whatsapp_worker")
 
 
 def backend(connection: Connection) -> int:

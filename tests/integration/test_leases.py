@@ -60,7 +60,7 @@ def there(attempt: Attempt | None) -> Attempt:
 
 def test_ten_linkers_at_once_are_one(world: World) -> None:
     attempt_id, start = world.claim(), threading.Barrier(10)
-    databases = [world.new_database() for _ in range(10)]
+    databases = [world.new_database("whatsapp_worker") for _ in range(10)]
 
     def take(number: int) -> bool:
         leases = Leases(databases[number])
@@ -364,7 +364,7 @@ def test_a_device_whose_linker_has_let_go_can_be_unlinked_at_once(pairing: Pairi
     world.leases.release(pairing.attempt_id, pairing.lease, Reason.PAIRING_REJECTED)
     world.attempts.end(there(world.attempts.get(pairing.attempt_id)), Reason.PAIRING_REJECTED)
 
-    taken = Devices(world.new_database()).take(world.bound(pairing.secret)["id"], uuid4())
+    taken = Devices(world.new_database("whatsapp_worker")).take(world.bound(pairing.secret)["id"], uuid4())
 
     assert taken is not None
     assert taken.jid == JID

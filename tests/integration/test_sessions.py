@@ -59,7 +59,7 @@ def test_the_role_does_not_outlive_the_reading(world: World) -> None:
     database = world.databases[0]
     world.sessions.get(world.user())
     role = database.run(lambda connection: connection.execute("SELECT current_user AS role").fetchone())
-    assert role == {"role": "postgres"}
+    assert role == {"role": "whatsapp_api"}
 
 
 def test_an_expired_qr_is_hidden(world: World) -> None:

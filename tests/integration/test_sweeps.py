@@ -167,7 +167,7 @@ def test_two_sweeps_at_once_do_the_work_once(world: World) -> None:
         user = world.user()
         world.sql("INSERT INTO public.whatsapp_sessions (user_id, session_status) VALUES (%s, 'connecting')", user)
     world.age_rows(301)
-    databases = [world.new_database() for _ in range(2)]
+    databases = [world.new_database("whatsapp_worker") for _ in range(2)]
 
     def run(number: int) -> Swept:
         return clean(Attempts(databases[number]), Sweeps(databases[number]), RecordedWorkflow())

@@ -46,20 +46,35 @@ class Secret:
         return f"https://wa.me/settings/linked_devices#2@ref{number},noise,identity,{adv},1"
 
 
+class DeployedAttempts(Attempts):
+    """Each call as the login role of the functions that make it; ``end``, which both make, as the worker."""
+
+    def __init__(self, api: Database, worker: Database) -> None:
+        super().__init__(worker)
+        self._as_api = Attempts(api)
+        self.claim = self._as_api.claim
+        self.show_linked = self._as_api.show_linked
+        self.last = self._as_api.last
+        self.disconnect = self._as_api.disconnect
+
+
 class World:
-    """The repositories on one database, and everything behind their backs."""
+    """The repositories on one database, each with the login role that its functions have, and everything behind them.
+
+    ``url`` is the superuser's.
+    """
 
     def __init__(self, url: str, admin: psycopg.Connection[dict[str, Any]]) -> None:
         self.url = url
         self._admin = admin
         self.databases: list[Database] = []
-        database = self.new_database()
-        self.attempts, self.leases, self.devices = Attempts(database), Leases(database), Devices(database)
-        self.sessions, self.sweeps = Sessions(database), Sweeps(database)
+        api, worker = self.new_database("whatsapp_api"), self.new_database("whatsapp_worker")
+        self.attempts, self.sessions = DeployedAttempts(api, worker), Sessions(api)
+        self.leases, self.devices, self.sweeps = Leases(worker), Devices(worker), Sweeps(worker)
 
-    def new_database(self) -> Database:
-        """Another connection, closed with the others."""
-        self.databases.append(Database(lambda: self.url))
+    def new_database(self, role: str) -> Database:
+        """Another connection, logged in as this role, closed with the others."""
+        self.databases.append(Database(lambda: login(self.url, role)))
         return self.databases[-1]
 
     def close(self) -> None:
@@ -194,6 +209,11 @@ class World:
         for table in TABLES:
             self.sql(f"DELETE FROM {table}")
         self.sql("DELETE FROM auth.users")
+
+
+def login(url: str, role: str) -> str:
+    """The URL of the same database for another role; the tests' server asks for no password."""
+    return url.replace("postgres@", f"{role}@")
 
 
 def connect(url: str) -> psycopg.Connection[dict[str, Any]]:

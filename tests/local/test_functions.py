@@ -5,6 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
+import psycopg
+import pytest
 
 from tests.local.running import FixtureStack, eventually
 from tests.stack import call
@@ -89,10 +91,13 @@ def test_a_schedule_invokes_its_function(runner: FixtureStack) -> None:
     assert '"source": "aws.scheduler"' in first
 
 
-def test_the_database_secret_is_in_secrets_manager(runner: FixtureStack) -> None:
+def test_the_secret_holds_the_database_for_the_role_of_its_name(runner: FixtureStack) -> None:
     secret = runner.ask("/probe", do="secret").json()
 
-    assert secret["url"].startswith("postgresql://")
+    with psycopg.connect(secret["url"]) as connection:
+        assert connection.execute("select current_user").fetchone() == ("whatsapp_api",)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("delete from whatsapp_private.attempts")
 
 
 def test_instances_are_listed(runner: FixtureStack) -> None:

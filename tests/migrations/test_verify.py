@@ -8,12 +8,24 @@ import psycopg
 import pytest
 
 from infra.migrate import verify
-from infra.migrate.expected import ENGINE_TABLE, OUTSIDERS, PRIVATE_INDEXES, PRIVATE_SCHEMAS, PRIVATE_TABLES, expected
+from infra.migrate.expected import (
+    ENGINE_TABLE,
+    ENGINE_VERSION,
+    FUNCTIONS,
+    LOGINS,
+    OUTSIDERS,
+    PRIVATE_INDEXES,
+    PRIVATE_SCHEMAS,
+    PRIVATE_TABLES,
+    expected,
+)
 from infra.migrate.facts import collect_facts
+from infra.migrate.verification import compare
 
 TABLE = "public.whatsapp_sessions"
 FUNCTION = "function public.update_whatsapp_sessions_updated_at()"
 TRIGGER = "trigger_update_whatsapp_sessions_updated_at"
+SERVES_ALL = "WhatsApp pairing serves every user"
 
 # What is done to the database, and what verify then says, up to the second colon.
 CASES: list[tuple[str, list[str]]] = [
@@ -25,7 +37,13 @@ CASES: list[tuple[str, list[str]]] = [
         f"alter table {TABLE} alter session_status set default 'error'",
         [f"differs: column {TABLE}.session_status"],
     ),
-    (f"alter table {TABLE} drop column qr_code", [f"missing: column {TABLE}.qr_code"]),
+    (
+        f"alter table {TABLE} drop column qr_code",
+        [
+            f"missing: column {TABLE}.qr_code",
+            *(f"differs: privileges of {role} on table {TABLE}" for role in ("whatsapp_api", "whatsapp_worker")),
+        ],
+    ),
     (f"alter table {TABLE} alter connected_at type timestamp", [f"differs: column {TABLE}.connected_at"]),
     (f"alter table {TABLE} alter last_seen set not null", [f"differs: column {TABLE}.last_seen"]),
     (f"alter table {TABLE} alter messages_sent drop default", [f"differs: column {TABLE}.messages_sent"]),
@@ -160,6 +178,89 @@ CASES: list[tuple[str, list[str]]] = [
         (f"drop index {re.findall(r' ON (.+?)[.]', definition)[0]}.{name}", [f"missing: index {name}"])
         for name, definition in PRIVATE_INDEXES.items()
     ),
+    *(
+        (f'drop policy "{SERVES_ALL}" on {table}', [f'missing: policy "{SERVES_ALL}" on {table}'])
+        for table in (TABLE, *(f"whatsapp_private.{name}" for name in PRIVATE_TABLES))
+    ),
+    (
+        f'alter policy "{SERVES_ALL}" on {TABLE} to public',
+        [f'differs: policy "{SERVES_ALL}" on {TABLE}'],
+    ),
+    *(
+        (f'create policy "more" on {table} to whatsapp_api using (true)', [f'differs: policy "more" on {table}'])
+        for table in (TABLE, "whatsapp_private.devices")
+    ),
+    *((f"drop function {name}", [f"missing: function {name}"]) for name in FUNCTIONS),
+    *((f"alter function {name} security invoker", [f"differs: function {name}"]) for name in FUNCTIONS),
+    *((f"alter function {name} reset search_path", [f"differs: function {name}"]) for name in FUNCTIONS),
+    (
+        f"grant execute on function {next(iter(FUNCTIONS))} to authenticated",
+        ["differs: privileges of authenticated inside schema whatsapp_private"],
+    ),
+    (f"drop table {ENGINE_VERSION}", [f"missing: table {ENGINE_VERSION}"]),
+    *(
+        (f"revoke all on {place} from {role}", [f"missing: privileges of {role} on {place}"])
+        for role, place in (
+            ("whatsapp_api", "schema whatsapp_private"),
+            ("whatsapp_api", "table whatsapp_private.attempts"),
+            ("whatsapp_api", "table whatsapp_private.devices"),
+            ("whatsapp_api", f"table {TABLE}"),
+            ("whatsapp_api", "function whatsapp_private.stored_jid(bytea)"),
+            ("whatsapp_worker", "schema whatsapp_private"),
+            ("whatsapp_worker", "table whatsapp_private.attempts"),
+            ("whatsapp_worker", "table whatsapp_private.devices"),
+            ("whatsapp_worker", f"table {TABLE}"),
+            ("whatsapp_engine", "schema whatsapp_engine"),
+            ("whatsapp_engine", f"table {ENGINE_VERSION}"),
+        )
+    ),
+    *(
+        (
+            f"revoke execute on function {name} from whatsapp_worker",
+            [f"missing: privileges of whatsapp_worker on function {name}"],
+        )
+        for name in FUNCTIONS
+    ),
+    *(
+        (change, [f"differs: privileges of {role} on {place}"])
+        for change, role, place in (
+            (
+                "grant update (user_id) on whatsapp_private.attempts to whatsapp_api",
+                "whatsapp_api",
+                "table whatsapp_private.attempts",
+            ),
+            (f"grant select on {TABLE} to whatsapp_worker", "whatsapp_worker", f"table {TABLE}"),
+            (
+                "grant select on whatsapp_private.devices to whatsapp_api with grant option",
+                "whatsapp_api",
+                "table whatsapp_private.devices",
+            ),
+            ("grant select (id) on auth.users to whatsapp_worker", "whatsapp_worker", "table auth.users"),
+            (f"grant select on {ENGINE_TABLE} to whatsapp_worker", "whatsapp_worker", f"table {ENGINE_TABLE}"),
+            ("grant create on schema whatsapp_engine to whatsapp_engine", "whatsapp_engine", "schema whatsapp_engine"),
+            (f"grant update on {ENGINE_VERSION} to whatsapp_engine", "whatsapp_engine", f"table {ENGINE_VERSION}"),
+            (f"revoke delete on {ENGINE_TABLE} from whatsapp_engine", "whatsapp_engine", "whatsmeow's tables"),
+            ("create table whatsapp_engine.whatsmeow_more ()", "whatsapp_engine", "whatsmeow's tables"),
+            (
+                "alter table whatsapp_private.devices owner to whatsapp_api",
+                "whatsapp_api",
+                "table whatsapp_private.devices",
+            ),
+        )
+    ),
+]
+
+# The same for roles, which belong to the whole server: nothing of these is committed.
+ROLE_CASES: list[tuple[str, list[str]]] = [
+    *(
+        (f"alter role {role} {attribute}", [f"differs: role {role}"])
+        for role in LOGINS
+        for attribute in ("nologin", "superuser", "createrole", "createdb", "replication", "bypassrls")
+    ),
+    ("alter role whatsapp_api inherit", ["differs: role whatsapp_api"]),
+    ("revoke authenticated from whatsapp_api", ["differs: role whatsapp_api"]),
+    *((f"grant service_role to {role}", [f"differs: role {role}"]) for role in LOGINS),
+    ("alter role whatsapp_engine rename to somebody", ["missing: role whatsapp_engine"]),
 ]
 
 
@@ -174,9 +275,20 @@ def test_exactly_what_was_taken_away(migrated_url: str, change: str, lines: list
         assert finding.kind == "missing" or finding.found != finding.wanted
 
 
+@pytest.mark.parametrize(("change", "lines"), ROLE_CASES, ids=[change for change, _ in ROLE_CASES])
+def test_exactly_what_a_role_lost_or_gained(migrated_url: str, change: str, lines: list[str]) -> None:
+    with psycopg.connect(migrated_url) as connection:
+        connection.execute(change.encode())
+        findings = list(compare(collect_facts(connection)))
+        connection.rollback()
+    found = [f"{finding.kind}: {finding.what}" for finding in findings]
+    # The grants of a role that is gone are gone too, and it would be no help to hide them.
+    assert [line for line in found if "privileges of " not in line] == lines
+
+
 def test_every_expectation_is_taken_away_once() -> None:
     """A new expectation needs a case above."""
-    covered = {line.split(": ", 1)[1] for _, lines in CASES for line in lines}
+    covered = {line.split(": ", 1)[1] for _, lines in CASES + ROLE_CASES for line in lines}
     assert {fact.name for fact in expected()} <= covered
 
 

@@ -13,7 +13,10 @@ from tests.template.grants import Grant, policy_grants, role_grants, roles_used,
 INVOKE = "lambda:InvokeFunction"
 UNLINK = (INVOKE, "${UnlinkFunction.Arn}")
 MACHINE = "states:stateMachine:${AWS::StackName}-pairing"
-DATABASE = ("secretsmanager:GetSecretValue", "secretsmanager:secret:${DatabaseSecretName}-??????")
+API, WORKER, ENGINE = (
+    ("secretsmanager:GetSecretValue", f"secretsmanager:secret:${{DatabaseSecretName}}/{need}-??????")
+    for need in ("api", "worker", "engine")
+)
 OWN_LOGS = "logs:log-group:/aws/lambda/${AWS::StackName}/*"
 
 # AWS gives no choice here: these are granted on every resource.
@@ -52,27 +55,28 @@ EVERY_FUNCTION: set[Grant] = {
 
 FUNCTIONS: dict[str, set[Grant]] = {
     "AuthorizerFunction": {("secretsmanager:GetSecretValue", "secretsmanager:secret:${LegacyJwtSecretName}-??????")},
-    "ConnectFunction": {("states:StartExecution", "${PairingStateMachine.Arn}"), DATABASE},
-    "StatusFunction": {DATABASE},
-    "DisconnectFunction": {("states:SendTaskFailure", MACHINE), UNLINK, DATABASE},
+    "ConnectFunction": {("states:StartExecution", "${PairingStateMachine.Arn}"), API},
+    "StatusFunction": {API},
+    "DisconnectFunction": {("states:SendTaskFailure", MACHINE), UNLINK, API},
     "PageFunction": set(),
     "OpenPhaseFunction": {
         (INVOKE, "${LinkerFunction.Arn}"),
         ("states:SendTaskSuccess", MACHINE),
         ("states:SendTaskFailure", MACHINE),
-        DATABASE,
+        WORKER,
     },
-    "FinishPairingFunction": {UNLINK, DATABASE},
+    "FinishPairingFunction": {UNLINK, WORKER},
     "LinkerFunction": {
         ("states:SendTaskSuccess", MACHINE),
         ("states:SendTaskFailure", MACHINE),
         ("states:SendTaskHeartbeat", MACHINE),
         ("sqs:SendMessage", "${LinkerDeadLetters.Arn}"),
         UNLINK,
-        DATABASE,
+        WORKER,
+        ENGINE,
     },
-    "UnlinkFunction": {("sqs:SendMessage", "${UnlinkDeadLetters.Arn}"), DATABASE},
-    "CleanupFunction": {UNLINK, DATABASE},
+    "UnlinkFunction": {("sqs:SendMessage", "${UnlinkDeadLetters.Arn}"), WORKER, ENGINE},
+    "CleanupFunction": {UNLINK, WORKER},
 }
 
 # Role -> the service that takes it on, and what it is granted.

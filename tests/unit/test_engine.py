@@ -135,6 +135,8 @@ def test_a_line_that_is_not_ours_is_a_value_error(line: bytes) -> None:
          "postgresql://me:p%40@db.example.com/db?sslmode=require&search_path=whatsapp_engine"),
         ("postgresql://me@db.example.com/db?sslmode=verify-full&search_path=public",
          "postgresql://me@db.example.com/db?sslmode=verify-full&search_path=whatsapp_engine"),
+        ("postgresql://me@localhost/db?options=-crole%3Dwhatsapp_engine",
+         "postgresql://me@localhost/db?options=-crole%3Dwhatsapp_engine&sslmode=disable&search_path=whatsapp_engine"),
     ],
 )  # fmt: skip
 def test_the_engines_url(url: str, dsn: str) -> None:

@@ -11,6 +11,7 @@ from whatsapp_pairing.settings import Settings, settings
 
 NAMES = {
     "database_url": "DATABASE_SECRET_NAME",
+    "engine_database_url": "ENGINE_DATABASE_SECRET_NAME",
     "supabase_url": "SUPABASE_URL",
     "state_machine_arn": "STATE_MACHINE_ARN",
     "linker_function": "LINKER_FUNCTION",

@@ -31,6 +31,7 @@ _SHARED_PARAMETERS = {
     "sslkey",
     "connect_timeout",
     "application_name",
+    "options",
     "target_session_attrs",
 }
 

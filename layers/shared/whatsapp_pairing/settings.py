@@ -28,13 +28,12 @@ class Settings:
     @property
     def database_url(self) -> str:
         """``postgresql://`` URL: DATABASE_URL, or the key ``url`` of the secret DATABASE_SECRET_NAME."""
-        direct = self.environment.get("DATABASE_URL")
-        if direct:
-            return direct
-        try:
-            return _secret(self._text("DATABASE_SECRET_NAME"), "url")
-        except Unavailable as error:
-            raise StoreUnavailable from error
+        return self._url("DATABASE")
+
+    @property
+    def engine_database_url(self) -> str:
+        """The same for the engine, which has a role of its own: ENGINE_DATABASE_URL or ENGINE_DATABASE_SECRET_NAME."""
+        return self._url("ENGINE_DATABASE")
 
     @property
     def supabase_url(self) -> str:
@@ -79,6 +78,15 @@ class Settings:
         if not text.isdecimal() or int(text) < 1:
             raise MisconfiguredError("The setting MAX_LIVE_PAIRINGS is not a number of pairings.")
         return int(text)
+
+    def _url(self, database: str) -> str:
+        direct = self.environment.get(f"{database}_URL")
+        if direct:
+            return direct
+        try:
+            return _secret(self._text(f"{database}_SECRET_NAME"), "url")
+        except Unavailable as error:
+            raise StoreUnavailable from error
 
     def _text(self, name: str) -> str:
         value = self.environment.get(name)

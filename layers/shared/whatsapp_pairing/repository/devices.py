@@ -10,9 +10,7 @@ from whatsapp_pairing.session import LEASE_SECONDS
 # The keys are found by the binding's fingerprint: the JID may not have been noted before a linker died.
 _TAKE = """
 WITH keys AS (
-  SELECT e.jid FROM whatsapp_private.devices d
-  JOIN whatsapp_engine.whatsmeow_device e ON sha256(e.adv_key) = d.fingerprint
-  WHERE d.id = %(id)s
+  SELECT whatsapp_private.stored_jid(d.fingerprint) AS jid FROM whatsapp_private.devices d WHERE d.id = %(id)s
 )
 UPDATE whatsapp_private.devices d SET
   lease_id = %(lease)s, lease_expires_at = now() + make_interval(secs => %(ttl)s),
@@ -34,22 +32,8 @@ UPDATE whatsapp_private.devices d SET lease_id = NULL, lease_expires_at = NULL, 
 WHERE d.id = %(id)s AND d.lease_id = %(lease)s
 """
 
-# Most of whatsmeow's tables hang on the device row by cascading foreign keys. Its privacy tokens do not, nor does the
-# map from the account's hidden id to its number: no key, yet not ours to keep when the account's last device goes.
-_FORGET = """
-WITH gone AS (
-  DELETE FROM whatsapp_private.devices d WHERE d.id = %(id)s AND d.lease_id = %(lease)s RETURNING d.fingerprint, d.jid
-), keys AS (
-  DELETE FROM whatsapp_engine.whatsmeow_device e USING gone WHERE sha256(e.adv_key) = gone.fingerprint
-), tokens AS (
-  DELETE FROM whatsapp_engine.whatsmeow_privacy_tokens t USING gone WHERE t.our_jid = gone.jid
-)
-DELETE FROM whatsapp_engine.whatsmeow_lid_map m USING gone
-WHERE m.pn = substring(gone.jid FROM '^[0-9]+') AND NOT EXISTS (
-  SELECT FROM whatsapp_private.devices other
-  WHERE other.jid <> gone.jid AND substring(other.jid FROM '^[0-9]+') = m.pn
-)
-"""
+# The database's own function: our role may neither read nor delete keys.
+_FORGET = "SELECT whatsapp_private.forget_device(%(id)s, %(lease)s)"
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ SELECT * FROM a
 
 # whatsmeow stores the keys in the moment of the scan; our binding may not have been told when a linker died in it.
 _RESUMABLE = """
-SELECT e.jid, d.fingerprint
-FROM whatsapp_private.devices d JOIN whatsapp_engine.whatsmeow_device e ON sha256(e.adv_key) = d.fingerprint
-WHERE d.attempt_id = %(id)s AND d.state IN ('offered', 'linking')
+SELECT keys.jid, d.fingerprint
+FROM whatsapp_private.devices d, whatsapp_private.stored_jid(d.fingerprint) AS keys (jid)
+WHERE d.attempt_id = %(id)s AND d.state IN ('offered', 'linking') AND keys.jid IS NOT NULL
 ORDER BY d.created_at DESC LIMIT 1
 """
 
@@ -127,8 +127,7 @@ WITH freed AS (
   WHERE d.attempt_id = %(id)s AND d.lease_id = %(lease)s
 )
 SELECT d.id FROM whatsapp_private.devices d
-JOIN whatsapp_engine.whatsmeow_device e ON sha256(e.adv_key) = d.fingerprint
-WHERE d.attempt_id = %(id)s AND d.state = 'unlinking'
+WHERE d.attempt_id = %(id)s AND d.state = 'unlinking' AND whatsapp_private.stored_jid(d.fingerprint) IS NOT NULL
 """
 
 

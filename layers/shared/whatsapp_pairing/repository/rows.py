@@ -20,18 +20,19 @@ ATTEMPT = f"""
 """
 
 # Written by the same statement that changes the attempt, in a CTE after its "a". The row may be missing: it is the
-# user's, who may delete it.
+# user's, who may delete it. Not "excluded.qr_code": our roles may write a QR and not read one.
 SHOW = """
   INSERT INTO public.whatsapp_sessions AS s (user_id, session_status, qr_code)
   SELECT user_id, %(status)s, %(qr)s FROM a
-  ON CONFLICT (user_id) DO UPDATE SET session_status = excluded.session_status, qr_code = excluded.qr_code
+  ON CONFLICT (user_id) DO UPDATE SET session_status = %(status)s, qr_code = %(qr)s
 """
 
 # Of the devices in the CTE "released": those that have keys, so that a phone may list them.
 RELEASED_WITH_KEYS = """
-  coalesce((SELECT array_agg(r.id) FROM released r WHERE r.jid IS NOT NULL OR EXISTS (
-    SELECT FROM whatsapp_engine.whatsmeow_device e WHERE sha256(e.adv_key) = r.fingerprint
-  )), '{}')
+  coalesce((
+    SELECT array_agg(r.id) FROM released r
+    WHERE r.jid IS NOT NULL OR whatsapp_private.stored_jid(r.fingerprint) IS NOT NULL
+  ), '{}')
 """
 
 

@@ -29,7 +29,7 @@ _ORPHANS = """
 UPDATE whatsapp_private.devices SET state = 'unlinking', updated_at = now() - interval '1 hour'
 WHERE id IN (
   SELECT d.id FROM whatsapp_private.devices d
-  WHERE d.state <> 'unlinking' AND NOT EXISTS (SELECT FROM auth.users u WHERE u.id = d.user_id)
+  WHERE d.id IN (SELECT whatsapp_private.devices_without_user()) AND d.state <> 'unlinking'
     AND (d.lease_expires_at IS NULL OR d.lease_expires_at <= now())
   LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 )
@@ -42,7 +42,7 @@ DELETE FROM whatsapp_private.devices WHERE id IN (
   SELECT d.id FROM whatsapp_private.devices d
   WHERE d.state = 'unlinking' AND d.updated_at < now() - interval '4 minutes'
     AND (d.lease_expires_at IS NULL OR d.lease_expires_at <= now())
-    AND NOT EXISTS (SELECT FROM whatsapp_engine.whatsmeow_device e WHERE sha256(e.adv_key) = d.fingerprint)
+    AND whatsapp_private.stored_jid(d.fingerprint) IS NULL
   ORDER BY d.updated_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 )
 RETURNING id
@@ -52,7 +52,7 @@ _TO_UNLINK = """
 SELECT d.id FROM whatsapp_private.devices d
 WHERE d.state = 'unlinking' AND d.updated_at < now() - interval '4 minutes'
   AND (d.lease_expires_at IS NULL OR d.lease_expires_at <= now())
-  AND EXISTS (SELECT FROM whatsapp_engine.whatsmeow_device e WHERE sha256(e.adv_key) = d.fingerprint)
+  AND whatsapp_private.stored_jid(d.fingerprint) IS NOT NULL
 ORDER BY d.updated_at LIMIT %(limit)s
 """
 

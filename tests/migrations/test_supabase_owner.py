@@ -1,0 +1,122 @@
+"""Everything as Supabase's `postgres` does it: no superuser, and neither auth.users nor the API's roles are its own.
+
+On a server of its own, since roles belong to the whole server and must be made here by that role. Its rights follow
+the migrations of the repositories supabase/postgres and supabase/auth.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from infra.local.database import ROLES, as_role, prepare
+from infra.migrate import create_engine_tables, up, verify
+from infra.migrate.expected import LOGINS
+from tests.conftest import STANDINS, Postgres
+from tests.integration.world import Secret, World, connect
+
+OWNER = "supabase_postgres"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    """A server without any role of ours."""
+    server = Postgres(os.environ.get("TEST_POSTGRES", "16"))
+    try:
+        with server.connect() as connection:
+            connection.execute(f"create role {OWNER} login createdb createrole replication bypassrls".encode())
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def owner_url(server: Postgres) -> str:
+    """A database as Supabase hands it over, migrated by the role that it gives its customers."""
+    name = server.create()
+    with server.connect(name) as connection:
+        connection.execute(STANDINS.read_bytes())
+        admin = "with admin option" if connection.info.server_version >= 160000 else ""
+        connection.execute(
+            f"""
+            comment on schema auth is null;
+            alter database {name} owner to {OWNER};
+            alter default privileges for role {OWNER} in schema public
+              grant all on tables to anon, authenticated, service_role;
+            grant anon, authenticated, service_role to {OWNER} {admin};
+            grant usage on schema auth to {OWNER};
+            grant all on all tables in schema auth to {OWNER};
+            """.encode()
+        )
+    url = server.url(name).replace("postgres@", f"{OWNER}@")
+    up(url)
+    create_engine_tables(url)
+    return url
+
+
+def test_verify_is_content(owner_url: str) -> None:
+    assert verify(owner_url) == []
+
+
+def test_it_may_be_repeated(owner_url: str) -> None:
+    assert up(owner_url) == []
+    create_engine_tables(owner_url)
+    assert verify(owner_url) == []
+
+
+def test_the_roles_were_made_by_a_role_like_supabases(server: Postgres, owner_url: str) -> None:
+    with psycopg.connect(owner_url) as connection:
+        row = connection.execute("select rolsuper from pg_roles where rolname = current_user").fetchone()
+        assert row == (False,)
+        owners = connection.execute(
+            "select distinct proowner::regrole::text from pg_proc where pronamespace = 'whatsapp_private'::regnamespace"
+        ).fetchall()
+    assert owners == [(OWNER,)]
+    with server.connect() as connection:
+        query = "select count(*) from pg_authid where rolname like 'whatsapp%' and rolpassword is null"
+        assert connection.execute(query).fetchone() == (len(LOGINS),)
+
+
+def test_another_database_of_the_server_finds_the_roles_and_uses_them(server: Postgres, owner_url: str) -> None:
+    with server.database() as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(STANDINS.read_bytes())
+        up(url)
+        create_engine_tables(url)
+        assert verify(url) == []
+
+
+def test_the_roles_do_their_work_there(server: Postgres, owner_url: str) -> None:
+    """The functions of the owner must see what row level security hides from the roles, auth.users too."""
+    superuser = owner_url.replace(f"{OWNER}@", "postgres@")
+    with connect(superuser) as admin:
+        world = World(superuser, admin)
+        try:
+            user, other, secret = world.user(), world.user(), Secret()
+            world.link(user, secret)
+            assert world.sessions.get(user).phone_number == "5215550001"
+            assert world.sweeps.give_up_orphans(10) == 0
+            world.sql("DELETE FROM auth.users WHERE id = %s", user)
+            assert world.sweeps.give_up_orphans(10) == 1
+            (device,) = world.sweeps.devices_to_unlink(10)
+            lease = uuid4()
+            assert world.devices.take(device, lease).jid == "5215550001:7@s.whatsapp.net"
+            world.devices.forget(device, lease)
+            assert not world.has_keys(secret)
+            attempt_id = world.claim(other)
+            world.show(attempt_id, world.lease(attempt_id), Secret())
+            assert world.attempts.disconnect(other).changed
+        finally:
+            world.close()
+
+
+def test_the_local_runner_runs_its_functions_as_the_roles(owner_url: str) -> None:
+    prepare(owner_url)
+    for role in ROLES.values():
+        with psycopg.connect(as_role(f"{owner_url}?connect_timeout=5", role)) as connection:
+            assert connection.execute("select current_user").fetchone() == (role,)
+    assert verify(owner_url) == []

@@ -1,0 +1,1 @@
+"""Who may do what in the database: each attack as a test."""
