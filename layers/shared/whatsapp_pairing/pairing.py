@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
+from whatsapp_pairing import counting
 from whatsapp_pairing.errors import TooSoon, WorkflowUnavailable
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.reasons import Reason
@@ -47,6 +48,7 @@ def connect(
     if claim.live and _revive(attempts.last(user_id), attempts, workflow):
         claim = attempts.claim(user_id, attempt_id, window_seconds)
     if claim.claimed:
+        counting.started()
         workflow.start(attempt_id)
     elif claim.linked:
         attempts.show_linked(user_id)
@@ -60,11 +62,25 @@ def _revive(attempt: Attempt | None, attempts: Attempts, workflow: Workflow) -> 
     if attempt is None or attempt.outcome:
         return True
     if attempt.remaining < -OVERDUE_SECONDS:
-        return attempts.end(attempt, timeout_reason(attempt)) is not None
+        return end(attempt, timeout_reason(attempt), attempts) is not None
     if attempt.task_token is None:
         # The click that made it died before StartExecution. The execution's name makes this safe to repeat.
         workflow.start(attempt.id)
     return False
+
+
+def end(attempt: Attempt, reason: Reason, attempts: Attempts) -> list[UUID] | None:
+    """Record the outcome of an attempt and count it.
+
+    Returns
+    -------
+    list of UUID, or None
+        Devices to unlink; None when the attempt changed since it was read.
+    """
+    devices = attempts.end(attempt, reason)
+    if devices is not None:
+        counting.ended(reason, attempt.legs)
+    return devices
 
 
 def open_phase(
@@ -113,7 +129,7 @@ def settle_phase(attempt_id: UUID, error: str | None, attempts: Attempts, workfl
         step = next_step(attempt, Reason.parse(error))
         if isinstance(step, Again):
             return step
-        devices = attempts.end(attempt, step.reason)
+        devices = end(attempt, step.reason, attempts)
         if devices is not None:
             workflow.call_unlinks(devices)
             return step.reason
@@ -127,6 +143,8 @@ def disconnect(user_id: UUID, attempts: Attempts, workflow: Workflow) -> bool:
     started here and finished by somebody else, cleanup at the latest.
     """
     ended = attempts.disconnect(user_id)
+    if ended.legs is not None:
+        counting.ended(Reason.CANCELLED, ended.legs)
     try:
         workflow.fail(ended.task_token, Reason.CANCELLED)
     except WorkflowUnavailable:
