@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from whatsapp_engine.process import ProcessEngine
@@ -17,8 +18,11 @@ GONE_SECONDS = 10.0
 
 
 @pytest.fixture(autouse=True)
-def whatsapp(process: SandboxProcess, sandbox: SandboxClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Engines of this process are led to the sandbox, and leave nothing there."""
+def whatsapp(
+    process: SandboxProcess, sandbox: SandboxClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[None]:
+    """Engines of this process are led to the sandbox, and leave nothing there or on the disk."""
+    monkeypatch.chdir(tmp_path)
     environment = process.engine_environment()
     monkeypatch.syspath_prepend(environment.pop("PYTHONPATH"))
     for name, value in environment.items():
@@ -30,6 +34,7 @@ def whatsapp(process: SandboxProcess, sandbox: SandboxClient, monkeypatch: pytes
         time.sleep(0.05)
     assert sandbox.state()["sockets"] == []
     assert sandbox.state()["devices"] == before
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_probe_gets_its_qr(sandbox: SandboxClient) -> None:

@@ -13,7 +13,8 @@ def count(name: str, value: float = 1, **dimensions: str) -> None:
     """Write a count to the log, as CloudWatch reads metrics from it.
 
     Written at once and not at the invocation's end: a linker that is killed later has still said it. The dimension
-    ``service`` (POWERTOOLS_SERVICE_NAME) is always there; each further combination is a metric of its own, and paid for.
+    ``service`` (POWERTOOLS_SERVICE_NAME) is always there. Each combination of others is one more metric to pay for:
+    no user, phone or attempt may be one.
     """
     _write(name, MetricUnit.Count, value, dimensions)
 
