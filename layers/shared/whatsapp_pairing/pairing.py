@@ -49,6 +49,8 @@ def connect(
         claim = attempts.claim(user_id, attempt_id, window_seconds)
     if claim.claimed:
         counting.started()
+        # The one line with both ids: it leads from a person who complains to everything about their attempt.
+        logger.info("pairing started", extra={"attempt_id": str(attempt_id)})
         workflow.start(attempt_id)
     elif claim.linked:
         attempts.show_linked(user_id)
@@ -145,6 +147,8 @@ def disconnect(user_id: UUID, attempts: Attempts, workflow: Workflow) -> bool:
     ended = attempts.disconnect(user_id)
     if ended.legs is not None:
         counting.ended(Reason.CANCELLED, ended.legs)
+    if ended.changed:
+        logger.info("disconnected", extra={"devices": len(ended.devices)})
     try:
         workflow.fail(ended.task_token, Reason.CANCELLED)
     except WorkflowUnavailable:
