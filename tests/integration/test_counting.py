@@ -9,7 +9,7 @@ import pytest
 from whatsapp_pairing.cleaning import clean
 from whatsapp_pairing.engine import Reached, Refused, Synced
 from whatsapp_pairing.errors import TooSoon, WorkflowUnavailable
-from whatsapp_pairing.pairing import connect, disconnect
+from whatsapp_pairing.pairing import connect, disconnect, end
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.session import LEASE_SECONDS, OVERDUE_SECONDS
 
@@ -171,7 +171,7 @@ def linked(world: World) -> Stage:
 
 
 @pytest.mark.parametrize(
-    ("end", "outcome", "legs"),
+    ("ended", "outcome", "legs"),
     [
         (settled, "qr_timeout", 1),
         (refused, "client_outdated", 1),
@@ -183,9 +183,9 @@ def linked(world: World) -> Stage:
     ],
 )
 def test_an_end_is_counted_once_whoever_brings_it_about_and_whoever_comes_later(
-    world: World, counted: Counted, end: Callable[[World], Stage], outcome: str, legs: int
+    world: World, counted: Counted, ended: Callable[[World], Stage], outcome: str, legs: int
 ) -> None:
-    stage = end(world)
+    stage = ended(world)
     metrics = counted()
     assert ends(metrics) == [outcome]
     assert values(metrics, "LegsPerPairing") == [legs]
@@ -193,9 +193,18 @@ def test_an_end_is_counted_once_whoever_brings_it_about_and_whoever_comes_later(
     stage.settle()
     clean(world.attempts, world.sweeps, stage.workflow)
     assert stage.link() == "not_needed"
-    if end is not clicked_again:
+    if ended is not clicked_again:
         disconnect(stage.user, world.attempts, stage.workflow)
     assert counted() == []
+
+
+def test_of_two_who_would_end_it_at_once_one_counts(world: World, counted: Counted) -> None:
+    stage = overdue(world)
+    seen = world.attempts.get(stage.attempt_id)
+    assert seen is not None
+    assert end(seen, Reason.QR_TIMEOUT, world.attempts) is not None
+    assert end(seen, Reason.LINKER_FAILED, world.attempts) is None
+    assert ends(counted()) == ["qr_timeout"]
 
 
 def test_the_pause_between_two_attempts_counts_nothing(world: World, counted: Counted) -> None:
