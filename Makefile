@@ -12,7 +12,7 @@ HERE = $(subst aarch64,arm64,$(shell uname -m))
 ARCH ?= arm64
 run-built: ARCH = $(HERE)
 
-.PHONY: run run-built test test-slow faults lint format validate build table bench setup lock clean
+.PHONY: run run-built test test-slow faults lint format validate build table dependencies bench setup lock clean
 
 run: setup  ## the whole system at http://127.0.0.1:3000; ARGS="--live" for a real phone
 	exec $(BIN)/python -m infra.local $(ARGS)
@@ -20,7 +20,7 @@ run: setup  ## the whole system at http://127.0.0.1:3000; ARGS="--live" for a re
 run-built: setup build .aws-sam/runtime/installed  ## the same from what `make build` makes, on python3.13
 	exec $(BIN)/python -m infra.local --built $(ARGS)
 
-test: setup  ## everything but the slow tests; ARGS="-k name" for some
+test: setup $(VENV)-sam/installed $(VENV)-security/installed  ## everything but the slow tests; ARGS="-k name" for some
 	$(BIN)/python -m pytest $(ARGS)
 
 test-slow: setup  ## what takes real minutes: the default time limits, all refs of a QR
@@ -45,14 +45,18 @@ validate: $(VENV)-sam/installed  ## sam validate --lint
 build: $(VENV)-sam/installed  ## what Lambda gets, in .aws-sam/build; ARCH=x86_64 for the other processor
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 ARCHITECTURE=$(ARCH) PYTHON="$(abspath $(VENV)-sam/bin/python)" \
 		$(VENV)-sam/bin/sam build --build-dir $(BUILD_DIR) --parameter-overrides Architecture=$(ARCH)
+	@$(VENV)-sam/bin/python -m infra.build pin $(BUILD_DIR)/template.yaml --architecture $(ARCH)
 	@find $(BUILD_DIR) -name '*.pyc' | grep -q . || \
 		echo "No python3.13 here (TARGET_PYTHON may name one): without bytecode the artifacts import more slowly."
 
 table: setup .aws-sam/runtime/installed  ## sizes and import times of what was built
 	$(BIN)/python -m infra.build table --build $(BUILD_DIR)
 
-bench: setup  ## prints what the README claims about speed
-	$(BIN)/python -m tests.bench
+dependencies: setup  ## version, licence and weight of everything that was built in
+	$(BIN)/python -m infra.build dependencies --build $(BUILD_DIR)
+
+bench: setup  ## prints what the README claims about speed; WHAT=load, status or cost for the others
+	PYTHONPATH=layers/shared:layers/engine $(BIN)/python -m tests.bench$(addprefix .,$(WHAT))
 
 setup: $(VENV)/installed
 

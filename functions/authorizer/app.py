@@ -16,7 +16,7 @@ from whatsapp_pairing.settings import settings
 @cache
 def verifier() -> TokenVerifier:
     """Return the instance's verifier; it keeps the project's keys between invocations."""
-    return TokenVerifier(settings().supabase_url)
+    return TokenVerifier(settings().supabase_url, settings().legacy_jwt_secret)
 
 
 @logger.inject_lambda_context

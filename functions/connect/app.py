@@ -23,9 +23,9 @@ def parts() -> tuple[Attempts, Sessions, Workflow]:
 @logger.inject_lambda_context(clear_state=True)
 @http.answers_errors
 def handler(event: http.Event, context: Any) -> http.Response:
-    """Answer 202 for a new attempt, 200 with what is running or linked, 429 inside the pause."""
+    """Answer 202 for a new attempt, 200 with what is running or linked, 429 inside the pause, 503 when all is taken."""
     user_id = http.caller(event)
     logger.append_keys(user_id=str(user_id))
-    connection = connect(user_id, settings().qr_timeout_seconds, *parts())
+    connection = connect(user_id, settings().qr_timeout_seconds, settings().max_live_pairings, *parts())
     body = http.session_body(connection.session, http.language(event))
     return http.success(body, 202 if connection.started else 200)

@@ -22,11 +22,15 @@ def main() -> None:
         build_function(given.source, given.artifacts)
     elif given.step == "runtime":
         build_runtime(ROOT, given.target, given.architecture)
-    else:
-        # Reads the template, so it needs packages that the steps do without.
-        from infra.build.table import show
+    elif given.step == "pin":
+        # This and the tables read the template, so they need packages that the steps do without.
+        from infra.build.pin import pin
 
-        show(given.build.resolve())
+        pin(given.template, given.architecture)
+    else:
+        from infra.build import dependencies, table
+
+        {"table": table.show, "dependencies": dependencies.show}[given.step](given.build.resolve())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -39,10 +43,14 @@ def _parser() -> argparse.ArgumentParser:
         step.add_argument("artifacts", type=Path)
     runtime = steps.add_parser("runtime", help="install what Lambda's image has, to run the artifacts here")
     runtime.add_argument("--target", type=Path, default=OUTPUT / "runtime")
-    for step in (layer, runtime):
+    pin = steps.add_parser("pin", help="let a built template be deployed for what was built only")
+    pin.add_argument("template", type=Path)
+    for step in (layer, runtime, pin):
         step.add_argument("--architecture", choices=MACHINES, default=_here())
     table = steps.add_parser("table", help="sizes and import times of what was built")
-    table.add_argument("--build", type=Path, default=OUTPUT / "build")
+    dependencies = steps.add_parser("dependencies", help="version, licence and weight of what was built in")
+    for step in (table, dependencies):
+        step.add_argument("--build", type=Path, default=OUTPUT / "build")
     return parser
 
 

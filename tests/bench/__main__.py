@@ -7,29 +7,12 @@ from __future__ import annotations
 
 import statistics
 import sys
-import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
-import boto3
-
-from tests.stack import Stack, User, call
+from tests.bench.measuring import percentile, running, transitions
+from tests.stack import User
 
 PAIRINGS = 12
-
-
-@contextmanager
-def running() -> Iterator[Stack]:
-    """The whole system on a database of its own, in a directory that is thrown away."""
-    with tempfile.TemporaryDirectory(prefix="whatsapp-pairing-bench-") as directory:
-        stack = Stack(Path(directory))
-        try:
-            yield stack
-        finally:
-            stack.stop()
 
 
 def pair(user: User, number: str) -> dict[str, float]:
@@ -51,30 +34,10 @@ def pair(user: User, number: str) -> dict[str, float]:
     }
 
 
-def transitions(stack: Stack) -> Counter[str]:
-    """Count the states that all executions have entered."""
-    endpoint = call("GET", f"{stack.url}/dev/config").json()["awsEndpoint"]
-    states = boto3.client(
-        "stepfunctions",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-    )
-    counted: Counter[str] = Counter()
-    for machine in states.list_state_machines()["stateMachines"]:
-        for execution in states.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]:
-            for event in states.get_execution_history(executionArn=execution["executionArn"])["events"]:
-                if "stateEnteredEventDetails" in event:
-                    counted[event["stateEnteredEventDetails"]["name"]] += 1
-    return counted
-
-
 def show(name: str, seconds: list[float]) -> None:
     """Print median and 95th percentile in milliseconds."""
-    ordered = sorted(seconds)
-    p95 = ordered[min(len(ordered) - 1, round(0.95 * len(ordered)))]
-    print(f"{name:<28} median {statistics.median(ordered) * 1000:6.0f} ms   p95 {p95 * 1000:6.0f} ms")
+    median, p95 = statistics.median(seconds), percentile(seconds)
+    print(f"{name:<28} median {median * 1000:6.0f} ms   p95 {p95 * 1000:6.0f} ms")
 
 
 def main() -> int:

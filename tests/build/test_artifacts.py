@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from infra.build.dependencies import GO_LICENCES, go_modules, shipped
 from infra.build.interpreter import find
 from infra.build.table import LIMIT_MEGABYTES, megabytes
 from infra.build.wheels import GLIBC
+from infra.local.intrinsics import load_yaml
 from tests.build import elf
 from tests.stack import ROOT
 
@@ -65,6 +67,12 @@ def test_no_path_of_the_building_machine_is_shipped(artifacts: tuple[Path, str])
         assert str(build).encode() not in path.read_bytes(), path
 
 
+def test_the_artifacts_can_be_deployed_for_their_processor_only(artifacts: tuple[Path, str]) -> None:
+    build, architecture = artifacts
+    parameter = load_yaml((build / "template.yaml").read_text())["Parameters"]["Architecture"]
+    assert (parameter["Default"], parameter["AllowedValues"]) == (architecture, [architecture])
+
+
 def test_a_function_is_its_folder(artifacts: tuple[Path, str]) -> None:
     build, _ = artifacts
     for folder in build.glob("*Function"):
@@ -92,6 +100,22 @@ def test_licences_are_shipped(artifacts: tuple[Path, str]) -> None:
 
 
 @pytest.mark.skipif(find() is None, reason="no python3.13 on this machine to compile with (TARGET_PYTHON may name one)")
+def test_everything_that_is_shipped_has_a_licence_and_a_weight(artifacts: tuple[Path, str]) -> None:
+    build, _ = artifacts
+    packages = shipped(build)
+    assert all(one.licence and one.reason != "for " for one in packages)
+    for layer, ours in (("shared", "whatsapp_pairing"), ("engine", "whatsapp_engine")):
+        content = build / f"{layer.title()}Layer" / "python"
+        counted = sum(one.megabytes for one in packages if one.layer == layer) + megabytes(content / ours)
+        assert counted == pytest.approx(megabytes(content), abs=0.01)
+
+
+def test_the_licence_of_every_go_module_is_known(artifacts: tuple[Path, str]) -> None:
+    modules = [name for name, _ in go_modules(artifacts[0])]
+    assert "go.mau.fi/whatsmeow" in modules
+    assert set(modules) == set(GO_LICENCES)
+
+
 def test_every_module_is_compiled_and_never_checked_against_its_source(artifacts: tuple[Path, str]) -> None:
     build, _ = artifacts
     for source in build.rglob("*.py"):

@@ -65,6 +65,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, world: Any, aws: Aws) -> Iterat
         "LINKER_FUNCTION": "linker",
         "UNLINK_FUNCTION": "unlink",
         "QR_TIMEOUT_SECONDS": "120",
+        "MAX_LIVE_PAIRINGS": "100",
         "AUTH_TIMEOUT_SECONDS": "90",
         "POWERTOOLS_SERVICE_NAME": "whatsapp-pairing",
     }

@@ -127,6 +127,18 @@ def test_connect_too_soon_says_when(call: Call, aws: Aws, world: Any, user: UUID
     assert aws.executions() == []
 
 
+def test_connect_beyond_what_the_system_is_meant_for_is_a_503_that_says_when(
+    call: Call, environment: pytest.MonkeyPatch, aws: Aws, world: Any, user: UUID
+) -> None:
+    world.claim()
+    environment.setenv("MAX_LIVE_PAIRINGS", "1")
+    settings.cache_clear()
+    response = call("connect", request("connect", user))
+    refused(response, 503, "at_capacity")
+    assert int(response["headers"]["Retry-After"]) > 0
+    assert aws.executions() == []
+
+
 def test_connect_when_step_functions_refuses_can_be_repeated(
     call: Call, environment: pytest.MonkeyPatch, aws: Aws, user: UUID
 ) -> None:

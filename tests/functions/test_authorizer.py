@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
+import boto3
+import jwt
 import pytest
 from whatsapp_pairing.errors import Unavailable
 from whatsapp_pairing.settings import settings
 
-from tests.functions.support import ROOT, Context, event, load
+from tests.functions.support import ROOT, Aws, Context, event, load
 from tests.unit.jwks import Project, served
 
 NOBODY = {"isAuthorized": True, "context": {}}
@@ -68,6 +71,29 @@ def test_a_token_is_not_logged(project: Project, caplog: pytest.LogCaptureFixtur
         ask(f"Bearer {sent}")
     written = caplog.text + "".join(capsys.readouterr())
     assert token.rpartition(".")[0] not in written
+
+
+def test_a_legacy_token_is_believed_where_the_template_names_its_secret(
+    project: Project, monkeypatch: pytest.MonkeyPatch, aws: Aws
+) -> None:
+    secret = "a shared secret of more than thirty-two bytes"
+    token = jwt.encode(project.claims(), secret, "HS256")
+    assert ask(f"Bearer {token}") == NOBODY
+
+    boto3.client("secretsmanager").create_secret(Name="legacy/jwt", SecretString=json.dumps({"secret": secret}))
+    monkeypatch.setenv("LEGACY_JWT_SECRET_NAME", "legacy/jwt")
+    settings.cache_clear()
+    assert ask(f"Bearer {token}")["context"]["userId"] == str(project.user)
+
+
+def test_a_legacy_secret_that_cannot_be_fetched_is_raised(
+    project: Project, monkeypatch: pytest.MonkeyPatch, aws: Aws
+) -> None:
+    monkeypatch.setenv("LEGACY_JWT_SECRET_NAME", "legacy/missing")
+    settings.cache_clear()
+    with pytest.raises(Unavailable):
+        ask(f"Bearer {jwt.encode(project.claims(), 'x' * 40, 'HS256')}")
+    assert ask(f"Bearer {project.token()}")["context"]["userId"] == str(project.user)
 
 
 def test_keys_that_cannot_be_fetched_are_raised(project: Project) -> None:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
 import pytest
-from whatsapp_pairing.errors import TooSoon, WorkflowUnavailable
+from whatsapp_pairing.errors import AtCapacity, TooSoon, WorkflowUnavailable
 from whatsapp_pairing.pairing import connect, disconnect, open_phase, settle_phase
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts
@@ -15,7 +15,7 @@ from whatsapp_pairing.repository.leases import Linked
 from whatsapp_pairing.session import OVERDUE_SECONDS, PAUSES, Again, Phase, Status
 
 from .recorder import RecordedWorkflow
-from .world import WINDOW, Secret, World
+from .world import LIMIT, WINDOW, Secret, World
 
 
 def fail(world: World, attempt_id: UUID, reason: Reason = Reason.QR_TIMEOUT) -> None:
@@ -27,7 +27,7 @@ def fail(world: World, attempt_id: UUID, reason: Reason = Reason.QR_TIMEOUT) -> 
 def test_a_claim_starts_an_attempt_and_shows_it(world: World) -> None:
     user, attempt_id = world.user(), uuid4()
 
-    claim = world.attempts.claim(user, attempt_id, WINDOW)
+    claim = world.attempts.claim(user, attempt_id, WINDOW, LIMIT)
 
     assert (claim.claimed, claim.live, claim.linked) == (True, False, False)
     attempt = world.attempts.get(attempt_id)
@@ -48,7 +48,7 @@ def test_ten_clicks_at_once_are_one_attempt(world: World) -> None:
         attempts = Attempts(databases[number])
         attempts.last(user)  # connected, so that only the claims race
         start.wait(10)
-        claim = attempts.claim(user, uuid4(), WINDOW)
+        claim = attempts.claim(user, uuid4(), WINDOW, LIMIT)
         assert claim.claimed != claim.live
         return claim.claimed
 
@@ -68,13 +68,13 @@ def test_the_pause_grows_with_the_failures_in_a_row(world: World, failures: int)
     world.claim(user)
     world.sql("UPDATE whatsapp_private.attempts SET ended_at = now(), outcome = 'qr_timeout', failures = %s", failures)
 
-    refused = world.attempts.claim(user, uuid4(), WINDOW)
+    refused = world.attempts.claim(user, uuid4(), WINDOW, LIMIT)
 
     pause = PAUSES[min(failures, len(PAUSES) - 1)]
     assert not refused.claimed
     assert pause - 3 < refused.wait <= pause
     world.age(pause)
-    assert world.attempts.claim(user, uuid4(), WINDOW).claimed
+    assert world.attempts.claim(user, uuid4(), WINDOW, LIMIT).claimed
 
 
 def test_failures_are_counted_over_attempts_and_forgotten_after_success(world: World) -> None:
@@ -100,7 +100,7 @@ def test_a_linked_device_needs_no_attempt(world: World) -> None:
     world.link(user, Secret())
     world.age(1000)
 
-    claim = world.attempts.claim(user, uuid4(), WINDOW)
+    claim = world.attempts.claim(user, uuid4(), WINDOW, LIMIT)
 
     assert (claim.claimed, claim.linked) == (False, True)
 
@@ -135,11 +135,11 @@ def test_attempts_are_numbered_by_user(world: World) -> None:
 def test_connect_starts_one_workflow_and_a_second_click_none(world: World) -> None:
     user, workflow = world.user(), RecordedWorkflow()
 
-    first = connect(user, WINDOW, world.attempts, world.sessions, workflow)
+    first = connect(user, WINDOW, LIMIT, world.attempts, world.sessions, workflow)
     attempt = world.attempts.last(user)
     assert attempt is not None
     open_phase(attempt.id, Phase.QR, "token", WINDOW, world.attempts, workflow)
-    second = connect(user, WINDOW, world.attempts, world.sessions, workflow)
+    second = connect(user, WINDOW, LIMIT, world.attempts, world.sessions, workflow)
 
     assert (first.started, second.started) == (True, False)
     assert first.session.status is second.session.status is Status.CONNECTING
@@ -149,10 +149,10 @@ def test_connect_starts_one_workflow_and_a_second_click_none(world: World) -> No
 def test_a_click_revives_an_attempt_whose_workflow_never_started(world: World) -> None:
     user, workflow = world.user(), RecordedWorkflow(unavailable={"start"})
     with pytest.raises(WorkflowUnavailable):
-        connect(user, WINDOW, world.attempts, world.sessions, workflow)
+        connect(user, WINDOW, LIMIT, world.attempts, world.sessions, workflow)
     workflow.unavailable.clear()
 
-    again = connect(user, WINDOW, world.attempts, world.sessions, workflow)
+    again = connect(user, WINDOW, LIMIT, world.attempts, world.sessions, workflow)
 
     attempt = world.attempts.last(user)
     assert attempt is not None
@@ -166,10 +166,10 @@ def test_a_click_ends_an_overdue_attempt_and_starts_the_next(world: World) -> No
     lost = world.claim(user)
     world.sql("UPDATE whatsapp_private.attempts SET task_token = 'gone'")
     world.age(WINDOW + OVERDUE_SECONDS - 5)
-    assert not connect(user, WINDOW, world.attempts, world.sessions, workflow).started
+    assert not connect(user, WINDOW, LIMIT, world.attempts, world.sessions, workflow).started
     world.age(10)
 
-    assert connect(user, WINDOW, world.attempts, world.sessions, workflow).started
+    assert connect(user, WINDOW, LIMIT, world.attempts, world.sessions, workflow).started
 
     assert world.attempt(lost)["outcome"] == "qr_timeout"
     assert len(workflow.of("start")) == 1
@@ -180,10 +180,27 @@ def test_connect_inside_the_pause_says_how_long(world: World) -> None:
     fail(world, world.claim(user))
 
     with pytest.raises(TooSoon) as refused:
-        connect(user, WINDOW, world.attempts, world.sessions, workflow)
+        connect(user, WINDOW, LIMIT, world.attempts, world.sessions, workflow)
 
     assert 3 <= refused.value.retry_after <= 5
     assert workflow.calls == []
+
+
+def test_a_full_system_takes_nobody_new_and_turns_nobody_out(world: World) -> None:
+    """Nobody can fill it alone: one user has one attempt."""
+    inside, outside, workflow = world.user(), world.user(), RecordedWorkflow()
+    limit = 3
+    for user in (inside, world.user(), world.user()):
+        assert connect(user, WINDOW, limit, world.attempts, world.sessions, workflow).started
+
+    with pytest.raises(AtCapacity):
+        connect(outside, WINDOW, limit, world.attempts, world.sessions, workflow)
+
+    assert not connect(inside, WINDOW, limit, world.attempts, world.sessions, workflow).started
+    assert world.attempts.last(outside) is None
+    assert len(set(workflow.of("start"))) == limit
+    world.attempts.disconnect(inside)
+    assert connect(outside, WINDOW, limit, world.attempts, world.sessions, workflow).started
 
 
 def test_connect_when_linked_answers_connected(world: World) -> None:
@@ -191,7 +208,7 @@ def test_connect_when_linked_answers_connected(world: World) -> None:
     world.link(user, Secret())
     world.sql("UPDATE public.whatsapp_sessions SET session_status = 'error', phone_number = '1'")
 
-    connection = connect(user, WINDOW, world.attempts, world.sessions, workflow)
+    connection = connect(user, WINDOW, LIMIT, world.attempts, world.sessions, workflow)
 
     assert not connection.started
     assert connection.session.status is Status.CONNECTED
@@ -431,7 +448,7 @@ def test_disconnect_at_every_step_ends_the_pairing(world: World, step: str) -> N
     assert (ended["outcome"], ended["failures"], ended["lease_id"]) == ("cancelled", 0, None)
     assert not disconnect(user, world.attempts, RecordedWorkflow())
     world.age(6)
-    assert world.attempts.claim(user, uuid4(), WINDOW).claimed
+    assert world.attempts.claim(user, uuid4(), WINDOW, LIMIT).claimed
 
 
 def test_disconnect_of_a_linked_user(world: World) -> None:

@@ -17,7 +17,7 @@ from tests.emf import Metric, metrics_in, values
 
 from .recorder import RecordedWorkflow
 from .script import Stage, Step, online, qr, reached_qr, scan
-from .world import WINDOW, Secret, World
+from .world import LIMIT, WINDOW, Secret, World
 
 # Script seconds pass in no time; the statements between them take some.
 SLOW_MACHINE_MS = 5000
@@ -108,9 +108,9 @@ def test_a_click_is_counted_when_it_starts_something_even_if_the_workflow_is_awa
 ) -> None:
     user = world.user()
     with pytest.raises(WorkflowUnavailable):
-        connect(user, WINDOW, world.attempts, world.sessions, RecordedWorkflow({"start"}))
+        connect(user, WINDOW, LIMIT, world.attempts, world.sessions, RecordedWorkflow({"start"}))
     assert values(counted(), "PairingStarted") == [1]
-    assert not connect(user, WINDOW, world.attempts, world.sessions, RecordedWorkflow()).started
+    assert not connect(user, WINDOW, LIMIT, world.attempts, world.sessions, RecordedWorkflow()).started
     assert counted() == []
 
 
@@ -159,7 +159,7 @@ def swept(world: World) -> Stage:
 
 def clicked_again(world: World) -> Stage:
     stage = overdue(world)
-    assert connect(stage.user, WINDOW, world.attempts, world.sessions, stage.workflow).started
+    assert connect(stage.user, WINDOW, LIMIT, world.attempts, world.sessions, stage.workflow).started
     return stage
 
 
@@ -211,7 +211,7 @@ def test_the_pause_between_two_attempts_counts_nothing(world: World, counted: Co
     stage = cancelled_before_its_linker(world)
     counted()
     with pytest.raises(TooSoon):
-        connect(stage.user, WINDOW, world.attempts, world.sessions, stage.workflow)
+        connect(stage.user, WINDOW, LIMIT, world.attempts, world.sessions, stage.workflow)
     assert counted() == []
 
 

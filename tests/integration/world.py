@@ -26,6 +26,7 @@ TABLES = (
     "whatsapp_engine.whatsmeow_lid_map",
 )
 WINDOW = 120.0
+LIMIT = 100  # live attempts
 
 
 class Secret:
@@ -111,7 +112,7 @@ class World:
     def claim(self, user: UUID | None = None, window: float = WINDOW) -> UUID:
         """Start an attempt and return its id."""
         attempt_id = uuid4()
-        assert self.attempts.claim(user or self.user(), attempt_id, window).claimed
+        assert self.attempts.claim(user or self.user(), attempt_id, window, LIMIT).claimed
         return attempt_id
 
     def lease(self, attempt_id: UUID) -> UUID:

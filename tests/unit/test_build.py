@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from infra.build.interpreter import find, obstacle
+from infra.build.pin import pin
 from infra.build.trim import NothingToTrimError, trim
 
 
@@ -56,3 +58,20 @@ def test_a_build_for_another_processor_or_without_python_cannot_run_here(tmp_pat
     assert "no " in str(obstacle(build, python))
     (tmp_path / "runtime").mkdir()
     assert obstacle(build, python) is None
+
+
+def test_a_built_template_takes_no_other_processor(tmp_path: Path) -> None:
+    built = tmp_path / "template.yaml"
+    built.write_text(
+        "AWSTemplateFormatVersion: '2010-09-09'\n"
+        "Parameters:\n  Architecture: {Type: String, Default: arm64, AllowedValues: [arm64, x86_64]}\n"
+        "Resources:\n  One: {Type: T, Properties: {Name: {'Fn::Sub': '${Architecture}', Two: 'no'}}}\n"
+    )
+    before = yaml.safe_load(built.read_text())
+    pin(built, "x86_64")
+    after = yaml.safe_load(built.read_text())
+    assert after["Parameters"]["Architecture"]["Default"] == "x86_64"
+    assert after["Parameters"]["Architecture"]["AllowedValues"] == ["x86_64"]
+    assert {key: after[key] for key in ("AWSTemplateFormatVersion", "Resources")} == {
+        key: before[key] for key in ("AWSTemplateFormatVersion", "Resources")
+    }

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from whatsapp_pairing import errors, http
-from whatsapp_pairing.errors import PairingError, TooSoon, Unauthorized
+from whatsapp_pairing.errors import PairingError, Unauthorized
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.session import Session, Status
 
@@ -152,6 +152,7 @@ def table() -> list[tuple[PairingError, int, str]]:
         (errors.Unauthorized(), 401, "unauthorized"),
         (errors.NoQr(), 404, "no_qr"),
         (errors.TooSoon(7), 429, "too_soon"),
+        (errors.AtCapacity(), 503, "at_capacity"),
         (errors.StoreUnavailable(), 503, "unavailable"),
         (errors.WorkflowUnavailable(), 503, "unavailable"),
         (errors.InvalidPayload(), 400, "bad_request"),
@@ -170,7 +171,8 @@ def test_each_error_has_its_answer(error: PairingError, status: int, code: str) 
 
     assert answer["statusCode"] == status
     assert json.loads(answer["body"]) == {"success": False, "error": code, "message": error.message}
-    assert answer["headers"].get("Retry-After") == ("7" if isinstance(error, TooSoon) else None)
+    retry_after = {errors.TooSoon: "7", errors.AtCapacity: "20"}.get(type(error))
+    assert answer["headers"].get("Retry-After") == retry_after
     assert answer["headers"]["Cache-Control"] == "no-store"
 
 

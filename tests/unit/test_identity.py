@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from whatsapp_pairing.errors import Unauthorized, Unavailable
+from whatsapp_pairing.errors import MisconfiguredError, Unauthorized, Unavailable
 from whatsapp_pairing.identity import Identity, TokenVerifier
 
 from .jwks import Project, served, unsigned
@@ -180,6 +180,37 @@ def unknown(project: Project, number: int) -> str:
     return jwt.encode(project.claims(), project.keys["ec"], "ES256", {"kid": f"unknown-{number}"})
 
 
+def test_a_new_key_is_found_once_the_last_look_is_old(
+    project: Project, verifier: TokenVerifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verifier.verify(project.token())
+    monkeypatch.setitem(project.keys, "rotated", ec.generate_private_key(ec.SECP256R1()))
+    with pytest.raises(Unauthorized):
+        verifier.verify(project.token("rotated"))
+    assert project.asked == 1
+    later(monkeypatch, 31)
+    assert verifier.verify(project.token("rotated")).user_id == project.user
+    assert project.asked == 2
+
+
+def test_keys_are_forgotten_after_ten_minutes(
+    project: Project, verifier: TokenVerifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verifier.verify(project.token())
+    monkeypatch.delitem(project.keys, "rsa")
+    token = jwt.encode(project.claims(), rsa.generate_private_key(65537, 2048), "RS256", {"kid": "rsa"})
+    later(monkeypatch, 601)
+    with pytest.raises(Unauthorized):
+        verifier.verify(token)
+    assert project.asked == 2
+
+
+def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Move the process's monotonic clock."""
+    now = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: now() + seconds)
+
+
 def test_a_token_without_a_key_id_is_refused(project: Project, verifier: TokenVerifier) -> None:
     with pytest.raises(Unauthorized):
         verifier.verify(jwt.encode(project.claims(), project.keys["ec"], "ES256"))
@@ -250,13 +281,22 @@ def test_a_server_that_is_down_is_unavailable() -> None:
 
 @pytest.mark.parametrize("status", [404, 429, 500, 503])
 def test_a_server_that_answers_with_an_error_is_unavailable(
-    project: Project, verifier: TokenVerifier, status: int
+    project: Project, verifier: TokenVerifier, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     project.instead = (status, b"{}")
     with pytest.raises(Unavailable):
         verifier.verify(project.token())
     project.instead = None
+    later(monkeypatch, 1)
     assert verifier.verify(project.token()).user_id == project.user
+
+
+def test_a_server_that_fails_is_not_asked_for_every_request(project: Project, verifier: TokenVerifier) -> None:
+    project.instead = (503, b"{}")
+    for _ in range(20):
+        with pytest.raises(Unavailable):
+            verifier.verify(project.token())
+    assert project.asked == 1
 
 
 def test_a_server_that_hangs_up_is_unavailable(project: Project, verifier: TokenVerifier) -> None:
@@ -273,3 +313,86 @@ def test_a_server_that_does_not_give_keys_is_unavailable(
     project.instead = (200, body)
     with pytest.raises(Unavailable):
         verifier.verify(project.token())
+
+
+# ── the legacy shared secret, by parameter ──
+
+SECRET = "a shared secret of more than thirty-two bytes"
+
+
+@pytest.fixture
+def legacy(project: Project) -> TokenVerifier:
+    """A verifier of a project that still signs with its legacy secret."""
+    return TokenVerifier(project.url, lambda: SECRET)
+
+
+def shared(project: Project, secret: str = SECRET, **changed: object) -> str:
+    """A token signed with a shared secret, as Supabase did before it had key pairs."""
+    return jwt.encode(project.claims(**changed), secret, "HS256")
+
+
+def test_a_legacy_token_names_the_user_where_the_secret_is_given(project: Project, legacy: TokenVerifier) -> None:
+    project.instead = (200, b'{"keys": []}')  # such a project publishes no key
+    assert legacy.verify(shared(project)).user_id == project.user
+    assert project.asked == 0
+
+
+def test_a_legacy_project_may_move_to_key_pairs(project: Project, legacy: TokenVerifier) -> None:
+    assert legacy.verify(project.token()).user_id == project.user
+
+
+def test_a_legacy_token_is_refused_where_no_secret_is_given(project: Project, verifier: TokenVerifier) -> None:
+    with pytest.raises(Unauthorized):
+        verifier.verify(shared(project))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [it for it in STRANGE.values() if isinstance(it.get("sub", ""), str) and isinstance(it.get("iss", ""), str)],
+    ids=str,
+)
+def test_a_legacy_token_with_other_claims_is_refused(
+    project: Project, legacy: TokenVerifier, changed: dict[str, object]
+) -> None:
+    with pytest.raises(Unauthorized):
+        legacy.verify(shared(project, **changed))
+
+
+@pytest.mark.parametrize("role", ["anon", "service_role"])
+def test_a_projects_own_keys_are_nobody(project: Project, legacy: TokenVerifier, role: str) -> None:
+    """Supabase's legacy anon and service keys are tokens of the same secret."""
+    now = int(time.time())
+    key = jwt.encode({"iss": "supabase", "ref": "abcd", "role": role, "iat": now, "exp": now + 3600}, SECRET, "HS256")
+    with pytest.raises(Unauthorized):
+        legacy.verify(key)
+
+
+def test_a_token_of_another_secret_is_refused(project: Project, legacy: TokenVerifier) -> None:
+    for secret in (SECRET + "x", SECRET.upper(), "x" * 32):
+        with pytest.raises(Unauthorized):
+            legacy.verify(shared(project, secret))
+
+
+@pytest.mark.parametrize("algorithm", ["HS384", "HS512", "none"])
+def test_the_secret_is_good_for_one_algorithm(project: Project, legacy: TokenVerifier, algorithm: str) -> None:
+    long = SECRET * 2
+    token = jwt.encode(project.claims(), None if algorithm == "none" else long, algorithm, {"kid": "ec"})
+    with pytest.raises(Unauthorized):
+        TokenVerifier(project.url, lambda: long).verify(token)
+
+
+def test_with_a_secret_a_public_key_is_still_none(project: Project, legacy: TokenVerifier) -> None:
+    for kid, key in project.keys.items():
+        pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        head = unsigned({"alg": "HS256", "kid": kid, "typ": "JWT"}, project.claims()).rpartition(".")[0]
+        signature = base64.urlsafe_b64encode(hmac.digest(pem, head.encode(), hashlib.sha256)).rstrip(b"=")
+        with pytest.raises(Unauthorized):
+            legacy.verify(f"{head}.{signature.decode()}")
+
+
+@pytest.mark.parametrize("secret", ["", "hunter2", "x" * 31])
+def test_a_secret_that_can_be_guessed_is_a_misconfiguration(project: Project, secret: str) -> None:
+    token = shared(project)
+    with pytest.raises(MisconfiguredError, match="32 bytes") as wrong:
+        TokenVerifier(project.url, lambda: secret).verify(token)
+    assert not secret or secret not in str(wrong.value)

@@ -269,10 +269,6 @@ def test_the_probe_is_off_unless_it_is_switched_on(template: Template) -> None:
     assert schedule["Properties"]["State"] == {"Fn::If": ["ProbeOn", "ENABLED", "DISABLED"]}
 
 
-def test_the_probe_may_do_nothing(template: Template) -> None:
-    assert "Policies" not in template["Resources"]["ProbeFunction"]["Properties"]
-
-
 def test_the_probe_ends_before_it_is_killed(template: Template) -> None:
     from whatsapp_pairing.probing import LIMIT_SECONDS
 

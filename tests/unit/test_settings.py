@@ -17,6 +17,7 @@ NAMES = {
     "unlink_function": "UNLINK_FUNCTION",
     "qr_timeout_seconds": "QR_TIMEOUT_SECONDS",
     "auth_timeout_seconds": "AUTH_TIMEOUT_SECONDS",
+    "max_live_pairings": "MAX_LIVE_PAIRINGS",
 }
 
 
@@ -44,6 +45,12 @@ def test_a_wrong_number_is_named_and_not_quoted(name: str, value: str) -> None:
     with pytest.raises(MisconfiguredError, match=name) as wrong:
         getattr(Settings({name: value}), name.lower())
     assert value not in str(wrong.value).replace(name, "").split()
+
+
+@pytest.mark.parametrize("value", ["many", "0", "-1", "1.5", "²"])
+def test_a_limit_is_a_whole_number_of_pairings(value: str) -> None:
+    with pytest.raises(MisconfiguredError, match="MAX_LIVE_PAIRINGS"):
+        _ = Settings({"MAX_LIVE_PAIRINGS": value}).max_live_pairings
 
 
 def test_a_url_loses_its_trailing_slash() -> None:

@@ -8,7 +8,7 @@ import { createView } from "./view.js";
 
 const CANCEL_PATIENCE_MS = 15_000; // how long a cancelled attempt may take to end before we show what is there
 const TICK_MS = 500;
-const OWN_WORDS = { too_soon: "tooSoon", unavailable: "busy" }; // errors that the API states in English only
+const OWN_WORDS = { too_soon: "tooSoon", at_capacity: "full", unavailable: "busy" }; // errors that the API states in English only
 
 const languages = pickLanguage(navigator.languages ?? [navigator.language]);
 const t = translator(languages.language);

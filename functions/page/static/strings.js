@@ -77,6 +77,7 @@ const en = {
   troubled: "The server is not answering properly. Trying again…",
   actionOffline: "No connection: nothing was changed. Try again.",
   busy: "The service is busy. Try again in a moment.",
+  full: "Many people are connecting right now. Try again in a moment.",
   tooSoon: "That was quick. Wait a few seconds before the next try.",
 };
 
@@ -156,6 +157,7 @@ const es = {
   troubled: "El servidor no responde bien. Reintentando…",
   actionOffline: "Sin conexión: no se ha cambiado nada. Vuelve a intentarlo.",
   busy: "El servicio está ocupado. Vuelve a intentarlo en un momento.",
+  full: "Muchas personas se están conectando ahora. Vuelve a intentarlo en un momento.",
   tooSoon: "Vas muy rápido. Espera unos segundos antes del siguiente intento.",
 };
 

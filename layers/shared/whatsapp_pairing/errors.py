@@ -6,6 +6,7 @@
     ├── Unauthorized        no user behind the request                        401
     ├── NoQr                nothing to scan at the moment                     404
     ├── TooSoon             the pause after the last attempt is not over      429
+    ├── AtCapacity          as many pairings are running as the system is meant for   503
     ├── Unavailable         a part that we depend on does not answer          503
     │   ├── StoreUnavailable       Postgres
     │   └── WorkflowUnavailable    Step Functions or Lambda
@@ -27,9 +28,12 @@ class PairingError(Exception):
         Machine-readable name, the API's ``error``.
     message : str
         One plain sentence.
+    retry_after : int or None
+        Whole seconds after which trying again makes sense, where we know.
     """
 
     status = 500
+    retry_after: int | None = None
     code = "internal"
     message = "Something went wrong on our side. Please try again."
 
@@ -51,19 +55,20 @@ class NoQr(PairingError):
 
 
 class TooSoon(PairingError):
-    """The pause after the last attempt is not over.
-
-    Attributes
-    ----------
-    retry_after : int
-        Whole seconds until the next attempt may start, at least 1.
-    """
+    """The pause after the last attempt is not over; ``retry_after`` is when it will be."""
 
     status, code = 429, "too_soon"
 
     def __init__(self, retry_after: int) -> None:
         self.retry_after = retry_after
         super().__init__(f"Please wait {retry_after} seconds before you try again.")
+
+
+class AtCapacity(PairingError):
+    """As many pairings are running as the system is meant for; they end within minutes."""
+
+    status, code, retry_after = 503, "at_capacity", 20
+    message = "Many people are connecting right now. Please try again in a moment."
 
 
 class Unavailable(PairingError):

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from whatsapp_pairing.errors import MisconfiguredError, PairingError, TooSoon, Unauthorized
+from whatsapp_pairing.errors import AtCapacity, MisconfiguredError, PairingError, Unauthorized
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.reasons import sentence
 from whatsapp_pairing.session import Attempt, Session, Status
@@ -68,7 +68,9 @@ def answers_errors(handler: Callable[[Event, Any], Response]) -> Callable[[Event
         try:
             return handler(event, context)
         except PairingError as error:
-            if error.status >= 500:
+            if isinstance(error, AtCapacity):
+                logger.warning("at capacity")
+            elif error.status >= 500:
                 logger.exception("request failed")
             return failure(error)
         except Exception:
@@ -87,7 +89,7 @@ def failure(error: PairingError) -> Response:
     """Answer with an error's status, code and sentence."""
     if isinstance(error, MisconfiguredError):
         error = PairingError()  # which setting it is stands in the log
-    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, TooSoon) else {}
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
     body = {"success": False, "error": error.code, "message": error.message}
     return _json(error.status, body, headers)
 

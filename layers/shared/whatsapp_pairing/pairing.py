@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from whatsapp_pairing import counting
-from whatsapp_pairing.errors import TooSoon, WorkflowUnavailable
+from whatsapp_pairing.errors import AtCapacity, TooSoon, WorkflowUnavailable
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts
@@ -32,7 +32,7 @@ class Connection:
 
 
 def connect(
-    user_id: UUID, window_seconds: float, attempts: Attempts, sessions: Sessions, workflow: Workflow
+    user_id: UUID, window_seconds: float, live_limit: int, attempts: Attempts, sessions: Sessions, workflow: Workflow
 ) -> Connection:
     """Start pairing, unless a pairing is running or a device is linked: then return what is.
 
@@ -40,13 +40,15 @@ def connect(
     ------
     TooSoon
         The pause after the last attempt is not over.
+    AtCapacity
+        As many pairings are running as the system is meant for.
     WorkflowUnavailable
         The attempt stands and the next click starts its workflow.
     """
     attempt_id = uuid4()
-    claim = attempts.claim(user_id, attempt_id, window_seconds)
+    claim = attempts.claim(user_id, attempt_id, window_seconds, live_limit)
     if claim.live and _revive(attempts.last(user_id), attempts, workflow):
-        claim = attempts.claim(user_id, attempt_id, window_seconds)
+        claim = attempts.claim(user_id, attempt_id, window_seconds, live_limit)
     if claim.claimed:
         counting.started()
         # The one line with both ids: it leads from a person who complains to everything about their attempt.
@@ -55,7 +57,7 @@ def connect(
     elif claim.linked:
         attempts.show_linked(user_id)
     elif not claim.live:
-        raise TooSoon(max(1, math.ceil(claim.wait)))
+        raise TooSoon(math.ceil(claim.wait)) if claim.wait > 0 else AtCapacity()
     return Connection(claim.claimed, sessions.get(user_id))
 
 

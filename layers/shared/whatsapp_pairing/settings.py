@@ -2,11 +2,11 @@
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
-from whatsapp_pairing.errors import MisconfiguredError, StoreUnavailable
+from whatsapp_pairing.errors import MisconfiguredError, StoreUnavailable, Unavailable
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,23 @@ class Settings:
     def database_url(self) -> str:
         """``postgresql://`` URL: DATABASE_URL, or the key ``url`` of the secret DATABASE_SECRET_NAME."""
         direct = self.environment.get("DATABASE_URL")
-        return direct or _secret_url(self._text("DATABASE_SECRET_NAME"))
+        if direct:
+            return direct
+        try:
+            return _secret(self._text("DATABASE_SECRET_NAME"), "url")
+        except Unavailable as error:
+            raise StoreUnavailable from error
 
     @property
     def supabase_url(self) -> str:
         """The Supabase project whose users we serve, without a trailing slash."""
         return self._text("SUPABASE_URL").rstrip("/")
+
+    @property
+    def legacy_jwt_secret(self) -> Callable[[], str] | None:
+        """Gives the key ``secret`` of the secret LEGACY_JWT_SECRET_NAME; None where only key pairs are accepted."""
+        name = self.environment.get("LEGACY_JWT_SECRET_NAME")
+        return (lambda: _secret(name, "secret")) if name else None
 
     @property
     def state_machine_arn(self) -> str:
@@ -61,6 +72,14 @@ class Settings:
         """How long a person may take to scan it."""
         return self._seconds("AUTH_TIMEOUT_SECONDS")
 
+    @property
+    def max_live_pairings(self) -> int:
+        """How many pairings of all users may run at once."""
+        text = self._text("MAX_LIVE_PAIRINGS")
+        if not text.isdecimal() or int(text) < 1:
+            raise MisconfiguredError("The setting MAX_LIVE_PAIRINGS is not a number of pairings.")
+        return int(text)
+
     def _text(self, name: str) -> str:
         value = self.environment.get(name)
         if not value:
@@ -83,14 +102,14 @@ def settings() -> Settings:
     return Settings(dict(os.environ))
 
 
-def _secret_url(name: str) -> str:
+def _secret(name: str, key: str) -> str:
     # Imported here: it brings boto3, which a function that is given DATABASE_URL never needs.
     from aws_lambda_powertools.utilities import parameters
 
     try:
         secret = parameters.get_secret(name, transform="json", max_age=300)
     except parameters.GetParameterError as error:
-        raise StoreUnavailable from error
-    if not isinstance(secret, dict) or not secret.get("url"):
-        raise MisconfiguredError(f'The secret {name} has no key "url".')
-    return str(secret["url"])
+        raise Unavailable from error
+    if not isinstance(secret, dict) or not secret.get(key):
+        raise MisconfiguredError(f'The secret {name} has no key "{key}".')
+    return str(secret[key])

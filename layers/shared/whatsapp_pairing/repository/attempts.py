@@ -19,6 +19,9 @@ WITH previous AS (
   FROM whatsapp_private.attempts WHERE user_id = %(user)s ORDER BY number DESC LIMIT 1
 ), linked AS (
   SELECT FROM whatsapp_private.devices WHERE user_id = %(user)s AND state = 'linked'
+), system AS (
+  SELECT count(*) >= %(limit)s AS at_capacity
+  FROM (SELECT FROM whatsapp_private.attempts WHERE ended_at IS NULL LIMIT %(limit)s) AS live
 ), a AS (
   INSERT INTO whatsapp_private.attempts AS a (id, user_id, number, deadline, failures)
   SELECT %(id)s, %(user)s, coalesce((SELECT number FROM previous), 0) + 1,
@@ -26,12 +29,13 @@ WITH previous AS (
          coalesce((SELECT failures FROM previous), 0)
   WHERE NOT EXISTS (SELECT FROM linked)
     AND NOT EXISTS (SELECT FROM previous WHERE ended_at IS NULL OR wait > 0)
+    AND NOT (SELECT at_capacity FROM system)
   ON CONFLICT DO NOTHING
   RETURNING id, user_id
 ), shown AS ({SHOW})
 SELECT EXISTS (SELECT FROM a) AS claimed, EXISTS (SELECT FROM linked) AS linked,
        EXISTS (SELECT FROM previous WHERE ended_at IS NULL) AS live,
-       coalesce(greatest((SELECT wait FROM previous), 0), 0) AS wait
+       coalesce(greatest((SELECT wait FROM previous), 0), 0) AS wait, (SELECT at_capacity FROM system) AS at_capacity
 """
 
 LAST_ATTEMPT = f"""
@@ -103,12 +107,13 @@ WHERE s.session_status <> excluded.session_status
 
 @dataclass(frozen=True)
 class Claim:
-    """Answer to a click on "Connect": ``claimed``, or why not (``live``, ``linked``, or ``wait`` seconds)."""
+    """Answer to a click on "Connect": ``claimed``, or why not (live, linked, ``wait`` seconds, at capacity)."""
 
     claimed: bool
     live: bool
     linked: bool
     wait: float
+    at_capacity: bool
 
 
 @dataclass(frozen=True)
@@ -136,8 +141,13 @@ class Disconnection:
 class Attempts(Table):
     """Attempts as the API and the workflow change them. Every method may raise ``StoreUnavailable``."""
 
-    def claim(self, user_id: UUID, attempt_id: UUID, window_seconds: float) -> Claim:
-        """Start a new attempt unless one lives, a device is linked, or the pause is not over.
+    def claim(self, user_id: UUID, attempt_id: UUID, window_seconds: float, live_limit: int) -> Claim:
+        """Start a new attempt unless one lives, a device is linked, the pause is not over, or the system is full.
+
+        Parameters
+        ----------
+        live_limit : int
+            How many attempts of all users may live at once. Clicks in the same moment may exceed it by their number.
 
         Raises
         ------
@@ -149,13 +159,14 @@ class Attempts(Table):
                 user=user_id,
                 id=attempt_id,
                 window=window_seconds,
+                limit=live_limit,
                 pauses=list(PAUSES),
                 status=Status.CONNECTING,
                 qr=None,
             )
             assert row is not None
             claim = Claim(**row)
-            if claim.claimed or claim.live or claim.linked or claim.wait > 0:
+            if claim.claimed or claim.live or claim.linked or claim.wait > 0 or claim.at_capacity:
                 return claim
             # Another claim came between our reading and our insert: read again, it is live now.
 

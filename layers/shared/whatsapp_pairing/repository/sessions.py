@@ -9,7 +9,7 @@ from whatsapp_pairing.repository.attempts import LAST_ATTEMPT
 from whatsapp_pairing.repository.rows import Table, attempt_from
 from whatsapp_pairing.session import Session, Status
 
-_SESSION = """
+SESSION = """
 SELECT s.session_status, s.qr_code, s.phone_number, s.connected_at, s.last_seen, s.messages_sent, s.messages_received
 FROM public.whatsapp_sessions s WHERE s.user_id = %(user)s
 """
@@ -29,7 +29,7 @@ class Sessions(Table):
         def read(connection: Connection) -> Session:
             attempt = connection.execute(LAST_ATTEMPT, {"user": user_id})
             act_as(connection, claims)
-            shown = connection.execute(_SESSION, {"user": user_id})
+            shown = connection.execute(SESSION, {"user": user_id})
             return _session(shown.fetchone(), attempt.fetchone())
 
         return self._database.run(read)

@@ -1,0 +1,160 @@
+"""Many at once: ``make bench WHAT=load``.
+
+Fifty people pair side by side while five hundred others keep asking for their status; before it twelve pair alone, one
+after the other. System, sandbox, phones and pollers share this machine, so its cores are what is short.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+import aiohttp
+import psycopg
+
+from infra.local.processes import resident_megabytes
+from tests.bench.measuring import percentile, running
+from tests.conftest import Postgres
+from tests.stack import Stack, User
+
+ALONE = 12
+TOGETHER = 50
+POLLERS = 500
+POLL_SECONDS = 1.0
+# Fifty engines start on a few cores: much slower than alone.
+PATIENCE_SECONDS = 240.0
+
+_CONNECTIONS = """
+SELECT usename, count(*) FROM pg_stat_activity
+WHERE backend_type = 'client backend' AND datname = current_database() AND pid <> pg_backend_pid() GROUP BY usename
+"""
+_ENDS = "SELECT outcome, count(*) FROM whatsapp_private.attempts GROUP BY outcome"
+_LEGS = "SELECT legs, count(*) FROM whatsapp_private.attempts GROUP BY legs ORDER BY legs"
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Seconds of one pairing."""
+
+    click_to_qr: float
+    scan_to_connected: float
+
+
+@dataclass
+class Seen:
+    """What was seen from beside: each linker's megabytes, the most connections of each login, each poll's seconds."""
+
+    megabytes: dict[int, float] = field(default_factory=dict)
+    linkers: int = 0
+    connections: dict[str, int] = field(default_factory=dict)
+    polls: list[float] = field(default_factory=list)
+    refused: int = 0
+
+
+def main() -> int:
+    """Run and print."""
+    postgres = Postgres("16")
+    try:
+        url = postgres.url(postgres.create())
+        with running("--database-url", url) as stack, psycopg.connect(url, autocommit=True) as database:
+            pair(stack.user(), 0)  # instances start
+            alone = [pair(stack.user(), number) for number in range(1, ALONE + 1)]
+            people = [stack.user() for _ in range(TOGETHER)]
+            pollers = [stack.user() for _ in range(POLLERS)]
+            seen = Seen()
+            with beside(lambda over: watch(stack, database, seen, over)), beside(lambda over: ask(pollers, seen, over)):
+                began = time.perf_counter()
+                with ThreadPoolExecutor(TOGETHER) as threads:
+                    together = list(threads.map(pair, people, range(100, 100 + TOGETHER)))
+                took = time.perf_counter() - began
+            ends, legs = (database.execute(query).fetchall() for query in (_ENDS, _LEGS))
+    finally:
+        postgres.stop()
+    print(f"{TOGETHER} pairings side by side: {took:.0f} s. Outcomes of all {ALONE + TOGETHER + 1}: {dict(ends)}.")
+    print(f"Linkers that a pairing took: {dict(legs)}.\n")
+    print("| seconds | alone: median | p95 | under load: median | p95 |\n|---|---|---|---|---|")
+    for name in ("click_to_qr", "scan_to_connected"):
+        values = [[getattr(one, name) for one in some] for some in (alone, together)]
+        cells = " | ".join(f"{statistics.median(it):.2f} | {percentile(it):.2f}" for it in values)
+        print(f"| {name.replace('_', ' ')} | {cells} |")
+    print(f"\n{POLLERS} users asked for their status every {POLL_SECONDS:.0f} s meanwhile: {len(seen.polls)} answers,")
+    print(f"median {statistics.median(seen.polls):.3f} s, p95 {percentile(seen.polls):.3f} s, {seen.refused} refused.")
+    weights = list(seen.megabytes.values())
+    print(f"At most {seen.linkers} linkers at once; the largest that each was, with its engine:", end=" ")
+    print(f"median {statistics.median(weights):.0f} MB, most {max(weights):.0f} MB.")
+    print(f"At most so many database connections of each login: {seen.connections}.")
+    return 0 if dict(ends) == {"connected": ALONE + TOGETHER + 1} else 1
+
+
+def pair(user: User, number: int) -> Pairing:
+    """Pair as the page does, at the pace that it is told, and scan at once."""
+    clicked_at = time.perf_counter()
+    status = user.connect().json()
+    while status.get("qr") is None:
+        assert time.perf_counter() - clicked_at < PATIENCE_SECONDS, status
+        time.sleep(status.get("pollAfterMs", 400) / 1000)
+        status = user.status()
+    shown_at = time.perf_counter()
+    assert user.scan(status["qr"], f"3467{number:07}").status == 200
+    scanned_at = time.perf_counter()
+    user.wait(PATIENCE_SECONDS, "connected", lambda it: it.get("status") == "connected", every=0.25)
+    return Pairing(shown_at - clicked_at, time.perf_counter() - scanned_at)
+
+
+@contextmanager
+def beside(work: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Run work in a thread of its own until the block is over."""
+    over = threading.Event()
+    thread = threading.Thread(target=work, args=(over,))
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def watch(stack: Stack, database: psycopg.Connection, seen: Seen, over: threading.Event) -> None:
+    """Look at processes and connections twice a second."""
+    while not over.wait(0.5):
+        weights = resident_megabytes([one["pid"] for one in stack.instances("linker")])
+        seen.linkers = max(seen.linkers, len(weights))
+        for pid, megabytes in weights.items():
+            seen.megabytes[pid] = max(seen.megabytes.get(pid, 0.0), megabytes)
+        for login, count in database.execute(_CONNECTIONS).fetchall():
+            seen.connections[login] = max(seen.connections.get(login, 0), count)
+
+
+def ask(users: list[User], seen: Seen, over: threading.Event) -> None:
+    """Let every user ask for the status again and again, spread over the second."""
+    asyncio.run(_ask(users, seen, over))
+
+
+async def _ask(users: list[User], seen: Seen, over: threading.Event) -> None:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
+
+        async def poll(user: User, delay: float) -> None:
+            await asyncio.sleep(delay)
+            while not over.is_set():
+                began = time.perf_counter()
+                with suppress(aiohttp.ClientError, TimeoutError):
+                    async with client.get(
+                        f"{user.stack.url}/api/whatsapp/status", headers={"Authorization": f"Bearer {user.token}"}
+                    ) as answer:
+                        seen.refused += answer.status != 200
+                        seen.polls.append(time.perf_counter() - began)
+                await asyncio.sleep(max(0.0, POLL_SECONDS - (time.perf_counter() - began)))
+
+        spread = POLL_SECONDS / len(users)
+        await asyncio.gather(*(poll(user, number * spread) for number, user in enumerate(users)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""The system that is measured, and what can be counted in it."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+
+from tests.stack import Stack, call
+
+_REPORT = re.compile(r"^REPORT .*Duration: ([\d.]+) ms\tMemory Size: (\d+) MB", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the invocations of one function amount to; `gb_seconds` as Lambda bills them."""
+
+    invocations: float
+    gb_seconds: float
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[Stack]:
+    """The whole system on a database of its own, in a directory that is thrown away."""
+    with tempfile.TemporaryDirectory(prefix="whatsapp-pairing-bench-") as directory:
+        stack = Stack(Path(directory), *arguments)
+        try:
+            yield stack
+        finally:
+            stack.stop()
+
+
+def percentile(values: list[float], share: float = 0.95) -> float:
+    """Return the value below which this share of the others lies."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, round(share * len(ordered)))]
+
+
+def transitions(stack: Stack) -> Counter[str]:
+    """Count the states that all executions have entered."""
+    endpoint = call("GET", f"{stack.url}/dev/config").json()["awsEndpoint"]
+    states = boto3.client(
+        "stepfunctions",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+    counted: Counter[str] = Counter()
+    for machine in states.list_state_machines()["stateMachines"]:
+        for execution in states.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]:
+            for event in states.get_execution_history(executionArn=execution["executionArn"])["events"]:
+                if "stateEnteredEventDetails" in event:
+                    counted[event["stateEnteredEventDetails"]["name"]] += 1
+    return counted
+
+
+def work(stack: Stack) -> dict[str, Work]:
+    """Return what each function has done since the stack was started, from its log's REPORT lines."""
+    done = {}
+    for log in sorted((stack.data_dir / "logs").glob("*.log")):
+        if reports := _REPORT.findall(log.read_text(errors="replace")):
+            seconds = [float(milliseconds) / 1000 * int(memory) / 1024 for milliseconds, memory in reports]
+            done[log.stem] = Work(len(reports), sum(seconds))
+    return done

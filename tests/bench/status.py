@@ -1,0 +1,104 @@
+"""What our code adds to a status poll: ``make bench WHAT=status``.
+
+The handler, called in this process as Lambda's runtime client calls it, beside a bare psycopg loop that runs the same
+statements on the same Postgres; taken in turns, so that both see the same machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+from psycopg.rows import dict_row
+from whatsapp_pairing.database import act_as
+from whatsapp_pairing.repository.attempts import LAST_ATTEMPT
+from whatsapp_pairing.repository.sessions import SESSION
+
+from infra.migrate import create_engine_tables, up
+from tests.conftest import STANDINS, Postgres
+from tests.functions.support import ROOT, Context, event, load
+
+ROUNDS = 8
+POLLS = 500
+
+
+def main() -> int:
+    """Run and print."""
+    postgres = Postgres("16")
+    try:
+        url = postgres.url(postgres.create())
+        user = prepare(url)
+        os.environ |= {"DATABASE_URL": url, "POWERTOOLS_SERVICE_NAME": "bench", "POWERTOOLS_LOG_LEVEL": "WARNING"}
+        happened = event("status")
+        happened["requestContext"]["authorizer"]["lambda"] = {"userId": str(user), "expiresAt": str(2**40)}
+        app, context = load(ROOT / "functions" / "status" / "app.py", "bench_status"), Context()
+        with psycopg.connect(url, autocommit=True, row_factory=dict_row, prepare_threshold=None) as connection:
+            bare = reading(connection, user)
+            assert app.handler(happened, context)["statusCode"] == 200
+            taken = {"handler": [0.0, 0.0], "bare psycopg": [0.0, 0.0]}
+            for _ in range(ROUNDS):
+                measure(lambda: app.handler(happened, context), taken["handler"])
+                measure(bare, taken["bare psycopg"])
+    finally:
+        postgres.stop()
+    count = ROUNDS * POLLS
+    print("| a status poll | requests per second | per second of this process's CPU |\n|---|---|---|")
+    for name, (wall, cpu) in taken.items():
+        print(f"| {name} | {count / wall:,.0f} | {count / cpu:,.0f} |")
+    (ours, ours_cpu), (theirs, theirs_cpu) = taken.values()
+    print(f"\nOurs takes {ours / theirs:.2f} of the bare time and {ours_cpu / theirs_cpu:.2f} of its CPU.")
+    return 0
+
+
+def prepare(url: str) -> UUID:
+    """Make the database and a user with a QR in sight."""
+    user = uuid4()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(STANDINS.read_bytes())
+        up(url)
+        create_engine_tables(url)
+        connection.execute("INSERT INTO auth.users (id, email) VALUES (%s, 'bench@example.test')", (user,))
+        connection.execute(
+            "INSERT INTO public.whatsapp_sessions (user_id, session_status, qr_code) VALUES (%s, 'waiting_qr', %s)",
+            (user, "https://wa.me/settings/linked_devices#" + "x" * 230),
+        )
+        connection.execute(
+            "INSERT INTO whatsapp_private.attempts (id, user_id, number, deadline, lease_expires_at, qr_expires_at)"
+            " VALUES (%s, %s, 1, now() + '1 h', now() + '1 h', now() + '1 h')",
+            (uuid4(), user),
+        )
+    return user
+
+
+def reading(connection: psycopg.Connection[dict[str, Any]], user: UUID) -> Callable[[], None]:
+    """Return the same statements as the handler's, in one transaction, and nothing else."""
+    claims = json.dumps({"sub": str(user), "role": "authenticated"})
+
+    def read() -> None:
+        with connection.pipeline(), connection.transaction():
+            attempt = connection.execute(LAST_ATTEMPT, {"user": user})
+            act_as(connection, claims)
+            shown = connection.execute(SESSION, {"user": user})
+            assert shown.fetchone()
+            assert attempt.fetchone()
+
+    return read
+
+
+def measure(work: Callable[[], Any], taken: list[float]) -> None:
+    """Add wall and CPU seconds of many calls."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    for _ in range(POLLS):
+        work()
+    taken[0] += time.perf_counter() - wall
+    taken[1] += time.process_time() - cpu
+
+
+if __name__ == "__main__":
+    sys.exit(main())
