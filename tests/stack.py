@@ -17,6 +17,8 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
+import boto3
+
 from infra.sandbox.client import SandboxClient
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,6 +73,23 @@ class Stack:
     def devices(self, number: str) -> list[dict[str, Any]]:
         """Return what the phone lists as linked devices."""
         return self.sandbox.devices(number)
+
+    def aws(self, service: str) -> Any:
+        """Return a client of the stack's own AWS."""
+        return boto3.client(
+            service,
+            endpoint_url=call("GET", f"{self.url}/dev/config").json()["awsEndpoint"],
+            region_name="us-east-1",
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+        )
+
+    def invoke(self, function: str) -> dict[str, Any]:
+        """Invoke a function as its schedule would, and return what it answers."""
+        answer = self.aws("lambda").invoke(FunctionName=function, Payload=b"{}")
+        payload = answer["Payload"].read()
+        assert "FunctionError" not in answer, payload
+        return dict(json.loads(payload))
 
     def instances(self, name: str) -> list[dict[str, Any]]:
         """Return the running instances of a function."""

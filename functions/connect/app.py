@@ -3,10 +3,9 @@
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools.metrics import MetricUnit
 from whatsapp_pairing import http
 from whatsapp_pairing.database import Database
-from whatsapp_pairing.observability import logger, metrics
+from whatsapp_pairing.observability import logger
 from whatsapp_pairing.pairing import connect
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.sessions import Sessions
@@ -22,13 +21,11 @@ def parts() -> tuple[Attempts, Sessions, Workflow]:
 
 
 @logger.inject_lambda_context(clear_state=True)
-@metrics.log_metrics
 @http.answers_errors
 def handler(event: http.Event, context: Any) -> http.Response:
     """Answer 202 for a new attempt, 200 with what is running or linked, 429 inside the pause, 503 when all is taken."""
     user_id = http.caller(event)
     logger.append_keys(user_id=str(user_id))
     connection = connect(user_id, settings().qr_timeout_seconds, settings().max_live_pairings, *parts())
-    metrics.add_metric("PairingStarted", MetricUnit.Count, int(connection.started))
     body = http.session_body(connection.session, http.language(event))
     return http.success(body, 202 if connection.started else 200)

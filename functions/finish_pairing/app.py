@@ -3,9 +3,8 @@
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools.metrics import MetricUnit
 from whatsapp_pairing.database import Database
-from whatsapp_pairing.observability import logger, metrics
+from whatsapp_pairing.observability import logger
 from whatsapp_pairing.pairing import settle_phase
 from whatsapp_pairing.payloads import SettlePhase, parse
 from whatsapp_pairing.repository.attempts import Attempts
@@ -21,7 +20,6 @@ def parts() -> tuple[Attempts, Workflow]:
 
 
 @logger.inject_lambda_context(clear_state=True)
-@metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer with the wait to enter again, or with the outcome, as ``{"next", "seconds", "heartbeat"}``."""
     settling = parse(SettlePhase, event)
@@ -29,9 +27,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     step = settle_phase(settling.attempt_id, settling.error, *parts())
     if isinstance(step, Again):
         logger.info("another linker", extra={"error": settling.error, "seconds": step.seconds})
-        metrics.add_metric("LinkerReplaced", MetricUnit.Count, 1)
         return {"next": step.phase, "seconds": step.seconds, "heartbeat": step.heartbeat}
     logger.info("attempt ended", extra={"outcome": step})
-    metrics.add_dimension("outcome", step)
-    metrics.add_metric("PairingEnded", MetricUnit.Count, 1)
     return {"next": step, "seconds": 0, "heartbeat": 0}

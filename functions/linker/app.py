@@ -3,11 +3,10 @@
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools.metrics import MetricUnit
 from whatsapp_engine.process import ProcessEngine
 from whatsapp_pairing.database import Database
 from whatsapp_pairing.linking import link
-from whatsapp_pairing.observability import logger, metrics
+from whatsapp_pairing.observability import logger
 from whatsapp_pairing.payloads import Link, parse
 from whatsapp_pairing.repository.leases import Leases
 from whatsapp_pairing.settings import settings
@@ -22,13 +21,10 @@ def parts() -> tuple[Leases, Workflow, ProcessEngine]:
 
 
 @logger.inject_lambda_context(clear_state=True)
-@metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
     """Link, and say how it went; nobody but the log reads it."""
     linking = parse(Link, event)
     logger.append_keys(attempt_id=str(linking.attempt_id))
     outcome = link(linking.attempt_id, *parts())
     logger.info("linker ended", extra={"outcome": outcome})
-    metrics.add_dimension("outcome", outcome)
-    metrics.add_metric("LinkerEnded", MetricUnit.Count, 1)
     return {"outcome": outcome}

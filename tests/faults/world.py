@@ -16,7 +16,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-import boto3
 import psutil
 import psycopg
 from psycopg.rows import dict_row
@@ -113,19 +112,10 @@ class World:
             yield
             blocker.rollback()
 
-    def _client(self, service: str) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=call("GET", f"{self.stack.url}/dev/config").json()["awsEndpoint"],
-            region_name="us-east-1",
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-        )
-
     @cached_property
     def states(self) -> Any:
         """Step Functions."""
-        return self._client("stepfunctions")
+        return self.stack.aws("stepfunctions")
 
     @cached_property
     def machine(self) -> dict[str, Any]:
@@ -144,15 +134,9 @@ class World:
         for execution in self.states.list_executions(stateMachineArn=arn)["executions"]:
             yield str(self.states.get_execution_history(executionArn=execution["executionArn"])["events"])
 
-    @cached_property
-    def _functions(self) -> Any:
-        return self._client("lambda")
-
     def clean(self) -> dict[str, int]:
         """Run the scheduled cleanup now and return what it found."""
-        answer = self._functions.invoke(FunctionName="CleanupFunction", Payload=b"{}")
-        assert "FunctionError" not in answer, answer["Payload"].read()
-        return dict(json.loads(answer["Payload"].read()))
+        return self.stack.invoke("CleanupFunction")
 
     def busy(self, *names: str) -> list[dict[str, Any]]:
         """Return the instances at work, of these functions or of all."""

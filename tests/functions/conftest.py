@@ -13,7 +13,6 @@ import pytest
 from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
 from whatsapp_pairing.database import Database
-from whatsapp_pairing.observability import metrics
 from whatsapp_pairing.settings import settings
 
 from infra.local.template import read_template
@@ -70,14 +69,10 @@ def environment(monkeypatch: pytest.MonkeyPatch, world: Any, aws: Aws) -> Iterat
         "QR_TIMEOUT_SECONDS": "120",
         "MAX_LIVE_PAIRINGS": "100",
         "AUTH_TIMEOUT_SECONDS": "90",
-        "POWERTOOLS_METRICS_NAMESPACE": "WhatsAppPairing",
         "POWERTOOLS_SERVICE_NAME": "whatsapp-pairing",
     }
     for name, value in values.items():
         monkeypatch.setenv(name, value)
-    # Powertools reads its own at import, which another directory's tests may have done already.
-    monkeypatch.setattr(metrics.provider, "namespace", "WhatsAppPairing")
-    metrics.provider.clear_metrics()
     settings.cache_clear()
     yield monkeypatch
     settings.cache_clear()

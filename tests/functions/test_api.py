@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import warnings
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -18,11 +17,9 @@ from PIL import Image
 from whatsapp_pairing.reasons import Reason, sentence
 from whatsapp_pairing.settings import settings
 
+from tests.emf import Metric, metrics_in, values
 from tests.functions.support import Aws, Call, Context, body, refused, request
 from tests.integration.world import Secret
-
-# Powertools warns when an invocation had nothing to count; one test below is about that.
-pytestmark = pytest.mark.filterwarnings("ignore:No application metrics:UserWarning")
 
 STATUS = {
     "success", "status", "connected", "qr", "qrExpiresAt", "attempt", "phoneNumber", "connectedAt", "lastSeen",
@@ -155,17 +152,26 @@ def test_connect_when_step_functions_refuses_can_be_repeated(
     assert len(aws.executions()) == 1
 
 
-def test_connect_counts_what_it_started(call: Call, user: UUID, capsys: pytest.CaptureFixture[str]) -> None:
+def test_connect_counts_what_it_started_for_the_stack_and_for_nobody_in_particular(
+    call: Call, user: UUID, capsys: pytest.CaptureFixture[str]
+) -> None:
     call("connect", request("connect", user))
-    metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
-    assert [line["PairingStarted"] for line in metrics] == [[1.0]]
+    service = (("service", "whatsapp-pairing"),)
+    assert metrics_in(capsys.readouterr().out) == [Metric("WhatsAppPairing", "PairingStarted", service, "Count", 1.0)]
+    call("connect", request("connect", user))
+    assert metrics_in(capsys.readouterr().out) == []
 
 
-def test_connect_that_starts_nothing_does_not_warn(call: Call, world: Any, user: UUID) -> None:
+def test_disconnect_counts_the_pairing_that_it_ends_and_not_the_session(
+    call: Call, world: Any, user: UUID, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.claim(user)
+    call("disconnect", request("disconnect", user))
+    assert values(metrics_in(capsys.readouterr().out), "PairingEnded", outcome="cancelled") == [1]
+    world.age(10)
     world.link(user, Secret())
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert call("connect", request("connect", user))["statusCode"] == 200
+    assert body(call("disconnect", request("disconnect", user)))["status"] == "disconnected"
+    assert metrics_in(capsys.readouterr().out) == []
 
 
 def test_connect_of_a_user_who_was_deleted_is_no_server_error(call: Call, aws: Aws) -> None:

@@ -16,11 +16,9 @@ from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.session import Phase
 from whatsapp_pairing.settings import settings
 
+from tests.emf import metrics_in, values
 from tests.functions.support import Aws, Call, Context, event
 from tests.integration.world import Secret
-
-# Powertools warns when an invocation had nothing to count; test_api.py has a test about that.
-pytestmark = pytest.mark.filterwarnings("ignore:No application metrics:UserWarning")
 
 JID = "5215550001:7@s.whatsapp.net"
 App = Callable[[str], ModuleType]
@@ -124,8 +122,7 @@ def test_a_window_that_is_over_ends_the_attempt(call: Call, world: Any, capsys: 
     answer = call("finish_pairing", task("finish_pairing", attemptId=attempt_id))
     assert answer == {"next": "qr_timeout", "seconds": 0, "heartbeat": 0}
     assert world.attempt(attempt_id)["outcome"] == "qr_timeout"
-    (metric,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
-    assert (metric["outcome"], metric["PairingEnded"]) == ("qr_timeout", [1.0])
+    assert values(metrics_in(capsys.readouterr().out), "PairingEnded", outcome="qr_timeout") == [1]
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -285,6 +282,29 @@ def test_unlink_waits_for_a_linker_to_let_go_but_not_for_ever(
 
     use_case(device_id, world.devices, Played(LoggedOut()), clock, patient)
     assert not world.has_keys(secret)
+
+
+# ── probe ──
+
+
+@pytest.mark.parametrize(
+    ("said", "failure", "value"),
+    [
+        ([Reached(), Qr(Secret().text(), 60)], None, 1),
+        ([Reached(), Refused(Reason.CLIENT_OUTDATED)], "client_outdated", 0),
+    ],
+)
+def test_the_probe_says_how_it_went(
+    app: App, environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], said: list[Event],
+    failure: str | None, value: int,
+) -> None:  # fmt: skip
+    module, played = app("probe"), Played(*said)
+    environment.setattr(module, "ProcessEngine", lambda: played)
+    environment.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    answer = module.handler(event("cleanup"), Context())
+    assert json.loads(json.dumps(answer))["failure"] == failure
+    assert (played.asked, played.closed) == (["pair"], 1)
+    assert values(metrics_in(capsys.readouterr().out), "ProbeQr") == [value]
 
 
 # ── cleanup ──

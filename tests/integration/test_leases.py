@@ -5,19 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.devices import Devices
-from whatsapp_pairing.repository.leases import Leases, Linked
+from whatsapp_pairing.repository.leases import Completed, Leases, Linked
 from whatsapp_pairing.session import LEASE_SECONDS, LOGIN_SECONDS, Attempt, Phase, Status
 
 from .world import WINDOW, Secret, World
 
 JID = "5215550009:3@s.whatsapp.net"
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -45,14 +46,14 @@ class Pairing:
         self.world.store_keys(self.secret, JID)
         return there(self.world.leases.scanned(self.attempt_id, self.lease, self.linked))
 
-    def connect(self) -> Attempt:
+    def connect(self) -> Completed:
         """Let the device come online."""
         return there(self.world.leases.connected(self.attempt_id, self.lease, self.linked, "5215550009"))
 
 
-def there(attempt: Attempt | None) -> Attempt:
-    assert attempt is not None
-    return attempt
+def there(found: T | None) -> T:
+    assert found is not None
+    return found
 
 
 # ── the lease itself ──
@@ -321,7 +322,7 @@ def wait_for_a_blocked_backend(world: World) -> None:
 
 def test_connected_ends_the_attempt_and_shows_the_number(pairing: Pairing) -> None:
     pairing.scan()
-    attempt = pairing.connect()
+    attempt = pairing.connect().attempt
 
     session, device = pairing.world.sessions.get(pairing.user), pairing.world.bound(pairing.secret)
     assert (attempt.outcome, attempt.alive) == ("connected", False)

@@ -49,7 +49,7 @@ def test_a_user_does_not_see_anothers_row(world: World) -> None:
 
 def test_row_level_security_holds_when_our_own_where_does_not(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     victim, *_ = shown(world)
-    monkeypatch.setattr(module, "_SESSION", module._SESSION.replace("%(user)s", f"'{victim}'"))
+    monkeypatch.setattr(module, "SESSION", module.SESSION.replace("%(user)s", f"'{victim}'"))
 
     assert world.sessions.get(world.user()).status is Status.DISCONNECTED
     assert world.sessions.get(victim).status is Status.WAITING_QR  # the statement as such finds the row

@@ -188,6 +188,15 @@ def test_the_projects_own_template_can_be_read() -> None:
     assert stack.cors.origins == ("http://127.0.0.1:3000",)
 
 
+@pytest.mark.parametrize(("switch", "probes"), [({}, False), ({"ProbeEnabled": "true"}, True)])
+def test_a_schedule_that_is_switched_off_does_not_run(switch: dict[str, str], probes: bool) -> None:
+    supplied = {"SupabaseUrl": "http://127.0.0.1:3000", "AllowedOrigins": "http://127.0.0.1:3000"}
+    stack = read_template(ROOT / "template.yaml", switch, supplied)
+    scheduled = {schedule.function for schedule in stack.schedules}
+    assert scheduled == {"CleanupFunction"} | ({"ProbeFunction"} if probes else set())
+    assert "ProbeFunction" in stack.functions
+
+
 @pytest.mark.parametrize(
     "reference",
     ["Hello", "Hello:live", "arn:aws:lambda:r:1:function:Hello", "arn:aws:lambda:r:1:function:Hello:3"],

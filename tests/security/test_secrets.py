@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NEEDS = {
     "AuthorizerFunction": set(),
     "PageFunction": set(),
+    "ProbeFunction": set(),
     **{key: {"api"} for key in ["ConnectFunction", "StatusFunction", "DisconnectFunction"]},
     **{key: {"worker"} for key in ["OpenPhaseFunction", "FinishPairingFunction", "CleanupFunction"]},
     **{key: {"worker", "engine"} for key in ["LinkerFunction", "UnlinkFunction"]},

@@ -30,7 +30,7 @@ CHECKOV_EXCEPTIONS = {
     ),
     "CKV_AWS_116": (
         r"(?!Linker|Unlink).*Function",
-        "called synchronously, so the caller learns of a failure; cleanup runs again in five minutes",
+        "called synchronously, so the caller learns of a failure; cleanup and probe run again by the clock",
     ),
     "CKV_AWS_117": (r".*Function", "they talk to Supabase and WhatsApp; a VPC would only put a NAT gateway in between"),
     "CKV_AWS_173": (r".*Function", "the environment holds names and public values; secrets are in Secrets Manager"),

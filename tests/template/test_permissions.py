@@ -77,12 +77,14 @@ FUNCTIONS: dict[str, set[Grant]] = {
     },
     "UnlinkFunction": {("sqs:SendMessage", "${UnlinkDeadLetters.Arn}"), WORKER, ENGINE},
     "CleanupFunction": {UNLINK, WORKER},
+    "ProbeFunction": set(),
 }
 
 # Role -> the service that takes it on, and what it is granted.
 ROLES: dict[str, tuple[str, set[Grant]]] = {
     **{f"{name}Role": ("lambda", EVERY_FUNCTION | grants) for name, grants in FUNCTIONS.items()},
     "CleanupFunctionEvery5MinutesRole": ("scheduler", {(INVOKE, "${CleanupFunction.Arn}")}),
+    "ProbeFunctionEveryHourRole": ("scheduler", {(INVOKE, "${ProbeFunction.Arn}")}),
     "PairingStateMachineRole": (
         "states",
         {

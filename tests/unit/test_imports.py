@@ -86,7 +86,7 @@ def loading(name: str) -> str:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_imports_with_its_layers_and_no_environment(name: str) -> None:
-    engine = name in ("linker", "unlink")
+    engine = name in ("linker", "probe", "unlink")
     printed = fresh(loading(name) + "print(*sorted(sys.modules))", engine)
     assert "neonize" not in printed.split()
 

@@ -29,8 +29,9 @@ from whatsapp_pairing.session import (
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 LIVE = Attempt(
-    id=UUID(int=1), user_id=UUID(int=2), number=1, phase=Phase.QR, started_at=NOW, deadline=NOW, remaining=60.0,
-    task_token="token", alive=False, legs=1, qr_shown=False, scanned=False, reachable=True, verdict=None, outcome=None,
+    id=UUID(int=1), user_id=UUID(int=2), number=1, phase=Phase.QR, started_at=NOW, deadline=NOW, age=60.0,
+    remaining=60.0, task_token="token", alive=False, legs=1, qr_shown=False, scanned=False, reachable=True,
+    verdict=None, outcome=None,
 )  # fmt: skip
 
 

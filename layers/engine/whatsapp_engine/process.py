@@ -23,6 +23,8 @@ _START_SECONDS = 30.0
 # A child that has not beaten for this long hangs.
 _SILENT_SECONDS = 8.0
 _SCHEMA = "whatsapp_engine"
+# What neonize takes for a file of SQLite, and SQLite for none.
+_IN_MEMORY = ":memory:"
 # Of a URL's parameters, those that Go's driver knows as libpq does; what else it finds it sends to the server.
 _SHARED_PARAMETERS = {
     "sslmode",
@@ -41,11 +43,12 @@ class ProcessEngine:
 
     Parameters
     ----------
-    database_url : callable
-        Gives the ``postgresql://`` URL in whose schema ``whatsapp_engine`` the device keys live.
+    database_url : callable, optional
+        Gives the ``postgresql://`` URL in whose schema ``whatsapp_engine`` the device keys live. Without it they would
+        be forgotten with the child: enough for whoever only looks whether there is a QR.
     """
 
-    def __init__(self, database_url: Callable[[], str]) -> None:
+    def __init__(self, database_url: Callable[[], str] | None = None) -> None:
         self._database_url = database_url
 
     def pair(self) -> "ChildRun":
@@ -73,7 +76,8 @@ class ProcessEngine:
                 raise RuntimeError("whatsmeow's tables could not be created; is the database reachable?")
 
     def _start(self, task: str, jid: str | None = None) -> "ChildRun":
-        return ChildRun({"task": task, "dsn": engine_dsn(self._database_url()), "jid": jid})
+        dsn = engine_dsn(self._database_url()) if self._database_url else _IN_MEMORY
+        return ChildRun({"task": task, "dsn": dsn, "jid": jid})
 
 
 class ChildRun:

@@ -8,9 +8,11 @@ The map, from the inside out (imports point upwards in this list):
 - ``settings``: the typed environment, read on first use.
 - ``engine``: the port to WhatsApp: what may be asked, which events come back.
 - ``database``, ``repository``: one connection, all SQL.
+- ``counting``: the metrics, one function for each thing that happens.
 - ``workflow``: calls to Step Functions and to the asynchronous functions.
 - ``pairing``: the use cases connect, open phase, settle phase, disconnect.
 - ``linking``: the linker's loop between engine, repository and workflow.
 - ``unlinking``, ``cleaning``: how a device is removed, and what the schedule sweeps up.
+- ``probing``: whether WhatsApp still gives this engine a QR.
 - ``identity``, ``http``, ``payloads``, ``qr``, ``observability``: the edges.
 """

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
+from whatsapp_pairing.pairing import end
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.sweeps import Sweeps
 from whatsapp_pairing.session import timeout_reason
@@ -29,7 +30,7 @@ def clean(attempts: Attempts, sweeps: Sweeps, workflow: Workflow, batch: int = B
     """End attempts whose workflow is gone, clear stuck rows, unlink devices that no session owns."""
     ended = 0
     for attempt in sweeps.overdue_attempts(batch):
-        devices = attempts.end(attempt, timeout_reason(attempt))
+        devices = end(attempt, timeout_reason(attempt), attempts)
         if devices is not None:
             ended += 1
             workflow.call_unlinks(devices)

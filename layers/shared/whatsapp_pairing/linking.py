@@ -6,6 +6,7 @@ from enum import Enum, auto
 from typing import Final, TypeVar
 from uuid import UUID, uuid4
 
+from whatsapp_pairing import counting
 from whatsapp_pairing import engine as port
 from whatsapp_pairing.backoff import Backoff
 from whatsapp_pairing.errors import StoreUnavailable, WorkflowUnavailable
@@ -70,6 +71,8 @@ def link(
     attempt = leases.take(attempt_id, lease)
     if attempt is None:
         return "not_needed"
+    if attempt.legs > 1:
+        counting.linker_replaced()
     linker = _Linker(attempt, asked_at, lease, leases, workflow, engine, clock, sleep)
     try:
         return linker.run()
@@ -192,7 +195,10 @@ class _Linker:
         shown = self._store(
             lambda: self._leases.show_qr(self._attempt.id, self._lease, qr.text, qr.seconds, qr.fingerprint)
         )
+        first = not self._attempt.qr_shown
         self._note(shown)
+        if first:
+            counting.first_qr(self._attempt)
         if self._attempt.phase is Phase.QR:
             self._tell(self._workflow.succeed)
 
@@ -204,12 +210,15 @@ class _Linker:
         device, online = self._device, self._online
         assert device
         assert online
-        ended = self._store(
+        completed = self._store(
             lambda: self._leases.connected(
                 self._attempt.id, self._lease, Linked(online.jid, device.fingerprint), online.number
             )
         )
-        self._note(ended)
+        if completed is None:
+            raise LeaseLost
+        self._note(completed.attempt)
+        counting.connected(completed.attempt, completed.since_scan)
         self._tell(self._workflow.succeed)
         return CONNECTED
 

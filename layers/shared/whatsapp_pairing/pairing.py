@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
+from whatsapp_pairing import counting
 from whatsapp_pairing.errors import AtCapacity, TooSoon, WorkflowUnavailable
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.reasons import Reason
@@ -49,6 +50,9 @@ def connect(
     if claim.live and _revive(attempts.last(user_id), attempts, workflow):
         claim = attempts.claim(user_id, attempt_id, window_seconds, live_limit)
     if claim.claimed:
+        counting.started()
+        # The one line with both ids: it leads from a person who complains to everything about their attempt.
+        logger.info("pairing started", extra={"attempt_id": str(attempt_id)})
         workflow.start(attempt_id)
     elif claim.linked:
         attempts.show_linked(user_id)
@@ -62,11 +66,25 @@ def _revive(attempt: Attempt | None, attempts: Attempts, workflow: Workflow) -> 
     if attempt is None or attempt.outcome:
         return True
     if attempt.remaining < -OVERDUE_SECONDS:
-        return attempts.end(attempt, timeout_reason(attempt)) is not None
+        return end(attempt, timeout_reason(attempt), attempts) is not None
     if attempt.task_token is None:
         # The click that made it died before StartExecution. The execution's name makes this safe to repeat.
         workflow.start(attempt.id)
     return False
+
+
+def end(attempt: Attempt, reason: Reason, attempts: Attempts) -> list[UUID] | None:
+    """Record the outcome of an attempt and count it.
+
+    Returns
+    -------
+    list of UUID, or None
+        Devices to unlink; None when the attempt changed since it was read.
+    """
+    devices = attempts.end(attempt, reason)
+    if devices is not None:
+        counting.ended(reason, attempt.legs)
+    return devices
 
 
 def open_phase(
@@ -115,7 +133,7 @@ def settle_phase(attempt_id: UUID, error: str | None, attempts: Attempts, workfl
         step = next_step(attempt, Reason.parse(error))
         if isinstance(step, Again):
             return step
-        devices = attempts.end(attempt, step.reason)
+        devices = end(attempt, step.reason, attempts)
         if devices is not None:
             workflow.call_unlinks(devices)
             return step.reason
@@ -129,6 +147,10 @@ def disconnect(user_id: UUID, attempts: Attempts, workflow: Workflow) -> bool:
     started here and finished by somebody else, cleanup at the latest.
     """
     ended = attempts.disconnect(user_id)
+    if ended.legs is not None:
+        counting.ended(Reason.CANCELLED, ended.legs)
+    if ended.changed:
+        logger.info("disconnected", extra={"devices": len(ended.devices)})
     try:
         workflow.fail(ended.task_token, Reason.CANCELLED)
     except WorkflowUnavailable:

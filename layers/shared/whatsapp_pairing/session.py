@@ -59,6 +59,8 @@ class Attempt:
 
     Attributes
     ----------
+    age : float
+        Seconds since the start by the database's clock.
     remaining : float
         Seconds until the deadline by the database's clock; negative when it is over.
     deadline : datetime
@@ -79,6 +81,7 @@ class Attempt:
     phase: Phase
     started_at: datetime
     deadline: datetime
+    age: float
     remaining: float
     task_token: str | None = field(repr=False)
     alive: bool

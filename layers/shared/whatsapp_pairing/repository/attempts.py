@@ -77,7 +77,7 @@ WITH a AS (
   UPDATE whatsapp_private.attempts a SET
     ended_at = now(), outcome = %(reason)s, lease_id = NULL, lease_expires_at = NULL, qr_expires_at = NULL
   WHERE a.user_id = %(user)s AND a.ended_at IS NULL
-  RETURNING a.user_id, a.task_token
+  RETURNING a.user_id, a.task_token, a.legs
 ), released AS (
   UPDATE whatsapp_private.devices d SET state = 'unlinking', updated_at = now()
   WHERE d.user_id = %(user)s AND d.state <> 'unlinking'
@@ -88,7 +88,7 @@ WITH a AS (
   WHERE user_id = %(user)s AND session_status <> '{Status.DISCONNECTED}'
   RETURNING user_id
 )
-SELECT (SELECT task_token FROM a) AS task_token,
+SELECT (SELECT task_token FROM a) AS task_token, (SELECT legs FROM a) AS legs,
        EXISTS (SELECT FROM a) OR EXISTS (SELECT FROM released) OR EXISTS (SELECT FROM shown) AS changed,
        {RELEASED_WITH_KEYS} AS devices
 """
@@ -118,10 +118,23 @@ class Claim:
 
 @dataclass(frozen=True)
 class Disconnection:
-    """What a disconnect has ended: the token to fail, the devices to unlink, whether anything changed at all."""
+    """What a disconnect has ended.
+
+    Attributes
+    ----------
+    changed : bool
+        Whether there was anything to end.
+    task_token : str or None
+        The wait to fail.
+    legs : int or None
+        How many linkers the attempt had; None when none was running.
+    devices : list of UUID
+        What to unlink.
+    """
 
     changed: bool
     task_token: str | None = field(repr=False)
+    legs: int | None
     devices: list[UUID]
 
 

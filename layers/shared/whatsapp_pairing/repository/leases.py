@@ -61,7 +61,8 @@ WITH a AS (
 SELECT * FROM a
 """
 
-# Only the first word of a scan buys time: logging in over and over must not.
+# Only the first word of a scan buys time: logging in over and over must not. It also is what updated_at stays at until
+# the pairing is over.
 _SCANNED = f"""
 WITH ours AS (
   -- Locked before its devices, as every statement does.
@@ -72,7 +73,8 @@ WITH ours AS (
   WHERE d.lease_id = %(lease)s AND d.fingerprint = %(fingerprint)s AND d.state IN ('offered', 'linking')
   FOR UPDATE OF d
 ), bound AS (
-  UPDATE whatsapp_private.devices d SET jid = %(jid)s, state = 'linking', updated_at = now()
+  UPDATE whatsapp_private.devices d SET jid = %(jid)s, state = 'linking',
+    updated_at = CASE WHEN before.state = 'offered' THEN now() ELSE d.updated_at END
   FROM before WHERE d.id = before.id
   RETURNING d.attempt_id, before.state = 'offered' AS first
 ), a AS (
@@ -105,7 +107,11 @@ WITH a AS (
     session_status = excluded.session_status, phone_number = excluded.phone_number, qr_code = NULL,
     connected_at = excluded.connected_at, last_seen = excluded.last_seen
 )
-SELECT * FROM a
+-- The device as it was before this statement: untouched since its scan.
+SELECT a.*, (
+  SELECT extract(epoch FROM clock_timestamp() - d.updated_at)::float8
+  FROM whatsapp_private.devices d WHERE d.fingerprint = %(fingerprint)s
+) AS since_scan FROM a
 """
 
 _RELEASE = f"""
@@ -137,6 +143,14 @@ class Linked:
 
     jid: str
     fingerprint: bytes
+
+
+@dataclass(frozen=True)
+class Completed:
+    """An attempt that has ended well, and the seconds since the phone scanned."""
+
+    attempt: Attempt
+    since_scan: float
 
 
 class Leases(Table):
@@ -185,12 +199,13 @@ class Leases(Table):
         # The statement read the devices as they were before it.
         return replace(attempt, scanned=True) if attempt else None
 
-    def connected(self, attempt_id: UUID, lease: UUID, device: Linked, number: str) -> Attempt | None:
+    def connected(self, attempt_id: UUID, lease: UUID, device: Linked, number: str) -> Completed | None:
         """End the attempt well; None when it was not ours to end any more."""
         row = self._one(
             _CONNECTED, id=attempt_id, lease=lease, fingerprint=device.fingerprint, jid=device.jid, number=number
         )
-        return attempt_from(row)
+        attempt = attempt_from(row)
+        return Completed(attempt, row["since_scan"]) if row and attempt else None
 
     def release(self, attempt_id: UUID, lease: UUID, verdict: Reason | None) -> Attempt | None:
         """Let go of the lease and leave the verdict (None: another linker may try)."""

@@ -12,6 +12,7 @@ SCANNED = """EXISTS (
 # Of whatsapp_private.attempts a.
 ATTEMPT = f"""
   a.id, a.user_id, a.number, a.phase, a.started_at, a.deadline,
+  extract(epoch FROM clock_timestamp() - a.started_at)::float8 AS age,
   extract(epoch FROM a.deadline - clock_timestamp())::float8 AS remaining, a.task_token,
   coalesce(a.lease_expires_at > clock_timestamp(), false) AS alive, a.legs,
   a.qr_shown_at IS NOT NULL AS qr_shown, a.reachable, a.verdict, a.outcome, a.qr_expires_at,
