@@ -137,6 +137,10 @@ def test_the_clocks_fit_each_other() -> None:
     assert 2 * RENEW_SECONDS < LEASE_SECONDS
 
 
+def test_linkers_that_die_over_and_over_are_blamed_before_the_window_is_over() -> None:
+    assert MAX_LEGS * (HEARTBEAT_SECONDS + 3) < 120
+
+
 def test_pauses_begin_at_five_seconds_and_never_shrink() -> None:
     assert PAUSES[0] == 5
     assert list(PAUSES) == sorted(PAUSES)

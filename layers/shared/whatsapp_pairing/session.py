@@ -23,8 +23,9 @@ HEARTBEAT_SECONDS = 10
 RENEW_SECONDS = 2.5
 LEASE_SECONDS = 8.0
 
-# A linker that dies this often within one attempt will not do better the next time.
-MAX_LEGS = 15
+# A linker that dies this often within one attempt will not do better the next time. Each is noticed by its heartbeat:
+# more than these do not fit into a window, and the person would read that they were too slow.
+MAX_LEGS = 8
 
 # Rest before a wait that failed at once is entered again: what failed (a throttled call, say) needs it, and every round
 # costs state transitions.
