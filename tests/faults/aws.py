@@ -30,18 +30,20 @@ def refused(call: str, *ends: str) -> Callable[[Fault], Fault]:
 
     def register(fault: Fault) -> Fault:
         for name, (spell, runs) in SPELLS.items():
-            _register(fault, f"{call} fails {name}", ends, runs, spell)
+            case(GROUP, f"{call} fails {name}", *ends, runs=runs)(_in_turn(fault, call, spell))
         return fault
 
-    def _register(fault: Fault, name: str, ends: tuple[str, ...], runs: int, spell: Spell) -> None:
-        ways = itertools.cycle(REFUSALS)
-
-        @case(GROUP, name, *ends, runs=runs)
-        def _(pairing: Pairing) -> None:
-            fault(pairing, next(ways), spell)
-            assert pairing.world.aws.met, f"nobody called {call}"
-
     return register
+
+
+def _in_turn(fault: Fault, call: str, spell: Spell) -> Callable[[Pairing], None]:
+    ways = itertools.cycle(REFUSALS)
+
+    def one(pairing: Pairing) -> None:
+        fault(pairing, next(ways), spell)
+        assert pairing.world.aws.met, f"nobody called {call}"
+
+    return one
 
 
 @refused("StartExecution")

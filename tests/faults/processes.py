@@ -87,9 +87,8 @@ def _engine(step: Step, number: signal.Signals) -> Callable[[Pairing], None]:
     def fault(pairing: Pairing) -> None:
         step(pairing)
         kill(pairing.world.engine(), number)
-        if pairing.seen and step is while_shown:
-            # Nobody has told the person: the old QR stays until the next one comes, and a phone cannot use it.
-            pairing.qr()
+        if step is while_shown:
+            pairing.qr()  # another: no phone can use the one that went with its engine
         pairing.persist()
 
     return fault
@@ -111,7 +110,10 @@ def _linker_frozen(step: Step) -> Callable[[Pairing], None]:
 
 
 def _linker_out_of_memory(step: Step) -> Callable[[Pairing], None]:
-    """It eats memory until the runner, which holds each function to its MemorySize as Lambda does, kills it."""
+    """It eats memory until the runner, which holds a function and its children to MemorySize as Lambda does, kills it.
+
+    Where Lambda's kernel chooses the child instead, it is the engine that was killed: a case of its own.
+    """
 
     def fault(pairing: Pairing) -> None:
         step(pairing)
