@@ -20,9 +20,10 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 from psycopg import sql
@@ -101,6 +102,12 @@ class Postgres:
         """End the server at once, as a crash would; its data stays."""
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait(30)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to every process of the server."""
+        for process in (psutil.Process(self._process.pid), *psutil.Process(self._process.pid).children()):
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
     def resume(self) -> None:
         """Start a halted server again, on the same port; it recovers what it had committed."""

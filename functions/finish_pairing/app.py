@@ -21,12 +21,12 @@ def parts() -> tuple[Attempts, Workflow]:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer with the wait to enter again, or with the outcome, as ``{"next", "seconds", "heartbeat"}``."""
+    """Answer with the wait to enter again, or with the outcome, as ``{"next", "seconds", "heartbeat", "pause"}``."""
     settling = parse(SettlePhase, event)
     logger.append_keys(attempt_id=str(settling.attempt_id))
     step = settle_phase(settling.attempt_id, settling.error, *parts())
     if isinstance(step, Again):
         logger.info("another linker", extra={"error": settling.error, "seconds": step.seconds})
-        return {"next": step.phase, "seconds": step.seconds, "heartbeat": step.heartbeat}
+        return {"next": step.phase, "seconds": step.seconds, "heartbeat": step.heartbeat, "pause": step.pause}
     logger.info("attempt ended", extra={"outcome": step})
-    return {"next": step, "seconds": 0, "heartbeat": 0}
+    return {"next": step, "seconds": 0, "heartbeat": 0, "pause": 0}

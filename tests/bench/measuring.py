@@ -10,9 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import boto3
-
-from tests.stack import Stack, call
+from tests.stack import Stack
 
 _REPORT = re.compile(r"^REPORT .*Duration: ([\d.]+) ms\tMemory Size: (\d+) MB", re.MULTILINE)
 
@@ -44,14 +42,7 @@ def percentile(values: list[float], share: float = 0.95) -> float:
 
 def transitions(stack: Stack) -> Counter[str]:
     """Count the states that all executions have entered."""
-    endpoint = call("GET", f"{stack.url}/dev/config").json()["awsEndpoint"]
-    states = boto3.client(
-        "stepfunctions",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-    )
+    states = stack.aws("stepfunctions")
     counted: Counter[str] = Counter()
     for machine in states.list_state_machines()["stateMachines"]:
         for execution in states.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import psycopg
 import pytest
 
 from tests.conftest import Postgres
@@ -26,6 +27,7 @@ class Pairing:
     """A click on "Connect" and when it was answered, on the monotonic clock."""
 
     stack: Stack
+    database: str
     user: User
     started_at: float
 
@@ -47,7 +49,7 @@ def pairings(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> It
             stack.sandbox.set_knobs(**knobs)
             user = stack.user()
             assert user.connect().status == 202
-            running[name] = Pairing(stack, user, time.monotonic())
+            running[name] = Pairing(stack, database, user, time.monotonic())
         yield running
 
 
@@ -65,6 +67,7 @@ def test_a_qr_that_never_comes_ends_at_120_seconds(pairings: dict[str, Pairing])
     session = silent.user.reaches("error", WINDOW + 10)
     assert session["error"]["code"] == "qr_timeout"
     assert abs(time.monotonic() - silent.started_at - WINDOW) < HONOURED_WITHIN
+    the_window_was_honoured(silent, "started_at")
     the_next_click_works(silent, "34622000002")
 
 
@@ -73,6 +76,7 @@ def test_a_qr_that_nobody_scans_ends_120_seconds_after_it_appeared(pairings: dic
     ignored = pairings["ignored"]
     session = ignored.user.reaches("error", WINDOW + 10)
     assert session["error"]["code"] == "scan_timeout"
+    the_window_was_honoured(ignored, "qr_shown_at")
     the_next_click_works(ignored, "34622000003")
 
 
@@ -84,6 +88,19 @@ def test_the_scan_window_is_honoured(pairings: dict[str, Pairing]) -> None:
     appeared_at = time.monotonic()
     assert user.reaches("error", WINDOW + 10)["error"]["code"] == "scan_timeout"
     assert abs(time.monotonic() - appeared_at - WINDOW) < HONOURED_WITHIN
+
+
+def the_window_was_honoured(pairing: Pairing, since: str) -> None:
+    """By the database's clock: the window is as long as it should be, and the attempt ended with it."""
+    statement = f"""
+        SELECT extract(epoch FROM deadline - {since}), extract(epoch FROM ended_at - deadline)
+        FROM whatsapp_private.attempts WHERE user_id = %s
+    """
+    with psycopg.connect(pairing.database) as connection:
+        (row,) = connection.execute(statement, (pairing.user.id,))
+    window, late = map(float, row)
+    assert abs(window - WINDOW) < HONOURED_WITHIN
+    assert abs(late) < HONOURED_WITHIN
 
 
 def the_next_click_works(pairing: Pairing, number: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.faults.suite import case
-from tests.faults.world import Pairing, until
+from tests.faults.world import HASTY, Pairing, until
 
 GROUP = "network"
 
@@ -51,10 +51,10 @@ for _name, _end, _knobs in (
     ("answers 503", "whatsapp_unreachable", {"connectFailure": 503}),
     ("answers 405: outdated", "client_outdated", {"connectFailure": 405}),
 ):
-    case(GROUP, _name, f"error: {_end}", hasty=True)(before_the_click(**_knobs))
+    case(GROUP, _name, f"error: {_end}", kind=HASTY)(before_the_click(**_knobs))
 
 # whatsmeow gives TLS 10 seconds: whether it has given up once when the window is over depends on the machine.
-case(GROUP, "silent after the TCP connection", "error: whatsapp_unreachable", "error: qr_timeout", hasty=True)(
+case(GROUP, "silent after the TCP connection", "error: whatsapp_unreachable", "error: qr_timeout", kind=HASTY)(
     before_the_click(silent="tcp")
 )
 
@@ -66,9 +66,9 @@ for _name, _end, _knobs in (
     ("login answered 403: locked", "account_banned", {"loginFailure": 403}),
     ("login answered 405: outdated", "client_outdated", {"loginFailure": 405}),
 ):
-    case(GROUP, _name, f"error: {_end}", hasty=True)(with_a_scan(**_knobs))
+    case(GROUP, _name, f"error: {_end}", kind=HASTY)(with_a_scan(**_knobs))
 
-case(GROUP, "nobody scans", "error: scan_timeout", hasty=True)(before_the_click())
+case(GROUP, "nobody scans", "error: scan_timeout", kind=HASTY)(before_the_click())
 
 for _name, _knobs in (
     ("refuses one connection", {"refuse": True}),

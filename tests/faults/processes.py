@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable
 
 from tests.faults.suite import case
-from tests.faults.world import Pairing, kill, until
+from tests.faults.world import OVER, Kind, Pairing, kill, until
 
 GROUP = "process"
 RUNS = 4
@@ -83,33 +83,15 @@ for _name, _step in STEPS.items():
     case(GROUP, f"linker killed {_name}", runs=RUNS)(_linker_killed(_step))
 
 
-@case(GROUP, "engine killed while the QR shows", runs=2)
-def _(pairing: Pairing) -> None:
-    while_shown(pairing)
-    kill(pairing.world.engine())
-    pairing.persist()
+def _engine(step: Step, number: signal.Signals) -> Callable[[Pairing], None]:
+    def fault(pairing: Pairing) -> None:
+        step(pairing)
+        kill(pairing.world.engine(), number)
+        if step is while_shown:
+            pairing.qr()  # another: no phone can use the one that went with its engine
+        pairing.persist()
 
-
-@case(GROUP, "engine killed between scan and login", runs=2)
-def _(pairing: Pairing) -> None:
-    between_scan_and_login(pairing)
-    kill(pairing.world.engine())
-    pairing.persist()
-
-
-@case(GROUP, "engine hangs while the QR shows")
-def _(pairing: Pairing) -> None:
-    while_shown(pairing)
-    kill(pairing.world.engine(), signal.SIGSTOP)
-    pairing.user.wait(30, "another QR", lambda status: status.get("qr") not in (None, *pairing.seen))
-    pairing.persist()
-
-
-@case(GROUP, "engine hangs between scan and login")
-def _(pairing: Pairing) -> None:
-    between_scan_and_login(pairing)
-    kill(pairing.world.engine(), signal.SIGSTOP)
-    pairing.persist()
+    return fault
 
 
 def _linker_frozen(step: Step) -> Callable[[Pairing], None]:
@@ -127,8 +109,65 @@ def _linker_frozen(step: Step) -> Callable[[Pairing], None]:
     return fault
 
 
-case(GROUP, "linker frozen while the QR shows")(_linker_frozen(while_shown))
-case(GROUP, "linker frozen between scan and login")(_linker_frozen(between_scan_and_login))
+def _linker_out_of_memory(step: Step) -> Callable[[Pairing], None]:
+    """It eats memory until the runner, which holds a function and its children to MemorySize as Lambda does, kills it.
+
+    Where Lambda's kernel chooses the child instead, it is the engine that was killed: a case of its own.
+    """
+
+    def fault(pairing: Pairing) -> None:
+        step(pairing)
+        linker = pairing.world.linker()
+        kill(linker, signal.SIGUSR1)  # tests/faults/layer
+        until("the end of the linker", lambda: linker not in pairing.world.pids("linker"), 10)
+        pairing.persist()
+
+    return fault
+
+
+for _name in ("while the QR shows", "between scan and login"):
+    case(GROUP, f"engine killed {_name}", runs=2)(_engine(STEPS[_name], signal.SIGKILL))
+    case(GROUP, f"engine hangs {_name}")(_engine(STEPS[_name], signal.SIGSTOP))
+    case(GROUP, f"linker frozen {_name}")(_linker_frozen(STEPS[_name]))
+    case(GROUP, f"linker out of memory {_name}", runs=2)(_linker_out_of_memory(STEPS[_name]))
+
+
+# The template's Timeout is longer than both windows; here a linker lives for less than one.
+SHORT_LIVED = Kind(linker=(("Timeout", 6),))
+
+
+@case(GROUP, "linker at its Timeout while the QR shows", kind=SHORT_LIVED)
+def _(pairing: Pairing) -> None:
+    pairing.click()
+    pairing.qr()
+    linker = pairing.world.linker()
+    until("the end of the linker", lambda: linker not in pairing.world.pids("linker"))
+    pairing.persist()
+
+
+@case(GROUP, "linker at its Timeout between scan and login", kind=SHORT_LIVED)
+def _(pairing: Pairing) -> None:
+    pairing.world.sandbox.set_knobs(loginDelaySeconds=6)
+    pairing.click_and_scan()
+    linker = pairing.world.linker()
+    until("the end of the linker", lambda: linker not in pairing.world.pids("linker"))
+    pairing.world.sandbox.reset_knobs()
+    pairing.persist()
+
+
+@case(GROUP, "every linker out of memory", "error: linker_failed")
+def _(pairing: Pairing) -> None:
+    """As if MemorySize were too low for the engine."""
+    fed: set[object] = set()
+
+    def over() -> bool:
+        if pairing.lease not in (None, *fed):
+            fed.add(pairing.lease)
+            kill(pairing.world.linker(), signal.SIGUSR1)
+        return pairing.user.status().get("status") in OVER
+
+    pairing.click()
+    until("end", over, 150, every=0.2)
 
 
 @case(GROUP, "the QR of a killed linker does not come back")

@@ -6,7 +6,7 @@ import time
 
 from tests.faults.processes import STEPS
 from tests.faults.suite import case
-from tests.faults.world import Pairing, kill, until
+from tests.faults.world import HASTY, Pairing, kill, until
 
 GROUP = "store"
 
@@ -86,6 +86,24 @@ def _(pairing: Pairing) -> None:
     pairing.persist()
 
 
+@case(GROUP, "Postgres is frozen for 6 s while the QR shows")
+def _(pairing: Pairing) -> None:
+    STEPS["while the QR shows"](pairing)
+    with pairing.world.frozen_postgres():
+        time.sleep(6)
+    pairing.persist()
+
+
+@case(GROUP, "Postgres is frozen for 15 s while the QR shows")
+def _(pairing: Pairing) -> None:
+    """It takes what it is sent and says nothing; whoever asks is told so before the function's Timeout."""
+    STEPS["while the QR shows"](pairing)
+    with pairing.world.frozen_postgres():
+        time.sleep(1)
+        _refused_clearly(pairing)
+    pairing.persist()
+
+
 @case(GROUP, "StartExecution fails after the claim")
 def _(pairing: Pairing) -> None:
     world = pairing.world
@@ -149,7 +167,7 @@ def _(pairing: Pairing) -> None:
     pairing.persist()
 
 
-@case(GROUP, "execution and linker die while the QR shows", "error: scan_timeout", hasty=True)
+@case(GROUP, "execution and linker die while the QR shows", "error: scan_timeout", kind=HASTY)
 def _(pairing: Pairing) -> None:
     """Nobody is left to end the attempt but cleanup, 30 s after the window."""
     pairing.click()

@@ -14,10 +14,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from tests.faults.checker import left_behind, note_orphans, told
-from tests.faults.world import PATIENCE, Pairing, World, until
+from tests.faults.world import PATIENCE, PATIENT, Kind, Pairing, World, until
 
-# Most of a case is waiting for a heartbeat, so several fit on two cores.
-PATIENT_WORLDS, HASTY_WORLDS = 3, 1
+# Most of a case is waiting for a heartbeat, so several systems fit on two cores.
+PATIENT_WORLDS = 3
 
 Fault = Callable[[Pairing], None]
 
@@ -34,8 +34,8 @@ class Case:
         Ends that are right, as ``Pairing.end`` names them.
     runs : int
         How often, by default: more where the moment is random.
-    hasty : bool
-        Wants windows of a few seconds.
+    kind : Kind
+        The system that it wants.
     """
 
     group: str
@@ -43,7 +43,7 @@ class Case:
     fault: Fault
     ends: tuple[str, ...]
     runs: int
-    hasty: bool
+    kind: Kind
 
 
 @dataclass
@@ -65,11 +65,11 @@ class Result:
 CASES: list[Case] = []
 
 
-def case(group: str, name: str, *ends: str, runs: int = 1, hasty: bool = False) -> Callable[[Fault], Fault]:
+def case(group: str, name: str, *ends: str, runs: int = 1, kind: Kind = PATIENT) -> Callable[[Fault], Fault]:
     """Register a case; its ends are ``connected`` unless said otherwise."""
 
     def register(fault: Fault) -> Fault:
-        CASES.append(Case(group, name, fault, ends or ("connected",), runs, hasty))
+        CASES.append(Case(group, name, fault, ends or ("connected",), runs, kind))
         return fault
 
     return register
@@ -94,13 +94,16 @@ class Suite:
         self._seed = seed
         self._stopping = False
         self._threads: list[threading.Thread] = []
-        for hasty, worlds in ((False, PATIENT_WORLDS), (True, HASTY_WORLDS)):
+        patient = [one for one in self.results if one.kind == PATIENT]
+        # The others take turns in one lane, sorted so that each kind of system is started once.
+        kinds = list(dict.fromkeys(one.kind for one in self.results))
+        others = sorted((one for one in self.results if one.kind != PATIENT), key=lambda one: kinds.index(one.kind))
+        for lanes, wanted in ((PATIENT_WORLDS, patient), (1, others)):
             waiting: queue.SimpleQueue[Case] = queue.SimpleQueue()
-            wanted = [one for one in self.results if one.hasty is hasty]
             for one in wanted:
                 waiting.put(one)
-            for _ in range(min(worlds, len(wanted))):
-                thread = threading.Thread(target=self._work, args=(hasty, waiting))
+            for _ in range(min(lanes, len(wanted))):
+                thread = threading.Thread(target=self._work, args=(waiting,))
                 thread.start()
                 self._threads.append(thread)
 
@@ -110,17 +113,18 @@ class Suite:
         for thread in self._threads:
             thread.join()
 
-    def _work(self, hasty: bool, waiting: queue.SimpleQueue[Case]) -> None:
+    def _work(self, waiting: queue.SimpleQueue[Case]) -> None:
         with contextlib.ExitStack() as cleanups:
-            world = None
+            world, kind = None, None
             while not self._stopping:
                 try:
                     one = waiting.get_nowait()
                 except queue.Empty:
                     return
                 try:
-                    if world is None:
-                        world = World(hasty)
+                    if world is None or one.kind != kind:
+                        cleanups.close()
+                        world, kind = World(one.kind), one.kind
                         cleanups.callback(world.close)
                     chance = random.Random(f"{self._seed} {one.name}")
                     self.results[one].set_result(run(one, world, self._runs or one.runs, chance))
@@ -143,6 +147,7 @@ def run(one: Case, world: World, runs: int, chance: random.Random) -> Result:
             result.problems.append(traceback.format_exc())
         finally:
             world.sandbox.reset_knobs()
+            world.aws.heal()
         result.ends[end] += 1
         result.slowest = max(result.slowest, time.monotonic() - began)
         if end not in one.ends:

@@ -22,6 +22,8 @@ from psycopg.rows import dict_row
 
 from infra.sandbox.client import SandboxClient
 from tests.conftest import Postgres
+from tests.faults.proxy import AwsProxy
+from tests.faults.template import write_template
 from tests.stack import Answer, Stack, User, call
 
 T = TypeVar("T")
@@ -31,16 +33,33 @@ PATIENCE = 60.0
 OVER = ("connected", "error", "disconnected")
 
 
-class World:
-    """The system under test. One case at a time uses it.
+@dataclass(frozen=True)
+class Kind:
+    """What a system is like: the default one, or what a case needs.
 
-    Parameters
+    Attributes
     ----------
-    hasty : bool
-        Windows of a few seconds, for the cases whose end is that a window is over.
+    windows : tuple of str
+        The runner's arguments for windows of a few seconds, for the cases whose end is that a window is over.
+    clock_seconds : float
+        How far the functions' clock is ahead of the database's.
+    linker : tuple of (str, object)
+        Properties of the linker that are not those of the template.
     """
 
-    def __init__(self, hasty: bool) -> None:
+    windows: tuple[str, ...] = ()
+    clock_seconds: float = 0
+    linker: tuple[tuple[str, object], ...] = ()
+
+
+PATIENT = Kind()
+HASTY = Kind(windows=("--qr-seconds", "12", "--auth-seconds", "8"))
+
+
+class World:
+    """The system under test. One case at a time uses it."""
+
+    def __init__(self, kind: Kind) -> None:
         self._open = contextlib.ExitStack()
         try:
             # It will be crashed, and must not forget what it has committed.
@@ -48,9 +67,13 @@ class World:
             self._open.callback(self.postgres.stop)
             self.database = self.postgres.create()
             directory = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="whatsapp-pairing-faults-")))
-            windows = ["--qr-seconds", "12", "--auth-seconds", "8"] if hasty else []
-            self.stack = Stack(directory, "--database-url", self.postgres.url(self.database), *windows)
+            self.aws = AwsProxy()
+            self._open.callback(self.aws.stop)
+            template = write_template(directory / "template.json", self.aws.url, kind.clock_seconds, dict(kind.linker))
+            database = self.postgres.url(self.database)
+            self.stack = Stack(directory, "--template", str(template), "--database-url", database, *kind.windows)
             self._open.callback(self.stack.stop)
+            self.aws.target = call("GET", f"{self.stack.url}/dev/config").json()["awsEndpoint"]
         except BaseException:
             self._open.close()
             raise
@@ -112,6 +135,15 @@ class World:
             yield
             blocker.rollback()
 
+    @contextlib.contextmanager
+    def frozen_postgres(self) -> Iterator[None]:
+        """Have Postgres answer nobody, who is connected or wants to be; connections stay open."""
+        self.postgres.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.postgres.signal(signal.SIGCONT)
+
     @cached_property
     def states(self) -> Any:
         """Step Functions."""
@@ -142,6 +174,10 @@ class World:
         """Return the instances at work, of these functions or of all."""
         instances = call("GET", f"{self.stack.url}/dev/functions").json()
         return [one for one in instances if one["busySince"] and (not names or one["name"] in names)]
+
+    def pids(self, name: str) -> set[int]:
+        """Return the process ids of a function's instances."""
+        return {int(one["pid"]) for one in self.stack.instances(name)}
 
     def linker(self) -> int:
         """Wait for the one linker at work and return its process id."""

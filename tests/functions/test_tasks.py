@@ -112,15 +112,28 @@ def test_a_lost_linker_gets_another_for_the_rest_of_the_window(call: Call, world
     answer = call("finish_pairing", task("finish_pairing", attemptId=attempt_id))
     assert answer["next"] == "qr"
     assert 18 <= answer["seconds"] <= 20
-    assert answer["heartbeat"] == 10
+    assert (answer["heartbeat"], answer["pause"]) == (10, 0)
     assert json.loads(json.dumps(answer)) == answer
+
+
+@pytest.mark.parametrize("error", ["WorkflowUnavailable", "Sandbox.Timedout", "Lambda.TooManyRequestsException"])
+def test_a_wait_that_failed_at_once_is_entered_again_after_a_pause(call: Call, world: Any, error: str) -> None:
+    event = task("finish_pairing", attemptId=world.claim(), error=error)
+    answer = call("finish_pairing", event)
+    assert (answer["next"], answer["pause"]) == ("qr", 2)
+    assert answer["seconds"] + answer["pause"] <= 120
+
+
+@pytest.mark.parametrize("error", ["States.Timeout", "States.HeartbeatTimeout"])
+def test_a_lost_linker_is_replaced_without_a_pause(call: Call, world: Any, error: str) -> None:
+    assert call("finish_pairing", task("finish_pairing", attemptId=world.claim(), error=error))["pause"] == 0
 
 
 def test_a_window_that_is_over_ends_the_attempt(call: Call, world: Any, capsys: pytest.CaptureFixture[str]) -> None:
     attempt_id = world.claim()
     world.age(130)
     answer = call("finish_pairing", task("finish_pairing", attemptId=attempt_id))
-    assert answer == {"next": "qr_timeout", "seconds": 0, "heartbeat": 0}
+    assert answer == {"next": "qr_timeout", "seconds": 0, "heartbeat": 0, "pause": 0}
     assert world.attempt(attempt_id)["outcome"] == "qr_timeout"
     assert values(metrics_in(capsys.readouterr().out), "PairingEnded", outcome="qr_timeout") == [1]
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import traceback
 from collections.abc import Iterator
 
 import psycopg
 import pytest
+from whatsapp_pairing import database as module
 from whatsapp_pairing.database import Connection, Database
 from whatsapp_pairing.errors import PairingError, StoreUnavailable
 
@@ -52,6 +55,35 @@ def test_a_connection_that_dies_twice_is_given_up_and_works_the_next_time(world:
         database.run(suicide)
     assert len(calls) == 3
     assert database.run(backend) not in calls
+
+
+def test_a_connection_that_falls_silent_is_replaced(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_SILENT_SECONDS", 0.5)
+    frozen = database.run(backend)
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        assert database.run(backend) != frozen
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+
+
+def test_a_server_that_falls_silent_in_the_work_is_unavailable(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SILENT_SECONDS", 0.5)
+    frozen = []
+
+    def freeze(connection: Connection) -> None:
+        frozen.append(backend(connection))
+        os.kill(frozen[0], signal.SIGSTOP)
+        backend(connection)
+
+    try:
+        with pytest.raises(StoreUnavailable):
+            database.run(freeze)
+    finally:
+        os.kill(frozen[0], signal.SIGCONT)
+    assert database.run(backend) not in frozen
 
 
 def test_a_failure_in_the_work_rolls_back_and_keeps_the_connection(world: World, database: Database) -> None:

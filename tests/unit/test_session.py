@@ -17,6 +17,7 @@ from whatsapp_pairing.session import (
     MAX_LEGS,
     PAUSES,
     RENEW_SECONDS,
+    RETRY_SECONDS,
     Again,
     Attempt,
     End,
@@ -53,6 +54,12 @@ LIVE = Attempt(
         ({"remaining": -1.0, "qr_shown": True, "alive": True}, None, Again(Phase.QR, HANDOVER_SECONDS)),
         ({"remaining": -1.0, "qr_shown": True}, None, End(Reason.QR_TIMEOUT)),
         ({"remaining": -1.0, "qr_shown": True, "alive": True, "phase": Phase.AUTH}, None, End(Reason.SCAN_TIMEOUT)),
+        # a wait that failed at once, on which nothing more is lost than the pause
+        ({"at_once": True}, None, Again(Phase.QR, 58, RETRY_SECONDS)),
+        ({"at_once": True, "remaining": 1.5}, None, Again(Phase.QR, 2, 1)),
+        ({"at_once": True, "remaining": 0.1}, None, Again(Phase.QR, 2)),
+        ({"at_once": True, "remaining": -1.0, "qr_shown": True, "alive": True}, None, Again(Phase.QR, 8, 2)),
+        ({"at_once": True, "remaining": -1.0}, None, End(Reason.QR_TIMEOUT)),
         # a reason is final, whoever gives it; the workflow's own comes first
         ({}, Reason.CANCELLED, End(Reason.CANCELLED)),
         ({"verdict": Reason.ACCOUNT_BANNED}, None, End(Reason.ACCOUNT_BANNED)),
@@ -65,7 +72,8 @@ LIVE = Attempt(
     ],
 )
 def test_next_step(changes: dict[str, object], error: Reason | None, step: Again | End) -> None:
-    assert next_step(replace(LIVE, **changes), error) == step  # type: ignore[arg-type]
+    at_once = bool(changes.pop("at_once", False))
+    assert next_step(replace(LIVE, **changes), error, at_once) == step  # type: ignore[arg-type]
 
 
 attempts = st.builds(
@@ -88,9 +96,11 @@ attempts = st.builds(
 )
 
 
-@given(attempts, st.none() | st.sampled_from(Reason))
-def test_every_attempt_goes_on_in_its_phase_or_ends_with_a_reason(attempt: Attempt, error: Reason | None) -> None:
-    step = next_step(attempt, error)
+@given(attempts, st.none() | st.sampled_from(Reason), st.booleans())
+def test_every_attempt_goes_on_in_its_phase_or_ends_with_a_reason(
+    attempt: Attempt, error: Reason | None, at_once: bool
+) -> None:
+    step = next_step(attempt, error, at_once)
     if isinstance(step, End):
         assert step.reason in Reason
         return
@@ -99,7 +109,8 @@ def test_every_attempt_goes_on_in_its_phase_or_ends_with_a_reason(attempt: Attem
     assert step.seconds >= 2
     assert 1 <= step.heartbeat < step.seconds
     assert step.heartbeat <= HEARTBEAT_SECONDS
-    assert step.seconds <= max(attempt.remaining + 2, HANDOVER_SECONDS)
+    assert 0 <= step.pause <= RETRY_SECONDS
+    assert step.pause + step.seconds <= max(attempt.remaining + 2, HANDOVER_SECONDS)
     assert error is None
     assert attempt.verdict is None
 
@@ -125,6 +136,10 @@ def test_the_clocks_fit_each_other() -> None:
     """A dead linker's lease is over before its heartbeat is missed, and one renewal may fail without harm."""
     assert LEASE_SECONDS < HEARTBEAT_SECONDS
     assert 2 * RENEW_SECONDS < LEASE_SECONDS
+
+
+def test_linkers_that_die_over_and_over_are_blamed_before_the_window_is_over() -> None:
+    assert MAX_LEGS * (HEARTBEAT_SECONDS + 3) < 120
 
 
 def test_pauses_begin_at_five_seconds_and_never_shrink() -> None:

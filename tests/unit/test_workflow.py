@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from uuid import uuid4
 
 import botocore.stub
@@ -13,6 +14,8 @@ from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.session import LEASE_SECONDS, RENEW_SECONDS
 from whatsapp_pairing.settings import Settings
 from whatsapp_pairing.workflow import Workflow
+
+from infra.local.intrinsics import load_yaml
 
 ARN = "arn:aws:states:eu-west-1:123456789012:stateMachine:pairing"
 Say = Callable[[Workflow, str | None], bool]
@@ -69,7 +72,7 @@ def test_any_other_refusal_is_unavailable(workflow: Workflow, states: Stubber, c
 
 
 def test_an_execution_that_exists_is_started(workflow: Workflow) -> None:
-    states = Stubber(workflow._starts)
+    states = Stubber(workflow._states)
     states.activate()
     states.add_client_error("start_execution", "ExecutionAlreadyExists")
     workflow.start(uuid4())
@@ -91,3 +94,14 @@ def test_a_heartbeat_never_takes_so_long_that_the_lease_runs_out(workflow: Workf
     config = workflow._states.meta.config
     longest = config.retries["total_max_attempts"] * (config.connect_timeout + config.read_timeout)
     assert longest <= LEASE_SECONDS - RENEW_SECONDS
+
+
+def test_a_click_that_makes_two_calls_is_answered_before_its_functions_timeout(workflow: Workflow) -> None:
+    """Disconnect fails a wait and starts an unlink; API Gateway answers for a function that was killed, not we."""
+    template = load_yaml((Path(__file__).parents[2] / "template.yaml").read_text())
+    # In between, botocore pauses for at most a second.
+    longest = sum(
+        config.retries["total_max_attempts"] * config.read_timeout + 1
+        for config in (workflow._states.meta.config, workflow._functions.meta.config)
+    )
+    assert longest <= template["Globals"]["Function"]["Timeout"] - 1

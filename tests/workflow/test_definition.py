@@ -73,4 +73,14 @@ def test_a_good_pairing_takes_at_most_six_transitions_and_nothing_polls() -> Non
         path.append(state)
         state = states[state].get("Next")
     assert path == ["QrWindow", "WaitForQr", "AuthWindow", "WaitForAuth", "Connected"]
-    assert all(state["Type"] != "Wait" for state in states.values())
+    assert all(states[name]["Type"] != "Wait" for name in path)
+
+
+def test_whoever_goes_round_takes_a_pause_first() -> None:
+    states = deployed()["States"]
+    assert states["SettlePhase"]["ResultSelector"]["pause.$"] == "$.Payload.pause"
+    assert states["SettlePhase"]["Next"] == "Pause"
+    assert states["Pause"] == states["Pause"] | {"Type": "Wait", "SecondsPath": "$.window.pause", "Next": "WhatNext"}
+    for wait in WAITS:
+        ways = [name for name, state in states.items() if wait in json.dumps([state.get("Next"), state.get("Choices")])]
+        assert ways == [WAITS[wait][0], "WhatNext"]

@@ -4,16 +4,30 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg.abc import PQGen
 from psycopg.rows import dict_row
 
 from whatsapp_pairing.errors import MisconfiguredError, StoreUnavailable
 
 Row = dict[str, Any]
-Connection = psycopg.Connection[Row]
 T = TypeVar("T")
 
 # A statement that waits longer waits for a lock or a sick server; a linker's lease lasts 8 s.
 _LIMIT = "SET LOCAL statement_timeout = '4s'"
+# A server that does not even say so is frozen, or a pooler in front of it has no connection to give.
+_SILENT_SECONDS = 5.0
+
+
+class Connection(psycopg.Connection[Row]):
+    """One that is not waited for without end."""
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """Wait as psycopg does; after silence the connection is closed, so that nothing waits for it again."""
+        try:
+            return super().wait(gen, interval, timeout or _SILENT_SECONDS)
+        except psycopg.errors._WaitTimeout:
+            self.pgconn.finish()
+            raise
 
 
 class Database:
@@ -66,12 +80,12 @@ class Database:
 
     def _connect(self) -> Connection:
         try:
-            self._connection = psycopg.connect(
+            self._connection = Connection.connect(
                 self._url(),
                 autocommit=True,
                 row_factory=dict_row,
                 prepare_threshold=None,
-                connect_timeout=5,
+                connect_timeout=3,
                 keepalives_idle=15,
                 tcp_user_timeout=10_000,
             )

@@ -22,6 +22,9 @@ from whatsapp_pairing.session import (
 )
 from whatsapp_pairing.workflow import Workflow
 
+# How Step Functions names a wait that has waited in vain. By any other name it failed at once.
+_WAITED = (None, "States.Timeout", "States.HeartbeatTimeout")
+
 
 @dataclass(frozen=True)
 class Connection:
@@ -130,7 +133,7 @@ def settle_phase(attempt_id: UUID, error: str | None, attempts: Attempts, workfl
             return Reason.INTERNAL
         if attempt.outcome:
             return attempt.outcome
-        step = next_step(attempt, Reason.parse(error))
+        step = next_step(attempt, Reason.parse(error), at_once=error not in _WAITED)
         if isinstance(step, Again):
             return step
         devices = end(attempt, step.reason, attempts)

@@ -23,8 +23,13 @@ HEARTBEAT_SECONDS = 10
 RENEW_SECONDS = 2.5
 LEASE_SECONDS = 8.0
 
-# A linker that dies this often within one attempt will not do better the next time.
-MAX_LEGS = 15
+# A linker that dies this often within one attempt will not do better the next time. Each is noticed by its heartbeat:
+# more than these do not fit into a window, and the person would read that they were too slow.
+MAX_LEGS = 8
+
+# Rest before a wait that failed at once is entered again: what failed (a throttled call, say) needs it, and every round
+# costs state transitions.
+RETRY_SECONDS = 2
 
 # A workflow ends its attempt within seconds of the deadline; after this long it must be gone.
 OVERDUE_SECONDS = 30
@@ -95,10 +100,11 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Again:
-    """Back into the wait of ``phase``, for the ``seconds`` that its window still has."""
+    """Back into the wait of ``phase`` after ``pause`` seconds, for the ``seconds`` that its window has then."""
 
     phase: Phase
     seconds: int
+    pause: int = 0
 
     @property
     def heartbeat(self) -> int:
@@ -113,7 +119,7 @@ class End:
     reason: Reason
 
 
-def next_step(attempt: Attempt, error: Reason | None) -> Again | End:
+def next_step(attempt: Attempt, error: Reason | None, at_once: bool = False) -> Again | End:
     """Decide what follows a wait that did not end well.
 
     Parameters
@@ -123,16 +129,20 @@ def next_step(attempt: Attempt, error: Reason | None) -> Again | End:
     error : Reason or None
         The reason with which the wait was failed; None when it was lost (a heartbeat or the window was missed, a
         function broke). Which of those it was decides the deadline, not the error's name.
+    at_once : bool
+        Whether the wait failed before it had waited for anything, so that it may do so again and again.
     """
     final = error or attempt.verdict
     if final:
         return End(final)
     if attempt.legs >= MAX_LEGS:
         return End(Reason.LINKER_FAILED)
+    pause = RETRY_SECONDS if at_once else 0
     if attempt.remaining > 0:
-        return Again(attempt.phase, max(2, math.ceil(attempt.remaining)))
+        pause = min(pause, int(attempt.remaining))
+        return Again(attempt.phase, max(2, math.ceil(attempt.remaining - pause)), pause)
     if attempt.phase is Phase.QR and attempt.qr_shown and attempt.alive:
-        return Again(attempt.phase, HANDOVER_SECONDS)
+        return Again(attempt.phase, HANDOVER_SECONDS - pause, pause)
     return End(timeout_reason(attempt))
 
 

@@ -16,9 +16,9 @@ from whatsapp_pairing.settings import Settings
 
 # The token's wait is over: it was answered before, timed out, or its execution has ended.
 _STALE = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
-# A linker answers while it holds a lease that must not run out meanwhile; what starts something may take longer.
+# A linker answers while it holds a lease that must not run out meanwhile, and a click whose calls hang must be answered
+# before the function's Timeout. Whatever is started here may be started twice.
 _BRIEF = Config(connect_timeout=1, read_timeout=1.7, retries={"mode": "standard", "total_max_attempts": 2})
-_PATIENT = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
 
 
 class Workflow:
@@ -42,12 +42,8 @@ class Workflow:
         return boto3.client("stepfunctions", config=_BRIEF)
 
     @cached_property
-    def _starts(self) -> Any:
-        return boto3.client("stepfunctions", config=_PATIENT)
-
-    @cached_property
     def _functions(self) -> Any:
-        return boto3.client("lambda", config=_PATIENT)
+        return boto3.client("lambda", config=_BRIEF)
 
     def start(self, attempt_id: UUID) -> None:
         """Start the attempt's one execution; starting it again changes nothing.
@@ -58,7 +54,7 @@ class Workflow:
             Step Functions cannot be reached or refuses.
         """
         try:
-            self._starts.start_execution(
+            self._states.start_execution(
                 stateMachineArn=self._settings.state_machine_arn,
                 name=str(attempt_id),
                 input=json.dumps({"attemptId": str(attempt_id)}),
