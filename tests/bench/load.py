@@ -1,12 +1,14 @@
 """Many at once: ``make bench WHAT=load``.
 
-Fifty people pair side by side while five hundred others keep asking for their status; before it twelve pair alone, one
-after the other. System, sandbox, phones and pollers share this machine, so its cores are what is short.
+Fifty people have a QR in sight at the same time and scan it together, while five hundred others ask for their status
+at the pace that the API names; before it twelve pair alone, one after the other. System, sandbox, phones and pollers
+share this machine, so its cores are what is short.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import statistics
 import sys
 import threading
@@ -27,13 +29,12 @@ from tests.stack import Stack, User
 ALONE = 12
 TOGETHER = 50
 POLLERS = 500
-POLL_SECONDS = 1.0
 # Fifty engines start on a few cores: much slower than alone.
 PATIENCE_SECONDS = 240.0
 
 _CONNECTIONS = """
-SELECT usename, count(*) FROM pg_stat_activity
-WHERE backend_type = 'client backend' AND datname = current_database() AND pid <> pg_backend_pid() GROUP BY usename
+SELECT count(*) FROM pg_stat_activity
+WHERE backend_type = 'client backend' AND datname = current_database() AND pid <> pg_backend_pid()
 """
 _ENDS = "SELECT outcome, count(*) FROM whatsapp_private.attempts GROUP BY outcome"
 _LEGS = "SELECT legs, count(*) FROM whatsapp_private.attempts GROUP BY legs ORDER BY legs"
@@ -49,11 +50,11 @@ class Pairing:
 
 @dataclass
 class Seen:
-    """What was seen from beside: each linker's megabytes, the most connections of each login, each poll's seconds."""
+    """What was seen from beside: each linker's megabytes, the most linkers and connections, each poll's seconds."""
 
     megabytes: dict[int, float] = field(default_factory=dict)
     linkers: int = 0
-    connections: dict[str, int] = field(default_factory=dict)
+    connections: int = 0
     polls: list[float] = field(default_factory=list)
     refused: int = 0
 
@@ -64,15 +65,15 @@ def main() -> int:
     try:
         url = postgres.url(postgres.create())
         with running("--database-url", url) as stack, psycopg.connect(url, autocommit=True) as database:
-            pair(stack.user(), 0)  # instances start
-            alone = [pair(stack.user(), number) for number in range(1, ALONE + 1)]
+            pair(stack.user(), 0, threading.Barrier(1))  # instances start
+            alone = [pair(stack.user(), number, threading.Barrier(1)) for number in range(1, ALONE + 1)]
             people = [stack.user() for _ in range(TOGETHER)]
             pollers = [stack.user() for _ in range(POLLERS)]
-            seen = Seen()
+            seen, together_now = Seen(), threading.Barrier(TOGETHER)
             with beside(lambda over: watch(stack, database, seen, over)), beside(lambda over: ask(pollers, seen, over)):
                 began = time.perf_counter()
                 with ThreadPoolExecutor(TOGETHER) as threads:
-                    together = list(threads.map(pair, people, range(100, 100 + TOGETHER)))
+                    together = list(threads.map(pair, people, range(100, 100 + TOGETHER), [together_now] * TOGETHER))
                 took = time.perf_counter() - began
             ends, legs = (database.execute(query).fetchall() for query in (_ENDS, _LEGS))
     finally:
@@ -84,17 +85,17 @@ def main() -> int:
         values = [[getattr(one, name) for one in some] for some in (alone, together)]
         cells = " | ".join(f"{statistics.median(it):.2f} | {percentile(it):.2f}" for it in values)
         print(f"| {name.replace('_', ' ')} | {cells} |")
-    print(f"\n{POLLERS} users asked for their status every {POLL_SECONDS:.0f} s meanwhile: {len(seen.polls)} answers,")
+    print(f"\n{POLLERS} other users asked for their status meanwhile: {len(seen.polls)} answers,")
     print(f"median {statistics.median(seen.polls):.3f} s, p95 {percentile(seen.polls):.3f} s, {seen.refused} refused.")
     weights = list(seen.megabytes.values())
     print(f"At most {seen.linkers} linkers at once; the largest that each was, with its engine:", end=" ")
     print(f"median {statistics.median(weights):.0f} MB, most {max(weights):.0f} MB.")
-    print(f"At most so many database connections of each login: {seen.connections}.")
+    print(f"At most {seen.connections} database connections at once, of all functions and engines.")
     return 0 if dict(ends) == {"connected": ALONE + TOGETHER + 1} else 1
 
 
-def pair(user: User, number: int) -> Pairing:
-    """Pair as the page does, at the pace that it is told, and scan at once."""
+def pair(user: User, number: int, everybody: threading.Barrier) -> Pairing:
+    """Pair as the page does, at the pace that it is told, and scan when everybody sees a QR."""
     clicked_at = time.perf_counter()
     status = user.connect().json()
     while status.get("qr") is None:
@@ -102,7 +103,8 @@ def pair(user: User, number: int) -> Pairing:
         time.sleep(status.get("pollAfterMs", 400) / 1000)
         status = user.status()
     shown_at = time.perf_counter()
-    assert user.scan(status["qr"], f"3467{number:07}").status == 200
+    everybody.wait(PATIENCE_SECONDS)
+    assert user.scan(user.qr(PATIENCE_SECONDS), f"3467{number:07}").status == 200
     scanned_at = time.perf_counter()
     user.wait(PATIENCE_SECONDS, "connected", lambda it: it.get("status") == "connected", every=0.25)
     return Pairing(shown_at - clicked_at, time.perf_counter() - scanned_at)
@@ -128,12 +130,12 @@ def watch(stack: Stack, database: psycopg.Connection, seen: Seen, over: threadin
         seen.linkers = max(seen.linkers, len(weights))
         for pid, megabytes in weights.items():
             seen.megabytes[pid] = max(seen.megabytes.get(pid, 0.0), megabytes)
-        for login, count in database.execute(_CONNECTIONS).fetchall():
-            seen.connections[login] = max(seen.connections.get(login, 0), count)
+        ((connections,),) = database.execute(_CONNECTIONS).fetchall()
+        seen.connections = max(seen.connections, connections)
 
 
 def ask(users: list[User], seen: Seen, over: threading.Event) -> None:
-    """Let every user ask for the status again and again, spread over the second."""
+    """Let every user ask for the status again and again, at the pace that the answers name."""
     asyncio.run(_ask(users, seen, over))
 
 
@@ -141,19 +143,20 @@ async def _ask(users: list[User], seen: Seen, over: threading.Event) -> None:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
 
         async def poll(user: User, delay: float) -> None:
+            url, headers = f"{user.stack.url}/api/whatsapp/status", {"Authorization": f"Bearer {user.token}"}
             await asyncio.sleep(delay)
             while not over.is_set():
                 began = time.perf_counter()
                 with suppress(aiohttp.ClientError, TimeoutError):
-                    async with client.get(
-                        f"{user.stack.url}/api/whatsapp/status", headers={"Authorization": f"Bearer {user.token}"}
-                    ) as answer:
+                    async with client.get(url, headers=headers) as answer:
                         seen.refused += answer.status != 200
+                        pause = (await answer.json()).get("pollAfterMs", 1000) / 1000
                         seen.polls.append(time.perf_counter() - began)
-                await asyncio.sleep(max(0.0, POLL_SECONDS - (time.perf_counter() - began)))
+                resting_until = time.perf_counter() + pause
+                while time.perf_counter() < resting_until and not over.is_set():
+                    await asyncio.sleep(0.5)
 
-        spread = POLL_SECONDS / len(users)
-        await asyncio.gather(*(poll(user, number * spread) for number, user in enumerate(users)))
+        await asyncio.gather(*(poll(user, random.uniform(0, 15)) for user in users))
 
 
 if __name__ == "__main__":
