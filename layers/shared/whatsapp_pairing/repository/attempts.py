@@ -81,7 +81,8 @@ WITH a AS (
 ), shown AS (
   UPDATE public.whatsapp_sessions SET
     session_status = '{Status.DISCONNECTED}', qr_code = NULL, phone_number = NULL, connected_at = NULL
-  WHERE user_id = %(user)s AND session_status <> '{Status.DISCONNECTED}'
+  -- Its owner may have written the status before us, and left the QR.
+  WHERE user_id = %(user)s AND (session_status <> '{Status.DISCONNECTED}' OR qr_code IS NOT NULL)
   RETURNING user_id
 )
 SELECT (SELECT task_token FROM a) AS task_token,
