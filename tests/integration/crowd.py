@@ -28,7 +28,7 @@ SELECT "user", CASE WHEN kind <= 1 THEN 'waiting_qr' WHEN kind <= 4 THEN 'discon
 FROM crowd WHERE kind <> 2;
 
 INSERT INTO whatsapp_private.devices (user_id, attempt_id, fingerprint, jid, state, created_at, updated_at)
-SELECT CASE WHEN kind <> 2 THEN "user" END, attempt, fingerprint, CASE WHEN kind <> 3 THEN jid END,
+SELECT CASE WHEN kind <> 2 THEN "user" END, attempt, fingerprint, CASE WHEN kind NOT IN (0, 3) THEN jid END,
        CASE WHEN kind <= 1 THEN 'offered' WHEN kind IN (3, 4) THEN 'unlinking' ELSE 'linked' END, at, at
 FROM crowd, LATERAL (SELECT now() - interval '1 h' - n * interval '1 s' AS at) t WHERE kind <> 1;
 
