@@ -81,16 +81,6 @@ BEGIN
 END;
 $function$;
 
--- Devices that are still in use by a user who was deleted.
-CREATE OR REPLACE FUNCTION whatsapp_private.devices_without_user() RETURNS SETOF UUID
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' AS $function$
-BEGIN
-  RETURN QUERY
-    SELECT d.id FROM whatsapp_private.devices d
-    WHERE d.state <> 'unlinking' AND NOT EXISTS (SELECT FROM auth.users u WHERE u.id = d.user_id);
-END;
-$function$;
-
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA whatsapp_private FROM PUBLIC, anon, authenticated;
 
 -- Grants: exactly the columns that the statements of layers/shared/whatsapp_pairing/repository write. Nobody may
@@ -126,8 +116,7 @@ GRANT SELECT (id, user_id, session_status, phone_number, connected_at, last_seen
   ON public.whatsapp_sessions TO whatsapp_worker;
 
 GRANT EXECUTE ON FUNCTION whatsapp_private.stored_jid(BYTEA) TO whatsapp_api, whatsapp_worker;
-GRANT EXECUTE ON FUNCTION whatsapp_private.forget_device(UUID, UUID), whatsapp_private.devices_without_user()
-  TO whatsapp_worker;
+GRANT EXECUTE ON FUNCTION whatsapp_private.forget_device(UUID, UUID) TO whatsapp_worker;
 
 -- Row level security is on for all three tables: without a policy of their own the roles would see no row. They work
 -- for every user, so the policies let every row pass and the grants say what may be done with it.

@@ -1,11 +1,12 @@
-"""Scheduled: sweep up what lost its workflow, its row or its owner."""
+"""Scheduled: sweep up what lost its workflow, its row or its owner. With ``{"dryRun": true}``, only count it."""
 
 from functools import cache
 from typing import Any
 
-from whatsapp_pairing.cleaning import clean
+from whatsapp_pairing.cleaning import clean, look
 from whatsapp_pairing.database import Database
 from whatsapp_pairing.observability import logger
+from whatsapp_pairing.payloads import Clean, parse
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.sweeps import Sweeps
 from whatsapp_pairing.settings import settings
@@ -21,7 +22,12 @@ def parts() -> tuple[Attempts, Sweeps, Workflow]:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
-    """Sweep one batch of each kind and say how much there was."""
-    swept = clean(*parts()).as_dict()
-    logger.info("cleaned", extra=swept)
-    return swept
+    """Sweep while there is something to sweep and time to do it, and say how much it was."""
+    dry_run = parse(Clean, event).dry_run
+    attempts, sweeps, workflow = parts()
+    if dry_run:
+        swept = look(sweeps)
+    else:
+        swept = clean(attempts, sweeps, workflow, lambda: context.get_remaining_time_in_millis() / 1000)
+    logger.info("would be cleaned" if dry_run else "cleaned", extra=swept.as_dict())
+    return swept.as_dict()

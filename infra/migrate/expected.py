@@ -64,7 +64,7 @@ _GRANTS = {
         ),
         "table whatsapp_private.devices": (
             "delete, insert (user_id, attempt_id, fingerprint, lease_id, lease_expires_at), select,"
-            " update (jid, state, lease_id, lease_expires_at, updated_at)"
+            " update (jid, state, lease_id, lease_expires_at, updated_at, unlink_starts)"
         ),
         f"table {SESSIONS}": (
             "insert (user_id, phone_number, session_status, qr_code, connected_at, last_seen),"
@@ -73,7 +73,6 @@ _GRANTS = {
         ),
         "function whatsapp_private.stored_jid(bytea)": "execute",
         "function whatsapp_private.forget_device(uuid,uuid)": "execute",
-        "function whatsapp_private.devices_without_user()": "execute",
     },
     "whatsapp_engine": {
         "schema whatsapp_engine": "usage",
@@ -87,7 +86,6 @@ _GRANTS = {
 FUNCTIONS = {
     "whatsapp_private.stored_jid(bytea)": 'text in plpgsql, security definer, search_path=""',
     "whatsapp_private.forget_device(uuid,uuid)": 'void in plpgsql, security definer, search_path=""',
-    "whatsapp_private.devices_without_user()": 'setof uuid in plpgsql, security definer, search_path=""',
 }
 
 # Nobody who comes through the API may reach the private schemas; PUBLIC is everybody.

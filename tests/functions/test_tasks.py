@@ -330,13 +330,37 @@ def test_cleanup_ends_what_is_lost_and_says_how_much(call: Call, aws: Aws, world
     world.age(1000)
 
     assert call("cleanup", event("cleanup")) == {
-        "attempts_ended": 1, "rows_cleared": 0, "orphans_given_up": 0, "bindings_forgotten": 0, "unlinks_started": 0,
+        "attempts_ended": 1, "rows_cleared": 0, "orphans_given_up": 0, "bindings_forgotten": 0, "unlinks_started": 1,
     }  # fmt: skip
     unlink = ("unlink", "Event", {"deviceId": str(world.bound(secret)["id"])})
     assert aws.invocations == [unlink]
     world.age(241)
     assert call("cleanup", event("cleanup"))["unlinks_started"] == 1
     assert aws.invocations == [unlink, unlink]
+
+
+def test_a_dry_run_says_how_much_there_is_and_changes_nothing(call: Call, aws: Aws, world: Any, user: UUID) -> None:
+    lost, secret = world.claim(user), Secret()
+    world.show(lost, world.lease(lost), secret)
+    world.age(1000)
+    before = world.snapshot()
+
+    assert call("cleanup", {"dryRun": True}) == {
+        "attempts_ended": 1, "rows_cleared": 0, "orphans_given_up": 0, "bindings_forgotten": 0, "unlinks_started": 0,
+    }  # fmt: skip
+
+    assert world.snapshot() == before
+    assert aws.invocations == []
+
+
+@pytest.mark.parametrize("wish", [{"dryrun": True}, {"dry_run": True}, {"dryRun": "true"}, {"dryRun": None}])
+def test_a_misspelled_dry_run_cleans_nothing(call: Call, world: Any, user: UUID, wish: dict[str, object]) -> None:
+    world.claim(user)
+    world.age(1000)
+    before = world.snapshot()
+    with pytest.raises(InvalidPayload, match="Clean: wrong or missing: dry"):
+        call("cleanup", wish)
+    assert world.snapshot() == before
 
 
 def test_cleanup_goes_on_when_lambda_is_away(

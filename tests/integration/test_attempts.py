@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
 import pytest
-from whatsapp_pairing.errors import AtCapacity, TooSoon, WorkflowUnavailable
+from whatsapp_pairing.errors import AtCapacity, TooSoon, Unauthorized, WorkflowUnavailable
 from whatsapp_pairing.pairing import connect, disconnect, open_phase, settle_phase
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts
@@ -173,6 +173,24 @@ def test_a_click_ends_an_overdue_attempt_and_starts_the_next(world: World) -> No
 
     assert world.attempt(lost)["outcome"] == "qr_timeout"
     assert len(workflow.of("start")) == 1
+
+
+def test_a_click_ends_an_overdue_attempt_with_what_its_linker_found_out(world: World) -> None:
+    user = world.user()
+    overdue = world.claim(user)
+    world.leases.release(overdue, world.lease(overdue), Reason.ACCOUNT_BANNED)
+    world.age(WINDOW + OVERDUE_SECONDS + 1)
+    assert connect(user, WINDOW, LIMIT, world.attempts, world.sessions, RecordedWorkflow()).started
+    assert world.attempt(overdue)["outcome"] == "account_banned"
+
+
+def test_a_linked_user_who_was_deleted_is_nobody(world: World) -> None:
+    user = world.user()
+    world.link(user, Secret())
+    world.sql("DELETE FROM auth.users WHERE id = %s", user)
+    world.attempts.show_linked(user)  # deleted after the claim, before this
+    with pytest.raises(Unauthorized):
+        connect(user, WINDOW, LIMIT, world.attempts, world.sessions, RecordedWorkflow())
 
 
 def test_connect_inside_the_pause_says_how_long(world: World) -> None:
@@ -486,3 +504,14 @@ def test_disconnect_after_an_error_clears_it(world: World) -> None:
     fail(world, world.claim(user))
     assert disconnect(user, world.attempts, RecordedWorkflow())
     assert world.sessions.get(user).status is Status.DISCONNECTED
+
+
+def test_disconnect_clears_a_qr_under_a_status_that_its_owner_has_written(world: World) -> None:
+    user, secret = world.user(), Secret()
+    attempt_id = world.claim(user)
+    world.show(attempt_id, world.lease(attempt_id), secret)
+    world.sql("UPDATE public.whatsapp_sessions SET session_status = 'disconnected'")
+    disconnect(user, world.attempts, RecordedWorkflow())
+    row = world.row(user)
+    assert row is not None
+    assert row["qr_code"] is None

@@ -153,7 +153,7 @@ def cancelled_before_its_linker(world: World) -> Stage:
 
 def swept(world: World) -> Stage:
     stage = overdue(world)
-    clean(world.attempts, world.sweeps, stage.workflow)
+    clean(world.attempts, world.sweeps, stage.workflow, lambda: 120.0)
     return stage
 
 
@@ -191,7 +191,7 @@ def test_an_end_is_counted_once_whoever_brings_it_about_and_whoever_comes_later(
     assert values(metrics, "LegsPerPairing") == [legs]
 
     stage.settle()
-    clean(world.attempts, world.sweeps, stage.workflow)
+    clean(world.attempts, world.sweeps, stage.workflow, lambda: 120.0)
     assert stage.link() == "not_needed"
     if ended is not clicked_again:
         disconnect(stage.user, world.attempts, stage.workflow)

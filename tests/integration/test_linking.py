@@ -311,20 +311,20 @@ def test_a_scan_in_the_last_second_has_its_time_to_log_in(world: World, secret: 
 
 def test_a_qr_in_the_last_moment_waits_for_the_workflow(world: World, secret: Secret) -> None:
     stage = Stage(
-        world, [Reached(), WINDOW - 0.2, qr(secret), 30.0, *scan(world, secret), *LOGIN], workflow_seconds=3.0
+        world, [Reached(), WINDOW - 1.0, qr(secret), 30.0, *scan(world, secret), *LOGIN], workflow_seconds=3.0
     )
     assert stage.link() == "connected"
     connected(stage, secret)
 
 
 def test_a_qr_in_the_last_moment_does_not_wait_for_ever(world: World, secret: Secret) -> None:
-    stage = Stage(world, [Reached(), WINDOW - 0.2, qr(secret)], workflow_seconds=1000.0)
+    stage = Stage(world, [Reached(), WINDOW - 1.0, qr(secret)], workflow_seconds=1000.0)
     assert stage.link() in (Reason.QR_TIMEOUT, Reason.LINKER_FAILED)
     assert abs(stage.clock.now - WINDOW - HANDOVER_SECONDS) < 1
 
 
 def test_waiting_for_the_workflow_is_not_spinning(world: World, secret: Secret) -> None:
-    stage = Stage(world, [Reached(), WINDOW - 0.2, qr(secret)], workflow_seconds=1000.0)
+    stage = Stage(world, [Reached(), WINDOW - 1.0, qr(secret)], workflow_seconds=1000.0)
     stage.link()
     assert stage.polls < 200
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from uuid import UUID, uuid4
 
 import pytest
-from whatsapp_pairing.cleaning import Swept, clean
+from whatsapp_pairing.cleaning import RESERVE_SECONDS, UNLINKS, Swept, clean, look
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.leases import Linked
@@ -16,12 +17,12 @@ from whatsapp_pairing.session import OVERDUE_SECONDS, Status
 from .recorder import RecordedWorkflow
 from .world import WINDOW, Secret, World
 
-NOTHING = Swept(0, 0, 0, 0, 0)
+NOTHING = Swept()
 JID = "5215550009:3@s.whatsapp.net"
 
 
 def sweep(world: World, workflow: RecordedWorkflow | None = None, batch: int = 200) -> Swept:
-    return clean(world.attempts, world.sweeps, workflow or RecordedWorkflow(), batch)
+    return clean(world.attempts, world.sweeps, workflow or RecordedWorkflow(), lambda: 120.0, batch)
 
 
 def lost_pairing(world: World, secret: Secret | None = None) -> tuple[UUID, UUID]:
@@ -82,10 +83,7 @@ def test_a_batch_is_a_batch_oldest_first(world: World) -> None:
     world.age(WINDOW + OVERDUE_SECONDS + 1)
     world.age(5, second)
     assert [attempt.id for attempt in world.sweeps.overdue_attempts(1)] == [second]
-    assert sweep(world, batch=1).attempts_ended == 1
-    assert world.attempt(first)["outcome"] is None
-    assert sweep(world, batch=1).attempts_ended == 1
-    assert sweep(world, batch=1) == NOTHING
+    assert [attempt.id for attempt in world.sweeps.overdue_attempts(2)] == [second, first]
 
 
 @pytest.mark.parametrize("status", ["connecting", "waiting_qr"])
@@ -112,8 +110,11 @@ def test_the_devices_of_a_deleted_user_are_unlinked_once_nobody_holds_them(world
     kept = Secret()
     world.link(user, secret)
     world.link(world.user(), kept, "5215550002:1@s.whatsapp.net")
-    world.sql("UPDATE whatsapp_private.devices SET lease_expires_at = now() + interval '5 s' WHERE user_id = %s", user)
+    world.sql(
+        "UPDATE whatsapp_private.devices SET lease_expires_at = now() + interval '245 s' WHERE user_id = %s", user
+    )
     world.sql("DELETE FROM auth.users WHERE id = %s", user)
+    world.age(240)
     assert sweep(world, workflow) == NOTHING
     world.age(6)
 
@@ -140,7 +141,7 @@ def test_offered_and_never_scanned_is_forgotten_after_its_qr(world: World) -> No
 
     assert world.device(unused) is None
     assert world.bound(recent)["state"] == world.bound(scanned)["state"] == "unlinking"
-    assert world.sweeps.devices_to_unlink(10) == [world.bound(scanned)["id"]]
+    assert world.sweeps.start_unlinks(10) == [world.bound(scanned)["id"]]
     assert world.sweeps.forget_never_scanned(10) == 0
 
 
@@ -150,34 +151,122 @@ def test_a_device_in_somebodys_hands_is_left_to_them(world: World) -> None:
     world.attempts.disconnect(user)
     world.age(241)
     device_id, lease = world.bound(secret)["id"], uuid4()
-    assert world.sweeps.devices_to_unlink(10) == [device_id]
     world.devices.take(device_id, lease)
-    assert world.sweeps.devices_to_unlink(10) == []
+    assert world.sweeps.start_unlinks(10) == []
     world.drop_keys("5215550001:7@s.whatsapp.net")
     assert world.sweeps.forget_never_scanned(10) == 0
     world.devices.give_back(device_id, lease)
     assert world.sweeps.forget_never_scanned(10) == 0  # given back a moment ago
 
 
-def test_two_sweeps_at_once_do_the_work_once(world: World) -> None:
-    for _ in range(20):
-        lost_pairing(world)
-    world.age(WINDOW + OVERDUE_SECONDS + 1)
-    for _ in range(20):
-        user = world.user()
-        world.sql("INSERT INTO public.whatsapp_sessions (user_id, session_status) VALUES (%s, 'connecting')", user)
+def stale_everything(world: World, each: int) -> None:
+    """Leave ``each`` of everything that cleanup looks for, and as many of everything that it must not touch."""
+    for number in range(each):
+        jid = f"52155501{number:02}:{{}}@s.whatsapp.net"
+        lost_pairing(world)  # overdue
+        world.link(world.user(), gone := Secret(), jid.format(1))
+        orphan = world.bound(gone)["user_id"]
+        world.link(user := world.user(), Secret(), jid.format(2))
+        world.attempts.disconnect(user)  # its keys stay
+        world.sql("DELETE FROM auth.users WHERE id = %s", orphan)
+        user, _ = lost_pairing(world)
+        world.attempts.disconnect(user)  # offered, never scanned
+        world.sql(
+            "INSERT INTO public.whatsapp_sessions (user_id, session_status) VALUES (%s, 'connecting')", world.user()
+        )
+        world.link(world.user(), Secret(), jid.format(3))
+    world.age(WINDOW + OVERDUE_SECONDS + 241)
     world.age_rows(301)
+    for _ in range(each):
+        world.claim()
+
+
+def test_two_sweeps_at_once_do_everything_once(world: World) -> None:
+    stale_everything(world, 8)
+    workflow = RecordedWorkflow()
     databases = [world.new_database("whatsapp_worker") for _ in range(2)]
+    start = Barrier(2)
 
     def run(number: int) -> Swept:
-        return clean(Attempts(databases[number]), Sweeps(databases[number]), RecordedWorkflow())
+        start.wait(10)
+        return clean(Attempts(databases[number]), Sweeps(databases[number]), workflow, lambda: 120.0, batch=3)
 
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(run, range(2))
 
-    assert first.attempts_ended + second.attempts_ended == 20
-    assert first.rows_cleared + second.rows_cleared == 20
+    # A sweep leaves what the other has locked, and goes when it finds less than a batch: the next run has the rest.
+    total = first + second + sweep(world, workflow)
+    assert total == Swept(8, 8, 8, 8, 16)
+    started = [device for devices in workflow.of("call_unlinks") for device in devices]
+    assert len(started) == len(set(started)) == 16
     assert sweep(world) == NOTHING
+    assert world.value("SELECT count(*) FROM whatsapp_private.devices WHERE state = 'linked'") == 8
+    assert world.value("SELECT count(*) FROM whatsapp_private.attempts WHERE ended_at IS NULL") == 8
+
+
+def test_a_run_drains_a_backlog_batch_by_batch(world: World) -> None:
+    stale_everything(world, 5)
+    assert sweep(world, batch=2) == Swept(5, 5, 5, 5, 10)
+
+
+def test_a_run_stops_when_its_time_is_up_and_the_next_goes_on(world: World) -> None:
+    stale_everything(world, 5)
+    seconds = [RESERVE_SECONDS + 1] * 4 + [RESERVE_SECONDS]
+
+    first = clean(world.attempts, world.sweeps, RecordedWorkflow(), lambda: seconds.pop(0), batch=3)
+
+    assert first == Swept(3, 3, 3, 3, 8)  # the unlinks are started in any case
+    assert sweep(world) == Swept(2, 2, 2, 2, 2)
+
+
+def test_a_run_starts_a_bounded_number_of_unlinks(world: World) -> None:
+    for number in range(UNLINKS + 5):
+        world.link(user := world.user(), Secret(), f"52155502{number:03}:1@s.whatsapp.net")
+        world.attempts.disconnect(user)
+    world.age(241)
+    assert look(world.sweeps).unlinks_started == UNLINKS + 5
+    assert sweep(world).unlinks_started == UNLINKS
+    assert sweep(world).unlinks_started == 5
+
+
+def test_the_pause_between_two_unlinks_of_a_device_grows_up_to_a_day(world: World) -> None:
+    world.link(user := world.user(), Secret())
+    world.attempts.disconnect(user)
+    for minutes in [4, 8, 16, 32, 64, 128, 256, 512, 1024, 1440, 1440]:
+        world.age(minutes * 60 - 5)
+        assert sweep(world).unlinks_started == 0
+        world.age(6)
+        assert sweep(world).unlinks_started == 1
+
+
+def test_a_dry_run_counts_what_a_run_then_does_and_changes_nothing(world: World) -> None:
+    stale_everything(world, 3)
+    before = world.snapshot()
+    counted = look(world.sweeps)
+    assert world.snapshot() == before
+    # The orphans are given up first, and then unlinked by the same run.
+    assert counted == Swept(3, 3, 3, 3, 3)
+    assert sweep(world) == counted + Swept(unlinks_started=3)
+    assert look(world.sweeps) == NOTHING
+
+
+def test_what_its_linker_found_out_is_how_an_overdue_attempt_ends(world: World) -> None:
+    attempt_id = world.claim(user := world.user())
+    world.leases.release(attempt_id, world.lease(attempt_id), Reason.ACCOUNT_BANNED)
+    world.age(WINDOW + OVERDUE_SECONDS + 1)
+    assert sweep(world).attempts_ended == 1
+    assert world.sessions.get(user).reason is Reason.ACCOUNT_BANNED
+
+
+def test_an_orphan_that_may_still_be_scanned_keeps_its_binding(world: World) -> None:
+    secret = Secret()
+    user, _ = lost_pairing(world, secret)
+    world.sql("DELETE FROM auth.users WHERE id = %s", user)
+    world.age(20)  # the linker hangs and has lost its lease; its engine still shows the QR
+    assert sweep(world) == Swept(orphans_given_up=1)
+    world.store_keys(secret, JID)
+    world.age(221)
+    assert sweep(world) == Swept(unlinks_started=1)
 
 
 def test_an_unlink_that_cannot_be_started_does_not_stop_the_sweep(world: World) -> None:
@@ -185,5 +274,6 @@ def test_an_unlink_that_cannot_be_started_does_not_stop_the_sweep(world: World) 
     world.link(user, secret)
     world.attempts.disconnect(user)
     world.age(241)
-    assert sweep(world).unlinks_started == 1
+    assert sweep(world, RecordedWorkflow({"call_unlink"})).unlinks_started == 1
+    world.age(481)
     assert sweep(world).unlinks_started == 1  # until it is gone

@@ -102,7 +102,8 @@ def test_the_roles_do_their_work_there(server: Postgres, owner_url: str) -> None
             assert world.sweeps.give_up_orphans(10) == 0
             world.sql("DELETE FROM auth.users WHERE id = %s", user)
             assert world.sweeps.give_up_orphans(10) == 1
-            (device,) = world.sweeps.devices_to_unlink(10)
+            world.sql("UPDATE whatsapp_private.devices SET updated_at = now() - interval '5 minutes'")
+            (device,) = world.sweeps.start_unlinks(10)
             lease = uuid4()
             assert world.devices.take(device, lease).jid == "5215550001:7@s.whatsapp.net"
             world.devices.forget(device, lease)

@@ -48,7 +48,7 @@ NOBODY = [
             "create index on {} ((1))",
         )
     ),
-    *(f"drop function whatsapp_private.{name}" for name in ("stored_jid", "forget_device", "devices_without_user")),
+    *(f"drop function whatsapp_private.{name}" for name in ("stored_jid", "forget_device")),
 ]
 NO_KEYS = [
     f"select from {KEYS}",
@@ -79,7 +79,6 @@ DENIED = {
         f"update {ROWS} set user_id = {USER}",
         f"delete from {ROWS}",
         "select whatsapp_private.forget_device(null, null)",
-        "select whatsapp_private.devices_without_user()",
         *(f"set role {other}" for other in ("whatsapp_worker", "whatsapp_engine")),
     ],
     "whatsapp_worker": [

@@ -66,7 +66,7 @@ def everything(world: World, attacker: UUID, workflow: RecordedWorkflow) -> None
         disconnect(attacker, world.attempts, workflow)
     world.age(1000)
     world.age_rows(1000)
-    clean(world.attempts, world.sweeps, workflow)
+    clean(world.attempts, world.sweeps, workflow, lambda: 120.0)
 
 
 @pytest.mark.parametrize("change", EDITS, ids=str)

@@ -119,6 +119,10 @@ class LogOut(Client):
         """Log out on a thread of our own: inside a callback the call would wait for itself."""
         threading.Thread(target=self._log_out, daemon=True).start()
 
+    def _on_logged_out(self, why: int) -> None:  # noqa: ARG002
+        # Banned or not: WhatsApp does not know the device any more, which is all that was asked for.
+        self.say("logged_out")
+
     def _log_out(self) -> None:
         try:
             self.logout()

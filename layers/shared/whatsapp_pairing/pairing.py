@@ -69,7 +69,7 @@ def _revive(attempt: Attempt | None, attempts: Attempts, workflow: Workflow) -> 
     if attempt is None or attempt.outcome:
         return True
     if attempt.remaining < -OVERDUE_SECONDS:
-        return end(attempt, timeout_reason(attempt), attempts) is not None
+        return end(attempt, attempt.verdict or timeout_reason(attempt), attempts) is not None
     if attempt.task_token is None:
         # The click that made it died before StartExecution. The execution's name makes this safe to repeat.
         workflow.start(attempt.id)

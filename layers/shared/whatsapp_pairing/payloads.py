@@ -41,6 +41,14 @@ class Unlink(_Payload):
     device_id: UUID
 
 
+class Clean(_Payload):
+    """From the schedule, or from an operator: a misspelled ``dryRun`` must not clean."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    dry_run: bool = False
+
+
 P = TypeVar("P", bound=_Payload)
 
 

@@ -85,11 +85,14 @@ WITH a AS (
 ), shown AS (
   UPDATE public.whatsapp_sessions SET
     session_status = '{Status.DISCONNECTED}', qr_code = NULL, phone_number = NULL, connected_at = NULL
-  WHERE user_id = %(user)s AND session_status <> '{Status.DISCONNECTED}'
-  RETURNING user_id
+  -- Also one that says so already: its owner may have written that, and left the QR.
+  WHERE user_id = %(user)s
 )
 SELECT (SELECT task_token FROM a) AS task_token, (SELECT legs FROM a) AS legs,
-       EXISTS (SELECT FROM a) OR EXISTS (SELECT FROM released) OR EXISTS (SELECT FROM shown) AS changed,
+       EXISTS (SELECT FROM a) OR EXISTS (SELECT FROM released) OR EXISTS (
+         SELECT FROM public.whatsapp_sessions -- as it was before this statement
+         WHERE user_id = %(user)s AND session_status <> '{Status.DISCONNECTED}'
+       ) AS changed,
        {RELEASED_WITH_KEYS} AS devices
 """
 
