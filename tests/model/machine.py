@@ -1,0 +1,213 @@
+"""The rules: everything that may happen, in any order."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from whatsapp_pairing.session import HEARTBEAT_SECONDS, Status
+
+from tests.integration.world import World
+
+from .process import Order, Process
+from .states import Execution
+from .system import System
+from .whatsapp import Run
+
+_USERS = 2
+# Uneven, so that no two of them add up to the very moment in which a lease or a window ends.
+_TIMES = (0.7, 3.3, 9.3, 27.3, 61.3, 126.3, 301.3)
+_STEPS = ("show", "scan", "online", "sync")
+_ORDERS = (Order.DO, Order.DO, Order.REFUSE, Order.LOSE, Order.REPEAT)
+
+
+def one_of(choose: str) -> Any:
+    """One of what the machine has at the moment."""
+    return st.runner().flatmap(lambda machine: st.sampled_from(getattr(machine, choose)))
+
+
+class Machine(RuleBasedStateMachine):
+    """Two people, and everything that can go wrong."""
+
+    world: World
+
+    @initialize(fair=st.booleans())
+    def begin(self, fair: bool) -> None:
+        self.world.empty()
+        self.system = System(self.world)
+        self.fair = fair
+        self.ever = [self.system.add_user() for _ in range(_USERS)]
+
+    @property
+    def users(self) -> list[Any]:
+        return list(range(len(self.system.users)))
+
+    @property
+    def processes(self) -> list[Process]:
+        return [process for process in self.system.processes if process.ready(self.system.now)]
+
+    @property
+    def everybody(self) -> list[Process]:
+        return self.system.processes
+
+    @property
+    def executions(self) -> list[Execution]:
+        return [execution for execution in self.system.executions.values() if execution.running]
+
+    @property
+    def runs(self) -> list[Run]:
+        return [run for run in self.system.runs if run.moves]
+
+    def _user(self, number: int) -> Any:
+        return list(self.system.users)[number]
+
+    @rule(user=st.integers(0, _USERS - 1), at_once=st.booleans())
+    def click(self, user: int, at_once: bool) -> None:
+        """Also by somebody who was deleted: a token is good for up to an hour longer."""
+        self._begin(self.system.click(self.ever[user]), at_once)
+
+    @rule(user=st.integers(0, _USERS - 1), at_once=st.booleans())
+    def give_up(self, user: int, at_once: bool) -> None:
+        self._begin(self.system.give_up(self.ever[user]), at_once)
+
+    @rule(at_once=st.booleans())
+    def clean(self, at_once: bool) -> None:
+        self._begin(self.system.clean(), at_once)
+
+    def _begin(self, process: Process, at_once: bool) -> None:
+        if at_once:
+            self.system.run(process)
+            self.system.run_all()
+
+    @rule(user=one_of("users"), step=st.sampled_from(_STEPS), pause=st.sampled_from((0.3, 6.3, 126.3)))
+    def get_far(self, user: int, step: str, pause: float) -> None:
+        """All goes well for somebody who has waited a while, up to a point."""
+        owner = self._user(user)
+        self.system.pass_time(pause)
+        self.system.run(self.system.click(owner))
+        self.system.run_all()
+        for move in _STEPS:
+            for run in self.runs:
+                if move in run.moves and self.system.owner(run) == owner:
+                    run.make(move)
+            self.system.run_all()
+            self.keeps_its_promises()
+            if move == step:
+                return
+
+    @precondition(lambda self: self.processes)
+    @rule(process=one_of("processes"), order=st.sampled_from(_ORDERS))
+    def step(self, process: Process, order: Order) -> None:
+        process.resume(order)
+
+    @precondition(lambda self: self.processes)
+    @rule(process=one_of("processes"), order=st.sampled_from(_ORDERS))
+    def run(self, process: Process, order: Order) -> None:
+        self.system.run(process, order)
+
+    @rule()
+    def run_all(self) -> None:
+        self.system.run_all()
+
+    @precondition(lambda self: self.everybody)
+    @rule(process=one_of("everybody"), noticed=st.booleans())
+    def kill(self, process: Process, noticed: bool) -> None:
+        """Also noticed: by the workflow, after a heartbeat."""
+        process.kill()
+        if noticed:
+            self.system.live(HEARTBEAT_SECONDS + 0.3)
+
+    @precondition(lambda self: self.runs)
+    @rule(run=one_of("runs"), live=st.booleans())
+    def go_well(self, run: Run, live: bool) -> None:
+        run.make(run.moves[0])
+        if live:
+            self.system.run_all()
+
+    @precondition(lambda self: self.runs)
+    @rule(data=st.data())
+    def go_wrong(self, data: st.DataObject) -> None:
+        run = data.draw(st.sampled_from(self.runs))
+        run.make(data.draw(st.sampled_from(run.moves)))
+
+    @rule(seconds=st.sampled_from(_TIMES))
+    def nobody_gets_a_turn(self, seconds: float) -> None:
+        self.system.pass_time(seconds)
+
+    @rule(seconds=st.sampled_from(_TIMES[:5]))
+    def live(self, seconds: float) -> None:
+        self.system.live(seconds)
+
+    @precondition(lambda self: self.executions)
+    @rule(execution=one_of("executions"))
+    def lose_execution(self, execution: Execution) -> None:
+        execution.vanish()
+
+    @precondition(lambda self: self.system.invoked)
+    @rule(data=st.data())
+    def invoke_again(self, data: st.DataObject) -> None:
+        """Lambda delivers an asynchronous invocation at least once, and not always at once."""
+        function, about = data.draw(st.sampled_from(self.system.invoked))
+        getattr(self.system, function)(about)
+
+    @precondition(lambda self: self.system.linked)
+    @rule(data=st.data())
+    def remove_on_the_phone(self, data: st.DataObject) -> None:
+        del self.system.linked[data.draw(st.sampled_from(sorted(self.system.linked)))]
+
+    @rule(user=one_of("users"), status=st.sampled_from([None, *Status, Status.DISCONNECTED]), text=st.booleans())
+    def edit_the_row(self, user: int, status: Status | None, text: bool) -> None:
+        """RLS lets the owner do this; without a status the row is deleted."""
+        owner = self._user(user)
+        if status is None:
+            self.world.sql("DELETE FROM public.whatsapp_sessions WHERE user_id = %s", owner)
+            return
+        self.world.sql(
+            "INSERT INTO public.whatsapp_sessions AS s (user_id, session_status) VALUES (%s, %s) ON CONFLICT (user_id) "
+            "DO UPDATE SET session_status = excluded.session_status, "
+            "qr_code = CASE WHEN %s THEN 'mine' ELSE s.qr_code END",
+            owner, status, text,
+        )  # fmt: skip
+
+    @precondition(lambda self: len(self.system.users) > 1)
+    @rule(user=one_of("users"))
+    def delete_user(self, user: int) -> None:
+        self.system.delete_user(self._user(user))
+
+    @invariant()
+    def keeps_its_promises(self) -> None:
+        self.system.promises.check()
+        self.system.stand_still()
+
+    def teardown(self) -> None:
+        if not hasattr(self, "system"):
+            return
+        try:
+            if not sys.exc_info()[0]:  # a run that was broken off has shown what it had to show
+                self._sweep_up()
+        finally:
+            self.system.end()
+
+    def _sweep_up(self) -> None:
+        system = self.system
+        system.agreeable = True
+        if self.fair:
+            system.live(600)
+        system.end()
+        for _ in range(3):
+            system.pass_time(90_000)
+            system.run(system.clean())
+            system.run_all()
+        before = self.world.snapshot()
+        system.run(system.clean())
+        system.promises.check()
+        system.promises.check_end()
+        assert self.world.snapshot() == before, "cleanup does not come to an end"
+        for user in system.users:
+            process = system.click(user)
+            system.run(process)
+            assert not process.error, process.error
+            answer = process.result
+            assert answer.started or answer.session.status is Status.CONNECTED, answer

@@ -1,0 +1,348 @@
+"""The system: every function as processes, the workflow, WhatsApp, and one clock that only moves when it is told."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+from uuid import UUID
+
+from whatsapp_pairing.cleaning import clean
+from whatsapp_pairing.database import Connection, Database
+from whatsapp_pairing.errors import PairingError, StoreUnavailable, WorkflowUnavailable
+from whatsapp_pairing.linking import link
+from whatsapp_pairing.pairing import connect, disconnect, open_phase, settle_phase
+from whatsapp_pairing.reasons import Reason
+from whatsapp_pairing.repository.attempts import Attempts
+from whatsapp_pairing.repository.devices import Devices, Taken
+from whatsapp_pairing.repository.leases import Leases
+from whatsapp_pairing.repository.sessions import Sessions
+from whatsapp_pairing.repository.sweeps import Sweeps
+from whatsapp_pairing.session import Again, Attempt, Phase
+from whatsapp_pairing.settings import Settings
+from whatsapp_pairing.unlinking import unlink
+from whatsapp_pairing.workflow import Workflow
+
+from tests.integration.world import WINDOW, Secret, World
+
+from .process import Order, Process
+from .promises import Promises
+from .states import Execution, definition
+from .whatsapp import Engines, Run
+
+T = TypeVar("T")
+
+# When Lambda kills a function, and after which pauses it tries an asynchronous one again (template.yaml).
+_TIMEOUTS = {
+    "connect": 10, "disconnect": 10, "OpenPhase": 10, "FinishPairing": 10, "linker": 420, "unlink": 90, "cleanup": 120,
+}  # fmt: skip
+_RETRIES = (60.0, 120.0)
+_TIMES = "SELECT format('%I.%I', table_schema, table_name) AS name, array_agg(column_name::text) AS columns " \
+    "FROM information_schema.columns WHERE data_type = 'timestamp with time zone' " \
+    "AND table_schema IN ('public', 'whatsapp_private') GROUP BY 1"  # fmt: skip
+
+
+class System:
+    """Everything, for one run of the machine.
+
+    Attributes
+    ----------
+    users : dict
+        The phone number of each user who exists.
+    linked : dict
+        Which device belongs to which fingerprint, as the phones list them.
+    invoked : list
+        Every asynchronous invocation so far: function and what it is about.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.name = "model"
+        self.now = 0.0
+        self.serial = itertools.count(1)
+        self.users: dict[UUID, str] = {}
+        self.processes: list[Process] = []
+        self.executions: dict[UUID, Execution] = {}
+        self.runs: list[Run] = []
+        self.linked: dict[str, bytes] = {}
+        self.invoked: list[tuple[str, UUID]] = []
+        self.agreeable = False
+        self._retries: list[tuple[float, UUID, int]] = []
+        self._definition = definition(int(WINDOW))
+        self.database = world.databases[0]
+        self._shift = self._shift_statement()
+        self._measured_at = time.monotonic()
+        self.sessions = Sessions(self.database)
+        self.promises = Promises(self)
+
+    # ── people ──
+
+    def add_user(self) -> UUID:
+        """A new user with a phone."""
+        user = self.world.user()
+        self.users[user] = f"52155500{len(self.users):02}"
+        return user
+
+    def delete_user(self, user: UUID) -> None:
+        """The user is deleted."""
+        self.world.sql("DELETE FROM auth.users WHERE id = %s", user)
+        del self.users[user]
+
+    def click(self, user: UUID) -> Process:
+        """Somebody wants to be connected."""
+        return self._spawn("connect", lambda process: connect(
+            user, WINDOW, self._attempts(process), Sessions(Stopped(self, process)), Steps(self, process)
+        ))  # fmt: skip
+
+    def give_up(self, user: UUID) -> Process:
+        """Somebody wants to be disconnected."""
+        return self._spawn("disconnect", lambda process: disconnect(
+            user, self._attempts(process), Steps(self, process)
+        ))  # fmt: skip
+
+    # ── functions ──
+
+    def invoke(self, function: str, payload: dict[str, Any], ended: Callable[[Process], None]) -> None:
+        """A task of the workflow begins."""
+        attempt_id = UUID(payload["attemptId"])
+
+        def work(process: Process) -> object:
+            parts = self._attempts(process), Steps(self, process)
+            if function == "OpenPhase":
+                return open_phase(attempt_id, Phase(payload["phase"]), payload["taskToken"], WINDOW, *parts)
+            step = settle_phase(attempt_id, payload["error"], *parts)
+            if isinstance(step, Again):
+                return {"next": step.phase, "seconds": step.seconds, "heartbeat": step.heartbeat}
+            return {"next": step, "seconds": 0, "heartbeat": 0}
+
+        self._spawn(function, work, ended).attempt_id = attempt_id
+
+    def call_linker(self, attempt_id: UUID) -> None:
+        """A linker begins."""
+        self._spawn("linker", lambda process: link(
+            attempt_id, WatchedLeases(self, process), Steps(self, process), Engines(self, process),
+            lambda: self.now, lambda seconds: self._sleep(process, seconds),
+        )).attempt_id = attempt_id  # fmt: skip
+
+    def call_unlink(self, device_id: UUID, tried: int = 0) -> None:
+        """An unlink begins; Lambda repeats one that fails."""
+
+        def ended(process: Process) -> None:
+            if process.error and tried < len(_RETRIES):
+                self._retries.append((self.now + _RETRIES[tried], device_id, tried + 1))
+
+        self._spawn("unlink", lambda process: unlink(
+            device_id, WatchedDevices(self, process), Engines(self, process),
+            lambda: self.now, lambda seconds: self._sleep(process, seconds),
+        ), ended).device_id = device_id  # fmt: skip
+
+    def clean(self) -> Process:
+        """The schedule's turn."""
+        return self._spawn("cleanup", lambda process: clean(
+            self._attempts(process), Sweeps(Stopped(self, process)), Steps(self, process),
+            lambda: process.dies_at - self.now,
+        ))  # fmt: skip
+
+    def _attempts(self, process: Process) -> Attempts:
+        return Attempts(Stopped(self, process))
+
+    def _sleep(self, process: Process, seconds: float) -> None:
+        process.stop(self.now + seconds)
+
+    def _spawn(
+        self, kind: str, work: Callable[[Process], Any], ended: Callable[[Process], None] | None = None
+    ) -> Process:
+        def over(process: Process) -> None:
+            self.processes.remove(process)
+            if isinstance(process.error, Exception) and not isinstance(process.error, PairingError):
+                raise process.error
+            if ended:
+                ended(process)
+
+        process = Process(f"{kind} {next(self.serial)}", work, self.now + _TIMEOUTS[kind], over)
+        self.processes.append(process)
+        return process
+
+    # ── WhatsApp ──
+
+    def link(self, secret: Secret) -> str:
+        """A phone scans: the device is on its list, whatsmeow has the keys."""
+        device = self.world.device(secret)
+        number = self.users.get(device["user_id"], "5215550099") if device else "5215550098"
+        taken = {row["jid"] for row in self.world.sql("SELECT jid FROM whatsapp_engine.whatsmeow_device")}
+        jid = next(
+            jid for device in itertools.count(1) if (jid := f"{number}:{device}@s.whatsapp.net") not in taken
+        )  # WhatsApp gives a number out again
+        self.world.store_keys(secret, jid)
+        self.linked[jid] = secret.fingerprint
+        return jid
+
+    def owner(self, run: Run) -> UUID | None:
+        """Whose attempt an engine works for."""
+        found = self.world.sql(
+            "SELECT user_id FROM whatsapp_private.attempts WHERE id = %s", run.process.attempt_id
+        )  # fmt: skip
+        return found[0]["user_id"] if found else None
+
+    # ── time ──
+
+    def run(self, process: Process, order: Order = Order.DO) -> None:
+        """Let a process go on until it waits; the order is for its next call."""
+        while process.ready(self.now):
+            process.resume(order)
+            order = Order.DO
+
+    def run_all(self) -> None:
+        """Let everybody go on until all wait."""
+        while ready := [process for process in self.processes if process.ready(self.now)]:
+            self.run(ready[0])
+            if self.agreeable:
+                for run in [run for run in self.runs if run.task == "log_out" and run.moves]:
+                    run.make("log_out")
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass for everybody, whether they get a turn or not."""
+        self.now += seconds
+        self.stand_still(seconds)
+        for execution in list(self.executions.values()):
+            execution.tick()
+        for due in [retry for retry in self._retries if retry[0] <= self.now]:
+            self._retries.remove(due)
+            self.call_unlink(*due[1:])
+        for process in [process for process in self.processes if process.dies_at <= self.now]:
+            process.kill()
+
+    def live(self, seconds: float) -> None:
+        """Let time pass as it should: everybody acts in time."""
+        until = self.now + seconds
+        self.run_all()
+        while self.now < until:
+            moments = [process.due for process in self.processes] + [process.dies_at for process in self.processes]
+            moments += [at for execution in self.executions.values() if (at := execution.next_tick) is not None]
+            moments += [retry[0] for retry in self._retries]
+            # A little later than due: the database's clock and ours may differ in the last digit.
+            self.pass_time(min([until, *(max(moment, self.now) + 0.1 for moment in moments)]) - self.now)
+            self.run_all()
+
+    def stand_still(self, seconds: float = 0.0) -> None:
+        """Move every time in the database back by so much, and forward by what the test itself has taken."""
+        now = time.monotonic()
+        by, self._measured_at = seconds - (now - self._measured_at), now
+        self.world.sql(self._shift.replace("SECONDS", f"{by:.6f}"))
+
+    def end(self) -> None:
+        """Kill everybody."""
+        for process in list(self.processes):
+            process.kill()
+        for execution in self.executions.values():
+            execution.vanish()
+        self._retries.clear()
+
+    def _shift_statement(self) -> str:
+        updates = [
+            f"UPDATE {row['name']} SET " + ", ".join(f"{name} = {name} - s" for name in row["columns"])
+            + " FROM make_interval(secs => SECONDS) s"
+            for row in self.world.sql(_TIMES)
+        ]  # fmt: skip
+        # The users' table has a trigger that would stamp the present.
+        return "; ".join(["BEGIN", "SET LOCAL session_replication_role = replica", *updates, "COMMIT"])
+
+
+class Stopped(Database):
+    """A process stops here before each of its transactions."""
+
+    def __init__(self, system: System, process: Process) -> None:
+        super().__init__(lambda: "")
+        self._system, self._process = system, process
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        order = self._process.stop()
+        if order is Order.REFUSE:
+            raise StoreUnavailable
+        with self._system.promises.statement(self._process):
+            result = self._system.database.run(work)
+            if order is Order.REPEAT:
+                result = self._system.database.run(work)
+        if order is Order.LOSE:
+            raise StoreUnavailable
+        return result
+
+
+class WatchedLeases(Leases):
+    """The repository, and a look at who becomes a linker."""
+
+    def __init__(self, system: System, process: Process) -> None:
+        super().__init__(Stopped(system, process))
+        self._process = process
+
+    def take(self, attempt_id: UUID, lease: UUID) -> Attempt | None:
+        self._process.lease = lease
+        taken = super().take(attempt_id, lease)
+        self._process.has_lease = taken is not None
+        return taken
+
+
+class WatchedDevices(Devices):
+    """The repository, and a look at who unlinks."""
+
+    def __init__(self, system: System, process: Process) -> None:
+        super().__init__(Stopped(system, process))
+        self._process = process
+
+    def take(self, device_id: UUID, lease: UUID) -> Taken | None:
+        self._process.lease = lease
+        taken = super().take(device_id, lease)
+        self._process.has_lease = taken is not None
+        return taken
+
+
+class Steps(Workflow):
+    """A process stops here before each of its calls to AWS."""
+
+    def __init__(self, system: System, process: Process) -> None:
+        super().__init__(Settings({}))
+        self._system, self._process = system, process
+
+    def start(self, attempt_id: UUID) -> None:
+        def begin() -> None:
+            if attempt_id not in self._system.executions:
+                self._system.executions[attempt_id] = Execution(attempt_id, self._system._definition, self._system)
+
+        self._call(begin)
+
+    def succeed(self, token: str | None) -> bool:
+        return self._answer_model(token, lambda execution, token: execution.succeed(token))
+
+    def fail(self, token: str | None, reason: Reason) -> bool:
+        return self._answer_model(token, lambda execution, token: execution.fail(token, reason.value))
+
+    def heartbeat(self, token: str | None) -> bool:
+        return self._answer_model(token, lambda execution, token: execution.heartbeat(token))
+
+    def call_linker(self, attempt_id: UUID) -> None:
+        self._call(lambda: self._invoke_model("call_linker", attempt_id))
+
+    def call_unlink(self, device_id: UUID) -> None:
+        self._call(lambda: self._invoke_model("call_unlink", device_id))
+
+    def _invoke_model(self, function: str, about: UUID) -> None:
+        self._system.invoked.append((function, about))
+        getattr(self._system, function)(about)
+
+    def _answer_model(self, token: str | None, answer: Callable[[Execution, str], bool]) -> bool:
+        if token is None:
+            return False
+        execution = self._system.executions[UUID(token.partition("/")[0])]
+        return self._call(lambda: answer(execution, token))
+
+    def _call(self, work: Callable[[], T]) -> T:
+        order = self._process.stop()
+        if order is Order.REFUSE:
+            raise WorkflowUnavailable
+        result = work()
+        if order is Order.REPEAT:
+            result = work()
+        if order is Order.LOSE:
+            raise WorkflowUnavailable
+        return result
