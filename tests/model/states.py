@@ -87,7 +87,9 @@ class Execution:
     def tick(self) -> None:
         """Notice what the time has brought."""
         now = self._around.now
-        if self._retry_at is not None and self._retry_at <= now:
+        if self._rested_at is not None and self._rested_at <= now:
+            self._enter(self._state["Next"])
+        elif self._retry_at is not None and self._retry_at <= now:
             self._retry_at = None
             self._call()
         elif self.token and self._over_at <= now:
@@ -98,7 +100,12 @@ class Execution:
     @property
     def next_tick(self) -> float | None:
         """When the time will bring something."""
-        moments = [self._retry_at, self._over_at if self.token else None, self._silent_at if self.token else None]
+        moments = [
+            self._rested_at,
+            self._retry_at,
+            self._over_at if self.token else None,
+            self._silent_at if self.token else None,
+        ]
         return min((moment for moment in moments if moment is not None), default=None)
 
     @property
@@ -111,6 +118,7 @@ class Execution:
         self._over_at = self._heartbeat = 0.0
         self._silent_at: float | None = None
         self._retry_at: float | None = None
+        self._rested_at: float | None = None
 
     def _enter(self, name: str) -> None:
         self._leave()
@@ -126,6 +134,8 @@ class Execution:
             case "Task", r if r == _CALL:
                 self._retries = 0
                 self._call()
+            case "Wait", None:
+                self._rested_at = self._around.now + self._get(state["SecondsPath"])
             case "Choice", None:
                 chosen = [c["Next"] for c in state["Choices"] if self._get(c["Variable"]) == c["StringEquals"]]
                 self._enter([*chosen, state["Default"]][0])

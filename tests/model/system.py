@@ -24,7 +24,7 @@ from whatsapp_pairing.settings import Settings
 from whatsapp_pairing.unlinking import unlink
 from whatsapp_pairing.workflow import Workflow
 
-from tests.integration.world import WINDOW, Secret, World
+from tests.integration.world import LIMIT, WINDOW, Secret, World
 
 from .process import Order, Process
 from .promises import Promises
@@ -70,10 +70,10 @@ class System:
         self.agreeable = False
         self._retries: list[tuple[float, UUID, int]] = []
         self._definition = definition(int(WINDOW))
-        self.database = world.databases[0]
+        self._api, self._worker = world.databases
         self._shift = self._shift_statement()
         self._measured_at = time.monotonic()
-        self.sessions = Sessions(self.database)
+        self.sessions = Sessions(self._api)
         self.promises = Promises(self)
 
     # ── people ──
@@ -92,7 +92,7 @@ class System:
     def click(self, user: UUID) -> Process:
         """Somebody wants to be connected."""
         return self._spawn("connect", lambda process: connect(
-            user, WINDOW, self._attempts(process), Sessions(Stopped(self, process)), Steps(self, process)
+            user, WINDOW, LIMIT, self._attempts(process), Sessions(Stopped(self, process)), Steps(self, process)
         ))  # fmt: skip
 
     def give_up(self, user: UUID) -> Process:
@@ -113,8 +113,8 @@ class System:
                 return open_phase(attempt_id, Phase(payload["phase"]), payload["taskToken"], WINDOW, *parts)
             step = settle_phase(attempt_id, payload["error"], *parts)
             if isinstance(step, Again):
-                return {"next": step.phase, "seconds": step.seconds, "heartbeat": step.heartbeat}
-            return {"next": step, "seconds": 0, "heartbeat": 0}
+                return {"next": step.phase, "seconds": step.seconds, "heartbeat": step.heartbeat, "pause": step.pause}
+            return {"next": step, "seconds": 0, "heartbeat": 0, "pause": 0}
 
         self._spawn(function, work, ended).attempt_id = attempt_id
 
@@ -143,6 +143,10 @@ class System:
             self._attempts(process), Sweeps(Stopped(self, process)), Steps(self, process),
             lambda: process.dies_at - self.now,
         ))  # fmt: skip
+
+    def database_of(self, process: Process) -> Database:
+        """The database, as the login role that the process's function has."""
+        return self._api if process.name.split()[0] in ("connect", "disconnect") else self._worker
 
     def _attempts(self, process: Process) -> Attempts:
         return Attempts(Stopped(self, process))
@@ -261,9 +265,10 @@ class Stopped(Database):
         if order is Order.REFUSE:
             raise StoreUnavailable
         with self._system.promises.statement(self._process):
-            result = self._system.database.run(work)
+            database = self._system.database_of(self._process)
+            result = database.run(work)
             if order is Order.REPEAT:
-                result = self._system.database.run(work)
+                result = database.run(work)
         if order is Order.LOSE:
             raise StoreUnavailable
         return result
