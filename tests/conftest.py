@@ -113,7 +113,7 @@ class Postgres:
         """Start a halted server again, on the same port; it recovers what it had committed."""
         self._process = self._spawn(self.port)
         if not self._answers(self.port):
-            raise RuntimeError(f"Postgres did not come back:\n{self._log.read_text()}")
+            raise RuntimeError(f"Postgres did not come back:\n{self.log.read_text()}")
 
     def _admin(self, statement: str, *names: str) -> None:
         with self.connect() as connection:
@@ -135,17 +135,18 @@ class Postgres:
             self._process = self._spawn(port)
             if self._answers(port):
                 return port
-        raise RuntimeError(f"Postgres did not start:\n{self._log.read_text()}")
+        raise RuntimeError(f"Postgres did not start:\n{self.log.read_text()}")
 
     @property
-    def _log(self) -> Path:
+    def log(self) -> Path:
+        """What the server writes."""
         return self._directory / "log"
 
     def _spawn(self, port: int) -> subprocess.Popen[bytes]:
         command = [str(self._wheel.bin_path / "postgres"), "-D", str(self._wheel.pgdata), "-p", str(port)]
         for name, value in self._settings.items():
             command += ["-c", f"{name}={value}"]
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             # Its own session: Ctrl-C is for pytest, which stops the server when the fixtures end.
             return subprocess.Popen(
                 command,

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.message import Message
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import boto3
 
@@ -28,7 +28,7 @@ START_SECONDS = 60
 class Stack:
     """``python -m infra.local`` on a free port; everything it starts ends with ``stop``."""
 
-    def __init__(self, data_dir: Path, *arguments: str) -> None:
+    def __init__(self, data_dir: Path, *arguments: str, stderr: IO[str] | None = None) -> None:
         environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "infra.local", "--port", "0", "--data-dir", str(data_dir), *arguments],
@@ -36,15 +36,18 @@ class Stack:
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
         self.data_dir = data_dir
+        self.printed = ""
         self.url = self._ready().split()[1]
 
     def _ready(self) -> str:
         assert self.process.stdout
         readable, _, _ = select.select([self.process.stdout], [], [], START_SECONDS)
         line = self.process.stdout.readline() if readable else ""
+        self.printed += line
         if not line.startswith("ready"):
             self.stop()
             raise RuntimeError("the local runner did not become ready; its standard error says why")
@@ -53,11 +56,13 @@ class Stack:
     def stop(self) -> int:
         """End it as ``kill`` would and return its exit status."""
         self.process.send_signal(signal.SIGTERM)
+        assert self.process.stdout
         try:
-            return self.process.wait(20)
+            status = self.process.wait(20)
+            self.printed += self.process.stdout.read()
+            return status
         finally:
             self.process.kill()
-            assert self.process.stdout
             self.process.stdout.close()
 
     def user(self, user_id: str | None = None) -> User:

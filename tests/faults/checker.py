@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import psycopg
 
 from tests.faults.world import World
+from tests.written import Secrets, executions, logs
 
 WITHIN_SECONDS = 15.0
 
@@ -54,16 +55,8 @@ def left_behind(world: World) -> list[str]:
 
 
 def told(world: World) -> list[str]:
-    """Return where a QR or an access token was written to that people or machines read: logs, execution histories."""
-    found = [
-        f"{word} in {log.name}"
-        for log in (world.stack.data_dir / "logs").glob("*.log")
-        for word, text in (("QR", b"linked_devices#"), ("access token", b"eyJhbGci"))
-        if text in log.read_bytes()
-    ]
-    if any("linked_devices#" in history for history in world.histories()):
-        found.append("QR in an execution's history")
-    return found
+    """Return where a secret was written to that people or machines read: logs, execution histories."""
+    return Secrets().told(logs(world.stack) | executions(world.stack))
 
 
 def note_orphans(world: World) -> None:

@@ -160,12 +160,6 @@ class World:
         arn = self.machine["stateMachineArn"]
         return list(self.states.list_executions(stateMachineArn=arn, statusFilter="RUNNING")["executions"])
 
-    def histories(self) -> Iterator[str]:
-        """Return the events of each execution, as text."""
-        arn = self.machine["stateMachineArn"]
-        for execution in self.states.list_executions(stateMachineArn=arn)["executions"]:
-            yield str(self.states.get_execution_history(executionArn=execution["executionArn"])["events"])
-
     def clean(self) -> dict[str, int]:
         """Run the scheduled cleanup now and return what it found."""
         return self.stack.invoke("CleanupFunction")

@@ -117,10 +117,10 @@ def closed_port() -> Iterator[int]:
 
 
 def test_a_server_that_refuses_is_unavailable(closed_port: int) -> None:
-    database = Database(lambda: f"postgresql://me:secret@127.0.0.1:{closed_port}/db")
+    database = Database(lambda: f"postgresql://me:topsecret@127.0.0.1:{closed_port}/db")
     with pytest.raises(StoreUnavailable) as refused:
         database.run(backend)
-    assert "secret" not in "".join(traceback.format_exception(refused.value))
+    assert "topsecret" not in "".join(traceback.format_exception(refused.value))
     assert str(closed_port) not in refused.value.message
 
 

@@ -19,6 +19,8 @@ from tests.template.grants import shape
 Resources = dict[str, Any]
 
 NEEDED = {"SupabaseUrl": "https://abcd.supabase.co", "AllowedOrigins": "https://app.example.com"}
+# With any of these, Powertools logs whole events (tokens among them) or what its own parts say.
+TALKATIVE = {"POWERTOOLS_LOGGER_LOG_EVENT", "POWERTOOLS_DEBUG", "POWERTOOLS_DEV"}
 FOURTEEN_DAYS = 14 * 24 * 3600
 
 # Asynchronous functions: retries, seconds that an event may wait, and where it goes then.
@@ -64,6 +66,9 @@ def functions(resources: Resources) -> Iterator[str]:
             yield f"{name}: no log group of its own"
         if logging.get("LogFormat") != "Text":
             yield f"{name}: its lines are not logged as it prints them"
+        environment = function.get("Environment", {}).get("Variables", {})
+        if environment.get("POWERTOOLS_LOG_LEVEL") != "INFO" or TALKATIVE & set(environment):
+            yield f"{name}: logs more than it should"
         if function.get("TracingConfig") != {"Mode": {"Ref": "Tracing"}}:
             yield f"{name}: no tracing by parameter"
 
@@ -153,6 +158,14 @@ WITH_TOKEN = '{"token": "$context.identity.user"}'
         (put("StatusFunction", "LoggingConfig", "LogGroup", "Ref", value="PageLogs"), "PageLogs: used 2 times"),
         (put("PageLogs", "LogGroupName", value="elsewhere"), "PageFunction: no log group of its own"),
         (put("PageFunction", "LoggingConfig", "LogFormat", value="JSON"), "PageFunction: its lines are not logged"),
+        (
+            put("StatusFunction", "Environment", "Variables", "POWERTOOLS_LOGGER_LOG_EVENT", value="true"),
+            "StatusFunction: logs more than it should",
+        ),
+        (
+            put("LinkerFunction", "Environment", "Variables", "POWERTOOLS_LOG_LEVEL", value="DEBUG"),
+            "LinkerFunction: logs more than it should",
+        ),
         (put("PageFunction", "Tracing", value="PassThrough"), "PageFunction: no tracing by parameter"),
         (put("PairingStateMachine", "Logging", "IncludeExecutionData", value=True), "logs execution data"),
         (put("PairingStateMachine", "Logging", "Level", value="OFF"), "logs execution data, or nothing"),

@@ -156,6 +156,7 @@ def table() -> list[tuple[PairingError, int, str]]:
         (errors.AtCapacity(), 503, "at_capacity"),
         (errors.StoreUnavailable(), 503, "unavailable"),
         (errors.WorkflowUnavailable(), 503, "unavailable"),
+        (errors.StoreRefused(), 500, "internal"),
         (errors.InvalidPayload(), 400, "bad_request"),
         (errors.MisconfiguredError(), 500, "internal"),
         (errors.DeviceBusy(), 500, "internal"),
@@ -181,6 +182,12 @@ def test_a_setting_is_not_named_to_the_caller() -> None:
     """Its name is for the log."""
     answer = http.failure(errors.MisconfiguredError("The setting DATABASE_SECRET_NAME is missing."))
     assert "DATABASE_SECRET_NAME" not in answer["body"]
+
+
+def test_an_errors_detail_is_for_the_log() -> None:
+    error = errors.StoreRefused(detail="CheckViolation 23514, table attempts")
+    assert str(error) == "CheckViolation 23514, table attempts"
+    assert "attempts" not in http.failure(error)["body"]
 
 
 def test_every_error_class_is_in_the_table() -> None:

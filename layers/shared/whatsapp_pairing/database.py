@@ -1,5 +1,7 @@
 """A Postgres connection that survives warm invocations and dropped sockets."""
 
+import logging
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -7,10 +9,16 @@ import psycopg
 from psycopg.abc import PQGen
 from psycopg.rows import dict_row
 
-from whatsapp_pairing.errors import MisconfiguredError, StoreUnavailable
+from whatsapp_pairing.errors import MisconfiguredError, StoreRefused, StoreUnavailable
 
 Row = dict[str, Any]
 T = TypeVar("T")
+
+# Of an error that follows another it writes the server's whole words, with the row that they quote.
+logging.getLogger("psycopg").setLevel(logging.CRITICAL)
+
+# With a bare "@" or "/" in the password, drivers take the rest of it for a host and quote that when it is not found.
+_URL = re.compile(r"postgres(ql)?://([^@/]*@)?[^@]*")
 
 # A statement that waits longer waits for a lock or a sick server; a linker's lease lasts 8 s.
 _LIMIT = "SET LOCAL statement_timeout = '4s'"
@@ -57,6 +65,8 @@ class Database:
         ------
         StoreUnavailable
             Postgres cannot be reached or ended the connection again.
+        StoreRefused
+            It refuses a statement. Whoever expects that catches the driver's own error in ``work``.
         """
         reused = self._connection is not None
         try:
@@ -75,13 +85,17 @@ class Database:
                 return work(connection)
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             self.close()
-            # The driver's message may hold the host and the user; it goes to the log through the cause only.
-            raise StoreUnavailable from error
+            raise StoreUnavailable(detail=_about(error)) from None
+        except psycopg.Error as error:
+            raise StoreRefused(detail=_about(error)) from None
 
     def _connect(self) -> Connection:
+        url = self._url()
         try:
+            if not _URL.fullmatch(url):
+                raise psycopg.ProgrammingError
             self._connection = Connection.connect(
-                self._url(),
+                url,
                 autocommit=True,
                 row_factory=dict_row,
                 prepare_threshold=None,
@@ -91,7 +105,9 @@ class Database:
             )
         except psycopg.ProgrammingError:
             # No cause: the driver quotes the URL, password and all.
-            raise MisconfiguredError("The database's URL is malformed.") from None
+            raise MisconfiguredError(
+                "The database's URL is malformed. Special characters of a password are written as %40 and the like."
+            ) from None
         return self._connection
 
     def close(self) -> None:
@@ -99,6 +115,18 @@ class Database:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def _about(error: psycopg.Error) -> str:
+    """Say what has failed by names alone: the server's words quote the row, and with it a QR or a token."""
+    if error.sqlstate is None:
+        # The driver's own words: of a connection, they hold the host and the user; of a value, the value.
+        about_connection = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        return f"{type(error).__name__}: {error}" if about_connection else type(error).__name__
+    where = error.diag
+    names = {"table": where.table_name, "column": where.column_name, "constraint": where.constraint_name}
+    known = [f"{kind} {name}" for kind, name in names.items() if name]
+    return ", ".join([f"{type(error).__name__} {error.sqlstate}", *known])
 
 
 def act_as(connection: Connection, claims_json: str) -> None:

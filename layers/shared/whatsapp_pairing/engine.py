@@ -52,15 +52,15 @@ class Exhausted:
 class Scanned:
     """A phone has linked the device. From now on it exists at WhatsApp and must be finished or removed."""
 
-    jid: str
+    jid: str = field(repr=False)
 
 
 @dataclass(frozen=True)
 class Online:
     """The device has logged in; ``number`` is the phone's, digits only."""
 
-    jid: str
-    number: str
+    jid: str = field(repr=False)
+    number: str = field(repr=False)
 
 
 @dataclass(frozen=True)

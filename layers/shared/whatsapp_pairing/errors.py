@@ -12,6 +12,7 @@
     │   ├── StoreUnavailable       Postgres
     │   └── WorkflowUnavailable    Step Functions or Lambda
     ├── InvalidPayload      an event that this function was not made for      400
+    ├── StoreRefused        Postgres refuses a statement of ours              500
     ├── MisconfiguredError  a setting is missing or wrong (names it)          500
     ├── DeviceBusy          somebody else has an engine open on the device
     └── UnlinkFailed        WhatsApp did not confirm the removal; try again later
@@ -31,6 +32,11 @@ class PairingError(Exception):
         One plain sentence.
     retry_after : int or None
         Whole seconds after which trying again makes sense, where we know.
+
+    Parameters
+    ----------
+    detail : str, optional
+        What the log and an execution's history are told instead of the message: names and codes, never a value.
     """
 
     status = 500
@@ -38,9 +44,9 @@ class PairingError(Exception):
     code = "internal"
     message = "Something went wrong on our side. Please try again."
 
-    def __init__(self, message: str | None = None) -> None:
+    def __init__(self, message: str | None = None, detail: str | None = None) -> None:
         self.message = message or self.message
-        super().__init__(self.message)
+        super().__init__(detail or self.message)
 
 
 class Unauthorized(PairingError):
@@ -90,6 +96,10 @@ class StoreUnavailable(Unavailable):
 
 class WorkflowUnavailable(Unavailable):
     """Step Functions or Lambda cannot be reached or throttles us."""
+
+
+class StoreRefused(PairingError):
+    """Postgres refuses a statement: a constraint, a right or a type that we did not expect."""
 
 
 class InvalidPayload(PairingError):

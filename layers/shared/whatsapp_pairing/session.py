@@ -159,14 +159,14 @@ def timeout_reason(attempt: Attempt) -> Reason:
 class Session:
     """What a user sees of their WhatsApp; the API's status answer in Python's words.
 
-    Times are timezone-aware; ``qr`` is the text that the phone scans, never logged.
+    Times are timezone-aware; ``qr`` is the text that the phone scans; neither it nor the number is ever logged.
     """
 
     status: Status
     qr: str | None = field(default=None, repr=False)
     qr_expires_at: datetime | None = None
     attempt: Attempt | None = None
-    phone_number: str | None = None
+    phone_number: str | None = field(default=None, repr=False)
     connected_at: datetime | None = None
     last_seen: datetime | None = None
     messages_sent: int = 0

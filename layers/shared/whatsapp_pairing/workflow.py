@@ -61,7 +61,7 @@ class Workflow:
             )
         except (ClientError, BotoCoreError) as error:
             if _code(error) != "ExecutionAlreadyExists":
-                raise WorkflowUnavailable from error
+                raise _unavailable("start_execution", error) from None
 
     def succeed(self, token: str | None) -> bool:
         """Complete a wait; False when there is no such wait any more."""
@@ -99,14 +99,19 @@ class Workflow:
         except (ClientError, BotoCoreError) as error:
             if _code(error) in _STALE:
                 return False
-            raise WorkflowUnavailable from error
+            raise _unavailable(operation, error) from None
         return True
 
     def _invoke(self, function: str, payload: dict[str, str]) -> None:
         try:
             self._functions.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(payload).encode())
         except (ClientError, BotoCoreError) as error:
-            raise WorkflowUnavailable from error
+            raise _unavailable("invoke", error) from None
+
+
+def _unavailable(operation: str, error: Exception) -> WorkflowUnavailable:
+    # Not the message: it may quote what was sent, a token among it.
+    return WorkflowUnavailable(detail=f"{operation}: {type(error).__name__} {_code(error)}".rstrip())
 
 
 def _code(error: Exception) -> str:

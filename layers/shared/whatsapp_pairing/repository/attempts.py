@@ -5,7 +5,7 @@ from uuid import UUID
 
 from psycopg.errors import ForeignKeyViolation
 
-from whatsapp_pairing.database import Row
+from whatsapp_pairing.database import Connection, Row
 from whatsapp_pairing.errors import Unauthorized
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.rows import ATTEMPT, RELEASED_WITH_KEYS, SCANNED, SHOW, Table, attempt_from
@@ -174,10 +174,13 @@ class Attempts(Table):
             # Another claim came between our reading and our insert: read again, it is live now.
 
     def _claim(self, **parameters: object) -> Row | None:
-        try:
-            return self._one(_CLAIM, **parameters)
-        except ForeignKeyViolation:
-            raise Unauthorized from None
+        def claim(connection: Connection) -> Row | None:
+            try:
+                return connection.execute(_CLAIM, parameters).fetchone()
+            except ForeignKeyViolation:
+                raise Unauthorized from None
+
+        return self._database.run(claim)
 
     def show_linked(self, user_id: UUID) -> None:
         """Make the row of a user who has a linked device say so."""

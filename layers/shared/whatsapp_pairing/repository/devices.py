@@ -1,6 +1,6 @@
 """Which keys belong to whom, and their removal."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from whatsapp_pairing.errors import DeviceBusy
@@ -40,7 +40,7 @@ _FORGET = "SELECT whatsapp_private.forget_device(%(id)s, %(lease)s)"
 class Taken:
     """A device whose lease we hold; ``jid`` is None when the engine has no keys for it (any more)."""
 
-    jid: str | None
+    jid: str | None = field(repr=False)
 
 
 class Devices(Table):

@@ -1,6 +1,6 @@
 """What the one live linker does to its attempt: every statement names the lease."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from whatsapp_pairing.reasons import Reason
@@ -141,7 +141,7 @@ WHERE d.attempt_id = %(id)s AND d.state = 'unlinking' AND whatsapp_private.store
 class Linked:
     """A device that exists at WhatsApp: how the engine names it, and how our binding does."""
 
-    jid: str
+    jid: str = field(repr=False)
     fingerprint: bytes
 
 
