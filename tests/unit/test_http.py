@@ -52,8 +52,33 @@ NOBODIES: dict[str, object] = {
     "user is a number": {"userId": 7, "expiresAt": "9999999999"},
     "end is a word": known() | {"expiresAt": "soon"},
     "end is null": known() | {"expiresAt": None},
+    "end is infinite": known() | {"expiresAt": float("inf")},
     "end is no number": known() | {"expiresAt": "nan"},
 }
+
+
+class Watched(dict[str, Any]):
+    """An event that notes the path of everything that is looked at."""
+
+    def __init__(self, content: dict[str, Any], seen: set[str], path: str = "") -> None:
+        inner = {k: Watched(v, seen, f"{path}{k}.") if isinstance(v, dict) else v for k, v in content.items()}
+        super().__init__(inner)
+        self.seen, self.path = seen, path
+
+    def __getitem__(self, key: str) -> Any:
+        self.seen.add(self.path + key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.seen.add(self.path + key)
+        return super().get(key, default)
+
+
+def test_nothing_that_the_client_sends_is_looked_at_to_find_the_caller() -> None:
+    seen: set[str] = set()
+    assert http.caller(Watched(event(known(), x_user_id="x"), seen)) == USER
+    steps = ["requestContext", "requestContext.authorizer", "requestContext.authorizer.lambda"]
+    assert seen == {*steps, *(f"{steps[2]}.{name}" for name in ("userId", "expiresAt"))}
 
 
 @pytest.mark.parametrize("found", NOBODIES.values(), ids=NOBODIES)
