@@ -48,11 +48,16 @@ def workflows() -> list[Path]:
 FLAW = {"id": "PYSEC-2026-1", "fix_versions": ["2.0"], "aliases": [], "description": "x"}
 GOOD = {"name": "good", "version": "1.0", "vulns": []}
 BAD = {"name": "bad", "version": "1.0", "vulns": [FLAW]}
+LIVED_WITH = {"name": "ecdsa", "version": "1.0", "vulns": [FLAW | {"id": "GHSA-x", "aliases": ["CVE-2024-23342"]}]}
 UNKNOWN = {"name": "unknown", "skip_reason": "Dependency not found"}
 
 
 def reply(*packages: object) -> str:
     return json.dumps({"dependencies": packages, "fixes": []})
+
+
+def test_what_is_lived_with_is_in_nothing_that_is_shipped() -> None:
+    assert [lock.name for lock in LOCKS if re.search("^ecdsa==", lock.read_text(), re.M)] == ["security.txt"]
 
 
 def pip_audit(folder: Path, said: str, status: int = 0, collects: int = 0) -> Path:
@@ -82,6 +87,8 @@ def tree(tmp_path: Path) -> Path:
         (reply(GOOD), 0, 0, "1 packages audited, 0 findings\n"),
         (reply(GOOD, BAD), 1, 1, "bad 1.0: PYSEC-2026-1, fixed in 2.0\n"),
         (reply(BAD), 0, 1, "PYSEC-2026-1"),  # whatever its exit status means
+        (reply(LIVED_WITH), 1, 0, "1 packages audited, 0 findings\n"),
+        (reply(LIVED_WITH, BAD), 1, 1, "2 packages audited, 1 findings\n"),
         (reply(BAD, UNKNOWN), 1, 1, "1 SKIPPED"),
         (reply(GOOD, UNKNOWN), 0, 0, "1 packages audited, 0 findings, 1 SKIPPED: its data does not know them\n"),
         (reply(UNKNOWN), 0, 0, "SKIPPED, pip-audit cannot get its data from here (its data knows none"),
