@@ -88,6 +88,13 @@ GUARDS = [
         "tests/functions/test_api.py",
     ),
     Guard(
+        "a row is shown whatever its owner wrote",
+        f"{LAYER}/repository/sessions.py",
+        "CASE WHEN s.connected_at BETWEEN 'epoch' AND '9999-01-01+00' THEN s.connected_at END AS connected_at",
+        "s.connected_at",
+        "tests/security/test_own_row.py",
+    ),
+    Guard(
         "row level security: the policy",
         "migrations/20250111000000_whatsapp_sessions.sql",
         "own CONSTANT TEXT := '(auth.uid() = user_id)'",
@@ -172,6 +179,13 @@ GUARDS = [
         "tests/integration/test_attempts.py",
     ),
     Guard(
+        "so many attempts an hour",
+        f"{LAYER}/repository/attempts.py",
+        "WHERE first.user_id = last.user_id AND first.number",
+        "WHERE first.user_id IS NULL AND first.number",
+        "tests/integration/test_attempts.py",
+    ),
+    Guard(
         "a cap on live attempts",
         f"{LAYER}/repository/attempts.py",
         "    AND NOT (SELECT at_capacity FROM system)\n",
@@ -192,6 +206,20 @@ GUARDS = [
         "frame-ancestors {frames}; ",
         "",
         "tests/functions/test_page.py tests/browser/test_attacks.py",
+    ),
+    Guard(
+        "the page runs its own script only",
+        "functions/page/app.py",
+        '    "require-trusted-types-for \'script\'; trusted-types \'none\'"\n',
+        '    ""\n',
+        "tests/functions/test_page.py tests/browser/test_attacks.py",
+    ),
+    Guard(
+        "a flaw that is known stops the build",
+        "infra/build/audit.py",
+        "    return 1 if found else 0",
+        "    return 0",
+        "tests/unit/test_dependencies.py",
     ),
     Guard(
         "nothing of the person stays after signing out",
