@@ -12,7 +12,7 @@ HERE = $(subst aarch64,arm64,$(shell uname -m))
 ARCH ?= arm64
 run-built: ARCH = $(HERE)
 
-.PHONY: run run-built test test-slow faults fuzz lint format validate build table dependencies bench setup lock clean
+.PHONY: run run-built test test-slow faults fuzz guards audit lint format validate build table dependencies bench setup lock clean
 
 run: setup  ## the whole system at http://127.0.0.1:3000; ARGS="--live" for a real phone
 	exec $(BIN)/python -m infra.local $(ARGS)
@@ -31,6 +31,12 @@ faults: setup  ## nothing kills a pairing: prints the table; ARGS="--runs 20" fo
 
 fuzz: setup  ## 20 000 requests of garbage, other ones each time; SEED=7 for those of that seed again
 	FUZZ_SEED=$(or $(SEED),$(shell date +%s)) FUZZ_REQUESTS=20000 $(BIN)/python -m pytest -s tests/api/test_fuzz.py $(ARGS)
+
+guards: setup  ## takes each guard out of a copy and sees a test fail; ARGS="tokens" for those with the word in their name
+	$(BIN)/python -m tests.security.guards $(ARGS)
+
+audit: setup $(VENV)-security/installed  ## known vulnerabilities of everything that is locked
+	$(BIN)/python -m infra.build audit --pip-audit $(VENV)-security/bin/pip-audit
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check $(SOURCES)
@@ -89,7 +95,7 @@ LOCK = $(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --generate-hashes 
 
 lock:  ## pyproject.toml -> requirements/*.txt
 	$(PYTHON) -m venv $(VENV)-lock
-	$(VENV)-lock/bin/python -m pip install --quiet uv==$(UV_VERSION)
+	$(VENV)-lock/bin/python -m pip install --quiet --only-binary :all: uv==$(UV_VERSION)
 	$(LOCK) --universal --python-version 3.11 --extra shared --extra engine --extra runtime --extra local --extra dev \
 		-o requirements/dev.txt
 	$(LOCK) --universal --python-version 3.11 --extra sam -o requirements/sam.txt

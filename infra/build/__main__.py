@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import platform
+import sys
 from pathlib import Path
 
+from infra.build import audit
 from infra.build.steps import build_function, build_layer, build_runtime
 from infra.build.wheels import MACHINES
 
@@ -22,6 +24,8 @@ def main() -> None:
         build_function(given.source, given.artifacts)
     elif given.step == "runtime":
         build_runtime(ROOT, given.target, given.architecture)
+    elif given.step == "audit":
+        sys.exit(audit.show(ROOT, given.pip_audit))
     elif given.step == "pin":
         # This and the tables read the template, so they need packages that the steps do without.
         from infra.build.pin import pin
@@ -43,6 +47,8 @@ def _parser() -> argparse.ArgumentParser:
         step.add_argument("artifacts", type=Path)
     runtime = steps.add_parser("runtime", help="install what Lambda's image has, to run the artifacts here")
     runtime.add_argument("--target", type=Path, default=OUTPUT / "runtime")
+    vulnerabilities = steps.add_parser("audit", help="known vulnerabilities of everything that is locked")
+    vulnerabilities.add_argument("--pip-audit", type=Path, default=ROOT / ".venv-security" / "bin" / "pip-audit")
     pin = steps.add_parser("pin", help="let a built template be deployed for what was built only")
     pin.add_argument("template", type=Path)
     for step in (layer, runtime, pin):

@@ -11,7 +11,7 @@ import pytest
 from whatsapp_pairing import errors, http
 from whatsapp_pairing.errors import PairingError, TooSoon
 from whatsapp_pairing.reasons import Reason, sentence
-from whatsapp_pairing.session import PAUSES, Status
+from whatsapp_pairing.session import MOST_PER_HOUR, PAUSES, Status
 
 from infra.local.gateway import MAX_HEAD_BYTES
 from infra.local.stack import Stack
@@ -103,6 +103,7 @@ def test_the_limits_that_the_document_names_are_the_codes() -> None:
     growing = sorted({pause for pause in PAUSES if pause > PAUSES[0]})
     assert f"at least {PAUSES[0]} s apart. From the {_ordinal(PAUSES.index(growing[0]))} failure in a row" in text
     assert f"the pause grows: {', '.join(map(str, growing))} s" in text
+    assert f"No more than {MOST_PER_HOUR} attempts start within an hour" in text
     assert http.LONGEST_BODY == 1024
     assert "one of up to 1 KiB is ignored" in text
     assert f"above {MAX_HEAD_BYTES:,} bytes" in text

@@ -163,7 +163,7 @@ class Site(Server):
 
     def answer(self, request: Request) -> Answer:
         """Route one request."""
-        path = request.path
+        path = request.path.partition("?")[0]
         if path == PAGE or path.startswith(PAGE + "/"):
             return self._page(path, request.headers)
         if path.startswith("/dev/") and self.development is not None:

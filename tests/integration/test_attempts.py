@@ -12,7 +12,7 @@ from whatsapp_pairing.pairing import connect, disconnect, open_phase, settle_pha
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.leases import Linked
-from whatsapp_pairing.session import OVERDUE_SECONDS, PAUSES, Again, Phase, Status
+from whatsapp_pairing.session import MOST_PER_HOUR, OVERDUE_SECONDS, PAUSES, Again, Phase, Status
 
 from .recorder import RecordedWorkflow
 from .world import LIMIT, WINDOW, Secret, World
@@ -93,6 +93,28 @@ def test_failures_are_counted_over_attempts_and_forgotten_after_success(world: W
     world.attempts.disconnect(user)
     world.age(1000)
     assert world.attempt(world.claim(user))["failures"] == 0
+
+
+def test_who_cancels_and_clicks_all_the_time_starts_thirty_an_hour(world: World) -> None:
+    user, other = world.user(), world.user()
+    for _ in range(MOST_PER_HOUR):
+        world.claim(user)
+        world.attempts.disconnect(user)
+        world.age(6)
+
+    refused = world.attempts.claim(user, uuid4(), WINDOW, LIMIT)
+
+    first = 3600 - 6 * MOST_PER_HOUR
+    assert not refused.claimed
+    assert first - 30 < refused.wait <= first
+    assert world.attempts.claim(other, uuid4(), WINDOW, LIMIT).claimed
+    world.age(first)
+    assert world.attempts.claim(user, uuid4(), WINDOW, LIMIT).claimed
+
+
+def test_who_waits_every_window_out_never_waits_for_the_hour() -> None:
+    default = 120
+    assert MOST_PER_HOUR * default >= 3600
 
 
 def test_a_linked_device_needs_no_attempt(world: World) -> None:

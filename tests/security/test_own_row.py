@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from whatsapp_pairing import http, qr
 from whatsapp_pairing.cleaning import clean
 from whatsapp_pairing.database import act_as
 from whatsapp_pairing.errors import TooSoon
@@ -25,6 +26,8 @@ EDITS = [
     "id = '{victims_attempt}'",
     "updated_at = '2001-01-01', created_at = '2001-01-01', last_seen = now()",
     "messages_sent = -1, messages_received = 2147483647",
+    "connected_at = 'infinity', last_seen = '-infinity', session_status = 'connected'",
+    "connected_at = '20000-01-01', last_seen = '0044-03-15 BC', session_status = 'connected'",
     None,
 ]
 
@@ -117,6 +120,19 @@ def test_whatever_follows_touches_nobody_else(world: World, victim: UUID, change
     assert world.has_keys(Secret("victim"))
     assert [devices for devices in workflow.of("call_unlinks") if devices] == []
     assert world.sessions.get(victim).phone_number == "5215550001"
+
+
+@pytest.mark.parametrize("change", ["qr_code = repeat('x', 6000)", "qr_code = repeat('ñ', 900)", *EDITS], ids=str)
+def test_whatever_it_says_it_can_be_shown(world: World, victim: UUID, change: str | None) -> None:
+    """An answer of 5xx would wake whoever watches the alarms."""
+    attacker = world.user()
+    attempt_id = world.claim(attacker)
+    world.show(attempt_id, world.lease(attempt_id), Secret("attacker"))
+    edit(world, attacker, victim, change)
+    shown = world.sessions.get(attacker)
+    assert http.cacheable({}, http.session_body(shown, "en"))["statusCode"] == 200
+    if shown.qr:
+        assert qr.svg(shown.qr)
 
 
 def test_a_row_that_says_connected_links_nothing(world: World, victim: UUID) -> None:

@@ -200,10 +200,13 @@ def test_a_new_key_is_found_once_the_last_look_is_old(
 def test_keys_are_forgotten_after_ten_minutes(
     project: Project, verifier: TokenVerifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verifier.verify(project.token())
-    monkeypatch.delitem(project.keys, "rsa")
-    token = jwt.encode(project.claims(), rsa.generate_private_key(65537, 2048), "RS256", {"kid": "rsa"})
-    later(monkeypatch, 601)
+    token = project.token("rsa")
+    verifier.verify(token)
+    monkeypatch.delitem(project.keys, "rsa")  # revoked
+    later(monkeypatch, 590)
+    verifier.verify(token)
+    assert project.asked == 1
+    later(monkeypatch, 11)
     with pytest.raises(Unauthorized):
         verifier.verify(token)
     assert project.asked == 2

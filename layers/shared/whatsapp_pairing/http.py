@@ -34,7 +34,7 @@ def caller(event: Event) -> UUID:
     try:
         found = event["requestContext"]["authorizer"]["lambda"]
         user_id, expires_at = UUID(found["userId"]), int(found["expiresAt"])
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise Unauthorized from None
     if expires_at <= time.time():
         raise Unauthorized

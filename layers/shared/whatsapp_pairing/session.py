@@ -14,6 +14,10 @@ CONNECTED = "connected"
 # Counted from the start and no longer than a window, so that whoever waited one out never waits again.
 PAUSES = (5, 5, 5, 10, 20, 40, 80, 120)
 
+# How many attempts of one user may start within an hour. A pause alone does not stop who cancels and clicks again, and
+# each attempt costs an execution, a linker and a connection to WhatsApp, which counts them against everybody's address.
+MOST_PER_HOUR = 30
+
 # A scan that comes in the last second of its window still gets this long to log in.
 LOGIN_SECONDS = 60
 

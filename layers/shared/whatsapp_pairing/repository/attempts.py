@@ -9,14 +9,19 @@ from whatsapp_pairing.database import Connection, Row
 from whatsapp_pairing.errors import Unauthorized
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.rows import ATTEMPT, RELEASED_WITH_KEYS, SCANNED, SHOW, Table, attempt_from
-from whatsapp_pairing.session import PAUSES, Attempt, Phase, Status
+from whatsapp_pairing.session import MOST_PER_HOUR, PAUSES, Attempt, Phase, Status
 
 _CLAIM = f"""
 WITH previous AS (
-  SELECT number, ended_at, failures,
-         extract(epoch FROM started_at - clock_timestamp())::float8
-           + (%(pauses)s::float8[])[least(failures + 1, cardinality(%(pauses)s::float8[]))] AS wait
-  FROM whatsapp_private.attempts WHERE user_id = %(user)s ORDER BY number DESC LIMIT 1
+  SELECT last.number, last.ended_at, last.failures, greatest(
+    extract(epoch FROM last.started_at - clock_timestamp())::float8
+      + (%(pauses)s::float8[])[least(last.failures + 1, cardinality(%(pauses)s::float8[]))],
+    -- Another one may start when the first of these is an hour old; greatest() passes over it where there are fewer.
+    (SELECT extract(epoch FROM first.started_at - clock_timestamp())::float8 + 3600
+     FROM whatsapp_private.attempts first
+     WHERE first.user_id = last.user_id AND first.number = last.number + 1 - %(most)s)
+  ) AS wait
+  FROM whatsapp_private.attempts last WHERE last.user_id = %(user)s ORDER BY last.number DESC LIMIT 1
 ), linked AS (
   SELECT FROM whatsapp_private.devices WHERE user_id = %(user)s AND state = 'linked'
 ), system AS (
@@ -164,6 +169,7 @@ class Attempts(Table):
                 window=window_seconds,
                 limit=live_limit,
                 pauses=list(PAUSES),
+                most=MOST_PER_HOUR,
                 status=Status.CONNECTING,
                 qr=None,
             )

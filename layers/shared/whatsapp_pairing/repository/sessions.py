@@ -9,8 +9,12 @@ from whatsapp_pairing.repository.attempts import LAST_ATTEMPT
 from whatsapp_pairing.repository.rows import Table, attempt_from
 from whatsapp_pairing.session import Session, Status
 
+# The row is its owner's to edit: a time that Python cannot hold, or a QR that cannot be drawn, is none.
 SESSION = """
-SELECT s.session_status, s.qr_code, s.phone_number, s.connected_at, s.last_seen, s.messages_sent, s.messages_received
+SELECT s.session_status, s.phone_number, s.messages_sent, s.messages_received,
+       CASE WHEN octet_length(s.qr_code) <= 1024 THEN s.qr_code END AS qr_code,
+       CASE WHEN s.connected_at BETWEEN 'epoch' AND '9999-01-01+00' THEN s.connected_at END AS connected_at,
+       CASE WHEN s.last_seen BETWEEN 'epoch' AND '9999-01-01+00' THEN s.last_seen END AS last_seen
 FROM public.whatsapp_sessions s WHERE s.user_id = %(user)s
 """
 

@@ -1,0 +1,298 @@
+"""Remove the guard, see the test fail: ``python -m tests.security.guards`` (``make guards``).
+
+Each guard is taken out of a copy of the tree, one at a time, and the tests that are said to hold it run there. A
+mutation that no test notices has survived: the exit status is 1. It takes about eight minutes on 2 cores; words on
+the command line pick the guards whose names contain one of them.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LAYER = "layers/shared/whatsapp_pairing"
+ROLES = "migrations/20250113000000_database_roles.sql"
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What a change of one place takes away, and the tests that must notice."""
+
+    name: str
+    path: str
+    old: str
+    new: str
+    tests: str
+
+
+GUARDS = [
+    # ── tokens ──
+    Guard(
+        "signatures are verified",
+        f"{LAYER}/identity.py",
+        'options={"require"',
+        'options={"verify_signature": False, "verify_exp": True, "verify_nbf": True, "verify_aud": True,'
+        ' "verify_iss": True, "require"',
+        "tests/unit/test_identity.py",
+    ),
+    Guard(
+        "a shared secret only where one is configured",
+        f"{LAYER}/identity.py",
+        "if self._legacy_secret is None:\n            raise Unauthorized",
+        'if self._legacy_secret is None:\n            return "secret"',
+        "tests/unit/test_identity.py",
+    ),
+    Guard(
+        "tokens of this project only",
+        f"{LAYER}/identity.py",
+        "            issuer=self._issuer,\n",
+        "",
+        "tests/unit/test_identity.py",
+    ),
+    Guard(
+        "users' tokens only, not the project's keys",
+        f"{LAYER}/identity.py",
+        'if claims.get("role") != "authenticated"',
+        'if claims.get("role") is None',
+        "tests/unit/test_identity.py",
+    ),
+    Guard(
+        "the authorizer's answer ends with the token",
+        f"{LAYER}/http.py",
+        "    if expires_at <= time.time():\n        raise Unauthorized\n",
+        "",
+        "tests/unit/test_http.py tests/functions/test_api.py tests/e2e/test_tokens.py",
+    ),
+    Guard(
+        "the authorizer alone names the user",
+        f"{LAYER}/http.py",
+        'found = event["requestContext"]["authorizer"]["lambda"]\n',
+        'found = event["requestContext"]["authorizer"]["lambda"]\n'
+        '        found = {**found, "userId": header(event, "x-user-id") or found["userId"]}\n',
+        "tests/unit/test_http.py tests/e2e/test_tokens.py",
+    ),
+    # ── rows ──
+    Guard(
+        "the row is read as its user",
+        f"{LAYER}/repository/sessions.py",
+        "            act_as(connection, claims)\n",
+        "",
+        "tests/functions/test_api.py",
+    ),
+    Guard(
+        "a row is shown whatever its owner wrote",
+        f"{LAYER}/repository/sessions.py",
+        "CASE WHEN s.connected_at BETWEEN 'epoch' AND '9999-01-01+00' THEN s.connected_at END AS connected_at",
+        "s.connected_at",
+        "tests/security/test_own_row.py",
+    ),
+    Guard(
+        "row level security: the policy",
+        "migrations/20250111000000_whatsapp_sessions.sql",
+        "own CONSTANT TEXT := '(auth.uid() = user_id)'",
+        "own CONSTANT TEXT := '(auth.uid() IS NOT NULL)'",
+        "tests/security/test_rows.py",
+    ),
+    Guard(
+        "row level security: switched on",
+        "migrations/20250111000000_whatsapp_sessions.sql",
+        "    ALTER TABLE public.whatsapp_sessions ENABLE ROW LEVEL SECURITY;",
+        "    NULL;",
+        "tests/security/test_rows.py",
+    ),
+    Guard(
+        "devices are found by their binding",
+        f"{LAYER}/repository/attempts.py",
+        "WHERE d.user_id = %(user)s AND d.state <> 'unlinking'",
+        "WHERE d.state <> 'unlinking' AND substring(d.jid FROM '^[0-9]+') = (\n"
+        "    SELECT s.phone_number FROM public.whatsapp_sessions s WHERE s.user_id = %(user)s)",
+        "tests/security/test_own_row.py",
+    ),
+    Guard(
+        "a device is linked by its binding",
+        f"{LAYER}/repository/attempts.py",
+        "SELECT FROM whatsapp_private.devices WHERE user_id = %(user)s AND state = 'linked'",
+        "SELECT FROM public.whatsapp_sessions WHERE user_id = %(user)s AND session_status = 'connected'",
+        "tests/security/test_own_row.py",
+    ),
+    # ── the database's roles ──
+    Guard(
+        "private functions are closed to users",
+        ROLES,
+        "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA whatsapp_private FROM PUBLIC, anon, authenticated;",
+        "",
+        "tests/security/test_outsiders.py",
+    ),
+    Guard(
+        "private schemas are closed to users",
+        ROLES,
+        "GRANT USAGE ON SCHEMA whatsapp_private TO whatsapp_api, whatsapp_worker;",
+        "GRANT USAGE ON SCHEMA whatsapp_private TO whatsapp_api, whatsapp_worker, authenticated;",
+        "tests/security/test_outsiders.py",
+    ),
+    Guard(
+        "nobody reads a QR but as its user",
+        ROLES,
+        "GRANT SELECT (user_id, session_status, phone_number, connected_at),",
+        "GRANT SELECT,",
+        "tests/security/test_logins.py",
+    ),
+    Guard(
+        "rights are taken up, not inherited",
+        ROLES,
+        "('whatsapp_api', 'NOINHERIT'),",
+        "('whatsapp_api', 'INHERIT'),",
+        "tests/security/test_logins.py",
+    ),
+    # ── leases and limits ──
+    Guard(
+        "only the lease's holder completes a pairing",
+        f"{LAYER}/repository/leases.py",
+        "outcome = '{CONNECTED}', failures = 0,\n"
+        "    lease_id = NULL, lease_expires_at = NULL, qr_expires_at = NULL\n"
+        "  WHERE a.id = %(id)s AND a.lease_id = %(lease)s AND",
+        "outcome = '{CONNECTED}', failures = 0,\n"
+        "    lease_id = NULL, lease_expires_at = NULL, qr_expires_at = NULL\n"
+        "  WHERE a.id = %(id)s AND",
+        "tests/integration/test_leases.py",
+    ),
+    Guard(
+        "one linker at a time",
+        f"{LAYER}/repository/leases.py",
+        "    AND (a.lease_id IS NULL OR a.lease_id = %(lease)s OR a.lease_expires_at <= now())\n",
+        "",
+        "tests/integration/test_leases.py",
+    ),
+    Guard(
+        "a pause between two attempts",
+        f"{LAYER}/repository/attempts.py",
+        "WHERE ended_at IS NULL OR wait > 0)",
+        "WHERE ended_at IS NULL)",
+        "tests/integration/test_attempts.py",
+    ),
+    Guard(
+        "so many attempts an hour",
+        f"{LAYER}/repository/attempts.py",
+        "WHERE first.user_id = last.user_id AND first.number",
+        "WHERE first.user_id IS NULL AND first.number",
+        "tests/integration/test_attempts.py",
+    ),
+    Guard(
+        "a cap on live attempts",
+        f"{LAYER}/repository/attempts.py",
+        "    AND NOT (SELECT at_capacity FROM system)\n",
+        "",
+        "tests/integration/test_attempts.py",
+    ),
+    Guard(
+        "large bodies are refused",
+        f"{LAYER}/http.py",
+        "                raise TooLarge",
+        "                pass",
+        "tests/unit/test_http.py",
+    ),
+    # ── the page ──
+    Guard(
+        "no frame of another origin",
+        "functions/page/app.py",
+        "frame-ancestors {frames}; ",
+        "",
+        "tests/functions/test_page.py tests/browser/test_attacks.py",
+    ),
+    Guard(
+        "the page runs its own script only",
+        "functions/page/app.py",
+        '    "require-trusted-types-for \'script\'; trusted-types \'none\'"\n',
+        '    ""\n',
+        "tests/functions/test_page.py tests/browser/test_attacks.py",
+    ),
+    Guard(
+        "a flaw that is known stops the build",
+        "infra/build/audit.py",
+        "    return 1 if found else 0",
+        "    return 0",
+        "tests/unit/test_dependencies.py",
+    ),
+    Guard(
+        "nothing of the person stays after signing out",
+        "functions/page/static/app.js",
+        "  dropQr();\n  update({ phase: \"signIn\", status: null,",
+        "  update({ phase: \"signIn\",",
+        "tests/browser/test_attacks.py",
+    ),
+]  # fmt: skip
+
+
+@contextmanager
+def copied() -> Iterator[Path]:
+    """A copy of what git knows, and of what it does not know yet."""
+    with tempfile.TemporaryDirectory(prefix="guards-") as folder:
+        # Postgres' own user must be able to pass through, when root runs this.
+        Path(folder).chmod(0o755)
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT, check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        for name in filter(None, listed.stdout.split("\0")):
+            if (ROOT / name).is_file():
+                (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, Path(folder) / name)
+        yield Path(folder)
+
+
+@contextmanager
+def removed(guard: Guard, tree: Path) -> Iterator[None]:
+    """The tree without the guard."""
+    file = tree / guard.path
+    text = file.read_text()
+    if text.count(guard.old) != 1:
+        raise SystemExit(f"{guard.name}: {guard.path} has {text.count(guard.old)} such places, so the list is stale.")
+    file.write_text(text.replace(guard.old, guard.new))
+    try:
+        yield
+    finally:
+        file.write_text(text)
+
+
+def failures(tree: Path, tests: str) -> list[str]:
+    """The tests that fail there, by name."""
+    # -B: two versions of a file may have the same size and second, and bytecode would hide the change.
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={tree / '.temp'}"]
+    run = subprocess.run([*command, *tests.split()], cwd=tree, capture_output=True, text=True, check=False)
+    if run.returncode not in (0, 1):
+        raise SystemExit(f"pytest could not run {tests}:\n{run.stdout[-3000:]}{run.stderr[-3000:]}")
+    return re.findall(r"^(?:FAILED|ERROR) \S*?(\w+\.py::\w+)", run.stdout, re.MULTILINE)
+
+
+def main(words: list[str]) -> int:
+    """Print the table; 1 when a guard could be removed unnoticed."""
+    chosen = [one for one in GUARDS if not words or any(word in one.name for word in words)]
+    survived = 0
+    with copied() as tree:
+        for guard in chosen:  # all, before minutes are spent
+            with removed(guard, tree):
+                pass
+        if failing := failures(tree, " ".join(sorted({file for one in chosen for file in one.tests.split()}))):
+            raise SystemExit(f"These fail without any change, so they show nothing: {', '.join(failing)}")
+        print("| guard | removed from | tests that noticed |\n|---|---|---|")
+        for guard in chosen:
+            with removed(guard, tree):
+                noticed = failures(tree, guard.tests)
+            survived += not noticed
+            names = list(dict.fromkeys(noticed))
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            print(f"| {guard.name} | {guard.path} | {', '.join(names[:3]) or 'NONE'}{more} |", flush=True)
+    print(f"{survived} of {len(chosen)} could be removed unnoticed.")
+    return 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
