@@ -85,3 +85,19 @@ def test_a_scan_whose_socket_breaks_is_finished_by_a_new_engine(stack: Stack) ->
     user.scan(user.qr(), "34611000004")
     user.reaches("connected", 40)
     assert len(stack.devices("34611000004")) == 1
+
+
+def test_a_device_of_a_blocked_account_is_forgotten_at_once(stack: Stack) -> None:
+    user = stack.user()
+    user.connect()
+    user.scan(user.qr(), "34611000005")
+    user.reaches("connected")
+    before = unlinked(stack)
+    stack.sandbox.set_knobs(loginFailure=403)
+    user.disconnect()
+    user.wait(30, "an unlink", lambda _: unlinked(stack) > before)
+
+
+def unlinked(stack: Stack) -> int:
+    """How many devices the unlink function has removed."""
+    return sum(log.read_text().count('"device unlinked"') for log in (stack.data_dir / "logs").glob("unlink*.log"))

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from whatsapp_pairing.session import HEARTBEAT_SECONDS, Status
+from whatsapp_pairing.session import HEARTBEAT_SECONDS, LEASE_SECONDS, Status
 
 from tests.integration.world import World
 
@@ -112,10 +112,15 @@ class Machine(RuleBasedStateMachine):
         self.system.run_all()
 
     @precondition(lambda self: self.everybody)
-    @rule(process=one_of("everybody"), noticed=st.booleans())
-    def kill(self, process: Process, noticed: bool) -> None:
-        """Also noticed: by the workflow, after a heartbeat."""
+    @rule(process=one_of("everybody"))
+    def kill(self, process: Process) -> None:
         process.kill()
+
+    @precondition(lambda self: self.runs)
+    @rule(run=one_of("runs"), noticed=st.booleans())
+    def kill_with_its_engine(self, run: Run, noticed: bool) -> None:
+        """A linker or an unlink; when it is noticed, by the workflow after a heartbeat."""
+        run.process.kill()
         if noticed:
             self.system.live(HEARTBEAT_SECONDS + 0.3)
 
@@ -131,6 +136,19 @@ class Machine(RuleBasedStateMachine):
     def go_wrong(self, data: st.DataObject) -> None:
         run = data.draw(st.sampled_from(self.runs))
         run.make(data.draw(st.sampled_from(run.moves)))
+
+    @precondition(lambda self: self.runs)
+    @rule(run=one_of("runs"), takes=st.booleans())
+    def hang_and_be_replaced(self, run: Run, takes: bool) -> None:
+        """Its lease runs out while it hangs, another is called; the first may wake up at any time."""
+        self.system.pass_time(LEASE_SECONDS + 0.3)
+        process = run.process
+        if process.attempt_id:
+            self.system.call_linker(process.attempt_id)
+        elif process.device_id:
+            self.system.call_unlink(process.device_id)
+        if takes:
+            self.system.run(self.system.processes[-1])
 
     @rule(seconds=st.sampled_from(_TIMES))
     def nobody_gets_a_turn(self, seconds: float) -> None:

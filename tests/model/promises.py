@@ -148,6 +148,7 @@ class Promises:
         if not now["live"]:
             assert now["outcome"] in _OUTCOMES, f"{name} ended as {now['outcome']}"
             assert not now["held"], f"{name} is over and has a linker"
+        assert not (now["verdict"] and now["held"]), f"{name} is decided and has a linker"
         if before is None:
             return
         assert now["legs"] >= before["legs"]
@@ -190,11 +191,12 @@ class Promises:
     def _check_rows(self, rows: list[Row], attempts: list[Row]) -> None:
         self.seen.update(row["qr_code"] for row in rows if row["qr_code"])
         for row in rows:
+            live = [attempt for attempt in attempts if attempt["user_id"] == row["user_id"] and attempt["live"]]
+            assert live or row["qr_code"] not in self.texts, "a QR stays in the row, its attempt is over"
             if row["session_status"] != "waiting_qr":
                 continue
             session = self._system.sessions.get(UUID(row["user_id"]))
             if session.qr:
-                live = [attempt for attempt in attempts if attempt["user_id"] == row["user_id"] and attempt["live"]]
                 assert live, "a QR is in sight that no attempt has shown"
                 assert live[0]["held"], "a QR is in sight whose linker is gone"
                 shower = self.texts.get(session.qr)
@@ -214,6 +216,5 @@ class Promises:
             assert device["user_id"] in users, f"device {device['id']} has no owner"
         for row in now["rows"]:
             assert row["session_status"] not in ("connecting", "waiting_qr"), f"a row stays {row['session_status']}"
-            assert row["qr_code"] not in self.texts, "a QR stays in a row"
         assert set(self._system.linked) <= {key["jid"] for key in now["keys"]}
         assert {key["fingerprint"] for key in now["keys"]} <= {device["fingerprint"] for device in now["devices"]}
