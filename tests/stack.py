@@ -59,7 +59,8 @@ class Stack:
         assert self.process.stdout
         try:
             status = self.process.wait(20)
-            self.printed += self.process.stdout.read()
+            if not self.process.stdout.closed:  # stopped before
+                self.printed += self.process.stdout.read()
             return status
         finally:
             self.process.kill()

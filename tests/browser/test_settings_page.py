@@ -180,9 +180,9 @@ class TestTrouble:
         page.get_by_role("button", name="Try again", exact=True).click()
         expect(page.get_by_role("heading", name="Getting your QR code…")).to_be_visible()
 
-    def test_full_house_says_what_the_api_says(self, site: Site, open_page: OpenPage) -> None:
-        message = "Too many people are connecting. Try in a minute."
-        site.next(CONNECT, error(503, "at_capacity", message, Retry_After="30"))
+    def test_full_house_says_so_and_when_to_try_again(self, site: Site, open_page: OpenPage) -> None:
+        message = "Many people are connecting right now. Try again in a moment."
+        site.next(CONNECT, error(503, "at_capacity", "English only", Retry_After="30"))
         page = open_page(site.url)
         page.get_by_role("button", name="Connect WhatsApp").click()
         expect(page.get_by_text(message)).to_be_visible()

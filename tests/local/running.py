@@ -29,14 +29,6 @@ class FixtureStack(Stack):
             *arguments,
         )
 
-    def stop(self) -> int:
-        """End it and close its pipe, which the reading thread has emptied by then."""
-        try:
-            return super().stop()
-        finally:
-            assert self.process.stdout
-            self.process.stdout.close()
-
     def ask(self, path: str, **asked: Any) -> Answer:
         """Have the function behind `path` do something; see fixtures/functions/probe."""
         return call("POST", self.url + path, asked, JSON)

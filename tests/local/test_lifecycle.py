@@ -14,6 +14,7 @@ import psutil
 import psycopg
 import pytest
 
+from infra.local.database import as_role
 from tests.local.running import TEMPLATE, FixtureStack, eventually
 from tests.stack import ROOT, call
 
@@ -83,7 +84,7 @@ def test_a_postgres_that_was_left_behind_is_no_obstacle(stack: FixtureStack, tmp
 def test_another_postgres_is_used_and_left_alone(tmp_path: Path, database_url: str) -> None:
     stack = FixtureStack(tmp_path, "--database-url", database_url)
     try:
-        assert stack.ask("/probe", do="secret").json() == {"url": database_url}
+        assert stack.ask("/probe", do="secret").json() == {"url": as_role(database_url, "whatsapp_api")}
         assert call("POST", f"{stack.url}/dev/token", {"userId": USER}).status == 200
         names = {one.name() for one in psutil.Process(stack.process.pid).children()}
         assert "postgres" not in names
