@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -18,10 +19,20 @@ PASSWORD = "pass-word-of-the-database"
 
 
 @pytest.fixture(scope="module")
-def endings(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endings]:
+def server() -> Iterator[Postgres]:
+    """A server whose log holds what this system made it write, and nothing of other tests."""
+    server = Postgres(os.environ.get("TEST_POSTGRES", "16"))
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def endings(server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endings]:
     """The system after every ending; nothing runs in it any more."""
     folder = tmp_path_factory.mktemp("endings")
-    url = postgres.url(postgres.create()).replace("postgres@", f"postgres:{PASSWORD}@")
+    url = server.url(server.create()).replace("postgres@", f"postgres:{PASSWORD}@")
     with (folder / "stderr").open("w") as stderr:
         stack = Stack(folder, "--database-url", url, stderr=stderr)
         try:
@@ -36,7 +47,7 @@ def endings(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.fixture(scope="module")
-def written(endings: Endings, postgres: Postgres) -> dict[str, str]:
+def written(endings: Endings, server: Postgres) -> dict[str, str]:
     """All that was written, by its place; the system has stopped, so that nothing is missing."""
     stack = endings.stack
     histories = executions(stack)
@@ -46,7 +57,7 @@ def written(endings: Endings, postgres: Postgres) -> dict[str, str]:
     }
     given_up = {f"dead letter {number}": json.dumps(one) for number, one in enumerate(endings.given_up)}
     runner = {"stdout": stack.printed, "stderr": (stack.data_dir / "stderr").read_text()}
-    return logs(stack) | histories | answers | given_up | runner | {"Postgres": postgres.log.read_text()}
+    return logs(stack) | histories | answers | given_up | runner | {"Postgres": server.log.read_text()}
 
 
 def test_every_ending_was_driven(endings: Endings, written: dict[str, str]) -> None:

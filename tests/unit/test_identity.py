@@ -72,7 +72,7 @@ STRANGE: dict[str, dict[str, object]] = {
     "expired a moment ago": {"exp": int(time.time()) - 60},
     "never expires": {"exp": None},
     "expiry is no number": {"exp": "tomorrow"},
-    "not yet valid": {"nbf": int(time.time()) + 600},
+    "not yet valid": {"nbf": 4_000_000_000},
     "never issued": {"iat": None},
     "other issuer": {"iss": "https://other.supabase.co/auth/v1"},
     "no issuer": {"iss": None},
