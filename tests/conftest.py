@@ -180,14 +180,21 @@ def _free_port() -> int:
         return port
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """The session's server."""
+@contextmanager
+def serving() -> Iterator[Postgres]:
+    """A server of the version that is tested, for as long as the block lasts."""
     server = Postgres(os.environ.get("TEST_POSTGRES", "16"))
     try:
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The session's server."""
+    with serving() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ the migrations of the repositories supabase/postgres and supabase/auth.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -16,7 +15,7 @@ import pytest
 from infra.local.database import ROLES, as_role, prepare
 from infra.migrate import create_engine_tables, up, verify
 from infra.migrate.expected import LOGINS
-from tests.conftest import STANDINS, Postgres
+from tests.conftest import STANDINS, Postgres, serving
 from tests.integration.world import Secret, World, connect
 
 OWNER = "supabase_postgres"
@@ -25,13 +24,10 @@ OWNER = "supabase_postgres"
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
     """A server without any role of ours."""
-    server = Postgres(os.environ.get("TEST_POSTGRES", "16"))
-    try:
+    with serving() as server:
         with server.connect() as connection:
             connection.execute(f"create role {OWNER} login createdb createrole replication bypassrls".encode())
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import psycopg
 import pytest
 
@@ -47,14 +45,6 @@ BAD = {
     ),
     "a table without a primary key": MADE,
 }
-
-
-@pytest.fixture
-def connection(migrated_url: str) -> Iterator[psycopg.Connection]:
-    """A database of one's own."""
-    with psycopg.connect(migrated_url) as connection:
-        yield connection
-        connection.rollback()
 
 
 def found(connection: psycopg.Connection, question: str) -> set[str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 
 import pytest
 from whatsapp_pairing.reasons import Reason
 
-from tests.conftest import Postgres
+from tests.conftest import Postgres, serving
 from tests.emf import metrics_in
 from tests.security.endings import Endings
 from tests.stack import Stack
@@ -21,11 +20,8 @@ PASSWORD = "pass-word-of-the-database"
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
     """A server whose log holds what this system made it write, and nothing of other tests."""
-    server = Postgres(os.environ.get("TEST_POSTGRES", "16"))
-    try:
+    with serving() as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import psycopg
 import pytest
 from psycopg import errors as pg
@@ -13,14 +11,6 @@ from tests.integration.world import World
 from .catalog import REACHABLE, TABLES
 
 ROLES = ("anon", "authenticated")
-
-
-@pytest.fixture
-def connection(migrated_url: str) -> Iterator[psycopg.Connection]:
-    """A database of one's own."""
-    with psycopg.connect(migrated_url) as connection:
-        yield connection
-        connection.rollback()
 
 
 def reachable(connection: psycopg.Connection, role: str) -> list[str]:
