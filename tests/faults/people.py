@@ -117,6 +117,10 @@ def _deleted(step: str) -> None:
         pairing.world.query("DELETE FROM auth.users WHERE id = %s", pairing.user.id)
         until("idle linkers", lambda: not pairing.world.busy("linker"))
         if step != "while the QR shows":
+            # Cleanup leaves a binding alone for four minutes, since its QR may still be scanned.
+            pairing.world.query(
+                "UPDATE whatsapp_private.devices SET updated_at = now() - interval '5 minutes' WHERE user_id IS NULL"
+            )
             until("cleanup's turn", lambda: pairing.world.clean()["unlinks_started"], every=1)
         pairing.world.stack.user(pairing.user.id)  # signs up again, so that there is somebody to click
 
