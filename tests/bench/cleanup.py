@@ -31,7 +31,7 @@ from tests.conftest import STANDINS, Postgres
 from tests.integration.crowd import fill
 from tests.integration.plans import ExplainedDatabase, Plan
 from tests.integration.recorder import RecordedWorkflow
-from tests.integration.world import WINDOW, World, connect
+from tests.integration.world import LIMIT, WINDOW, World, connect
 
 # The end of all overdue attempts at once, with everything that ending one does.
 _END_ALL = f"""
@@ -151,7 +151,7 @@ def clicks(world: World) -> Callable[[Database], Iterator[None]]:
     def live(database: Database) -> Iterator[None]:
         attempts, sessions = Attempts(database), Sessions(database)
         for user in users:
-            attempts.claim(user, uuid4(), WINDOW)
+            attempts.claim(user, uuid4(), WINDOW, LIMIT)
             yield
             sessions.get(user)
             yield
