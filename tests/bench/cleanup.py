@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import statistics
 import sys
 import time
@@ -257,6 +258,7 @@ def measure(url: str, bare: dict[str, float]) -> None:
 def main() -> int:
     """Fill, copy, run and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.cleanup")
+    os.environ["POWERTOOLS_METRICS_DISABLED"] = "true"  # what is printed here is a table
     parser.add_argument("--users", type=int, default=1_000_000)
     users = parser.parse_args().users
     server = Postgres("16", shared_buffers="512MB", max_wal_size="4GB")
