@@ -8,13 +8,13 @@ Takes some minutes and 3 GB of disk.
 from __future__ import annotations
 
 import argparse
+import io
 import itertools
-import os
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from threading import Event, Thread
 from typing import Any
@@ -232,7 +232,7 @@ def measure(url: str, bare: dict[str, float]) -> None:
         database = TimedDatabase(url)
         attempts, sweeps = TimedAttempts(database), TimedSweeps(database)
         began = time.perf_counter()
-        with busy.at_work(), locker.at_work():
+        with busy.at_work(), locker.at_work(), redirect_stdout(io.StringIO()):  # the metrics
             swept = clean(attempts, sweeps, RecordedWorkflow(), lambda: 120 - (time.perf_counter() - began))
         seconds = time.perf_counter() - began
         print(f"one run: {swept.as_dict()} in {seconds:.1f} s; its longest transaction {ms(max(database.taken))} ms")
@@ -258,7 +258,6 @@ def measure(url: str, bare: dict[str, float]) -> None:
 def main() -> int:
     """Fill, copy, run and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.cleanup")
-    os.environ["POWERTOOLS_METRICS_DISABLED"] = "true"  # what is printed here is a table
     parser.add_argument("--users", type=int, default=1_000_000)
     users = parser.parse_args().users
     server = Postgres("16", shared_buffers="512MB", max_wal_size="4GB")
