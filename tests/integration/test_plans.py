@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
@@ -80,4 +81,4 @@ def test_no_statement_reads_a_big_table_from_end_to_end(crowd: World, work: Work
     assert database.plans
     for plan in database.plans:
         whole = plan.read_whole - {"whatsmeow_lid_map", "whatsmeow_privacy_tokens"}  # as good as empty here
-        assert not whole, f"{whole} in: {plan.statement}"
+        assert not whole, f"{whole} in: {plan.statement}\n{json.dumps(plan.explained, indent=1)}"
