@@ -63,6 +63,15 @@ def test_a_workflow_runs_what_exists(path: Path) -> None:
             assert (ROOT / module.replace(".", "/") / "__main__.py").is_file()
 
 
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_an_action_is_named_by_its_commit_for_a_tag_can_be_moved(path: Path) -> None:
+    used = re.findall(r"uses: (\S+)(.*)", path.read_text())
+    assert used
+    for action, comment in used:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action)
+        assert re.fullmatch(r" # v\d+\.\d+\.\d+", comment)
+
+
 def test_the_deploying_workflow_holds_no_key_of_aws() -> None:
     text = (ROOT / ".github" / "workflows" / "deploy.yml").read_text()
     assert "role-to-assume" in text
