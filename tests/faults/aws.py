@@ -10,7 +10,7 @@ from tests.faults.people import CANCELLED
 from tests.faults.processes import while_shown
 from tests.faults.proxy import REFUSALS
 from tests.faults.suite import case
-from tests.faults.world import Pairing, until
+from tests.faults.world import HASTY, Pairing, until
 
 GROUP = "aws"
 
@@ -137,6 +137,13 @@ def _(pairing: Pairing) -> None:
     with pairing.world.aws.disturbed("Invoke linker", "lost", calls=1):
         pairing.click()
         pairing.persist()
+
+
+@case(GROUP, "every start of a linker is accepted and lost", "error: linker_failed", kind=HASTY)
+def _(pairing: Pairing) -> None:
+    pairing.world.aws.disturb("Invoke linker", "lost")
+    pairing.click()
+    pairing.user.reaches("error", 30)
 
 
 for _call in ("SendTaskSuccess", "Invoke linker", "StartExecution"):

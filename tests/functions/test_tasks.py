@@ -131,6 +131,7 @@ def test_a_lost_linker_is_replaced_without_a_pause(call: Call, world: Any, error
 
 def test_a_window_that_is_over_ends_the_attempt(call: Call, world: Any, capsys: pytest.CaptureFixture[str]) -> None:
     attempt_id = world.claim()
+    world.lease(attempt_id)
     world.age(130)
     answer = call("finish_pairing", task("finish_pairing", attemptId=attempt_id))
     assert answer == {"next": "qr_timeout", "seconds": 0, "heartbeat": 0, "pause": 0}

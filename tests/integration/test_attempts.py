@@ -186,6 +186,7 @@ def test_a_click_revives_an_attempt_whose_workflow_never_started(world: World) -
 def test_a_click_ends_an_overdue_attempt_and_starts_the_next(world: World) -> None:
     user, workflow = world.user(), RecordedWorkflow()
     lost = world.claim(user)
+    world.lease(lost)
     world.sql("UPDATE whatsapp_private.attempts SET task_token = 'gone'")
     world.age(WINDOW + OVERDUE_SECONDS - 5)
     assert not connect(user, WINDOW, LIMIT, world.attempts, world.sessions, workflow).started
@@ -405,6 +406,7 @@ def test_a_lost_linker_inside_the_window_is_replaced(world: World) -> None:
 
 def test_a_lost_linker_after_the_window_ends_it(world: World) -> None:
     attempt_id, workflow = world.claim(), RecordedWorkflow()
+    world.lease(attempt_id)
     world.age(WINDOW)
 
     assert settle(world, attempt_id, "States.Timeout", workflow) is Reason.QR_TIMEOUT

@@ -52,15 +52,17 @@ def test_nothing_live_is_ever_swept(world: World) -> None:
 
 def test_an_overdue_attempt_is_ended_with_its_reason(world: World) -> None:
     user, attempt_id = lost_pairing(world)
-    waiting = world.claim()
+    waiting, neglected = world.claim(), world.claim()
+    world.lease(waiting)
     world.open_auth(attempt_id)
     world.age(WINDOW + OVERDUE_SECONDS + 1)
     fresh = world.claim()
 
-    assert sweep(world).attempts_ended == 2
+    assert sweep(world).attempts_ended == 3
 
     assert world.attempt(attempt_id)["outcome"] == "scan_timeout"
     assert world.attempt(waiting)["outcome"] == "qr_timeout"
+    assert world.attempt(neglected)["outcome"] == "linker_failed"  # no linker ever came to work
     assert world.attempt(fresh)["outcome"] is None
     assert world.sessions.get(user).status is Status.ERROR
     assert sweep(world) == NOTHING

@@ -123,10 +123,15 @@ def test_a_linker_that_goes_on_dying_ends_every_attempt(attempt: Attempt) -> Non
     raise AssertionError("it goes on for ever")
 
 
+def test_whatsapp_is_not_blamed_for_a_linker_that_never_came() -> None:
+    assert timeout_reason(replace(LIVE, legs=0)) is Reason.LINKER_FAILED
+    assert timeout_reason(replace(LIVE, legs=1)) is Reason.QR_TIMEOUT
+
+
 @given(attempts)
 def test_a_timeout_never_forgets_a_scan(attempt: Attempt) -> None:
     reason = timeout_reason(attempt)
-    if attempt.scanned:
+    if attempt.scanned or not attempt.legs:
         assert reason in (Reason.LINKER_FAILED, Reason.WHATSAPP_UNREACHABLE)
     else:
         assert reason in (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT, Reason.WHATSAPP_UNREACHABLE)

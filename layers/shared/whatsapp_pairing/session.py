@@ -152,6 +152,8 @@ def next_step(attempt: Attempt, error: Reason | None, at_once: bool = False) -> 
 
 def timeout_reason(attempt: Attempt) -> Reason:
     """Return why an attempt whose window is over has failed."""
+    if not attempt.legs:
+        return Reason.LINKER_FAILED  # none came to work, so nothing is known of WhatsApp
     if not attempt.reachable:
         return Reason.WHATSAPP_UNREACHABLE
     if attempt.scanned:
