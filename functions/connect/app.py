@@ -27,5 +27,4 @@ def handler(event: http.Event, context: Any) -> http.Response:
     user_id = http.caller(event)
     logger.append_keys(user_id=str(user_id))
     connection = connect(user_id, settings().qr_timeout_seconds, settings().max_live_pairings, *parts())
-    body = http.session_body(connection.session, http.language(event))
-    return http.success(body, 202 if connection.started else 200)
+    return http.shown(event, connection.session, 202 if connection.started else 200)

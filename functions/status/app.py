@@ -30,7 +30,7 @@ def handler(event: http.Event, context: Any) -> http.Response:
     session = sessions().get(http.caller(event))
     if event["rawPath"].rstrip("/").endswith("/qr"):
         return _picture(session.qr, http.accepted(event, list(_PICTURES)))
-    return http.cacheable(event, http.session_body(session, http.language(event)))
+    return http.cacheable(event, http.shown(event, session))
 
 
 def _picture(text: str | None, media: str) -> http.Response:

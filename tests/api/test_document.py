@@ -68,7 +68,7 @@ def test_the_routes_that_want_a_token_are_those_that_say_so(template: Stack) -> 
 
 def test_pages_of_other_origins_may_send_and_read_the_documented_headers(template: Stack) -> None:
     assert template.cors is not None
-    assert {"etag", "retry-after"} <= {name.lower() for name in template.cors.exposed}
+    assert {"etag", "retry-after", "server-time"} <= {name.lower() for name in template.cors.exposed}
     assert {"authorization", "if-none-match"} <= {name.lower() for name in template.cors.headers}
 
 

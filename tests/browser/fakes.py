@@ -16,7 +16,6 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
@@ -59,7 +58,7 @@ class Server:
     requests : list of Request
         Everything asked so far.
     skew : timedelta
-        How far this server's clock is from the machine's, which is the browser's.
+        How far the clock of this server's answers is from the machine's, which is the browser's.
     broken : bool
         Cut every connection without an answer.
     """
@@ -202,7 +201,7 @@ class Site(Server):
             case "GET", "status":
                 etag = f'"{hashlib.sha256(json.dumps(self.status).encode()).hexdigest()}"'
                 known = request.headers.get("if-none-match") == etag
-                headers = {"ETag": etag, "Cache-Control": "no-store"}
+                headers = {"ETag": etag, "Cache-Control": "no-store", "Server-Time": iso(self.now())}
                 return Answer(304, b"", headers) if known else Answer(200, self.status, headers)
             case "GET", "qr" if self.status["qr"]:
                 headers = {"Content-Type": "image/svg+xml", "Cache-Control": "no-store"}
@@ -306,7 +305,6 @@ def _handler_for(server: Server) -> Callable[..., BaseHTTPRequestHandler]:
             time.sleep(answer.delay)
             payload = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
             self.send_response_only(answer.status)
-            self.send_header("Date", format_datetime(server.now(), usegmt=True))
             for name, value in ({"Content-Type": "application/json"} | answer.headers).items():
                 self.send_header(name, value)
             if answer.status not in (204, 304):

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 from collections.abc import Callable
+from datetime import datetime
 from types import ModuleType
 from typing import Any
 from uuid import UUID, uuid4
@@ -221,6 +222,9 @@ def test_status_that_has_not_changed_is_a_304(call: Call, world: Any, user: UUID
 
     assert again["statusCode"] == 304
     assert again["headers"]["ETag"] == tag
+    assert datetime.fromisoformat(again["headers"]["Server-Time"]) > datetime.fromisoformat(
+        first["headers"]["Server-Time"]
+    )
     assert not again.get("body")
     assert call("status", request("status", user, {"if-none-match": '"other"'}))["statusCode"] == 200
     world.attempts.disconnect(user)

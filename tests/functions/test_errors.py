@@ -6,6 +6,7 @@ import json
 import logging
 import traceback
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
 
@@ -243,7 +244,7 @@ def test_a_token_of_the_wrong_kind_is_not_quoted_by_the_real_client(monkeypatch:
         Online("34600111222:1@s.whatsapp.net", "34600111222"),
         Linked("34600111222:1@s.whatsapp.net", b""),
         Taken("34600111222:1@s.whatsapp.net"),
-        Session(Status.CONNECTED, qr=MARKER, phone_number="34600111222"),
+        Session(Status.CONNECTED, datetime.now(UTC), qr=MARKER, phone_number="34600111222"),
         Settings({"DATABASE_URL": "postgresql://me:34600111222@host/db"}),
     ],
     ids=lambda one: type(one).__name__,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import psycopg
@@ -37,8 +38,15 @@ def as_user(world: World, user: UUID, statement: str) -> int:
 
 
 def test_a_user_without_anything_is_disconnected(world: World) -> None:
-    assert world.sessions.get(world.user()) == Session(Status.DISCONNECTED)
-    assert world.sessions.get(uuid4()) == Session(Status.DISCONNECTED)
+    assert world.sessions.get(world.user()) == Session(Status.DISCONNECTED, datetime.now(UTC))
+    assert world.sessions.get(uuid4()) == Session(Status.DISCONNECTED, datetime.now(UTC))
+
+
+def test_a_session_says_when_it_was_read_by_the_databases_clock(world: World) -> None:
+    user, *_ = shown(world)
+    for one in (user, world.user()):
+        before = world.value("SELECT clock_timestamp()")
+        assert before < world.sessions.get(one).read_at < world.value("SELECT clock_timestamp()")
 
 
 def test_a_user_does_not_see_anothers_row(world: World) -> None:

@@ -130,7 +130,7 @@ def test_whatever_it_says_it_can_be_shown(world: World, victim: UUID, change: st
     world.show(attempt_id, world.lease(attempt_id), Secret("attacker"))
     edit(world, attacker, victim, change)
     shown = world.sessions.get(attacker)
-    assert http.cacheable({}, http.session_body(shown, "en"))["statusCode"] == 200
+    assert http.cacheable({}, http.shown({}, shown))["statusCode"] == 200
     if shown.qr:
         assert qr.svg(shown.qr)
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from whatsapp_pairing import errors, http
 from whatsapp_pairing.errors import PairingError, Unauthorized
-from whatsapp_pairing.reasons import Reason
+from whatsapp_pairing.reasons import Reason, sentence
 from whatsapp_pairing.session import Session, Status
 
 USER = UUID("0d4a2f4e-7f0c-4f57-9c3e-2b8f1a6d5e90")
@@ -129,7 +129,7 @@ def test_no_event_makes_us_stumble_over_its_caller(happened: dict[str, Any]) -> 
 def test_no_event_makes_us_stumble_over_its_headers(happened: dict[str, Any]) -> None:
     assert http.language(happened) in ("en", "es")
     assert http.accepted(happened, OFFERED) in OFFERED
-    assert http.cacheable(happened, {"a": 1})["statusCode"] in (200, 304)
+    assert http.cacheable(happened, http.success({"a": 1}))["statusCode"] in (200, 304)
 
 
 @whenever
@@ -263,20 +263,20 @@ def test_a_body_of_more_than_a_kibibyte_is_refused_and_less_is_ignored(
 
 
 def test_what_the_caller_has_is_not_sent_again() -> None:
-    first = http.cacheable(event(), {"a": 1})
+    first = http.cacheable(event(), http.success({"a": 1}))
     tag = first["headers"]["ETag"]
     assert tag.startswith('"')
     for header in (tag, f"W/{tag}", f'"x", {tag}', "*"):
-        again = http.cacheable(event(if_none_match=header), {"a": 1})
+        again = http.cacheable(event(if_none_match=header), http.success({"a": 1}))
         assert (again["statusCode"], again["headers"]["ETag"], again.get("body")) == (304, tag, None)
     for header in ("", '"x"', tag.strip('"'), tag[:-1]):
-        assert http.cacheable(event(if_none_match=header), {"a": 1})["statusCode"] == 200
-    assert http.cacheable(event(if_none_match=tag), {"a": 2})["statusCode"] == 200
+        assert http.cacheable(event(if_none_match=header), http.success({"a": 1}))["statusCode"] == 200
+    assert http.cacheable(event(if_none_match=tag), http.success({"a": 2}))["statusCode"] == 200
 
 
 @given(st.dictionaries(st.text(), st.integers() | st.text()), st.dictionaries(st.text(), st.integers() | st.text()))
 def test_other_bodies_have_other_tags(one: dict[str, Any], other: dict[str, Any]) -> None:
-    tags = [http.cacheable(event(), body)["headers"]["ETag"] for body in (one, other)]
+    tags = [http.cacheable(event(), http.success(body))["headers"]["ETag"] for body in (one, other)]
     assert (tags[0] == tags[1]) == (json.dumps(one) == json.dumps(other))
 
 
@@ -288,8 +288,10 @@ def test_a_document_is_text_or_base64() -> None:
 
 def test_times_are_iso_with_an_offset() -> None:
     moment = datetime(2026, 11, 22, 19, 30, 0, 123456, UTC)
-    session = Session(Status.CONNECTED, connected_at=moment, last_seen=moment.astimezone(timezone(timedelta(hours=2))))
-    body = http.session_body(session, "en")
+    there = moment.astimezone(timezone(timedelta(hours=2)))
+    answer = http.shown({}, Session(Status.CONNECTED, moment, connected_at=moment, last_seen=there))
+    assert answer["headers"]["Server-Time"] == "2026-11-22T19:30:00.123+00:00"
+    body = json.loads(answer["body"])
     assert body["connectedAt"] == "2026-11-22T19:30:00.123+00:00"
     assert datetime.fromisoformat(body["lastSeen"]).tzinfo is not None
     assert abs(datetime.fromisoformat(body["lastSeen"]) - moment) < timedelta(milliseconds=1)
@@ -298,6 +300,5 @@ def test_times_are_iso_with_an_offset() -> None:
 @pytest.mark.parametrize("reason", Reason)
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_a_reason_comes_with_its_sentence(reason: Reason, language: str) -> None:
-    found = http.session_body(Session(Status.ERROR, reason=reason), language)["error"]
-    assert found["code"] == reason
-    assert found["message"]
+    answer = http.shown(event(accept_language=language), Session(Status.ERROR, datetime.now(UTC), reason=reason))
+    assert json.loads(answer["body"])["error"] == {"code": reason, "message": sentence(reason, language)}

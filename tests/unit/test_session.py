@@ -154,18 +154,18 @@ def test_pauses_begin_at_five_seconds_and_never_shrink() -> None:
 
 def test_secrets_are_not_in_a_repr() -> None:
     assert "token'" not in repr(LIVE)
-    assert "the-qr" not in repr(Session(Status.WAITING_QR, qr="the-qr"))
+    assert "the-qr" not in repr(Session(Status.WAITING_QR, NOW, qr="the-qr"))
 
 
 @pytest.mark.parametrize(
     ("session", "milliseconds"),
     [
-        (Session(Status.CONNECTING), 400),
-        (Session(Status.WAITING_QR), 400),
-        (Session(Status.WAITING_QR, qr="x"), 1000),
-        (Session(Status.CONNECTED), 30_000),
-        (Session(Status.DISCONNECTED), 15_000),
-        (Session(Status.ERROR), 15_000),
+        (Session(Status.CONNECTING, NOW), 400),
+        (Session(Status.WAITING_QR, NOW), 400),
+        (Session(Status.WAITING_QR, NOW, qr="x"), 1000),
+        (Session(Status.CONNECTED, NOW), 30_000),
+        (Session(Status.DISCONNECTED, NOW), 15_000),
+        (Session(Status.ERROR, NOW), 15_000),
     ],
 )
 def test_when_asking_again_is_worth_it(session: Session, milliseconds: int) -> None:

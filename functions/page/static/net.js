@@ -47,12 +47,12 @@ export function retryAfter(response, fallback) {
 let offset = Date.now() - performance.now();
 let measured = false;
 
-/** Learn the server's time from one answer. Date has whole seconds, so small differences are its rounding. */
+/** Learn the server's time from an answer that tells it. Small differences are only the way's. */
 export function observeClock(response, sentAt) {
-  const date = Date.parse(response.headers.get("Date") ?? "");
-  if (Number.isNaN(date)) return;
-  const seen = date + 500 - (sentAt + performance.now()) / 2;
-  if (!measured || Math.abs(seen - offset) > 1500) offset = seen;
+  const time = Date.parse(response.headers.get("Server-Time") ?? "");
+  if (Number.isNaN(time)) return;
+  const seen = time - (sentAt + performance.now()) / 2;
+  if (!measured || Math.abs(seen - offset) > 1000) offset = seen;
   measured = true;
 }
 

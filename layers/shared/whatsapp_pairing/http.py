@@ -109,15 +109,22 @@ def failure(error: PairingError) -> Response:
     return _json(error.status, body, headers)
 
 
-def cacheable(event: Event, body: Mapping[str, Any]) -> Response:
-    """Answer with JSON and its ETag, or 304 when the caller has it already."""
-    answer = success(body)
+def shown(event: Event, session: Session, status: int = 200) -> Response:
+    """Answer with the session in the caller's language, and with the time by the clock that its times are of."""
+    answer = success(_session_body(session, language(event)), status)
+    answer["headers"]["Server-Time"] = _time(session.read_at)
+    return answer
+
+
+def cacheable(event: Event, answer: Response) -> Response:
+    """Give an answer the ETag of its body; a caller who has that body already gets a 304 without it."""
     etag = f'"{hashlib.sha256(answer["body"].encode()).hexdigest()[:32]}"'
-    answer["headers"]["ETag"] = etag
+    headers = {**answer["headers"], "ETag": etag}
     known = [tag.strip().removeprefix("W/") for tag in header(event, "if-none-match").split(",")]
     if etag in known or "*" in known:
-        return {"statusCode": 304, "headers": {"ETag": etag, **_NO_STORE}}
-    return answer
+        del headers["Content-Type"]
+        return {"statusCode": 304, "headers": headers}
+    return {**answer, "headers": headers}
 
 
 def document(body: bytes, media: str) -> Response:
@@ -131,8 +138,7 @@ def document(body: bytes, media: str) -> Response:
     }
 
 
-def session_body(session: Session, speaks: str) -> dict[str, Any]:
-    """Return the API's picture of a session, with the reason's sentence in the caller's language."""
+def _session_body(session: Session, speaks: str) -> dict[str, Any]:
     reason = session.reason
     return {
         "status": session.status,

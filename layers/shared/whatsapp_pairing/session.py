@@ -165,10 +165,12 @@ def timeout_reason(attempt: Attempt) -> Reason:
 class Session:
     """What a user sees of their WhatsApp; the API's status answer in Python's words.
 
-    Times are timezone-aware; ``qr`` is the text that the phone scans; neither it nor the number is ever logged.
+    Times are timezone-aware and by the database's clock, as ``read_at`` is: the moment at which all of this was so.
+    ``qr`` is the text that the phone scans; neither it nor the number is ever logged.
     """
 
     status: Status
+    read_at: datetime = field(compare=False)
     qr: str | None = field(default=None, repr=False)
     qr_expires_at: datetime | None = None
     attempt: Attempt | None = None

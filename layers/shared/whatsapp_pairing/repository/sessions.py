@@ -9,13 +9,14 @@ from whatsapp_pairing.repository.attempts import LAST_ATTEMPT
 from whatsapp_pairing.repository.rows import Table, attempt_from
 from whatsapp_pairing.session import Session, Status
 
-# The row is its owner's to edit: a time that Python cannot hold, or a QR that cannot be drawn, is none.
+# One row also where the user has none. The row is its owner's to edit: a time that Python cannot hold, or a QR that
+# cannot be drawn, is none.
 SESSION = """
-SELECT s.session_status, s.phone_number, s.messages_sent, s.messages_received,
+SELECT clock_timestamp() AS read_at, s.session_status, s.phone_number, s.messages_sent, s.messages_received,
        CASE WHEN octet_length(s.qr_code) <= 1024 THEN s.qr_code END AS qr_code,
        CASE WHEN s.connected_at BETWEEN 'epoch' AND '9999-01-01+00' THEN s.connected_at END AS connected_at,
        CASE WHEN s.last_seen BETWEEN 'epoch' AND '9999-01-01+00' THEN s.last_seen END AS last_seen
-FROM public.whatsapp_sessions s WHERE s.user_id = %(user)s
+FROM (SELECT) AS reading LEFT JOIN public.whatsapp_sessions s ON s.user_id = %(user)s
 """
 
 
@@ -34,18 +35,22 @@ class Sessions(Table):
             attempt = connection.execute(LAST_ATTEMPT, {"user": user_id})
             act_as(connection, claims)
             shown = connection.execute(SESSION, {"user": user_id})
-            return _session(shown.fetchone(), attempt.fetchone())
+            row = shown.fetchone()
+            assert row is not None
+            return _session(row, attempt.fetchone())
 
         return self._database.run(read)
 
 
-def _session(shown: Row | None, last: Row | None) -> Session:
+def _session(shown: Row, last: Row | None) -> Session:
     attempt = attempt_from(last)
     reason = Reason.parse(attempt.outcome) if attempt else None
-    if shown is None:
+    read_at = shown["read_at"]
+    if shown["session_status"] is None:
         # The row is its owner's to delete; a pairing that runs writes it anew with its next step.
-        live = attempt is not None and attempt.outcome is None
-        return Session(Status.CONNECTING, attempt=attempt) if live else Session(Status.DISCONNECTED, reason=reason)
+        if attempt and attempt.outcome is None:
+            return Session(Status.CONNECTING, read_at, attempt=attempt)
+        return Session(Status.DISCONNECTED, read_at, reason=reason)
     status = Status(shown["session_status"])
     # WhatsApp drops a QR with the socket of the linker that showed it.
     showing = status is Status.WAITING_QR and last and last["qr_fresh"] and last["alive"]
@@ -56,6 +61,7 @@ def _session(shown: Row | None, last: Row | None) -> Session:
     linked = status is Status.CONNECTED
     return Session(
         status=status,
+        read_at=read_at,
         qr=qr,
         qr_expires_at=last["qr_expires_at"] if last and qr else None,
         attempt=attempt if attempt and (attempt.outcome is None or status is Status.ERROR) else None,
