@@ -69,9 +69,6 @@ def test_no_request_gets_an_undocumented_answer(
 
         @settings(
             max_examples=EXAMPLES,
-            deadline=None,
-            derandomize=True,
-            database=None,
             phases=[Phase.explicit, Phase.generate],
             suppress_health_check=list(HealthCheck),
         )

@@ -24,9 +24,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:No application metrics:UserWarni
 # The database is shared by the examples of a test: what one leaves behind is the next one's luck.
 many = settings(
     max_examples=100,
-    deadline=None,
-    derandomize=True,
-    database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

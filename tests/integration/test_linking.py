@@ -497,7 +497,7 @@ LOGINS: list[list[Step]] = [
 ]  # fmt: skip
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), cancelled_at=st.none() | st.floats(0, 130))
 def test_whatever_happens_the_linker_ends_in_time_and_orphans_nothing(
     world: World, data: st.DataObject, cancelled_at: float | None

@@ -47,7 +47,6 @@ def test_a_statement_stays_whole(statement: str) -> None:
     assert split(f"{statement}\n;\nselect 2;") == [statement, "select 2"]
 
 
-@settings(database=None, deadline=None)
 @given(st.lists(st.sampled_from(WHOLE)), st.text(" \t\n", max_size=3))
 def test_any_sequence_is_cut_where_it_was_joined(statements: list[str], space: str) -> None:
     assert split("".join(f"{space}{statement}\n;" for statement in statements) + space) == statements
@@ -85,7 +84,7 @@ def test_an_open_end_is_named_with_its_line(text: str, line: int) -> None:
         split(text)
 
 
-@settings(database=None, deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.text("aE1 '\"$-/*();\\\n"))
 def test_noise_loses_no_character_and_never_hangs(text: str) -> None:
     try:

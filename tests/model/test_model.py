@@ -21,9 +21,6 @@ from .machine import Machine
 _HOW = settings(
     max_examples=100,
     stateful_step_count=80,  # at most: a fifth of it on average
-    derandomize=True,
-    deadline=None,
-    database=None,
     report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
 )

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from whatsapp_pairing import errors, http
 from whatsapp_pairing.errors import PairingError, Unauthorized
@@ -95,8 +95,6 @@ def test_a_request_without_an_authorizer_is_nobodys(request_context: object) -> 
         http.caller({"requestContext": request_context})
 
 
-# A busy machine is no fault of what is tested.
-whenever = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 garbage = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -117,14 +115,12 @@ garbage_events = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@whenever
 @given(garbage_events)
 def test_no_event_makes_us_stumble_over_its_caller(happened: dict[str, Any]) -> None:
     with contextlib.suppress(PairingError):
         assert isinstance(http.caller(happened), UUID)
 
 
-@whenever
 @given(garbage_events)
 def test_no_event_makes_us_stumble_over_its_headers(happened: dict[str, Any]) -> None:
     assert http.language(happened) in ("en", "es")
@@ -132,7 +128,6 @@ def test_no_event_makes_us_stumble_over_its_headers(happened: dict[str, Any]) ->
     assert http.cacheable(happened, http.success({"a": 1}))["statusCode"] in (200, 304)
 
 
-@whenever
 @given(garbage_events)
 def test_a_handler_answers_whatever_comes(happened: dict[str, Any]) -> None:
     handler = http.answers_errors(lambda event, _: http.success({"user": str(http.caller(event))}))

@@ -260,7 +260,7 @@ def test_an_oversized_token_is_refused_before_anything_is_asked(project: Project
     assert project.asked == 0
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text() | st.from_regex(r"[A-Za-z0-9_-]{0,60}\.[A-Za-z0-9_-]{0,60}\.[A-Za-z0-9_-]{0,60}", fullmatch=True))
 def test_any_text_is_refused(verifier: TokenVerifier, token: str) -> None:
     with pytest.raises(Unauthorized):

@@ -81,7 +81,7 @@ def test_the_terminals_blocks_read_back(text: str) -> None:
     assert decode(drawn_in_blocks(qr.terminal(text).decode())) == text
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=200))
 def test_any_text_reads_back(text: str) -> None:
     assert decode(Image.open(io.BytesIO(qr.png(text)))) == text
