@@ -11,7 +11,7 @@ import jwt
 import psycopg
 import pytest
 
-from tests.local.running import FixtureStack
+from tests.local.running import ORIGIN, FixtureStack
 from tests.stack import call
 
 
@@ -69,3 +69,21 @@ def test_without_the_sandbox_there_is_no_phone(runner: FixtureStack) -> None:
     config = runner.get("/dev/config").json()
     assert config.pop("awsEndpoint").startswith("http://127.0.0.1:")
     assert config == {"whatsapp": "live", "sandboxPhone": False, "sandboxControl": None}
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "token"), ("GET", "config"), ("POST", "phone/scan")])
+def test_a_frontend_of_an_allowed_origin_may_use_them(runner: FixtureStack, method: str, path: str) -> None:
+    asked = runner.get(f"/dev/{path}", "OPTIONS", Origin=ORIGIN, Access_Control_Request_Method=method)
+    answer = runner.get(f"/dev/{path}", method, Origin=ORIGIN)
+
+    assert (asked.status, asked.headers["access-control-allow-methods"]) == (204, "GET,POST")
+    assert {one.headers["access-control-allow-origin"] for one in (asked, answer)} == {ORIGIN}
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "token"), ("GET", "config"), ("POST", "phone/scan")])
+def test_a_foreign_page_may_read_none_of_them(runner: FixtureStack, method: str, path: str) -> None:
+    foreign = "https://evil.example"
+    asked = runner.get(f"/dev/{path}", "OPTIONS", Origin=foreign, Access_Control_Request_Method=method)
+
+    for answer in (asked, runner.get(f"/dev/{path}", method, Origin=foreign)):
+        assert not [name for name in answer.headers if name.lower().startswith("access-control")]
