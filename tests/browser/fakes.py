@@ -196,7 +196,7 @@ class Site(Server):
                 started = {"success": True, "status": "connecting", "attempt": self.status["attempt"]}
                 return Answer(202, started)
             case "POST", "disconnect":
-                self.status = disconnected()
+                self.status = cancelled() if self.status["attempt"] else disconnected()
                 return Answer(200, {"success": True, "status": "disconnected"})
             case "GET", "status":
                 etag = f'"{hashlib.sha256(json.dumps(self.status).encode()).hexdigest()}"'
@@ -255,6 +255,11 @@ def state(status: str, **values: Any) -> Json:
 def disconnected() -> Json:
     """The status of a user without WhatsApp."""
     return state("disconnected")
+
+
+def cancelled() -> Json:
+    """The status after a disconnect that ended a pairing."""
+    return state("disconnected", error={"code": "cancelled", "message": "The connection was cancelled."})
 
 
 def attempt(now: datetime, seconds: float) -> Json:

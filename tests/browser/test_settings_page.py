@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from .conftest import OpenPage
-from .fakes import Answer, Site, attempt, disconnected, error, state
+from .fakes import Answer, Site, attempt, cancelled, disconnected, error, state
 
 QR = "https://wa.me/settings/linked_devices#2@aFirstRef/0123456789abcdef,Zm9v,YmFy,YmF6,1"
 OTHER = QR.replace("aFirstRef", "aSecondRef")
@@ -116,30 +116,54 @@ class TestPairing:
         site.next(STATUS, Answer(200, disconnected()), Answer(200, disconnected(), delay=1))
         page = open_page(site.url)
         expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
-        page.evaluate("""() => {
-          window.states = [];
-          const note = () => window.states.push(card.dataset.state);
-          new MutationObserver(note).observe(card, { attributeFilter: ["data-state"] });
-        }""")
+        _note_states(page)
         while site.count(STATUS) < 2:
             page.wait_for_timeout(20)
         page.get_by_role("button", name="Connect WhatsApp").click()
         page.wait_for_timeout(1500)
         assert page.evaluate("window.states") == ["connecting"]
 
-    def test_cancel_holds_although_the_workflow_takes_a_moment(self, site: Site, open_page: OpenPage) -> None:
+    def test_answer_older_than_a_cancel_does_not_bring_the_pairing_back(self, site: Site, open_page: OpenPage) -> None:
         site.waiting(QR)
+        site.next(STATUS, Answer(200, site.status), Answer(200, site.status, delay=1))
         page = open_page(site.url)
         expect_qr(page, QR)
-        site.next(DISCONNECT, Answer(200, {"success": True, "status": "disconnected"}))
+        _note_states(page)
+        while site.count(STATUS) < 2:
+            page.wait_for_timeout(20)
         page.get_by_role("button", name="Cancel").click()
-        expect(page.get_by_role("heading", name="Cancelling…")).to_be_visible()
-        site.waiting(OTHER)  # the linker has not noticed yet
-        page.wait_for_timeout(400)
-        expect(page.get_by_role("heading", name="Cancelling…")).to_be_visible()
-        site.fail("cancelled", "The connection was cancelled.")
+        page.wait_for_timeout(1500)
+        assert page.evaluate("window.states") == ["disconnected"]
+
+    @pytest.mark.parametrize("stage", ["connecting", "qr", "finishing"])
+    def test_cancel_is_over_when_it_is_answered(self, site: Site, open_page: OpenPage, stage: str) -> None:
+        if stage == "connecting":
+            site.status = state("connecting", attempt=attempt(site.now(), 100))
+        elif stage == "qr":
+            site.waiting(QR)
+        else:
+            site.finishing()
+        page = open_page(site.url)
+        site.next(DISCONNECT, Answer(200, {"success": True, "status": "disconnected"}, delay=1))
+        page.get_by_role("button", name="Cancel").click()
+        cancelling = page.get_by_role("button", name="Cancelling…")
+        expect(cancelling).to_be_disabled()
+        cancelling.click(force=True)  # does nothing
+        expect(page.locator("#card")).to_have_attribute("data-state", stage)
+        site.status = cancelled()
         expect(page.get_by_role("heading", name="Connect your WhatsApp")).to_be_visible()
         expect(page.get_by_text("The connection was cancelled.")).to_be_visible()
+        assert site.count(DISCONNECT) == 1
+
+    def test_cancel_that_fails_can_be_tried_again(self, site: Site, open_page: OpenPage) -> None:
+        site.waiting(QR)
+        page = open_page(site.url)
+        site.next(DISCONNECT, error(503, "unavailable", "English only"))
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_text("The service is busy. Try again in a moment.")).to_be_visible()
+        expect_qr(page, QR)
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_role("heading", name="Connect your WhatsApp")).to_be_visible()
 
     def test_attempt_of_another_tab_shows_here(self, site: Site, open_page: OpenPage) -> None:
         page = open_page(site.url)
@@ -263,6 +287,15 @@ class TestPolling:
         assert asked == [{}, {"userId": "user-1"}]
         stored = page.evaluate("JSON.stringify({...localStorage, ...sessionStorage})")
         assert "development" not in stored
+
+
+def _note_states(page: Page) -> None:
+    """Let ``window.states`` list the states that the card shows from now on."""
+    page.evaluate("""() => {
+      window.states = [];
+      const note = () => window.states.push(card.dataset.state);
+      new MutationObserver(note).observe(card, { attributeFilter: ["data-state"] });
+    }""")
 
 
 def _hide(page: Page, visibility: str) -> None:

@@ -6,7 +6,6 @@ import { SignInRefused, openSession } from "./session.js";
 import { pickLanguage, translator } from "./strings.js";
 import { createView } from "./view.js";
 
-const CANCEL_PATIENCE_MS = 15_000; // how long a cancelled attempt may take to end before we show what is there
 const TICK_MS = 500;
 const OWN_WORDS = { too_soon: "tooSoon", at_capacity: "full", unavailable: "busy" }; // errors that the API states in English only
 
@@ -19,7 +18,6 @@ const model = {
   status: null, // the last answer of GET /status
   image: null, // { url, text } of the QR on show
   busy: null, // the action under way: connect, disconnect, scan, signIn
-  cancelling: null, // { id, until } of an attempt the person has given up
   confirming: false,
   retryAt: 0,
   notice: null, // what an action ended with
@@ -30,7 +28,7 @@ let api;
 let turn = 0; // counts actions: an answer asked for before one is older than it
 let drawnQr = null;
 
-const view = createView(t, languages, { connect, disconnect, cancel, sandboxScan, signIn, signOut, confirm });
+const view = createView(t, languages, { connect, disconnect, sandboxScan, signIn, signOut, confirm });
 const poller = createPoller(refresh, pollFailed);
 const draw = () => view.render(model, serverNow());
 const update = (changes) => { Object.assign(model, changes); draw(); };
@@ -61,12 +59,9 @@ async function open() {
 }
 
 function accept(status) {
-  const running = ["connecting", "waiting_qr"].includes(status.status);
-  const given = model.cancelling;
-  const cancelling = given && running && given.id === status.attempt?.id && serverNow() < given.until ? given : null;
   const confirming = model.confirming && status.status === "connected";
   const notice = status.status === model.status?.status ? model.notice : null; // it was about the old state
-  update({ status, cancelling, confirming, notice, trouble: null });
+  update({ status, confirming, notice, trouble: null });
   if (status.status !== "waiting_qr" || !status.qr) dropQr();
   else if (status.qr !== drawnQr) loadQr(status.qr);
 }
@@ -138,22 +133,15 @@ function actionFailed(error) {
 function connect() {
   return act("connect", async () => {
     const answer = await api.connect();
-    update({ status: { ...answer, qr: answer.qr ?? null }, cancelling: null, retryAt: 0 });
+    update({ status: { ...answer, qr: answer.qr ?? null }, retryAt: 0 });
   });
 }
 
+/** Ends a pairing just as it ends a session: when the API answers, it is over. */
 function disconnect() {
   return act("disconnect", async () => {
     await api.disconnect();
-    update({ status: { ...model.status, status: "disconnected", error: null }, confirming: false });
-  });
-}
-
-function cancel() {
-  return act("disconnect", async () => {
-    const id = model.status.attempt?.id;
-    await api.disconnect();
-    update({ cancelling: { id, until: serverNow() + CANCEL_PATIENCE_MS } });
+    accept({ ...model.status, status: "disconnected", error: null });
   });
 }
 
@@ -191,7 +179,7 @@ function leave(notice) {
   turn += 1;
   poller.stop();
   dropQr();
-  update({ phase: "signIn", status: null, cancelling: null, confirming: false, retryAt: 0, trouble: null, notice });
+  update({ phase: "signIn", status: null, confirming: false, retryAt: 0, trouble: null, notice });
 }
 
 function confirm(confirming) {

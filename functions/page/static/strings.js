@@ -8,7 +8,7 @@ const en = {
   signOut: "Sign out",
 
   badge: { disconnected: "Not connected", connecting: "Connecting", qr: "Waiting for your phone", finishing: "Finishing",
-           cancelling: "Cancelling", connected: "Connected", error: "Not connected" },
+           connected: "Connected", error: "Not connected" },
 
   unconfiguredTitle: "Sign-in is not configured: set SupabaseAnonKey",
   unconfigured: "It is a parameter of the deployment: the public (anon) key of your Supabase project.",
@@ -38,7 +38,7 @@ const en = {
   connectingLead: "Usually it takes a second. When WhatsApp is slow, we keep waiting for it.",
   timeLeft: "Time left: {time}",
   cancel: "Cancel",
-  cancellingTitle: "Cancelling…",
+  cancelling: "Cancelling…",
 
   qrTitle: "Scan this code with WhatsApp",
   qrAlt: "QR code to link WhatsApp. Scan it with your phone.",
@@ -88,7 +88,7 @@ const es = {
   signOut: "Cerrar sesión",
 
   badge: { disconnected: "Sin conectar", connecting: "Conectando", qr: "Esperando a tu teléfono", finishing: "Terminando",
-           cancelling: "Cancelando", connected: "Conectado", error: "Sin conectar" },
+           connected: "Conectado", error: "Sin conectar" },
 
   unconfiguredTitle: "El inicio de sesión no está configurado: define SupabaseAnonKey",
   unconfigured: "Es un parámetro del despliegue: la clave pública (anon) de tu proyecto de Supabase.",
@@ -118,7 +118,7 @@ const es = {
   connectingLead: "Suele tardar un segundo. Si WhatsApp va lento, seguimos esperando.",
   timeLeft: "Tiempo restante: {time}",
   cancel: "Cancelar",
-  cancellingTitle: "Cancelando…",
+  cancelling: "Cancelando…",
 
   qrTitle: "Escanea este código con WhatsApp",
   qrAlt: "Código QR para vincular WhatsApp. Escanéalo con tu teléfono.",

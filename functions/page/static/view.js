@@ -6,12 +6,10 @@ const setText = (element, text) => { if (element.textContent !== text) element.t
 const setHidden = (element, hidden) => { if (element.hidden !== hidden) element.hidden = hidden; };
 
 /** Which panel a model asks for. */
-export function panelOf({ phase, status, cancelling }) {
+export function panelOf({ phase, status }) {
   if (phase !== "ready") return phase; // loading, unconfigured, signIn
   if (!status) return "loading";
-  if (cancelling) return "cancelling";
   if (status.status === "waiting_qr") return status.qr ? "qr" : "finishing";
-  if (status.status === "error" && status.error?.code === "cancelled") return "disconnected";
   return ["disconnected", "connecting", "connected"].includes(status.status) ? status.status : "error";
 }
 
@@ -43,7 +41,7 @@ export function createView(t, { language, locale }, actions) {
     press(byId("disconnect"), () => { actions.confirm(true); byId("confirm-no").focus(); });
     press(byId("confirm-no"), keepConnected);
     byId("confirm").addEventListener("keydown", (event) => { if (event.key === "Escape") keepConnected(); });
-    for (const button of all("[data-cancel]")) press(button, actions.cancel);
+    for (const button of all("[data-cancel]")) press(button, actions.disconnect);
     submit(byId("sign-in"), () => actions.signIn(byId("email").value, byId("password").value));
     submit(byId("sandbox"), () => actions.sandboxScan(byId("sandbox-number").value));
   }
@@ -83,7 +81,8 @@ export function createView(t, { language, locale }, actions) {
     drawStart(byId("connect"), "connect", model, now);
     drawStart(byId("retry"), "retry", model, now);
     button(byId("sign-in-button"), t(model.busy === "signIn" ? "signingIn" : "signIn"), model.busy === "signIn");
-    for (const cancel of all("[data-cancel]")) button(cancel, t("cancel"), Boolean(model.busy));
+    const cancel = t(model.busy === "disconnect" ? "cancelling" : "cancel");
+    for (const element of all("[data-cancel]")) button(element, cancel, Boolean(model.busy));
     const deadline = status.attempt?.deadline;
     const left = deadline ? t("timeLeft", { time: minutes(Date.parse(deadline) - now) }) : "";
     for (const line of all("[data-time-left]")) setText(line, left);
