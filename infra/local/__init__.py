@@ -7,7 +7,7 @@ A request's way::
     invoker ── pool ── instances ── runtime_api        a process per instance (processes: memory, end)
        │
     step_functions (moto, moto_fixes) ──> invoker      workflow tasks; functions that start functions
-    schedules (cron) ──────────────────> invoker
+    schedules ─────────────────────────> invoker
 
 Around it: `template` (with `resources` and `intrinsics`) reads a `stack`; `interpreters` chooses the Python for the
 functions, from source or from what was built; `database`, `sandbox`, `identity` and `dev` stand in for Supabase and

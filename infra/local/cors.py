@@ -46,9 +46,7 @@ def _origin_headers(cors: Cors, request: HttpRequest) -> list[tuple[str, str]]:
     if origin is None:
         return []
     if "*" in cors.origins:
-        headers = [(_ALLOW_ORIGIN, "*")]
-    elif any(fnmatchcase(origin, allowed) for allowed in cors.origins):
-        headers = [(_ALLOW_ORIGIN, origin)]
-    else:
-        return []
-    return headers + ([("access-control-allow-credentials", "true")] if cors.credentials else [])
+        return [(_ALLOW_ORIGIN, "*")]
+    if any(fnmatchcase(origin, allowed) for allowed in cors.origins):
+        return [(_ALLOW_ORIGIN, origin)]
+    return []

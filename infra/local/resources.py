@@ -15,6 +15,8 @@ HTTP_API = "AWS::Serverless::HttpApi"
 STATE_MACHINE = "AWS::Serverless::StateMachine"
 SCHEDULE = "AWS::Scheduler::Schedule"
 
+EVENTS = ("HttpApi", "ScheduleV2")
+
 
 class Resources:
     """What a template holds, read on demand.
@@ -68,7 +70,10 @@ class Resources:
         """Name, type and resolved properties of a function's events."""
         for name, event in (self.properties(logical_id).get("Events") or {}).items():
             where = f"{logical_id}.Events.{name}"
-            yield name, event.get("Type", ""), self.resolve(event.get("Properties") or {}, where)
+            kind = event.get("Type")
+            if kind not in EVENTS:
+                raise TemplateError(f"{where}: {kind} does not run here, only {' and '.join(EVENTS)} do")
+            yield name, kind, self.resolve(event.get("Properties") or {}, where)
 
     def folder(self, uri: Any, where: str) -> Path:
         """The folder that a CodeUri or ContentUri names."""

@@ -8,18 +8,14 @@ from urllib.parse import unquote
 
 from infra.local.stack import Route
 
-DEFAULT = "$default"
-
-_PARAMETER = re.compile(r"\{(\w+)(\+?)\}")
+_PARAMETER = re.compile(r"\{(\w+)\}")
 
 
 class Router:
-    """Finds routes as an HTTP API does: exact paths first, a method before ANY, ``$default`` last."""
+    """Finds routes as an HTTP API does: exact paths first, a method before ANY."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
-        self._default = next((route for route in routes if route.path == DEFAULT), None)
-        ordered = sorted((route for route in routes if route.path != DEFAULT), key=_vagueness)
-        self._routes = [(route, _pattern(route.path)) for route in ordered]
+        self._routes = [(route, _pattern(route.path)) for route in sorted(routes, key=_vagueness)]
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
         """The route of a request and the parameters in its (still quoted) path."""
@@ -29,14 +25,12 @@ class Router:
             match = pattern.fullmatch(path)
             if match:
                 return route, {name: unquote(value) for name, value in match.groupdict().items()}
-        return (self._default, {}) if self._default else None
+        return None
 
 
-def _vagueness(route: Route) -> tuple[list[int], int, bool]:
-    """Sorts exact segments before ``{name}`` before ``{name+}``, and ANY behind its methods."""
-    kinds = {"": 0, "}": 1, "+}": 2}
-    segments = [kinds[re.sub(r".*?(\+?\})$|.*", r"\1", segment)] for segment in route.path.split("/")]
-    return segments, -len(segments), route.method == "ANY"
+def _vagueness(route: Route) -> tuple[list[bool], bool]:
+    """Sorts exact segments before ``{name}``, and ANY behind its methods."""
+    return [segment.endswith("}") for segment in route.path.split("/")], route.method == "ANY"
 
 
 def _pattern(path: str) -> re.Pattern[str]:
@@ -44,6 +38,6 @@ def _pattern(path: str) -> re.Pattern[str]:
     end = 0
     for match in _PARAMETER.finditer(path):
         parts.append(re.escape(path[end : match.start()]))
-        parts.append(f"(?P<{match[1]}>{'.+' if match[2] else '[^/]+'})")
+        parts.append(f"(?P<{match[1]}>[^/]+)")
         end = match.end()
     return re.compile("".join(parts) + re.escape(path[end:]))

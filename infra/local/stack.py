@@ -68,7 +68,7 @@ class Route:
     @property
     def key(self) -> str:
         """The route's key as API Gateway writes it, e.g. ``GET /pets/{id}``."""
-        return self.path if self.path == "$default" else f"{self.method} {self.path}"
+        return f"{self.method} {self.path}"
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,6 @@ class Cors:
     headers: tuple[str, ...] = ()
     exposed: tuple[str, ...] = ()
     max_age: int | None = None
-    credentials: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,14 +94,12 @@ class StateMachine:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Something that invokes a function by the clock."""
+    """Invokes a function every so many seconds."""
 
     name: str
     function: str
-    expression: str
-    timezone: str
+    seconds: int
     payload: Any
-    source: str
 
 
 @dataclass(frozen=True)

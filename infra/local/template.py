@@ -60,20 +60,16 @@ def _read_stack(resources: Resources) -> Stack:
         state_machines=tuple(_state_machine(resources, name) for name in resources.ids(STATE_MACHINE)),
         schedules=tuple(read_schedules(resources)),
     )
-    _check_functions(stack)
+    _check_authorizers(stack)
     return stack
 
 
-def _check_functions(stack: Stack) -> None:
-    """What is called must exist: better now than at the first request."""
-    users = [(f"route {route.key}", route.function) for route in stack.routes]
-    users += [
-        (f"authorizer {route.authorizer.name}", route.authorizer.function) for route in stack.routes if route.authorizer
-    ]
-    users += [(f"schedule {schedule.name}", schedule.function) for schedule in stack.schedules]
-    for user, function in users:
+def _check_authorizers(stack: Stack) -> None:
+    """What is called must exist, and this alone is called by name: better now than at the first request."""
+    for authorizer in filter(None, (route.authorizer for route in stack.routes)):
+        function = authorizer.function
         if function not in stack.functions:
-            raise TemplateError(f"{user}: {function} is not a function of this template")
+            raise TemplateError(f"authorizer {authorizer.name}: {function} is not a function of this template")
 
 
 def _function(resources: Resources, logical_id: str) -> Function:

@@ -15,11 +15,12 @@ def read_routes(resources: Resources) -> Iterator[Route]:
     for logical_id in resources.ids(FUNCTION):
         for name, kind, event in resources.events(logical_id):
             if kind == "HttpApi":
+                where = f"{logical_id}.Events.{name}"
                 yield Route(
                     method=str(event.get("Method", "ANY")).upper(),
-                    path=str(event.get("Path", "$default")),
+                    path=_path(event, where),
                     function=resources.name(logical_id),
-                    authorizer=_authorizer(resources, event, f"{logical_id}.Events.{name}"),
+                    authorizer=_authorizer(resources, event, where),
                 )
 
 
@@ -31,13 +32,14 @@ def read_cors(resources: Resources) -> Cors | None:
         if found is True:
             return Cors(origins=("*",))
         if found:
+            if str(found.get("AllowCredentials", False)).lower() == "true":
+                raise TemplateError(f"{where}: AllowCredentials does not run here: tokens come in a header")
             return Cors(
                 origins=tuple(found.get("AllowOrigins") or ()),
                 methods=tuple(found.get("AllowMethods") or ()),
                 headers=tuple(found.get("AllowHeaders") or ()),
                 exposed=tuple(found.get("ExposeHeaders") or ()),
                 max_age=None if found.get("MaxAge") is None else int(found["MaxAge"]),
-                credentials=str(found.get("AllowCredentials", False)).lower() == "true",
             )
     return None
 
@@ -45,6 +47,13 @@ def read_cors(resources: Resources) -> Cors | None:
 def _api(resources: Resources, api_id: str | None) -> dict[str, Any]:
     shared: dict[str, Any] = resources.globals.get("HttpApi") or {}
     return shared if api_id is None else shared | resources.properties(api_id)
+
+
+def _path(event: dict[str, Any], where: str) -> str:
+    path = str(event.get("Path", "$default"))
+    if path == "$default" or "+}" in path:
+        raise TemplateError(f"{where}: {path}: only exact paths and {{name}} for one segment run here")
+    return path
 
 
 def _authorizer(resources: Resources, event: dict[str, Any], where: str) -> Authorizer | None:

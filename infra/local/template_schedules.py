@@ -1,49 +1,48 @@
-"""The schedules of a template: events of functions, and schedules of their own."""
+"""The schedules of a template: events of functions."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from infra.local.errors import TemplateError
 from infra.local.resources import FUNCTION, SCHEDULE, Resources, required
-from infra.local.stack import Schedule, function_name
+from infra.local.stack import Schedule
 
-_EVENT_SOURCES = {"ScheduleV2": "aws.scheduler", "Schedule": "aws.events"}
+_RATE = re.compile(r"rate\(([1-9]\d*) (minute|hour|day)s?\)")
+_UNITS = {"minute": 60, "hour": 3600, "day": 86_400}
 
 
 def read_schedules(resources: Resources) -> Iterator[Schedule]:
     """Every schedule that is enabled."""
+    for logical_id in resources.ids(SCHEDULE):
+        raise TemplateError(f"{logical_id}: {SCHEDULE} does not run here, only a function's ScheduleV2 events do")
     for logical_id in resources.ids(FUNCTION):
         for name, kind, event in resources.events(logical_id):
-            if kind in _EVENT_SOURCES and _enabled(event):
-                expression = event.get("ScheduleExpression") or event.get("Schedule")
-                full_name = f"{logical_id}{name}"
-                yield _schedule(full_name, resources.name(logical_id), expression, event, _EVENT_SOURCES[kind])
-    for logical_id in resources.ids(SCHEDULE):
-        properties = resources.resolve(resources.properties(logical_id), logical_id)
-        target = properties.get("Target") or {}
-        if _enabled(properties):
-            function = function_name(required(target.get("Arn"), f"{logical_id}.Target.Arn"))
-            event = properties | {"Input": target.get("Input")}
-            yield _schedule(logical_id, function, properties.get("ScheduleExpression"), event, "aws.scheduler")
+            if kind == "ScheduleV2" and event.get("State", "ENABLED") == "ENABLED":
+                where = f"{logical_id}.Events.{name}"
+                yield Schedule(
+                    name=f"{logical_id}{name}",
+                    function=resources.name(logical_id),
+                    seconds=_seconds(event, where),
+                    payload=_payload(event, where),
+                )
 
 
-def _schedule(name: str, function: str, expression: Any, event: dict[str, Any], source: str) -> Schedule:
+def _seconds(event: dict[str, Any], where: str) -> int:
+    if "ScheduleExpressionTimezone" in event:
+        raise TemplateError(f"{where}: ScheduleExpressionTimezone: schedules have no time zone here")
+    expression = required(event.get("ScheduleExpression"), f"{where}.ScheduleExpression")
+    rate = _RATE.fullmatch(expression)
+    if not rate:
+        raise TemplateError(f"{where}: {expression}: only rate(), in minutes, hours or days, runs here")
+    return int(rate[1]) * _UNITS[rate[2]]
+
+
+def _payload(event: dict[str, Any], where: str) -> Any:
     try:
-        payload = json.loads(event["Input"]) if event.get("Input") else None
+        return json.loads(event["Input"]) if event.get("Input") else None
     except ValueError as error:
-        raise TemplateError(f"{name}.Input: not JSON: {error}") from error
-    return Schedule(
-        name=name,
-        function=function,
-        expression=required(expression, f"{name}.ScheduleExpression"),
-        timezone=event.get("ScheduleExpressionTimezone", "UTC"),
-        payload=payload,
-        source=source,
-    )
-
-
-def _enabled(event: dict[str, Any]) -> bool:
-    return event.get("State", "ENABLED") == "ENABLED" and event.get("Enabled", True) not in (False, "false")
+        raise TemplateError(f"{where}.Input: not JSON: {error}") from error

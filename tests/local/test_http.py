@@ -35,10 +35,6 @@ def test_an_event_is_in_payload_format_2(runner: FixtureStack) -> None:
     assert event["isBase64Encoded"] is False
 
 
-def test_a_greedy_parameter_takes_the_rest_of_the_path(runner: FixtureStack) -> None:
-    assert _event(runner, "/files/a/b/c.txt")["pathParameters"] == {"path": "a/b/c.txt"}
-
-
 def test_a_binary_body_arrives_in_base64(runner: FixtureStack) -> None:
     connection = http.client.HTTPConnection(urlsplit(runner.url).netloc, timeout=10)
     connection.request("POST", "/probe", b"\xff\x00", {"content-type": "application/octet-stream"})

@@ -154,8 +154,9 @@ Resources:
         ("One: {Type: AWS::Serverless::Function, Properties: {CodeUri: src}}", "One.Handler is missing"),
         ("M: {Type: AWS::Serverless::StateMachine, Properties: {DefinitionUri: no.json}}", "M.DefinitionUri"),
         ("M: {Type: AWS::Serverless::StateMachine, Properties: {Definition: {A: '${B}'}}}", "${B}"),
-        ("S: {Type: AWS::Scheduler::Schedule, Properties: {ScheduleExpression: rate(1 day), "
-         "Target: {Arn: 'arn:aws:lambda:r:1:function:None'}}}", "None is not a function"),
+        ("S: {Type: AWS::Scheduler::Schedule}", "S: AWS::Scheduler::Schedule does not run here"),
+        ("A: {Type: AWS::Serverless::HttpApi, Properties: {CorsConfiguration: {AllowCredentials: true}}}",
+         "A.CorsConfiguration: AllowCredentials does not run here"),
     ],
 )  # fmt: skip
 def test_a_broken_resource_is_named(read: Read, resources: str, words: str) -> None:
@@ -163,6 +164,58 @@ def test_a_broken_resource_is_named(read: Read, resources: str, words: str) -> N
         read(f"Resources:\n  {resources}\n")
 
     assert words in str(caught.value)
+
+
+def _with_event(read: Read, kind: str, properties: str, api: str = "") -> Stack:
+    return read(f"""
+        Resources:
+          Api: {{Type: AWS::Serverless::HttpApi, Properties: {{{api}}}}}
+          One:
+            Type: AWS::Serverless::Function
+            Properties: {{CodeUri: src, Handler: a.b, Events: {{It: {{Type: {kind}, Properties: {{{properties}}}}}}}}}
+        """)
+
+
+@pytest.mark.parametrize(
+    ("kind", "properties", "words"),
+    [
+        ("Schedule", "Schedule: rate(1 day)", "Schedule does not run here, only HttpApi and ScheduleV2 do"),
+        ("SQS", "", "SQS does not run here"),
+        ("HttpApi", "", "$default: only exact paths and {name}"),
+        ("HttpApi", "Path: $default", "$default: only exact paths and {name}"),
+        ("HttpApi", "Path: '/files/{proxy+}'", "/files/{proxy+}: only exact paths and {name}"),
+        ("ScheduleV2", "ScheduleExpression: 'cron(0 18 ? * MON-FRI *)'", "cron(0 18 ? * MON-FRI *): only rate()"),
+        ("ScheduleV2", "ScheduleExpression: at(2025-01-01T00:00:00)", "at(2025-01-01T00:00:00): only rate()"),
+        ("ScheduleV2", "ScheduleExpression: rate(0 minutes)", "rate(0 minutes): only rate()"),
+        ("ScheduleV2", "ScheduleExpression: rate(1 day), ScheduleExpressionTimezone: Asia/Tokyo",
+         "ScheduleExpressionTimezone"),
+        ("ScheduleV2", "ScheduleExpression: rate(1 day), Input: '{'", "not JSON"),
+    ],
+)  # fmt: skip
+def test_an_event_that_does_not_run_here_is_named(read: Read, kind: str, properties: str, words: str) -> None:
+    with pytest.raises(TemplateError) as caught:
+        _with_event(read, kind, properties)
+
+    assert str(caught.value).startswith("One.Events.It")
+    assert words in str(caught.value)
+
+
+def test_an_authorizer_that_is_no_function_is_named(read: Read) -> None:
+    authorizer = "{FunctionArn: 'arn:aws:lambda:r:1:function:None', EnableSimpleResponses: true}"
+    with pytest.raises(TemplateError, match="authorizer Token: None is not a function"):
+        _with_event(
+            read, "HttpApi", "ApiId: !Ref Api, Path: /a, Auth: {Authorizer: Token}",
+            f"Auth: {{Authorizers: {{Token: {authorizer}}}}}",
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rate", "seconds"), [("rate(1 minute)", 60), ("rate(5 minutes)", 300), ("rate(12 hours)", 43_200)]
+)
+def test_a_schedules_rate_is_read(read: Read, rate: str, seconds: int) -> None:
+    (schedule,) = _with_event(read, "ScheduleV2", f"ScheduleExpression: {rate}").schedules
+
+    assert (schedule.function, schedule.seconds) == ("One", seconds)
 
 
 def test_a_parameter_without_a_value_is_named(read: Read) -> None:
