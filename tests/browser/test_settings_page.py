@@ -198,11 +198,35 @@ class TestTrouble:
         waiting = page.get_by_role("button", name=re.compile(r"Try again in \d s"))
         expect(waiting).to_be_visible()
         waiting.click(force=True)  # does nothing
-        expect(page.get_by_text("That was quick.")).to_be_visible()
+        expect(page.get_by_text("There is a pause between tries.")).to_be_visible()
         expect(page.get_by_role("button", name="Try again", exact=True)).to_be_visible()
         assert site.count(CONNECT) == 1
         page.get_by_role("button", name="Try again", exact=True).click()
         expect(page.get_by_role("heading", name="Getting your QR code…")).to_be_visible()
+
+    @pytest.mark.parametrize(
+        ("locale", "idle", "waiting", "notice"),
+        [
+            ("en-GB", "Connect WhatsApp", r"^Connect in (60:00|59:5\d)$", "There is a pause between tries."),
+            ("es-ES", "Conectar WhatsApp", r"^Conectar en (60:00|59:5\d)$", "Hay una pausa entre un intento"),
+        ],
+    )
+    def test_long_pause_is_in_minutes(
+        self, site: Site, open_page: OpenPage, locale: str, idle: str, waiting: str, notice: str
+    ) -> None:
+        site.next(CONNECT, error(429, "too_soon", "Too soon.", Retry_After="3600"))
+        page = open_page(site.url, locale=locale)
+        page.get_by_role("button", name=idle).click()
+        expect(page.get_by_role("button", name=re.compile(waiting))).to_be_disabled()
+        expect(page.get_by_role("alert")).to_contain_text(notice)
+
+    def test_last_minute_of_a_pause_is_in_seconds(self, site: Site, open_page: OpenPage) -> None:
+        site.fail("scan_timeout", "The QR code was not scanned in time.")
+        site.next(CONNECT, error(429, "too_soon", "Too soon.", Retry_After="62"))
+        page = open_page(site.url)
+        page.get_by_role("button", name="Try again").click()
+        expect(page.get_by_role("button", name=re.compile(r"^Try again in 1:0\d$"))).to_be_visible()
+        expect(page.get_by_role("button", name=re.compile(r"^Try again in (60|5\d) s$"))).to_be_visible()
 
     def test_full_house_says_so_and_when_to_try_again(self, site: Site, open_page: OpenPage) -> None:
         message = "Many people are connecting right now. Try again in a moment."

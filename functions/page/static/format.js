@@ -24,6 +24,12 @@ export function minutes(ms) {
   return `${Math.floor(all / 60)}:${String(all % 60).padStart(2, "0")}`;
 }
 
+/** "45 s"; above a minute "59:47". */
+export function countdown(ms) {
+  const seconds = Math.ceil(ms / 1000);
+  return seconds > 60 ? minutes(ms) : `${seconds} s`;
+}
+
 /** "27 July 2026 at 10:04", in the reader's way. */
 export const dateTime = (iso, locale) =>
   new Intl.DateTimeFormat(locale, { dateStyle: "long", timeStyle: "short" }).format(new Date(iso));

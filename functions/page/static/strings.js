@@ -31,7 +31,7 @@ const en = {
   step2: "Tap Settings (on Android, the ⋮ menu), then Linked devices, then Link a device.",
   step3: "Point your phone at the QR code on this screen.",
   connect: "Connect WhatsApp",
-  connectWait: "Connect in {seconds} s",
+  connectWait: "Connect in {time}",
   starting: "Starting…",
 
   connectingTitle: "Getting your QR code…",
@@ -71,14 +71,14 @@ const en = {
   errorUnknown: "Something went wrong on our side. Try again.",
   errorCode: "Code: {code}",
   retry: "Try again",
-  retryWait: "Try again in {seconds} s",
+  retryWait: "Try again in {time}",
 
   offline: "No connection. Trying again…",
   troubled: "The server is not answering properly. Trying again…",
   actionOffline: "No connection: nothing was changed. Try again.",
   busy: "The service is busy. Try again in a moment.",
   full: "Many people are connecting right now. Try again in a moment.",
-  tooSoon: "That was quick. Wait a few seconds before the next try.",
+  tooSoon: "There is a pause between tries. The button shows when it is over.",
 };
 
 const es = {
@@ -111,7 +111,7 @@ const es = {
   step2: "Toca Ajustes (en Android, el menú ⋮), luego Dispositivos vinculados y luego Vincular un dispositivo.",
   step3: "Apunta con el teléfono al código QR de esta pantalla.",
   connect: "Conectar WhatsApp",
-  connectWait: "Conectar en {seconds} s",
+  connectWait: "Conectar en {time}",
   starting: "Empezando…",
 
   connectingTitle: "Obteniendo tu código QR…",
@@ -151,14 +151,14 @@ const es = {
   errorUnknown: "Algo ha fallado por nuestra parte. Vuelve a intentarlo.",
   errorCode: "Código: {code}",
   retry: "Reintentar",
-  retryWait: "Reintentar en {seconds} s",
+  retryWait: "Reintentar en {time}",
 
   offline: "Sin conexión. Reintentando…",
   troubled: "El servidor no responde bien. Reintentando…",
   actionOffline: "Sin conexión: no se ha cambiado nada. Vuelve a intentarlo.",
   busy: "El servicio está ocupado. Vuelve a intentarlo en un momento.",
   full: "Muchas personas se están conectando ahora. Vuelve a intentarlo en un momento.",
-  tooSoon: "Vas muy rápido. Espera unos segundos antes del siguiente intento.",
+  tooSoon: "Hay una pausa entre un intento y el siguiente. El botón muestra cuándo termina.",
 };
 
 export const strings = { en, es };

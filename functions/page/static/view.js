@@ -1,5 +1,5 @@
 // Draws the model. render() may run at any time and as often as one likes: it only touches what differs.
-import { ago, dateTime, minutes, phoneNumber } from "./format.js";
+import { ago, countdown, dateTime, minutes, phoneNumber } from "./format.js";
 
 const byId = (id) => document.getElementById(id);
 const setText = (element, text) => { if (element.textContent !== text) element.textContent = text; };
@@ -95,9 +95,10 @@ export function createView(t, { language, locale }, actions) {
   }
 
   function drawStart(element, idle, { busy, retryAt }, now) {
-    const seconds = Math.max(0, Math.ceil((retryAt - now) / 1000));
-    const text = busy === "connect" ? t("starting") : seconds ? t(`${idle}Wait`, { seconds }) : t(idle);
-    button(element, text, Boolean(busy || seconds));
+    const wait = retryAt - now;
+    const early = wait > 0;
+    const text = busy === "connect" ? t("starting") : early ? t(`${idle}Wait`, { time: countdown(wait) }) : t(idle);
+    button(element, text, Boolean(busy || early));
   }
 
   function drawFrame({ phase, trouble, notice, session }, panel) {
