@@ -20,11 +20,11 @@ def parts() -> tuple[Attempts, Sessions, Workflow]:
     return Attempts(database), Sessions(database), Workflow(settings())
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(clear_state=True, correlation_id_path=http.REQUEST_ID)
 @http.answers_errors
 def handler(event: http.Event, context: Any) -> http.Response:
     """Answer 202 for a new attempt, 200 with what is running or linked, 429 inside the pause, 503 when all is taken."""
     user_id = http.caller(event)
     logger.append_keys(user_id=str(user_id))
-    connection = connect(user_id, settings().qr_timeout_seconds, settings().max_live_pairings, *parts())
-    return http.shown(event, connection.session, 202 if connection.started else 200)
+    click = connect(user_id, settings().qr_timeout_seconds, settings().max_live_pairings, *parts())
+    return http.shown(event, click.session, 202 if click.started else 200)

@@ -18,7 +18,7 @@ def parts() -> tuple[Attempts, Workflow]:
     return Attempts(Database(lambda: settings().database_url)), Workflow(settings())
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(clear_state=True, correlation_id_path=http.REQUEST_ID)
 @http.answers_errors
 def handler(event: http.Event, context: Any) -> http.Response:
     """Answer ``disconnected``, or ``already_disconnected`` when there was nothing to end."""

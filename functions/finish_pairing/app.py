@@ -28,5 +28,4 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if isinstance(step, Again):
         logger.info("another linker", extra={"error": settling.error, "seconds": step.seconds})
         return {"next": step.phase, "seconds": step.seconds, "heartbeat": step.heartbeat, "pause": step.pause}
-    logger.info("attempt ended", extra={"outcome": step})
     return {"next": step, "seconds": 0, "heartbeat": 0, "pause": 0}

@@ -23,11 +23,13 @@ def sessions() -> Sessions:
     return Sessions(Database(lambda: settings().database_url))
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(clear_state=True, correlation_id_path=http.REQUEST_ID)
 @http.answers_errors
 def handler(event: http.Event, context: Any) -> http.Response:
     """Answer with the session as JSON, or with its QR as a picture."""
-    session = sessions().get(http.caller(event))
+    user_id = http.caller(event)
+    logger.append_keys(user_id=str(user_id))
+    session = sessions().get(user_id)
     if event["rawPath"].rstrip("/").endswith("/qr"):
         return _picture(session.qr, http.accepted(event, list(_PICTURES)))
     return http.cacheable(event, http.shown(event, session))

@@ -15,6 +15,7 @@ import boto3
 import pytest
 import zxingcpp
 from PIL import Image
+from whatsapp_pairing.observability import logger
 from whatsapp_pairing.reasons import Reason, sentence
 from whatsapp_pairing.settings import settings
 
@@ -55,13 +56,19 @@ def test_a_token_that_has_expired_since_the_authorizer_saw_it_is_refused(call: C
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_database_that_is_away_is_a_503_that_says_nothing(
+def test_a_database_that_is_away_is_a_503_that_says_nothing_but_to_the_log(
     call: Call, environment: pytest.MonkeyPatch, name: str
 ) -> None:
     environment.setenv("DATABASE_URL", "postgresql://me:topsecret@127.0.0.1:1/db")
     settings.cache_clear()
-    said = refused(call(name, request(name, uuid4())), 503, "unavailable")
+    user = uuid4()
+    asked = request(name, user)
+    said = refused(call(name, asked), 503, "unavailable")
     assert "127.0.0.1" not in json.dumps(said)
+
+    # What every answer carries as apigw-requestid leads to its lines.
+    assert logger.get_correlation_id() == asked["requestContext"]["requestId"]
+    assert logger.get_current_keys()["user_id"] == str(user)
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -50,7 +50,7 @@ def test_nothing_live_is_ever_swept(world: World) -> None:
     assert world.snapshot() == before
 
 
-def test_an_overdue_attempt_is_ended_with_its_reason(world: World) -> None:
+def test_an_overdue_attempt_is_ended_with_its_reason(world: World, caplog: pytest.LogCaptureFixture) -> None:
     user, attempt_id = lost_pairing(world)
     waiting, neglected = world.claim(), world.claim()
     world.lease(waiting)
@@ -58,8 +58,11 @@ def test_an_overdue_attempt_is_ended_with_its_reason(world: World) -> None:
     world.age(WINDOW + OVERDUE_SECONDS + 1)
     fresh = world.claim()
 
-    assert sweep(world).attempts_ended == 3
+    with caplog.at_level("INFO"):
+        assert sweep(world).attempts_ended == 3
 
+    ended = {record.attempt_id for record in caplog.records if record.message == "attempt ended"}
+    assert ended == {str(attempt_id), str(waiting), str(neglected)}
     assert world.attempt(attempt_id)["outcome"] == "scan_timeout"
     assert world.attempt(waiting)["outcome"] == "qr_timeout"
     assert world.attempt(neglected)["outcome"] == "linker_failed"  # no linker ever came to work

@@ -182,7 +182,7 @@ def table() -> list[tuple[PairingError, int, str]]:
         (errors.StoreUnavailable(), 503, "unavailable"),
         (errors.WorkflowUnavailable(), 503, "unavailable"),
         (errors.StoreRefused(), 500, "internal"),
-        (errors.InvalidPayload(), 400, "bad_request"),
+        (errors.InvalidPayload(), 500, "internal"),
         (errors.MisconfiguredError(), 500, "internal"),
         (errors.DeviceBusy(), 500, "internal"),
         (errors.UnlinkFailed(), 500, "internal"),

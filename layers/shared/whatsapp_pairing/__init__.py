@@ -5,6 +5,7 @@ The map, from the inside out (imports point upwards in this list):
 - ``reasons``: why a pairing ended, for machines and for people.
 - ``errors``: the exception tree.
 - ``session``: what an attempt may do next; pure.
+- ``observability``: logs and metrics; ``backoff``: ever longer pauses.
 - ``settings``: the typed environment, read on first use.
 - ``engine``: the port to WhatsApp: what may be asked, which events come back.
 - ``database``, ``repository``: one connection, all SQL.
@@ -14,5 +15,5 @@ The map, from the inside out (imports point upwards in this list):
 - ``linking``: the linker's loop between engine, repository and workflow.
 - ``unlinking``, ``cleaning``: how a device is removed, and what the schedule sweeps up.
 - ``probing``: whether WhatsApp still gives this engine a QR.
-- ``identity``, ``http``, ``payloads``, ``qr``, ``observability``: the edges.
+- ``identity``, ``http``, ``payloads``, ``qr``: the edges.
 """

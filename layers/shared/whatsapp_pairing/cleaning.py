@@ -5,10 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Final
 from uuid import UUID
 
-from whatsapp_pairing.pairing import end
+from whatsapp_pairing.pairing import end_overdue
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.sweeps import Sweeps
-from whatsapp_pairing.session import timeout_reason
 from whatsapp_pairing.workflow import Workflow
 
 BATCH = 200
@@ -82,8 +81,7 @@ def _end_overdue(
     for attempt in sweeps.overdue_attempts(batch):
         if seconds_left() <= RESERVE_SECONDS:
             break
-        # What its linker found out is the truth, though no workflow was left to hear it.
-        devices = end(attempt, attempt.verdict or timeout_reason(attempt), attempts)
+        devices = end_overdue(attempt, attempts)
         if devices is not None:
             ended += 1
             given_up += devices

@@ -11,9 +11,9 @@
     ├── Unavailable         a part that we depend on does not answer          503
     │   ├── StoreUnavailable       Postgres
     │   └── WorkflowUnavailable    Step Functions or Lambda
-    ├── InvalidPayload      an event that this function was not made for      400
     ├── StoreRefused        Postgres refuses a statement of ours              500
     ├── MisconfiguredError  a setting is missing or wrong (names it)          500
+    ├── InvalidPayload      an event that this function was not made for
     ├── DeviceBusy          somebody else has an engine open on the device
     └── UnlinkFailed        WhatsApp did not confirm the removal; try again later
 """
@@ -74,7 +74,7 @@ class TooSoon(PairingError):
 
     def __init__(self, retry_after: int) -> None:
         self.retry_after = retry_after
-        super().__init__(f"Please wait {retry_after} seconds before you try again.")
+        super().__init__(f"Please wait {retry_after} second{'s'[: retry_after > 1]} before you try again.")
 
 
 class AtCapacity(PairingError):
@@ -104,8 +104,6 @@ class StoreRefused(PairingError):
 
 class InvalidPayload(PairingError):
     """The event does not have the shape that the function was made for."""
-
-    status, code = 400, "bad_request"
 
 
 class MisconfiguredError(PairingError):

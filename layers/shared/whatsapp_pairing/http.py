@@ -20,6 +20,10 @@ Response = dict[str, Any]
 # Bytes. No call takes a body: what a client sends by habit ("{}") is ignored, more than this is a mistake or worse.
 LONGEST_BODY = 1024
 
+# Where an event holds the id that every answer carries as ``apigw-requestid``: in the log it leads from a complaint to
+# what happened.
+REQUEST_ID = "requestContext.requestId"
+
 _NO_STORE = {"Cache-Control": "no-store"}
 
 

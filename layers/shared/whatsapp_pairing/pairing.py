@@ -27,8 +27,8 @@ _WAITED = (None, "States.Timeout", "States.HeartbeatTimeout")
 
 
 @dataclass(frozen=True)
-class Connection:
-    """Answer to a click on "Connect": the session now, and whether this click started the attempt."""
+class Click:
+    """What a click on "Connect" has found: the session now, and whether it started the attempt."""
 
     started: bool
     session: Session
@@ -36,7 +36,7 @@ class Connection:
 
 def connect(
     user_id: UUID, window_seconds: float, live_limit: int, attempts: Attempts, sessions: Sessions, workflow: Workflow
-) -> Connection:
+) -> Click:
     """Start pairing, unless a pairing is running or a device is linked: then return what is.
 
     Raises
@@ -47,6 +47,10 @@ def connect(
         As many pairings are running as the system is meant for.
     WorkflowUnavailable
         The attempt stands and the next click starts its workflow.
+    Unauthorized
+        The user was deleted.
+    StoreUnavailable
+        Postgres is away.
     """
     attempt_id = uuid4()
     claim = attempts.claim(user_id, attempt_id, window_seconds, live_limit)
@@ -61,7 +65,7 @@ def connect(
         attempts.show_linked(user_id)
     elif not claim.live:
         raise TooSoon(math.ceil(claim.wait)) if claim.wait > 0 else AtCapacity()
-    return Connection(claim.claimed, sessions.get(user_id))
+    return Click(claim.claimed, sessions.get(user_id))
 
 
 def _revive(attempt: Attempt | None, attempts: Attempts, workflow: Workflow) -> bool:
@@ -69,7 +73,8 @@ def _revive(attempt: Attempt | None, attempts: Attempts, workflow: Workflow) -> 
     if attempt is None or attempt.outcome:
         return True
     if attempt.remaining < -OVERDUE_SECONDS:
-        return end(attempt, attempt.verdict or timeout_reason(attempt), attempts) is not None
+        # Its devices are cleanup's to unlink: a click may not start that.
+        return end_overdue(attempt, attempts) is not None
     if attempt.task_token is None:
         # The click that made it died before StartExecution. The execution's name makes this safe to repeat.
         workflow.start(attempt.id)
@@ -77,7 +82,7 @@ def _revive(attempt: Attempt | None, attempts: Attempts, workflow: Workflow) -> 
 
 
 def end(attempt: Attempt, reason: Reason, attempts: Attempts) -> list[UUID] | None:
-    """Record the outcome of an attempt and count it.
+    """Record the outcome of an attempt, count it and log it.
 
     Returns
     -------
@@ -87,7 +92,16 @@ def end(attempt: Attempt, reason: Reason, attempts: Attempts) -> list[UUID] | No
     devices = attempts.end(attempt, reason)
     if devices is not None:
         counting.ended(reason, attempt.legs)
+        logger.info("attempt ended", extra={"attempt_id": str(attempt.id), "outcome": reason})
     return devices
+
+
+def end_overdue(attempt: Attempt, attempts: Attempts) -> list[UUID] | None:
+    """End an attempt whose workflow must be gone, as ``end`` does.
+
+    What its linker found out is the truth, though no workflow was left to hear it.
+    """
+    return end(attempt, attempt.verdict or timeout_reason(attempt), attempts)
 
 
 def open_phase(
@@ -97,6 +111,11 @@ def open_phase(
 
     A wait that has nothing to wait for is answered at once: the attempt was cancelled, connected, got its verdict, or
     (phase ``qr``) has shown its QR already.
+
+    Raises
+    ------
+    StoreUnavailable, WorkflowUnavailable
+        Nothing waits then; the workflow comes again.
     """
     attempt = attempts.open_phase(attempt_id, phase, token, auth_seconds)
     if attempt is None:
@@ -126,6 +145,11 @@ def settle_phase(attempt_id: UUID, error: str | None, attempts: Attempts, workfl
     -------
     Again or str
         Which wait to enter again and for how long; or the attempt's outcome.
+
+    Raises
+    ------
+    StoreUnavailable
+        Nothing is decided; the workflow tries again.
     """
     while True:
         attempt = attempts.get(attempt_id)
@@ -148,6 +172,11 @@ def disconnect(user_id: UUID, attempts: Attempts, workflow: Workflow) -> bool:
 
     The row and the attempt are final when this returns. Waking the workflow and removing the device at WhatsApp are
     started here and finished by somebody else, cleanup at the latest.
+
+    Raises
+    ------
+    StoreUnavailable
+        Nothing has changed.
     """
     ended = attempts.disconnect(user_id)
     if ended.legs is not None:

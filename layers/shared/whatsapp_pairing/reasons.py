@@ -38,7 +38,7 @@ _ENGLISH = {
         "Your WhatsApp account asks for a passkey to link devices, which is not supported here yet. "
         "Turn the passkey off in WhatsApp (Settings > Account > Passkeys) and try again."
     ),
-    Reason.CLIENT_OUTDATED: "WhatsApp wants a newer version of this service. Our team has been told; please try later.",
+    Reason.CLIENT_OUTDATED: "WhatsApp wants a newer version of this service. Please try again later.",
     Reason.ACCOUNT_BANNED: "WhatsApp has blocked this account. Open WhatsApp on your phone to see what to do.",
     Reason.WHATSAPP_UNREACHABLE: "WhatsApp cannot be reached right now. Please try again in a few minutes.",
     Reason.LINKER_FAILED: "The connection broke off before it was complete. Please try again.",
@@ -55,9 +55,7 @@ _SPANISH = {
         "Tu cuenta de WhatsApp pide una clave de acceso para vincular dispositivos y aquí todavía no se admite. "
         "Desactívala en WhatsApp (Ajustes > Cuenta > Claves de acceso) e inténtalo de nuevo."
     ),
-    Reason.CLIENT_OUTDATED: (
-        "WhatsApp pide una versión más nueva de este servicio. Ya hemos avisado al equipo; inténtalo más tarde."
-    ),
+    Reason.CLIENT_OUTDATED: "WhatsApp pide una versión más nueva de este servicio. Inténtalo más tarde.",
     Reason.ACCOUNT_BANNED: "WhatsApp ha bloqueado esta cuenta. Abre WhatsApp en tu teléfono para ver qué hacer.",
     Reason.WHATSAPP_UNREACHABLE: "Ahora mismo no se puede acceder a WhatsApp. Inténtalo dentro de unos minutos.",
     Reason.LINKER_FAILED: "La conexión se cortó antes de completarse. Inténtalo de nuevo.",

@@ -27,12 +27,12 @@ class Settings:
 
     @property
     def database_url(self) -> str:
-        """``postgresql://`` URL: DATABASE_URL, or the key ``url`` of the secret DATABASE_SECRET_NAME."""
+        """``postgresql://`` URL: the key ``url`` of the secret DATABASE_SECRET_NAME, or DATABASE_URL if that is set."""
         return self._url("DATABASE")
 
     @property
     def engine_database_url(self) -> str:
-        """The same for the engine, which has a role of its own: ENGINE_DATABASE_URL or ENGINE_DATABASE_SECRET_NAME."""
+        """The same for the engine, which has a role of its own: ENGINE_DATABASE_SECRET_NAME or ENGINE_DATABASE_URL."""
         return self._url("ENGINE_DATABASE")
 
     @property
@@ -80,7 +80,7 @@ class Settings:
         return int(text)
 
     def _url(self, database: str) -> str:
-        direct = self.environment.get(f"{database}_URL")
+        direct = self.environment.get(f"{database}_URL")  # tests and benchmarks; the template names secrets
         if direct:
             return direct
         try:
