@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from .conftest import OpenPage
 from .fakes import Site, Supabase, attempt, disconnected, state
 
 QR = "https://wa.me/settings/linked_devices#2@aFirstRef/0123456789abcdef,Zm9v,YmFy,YmF6,1"
+UNLINKED = {"code": "unlinked_from_phone", "message": "This device was unlinked on your phone."}
 LONG = "Your WhatsApp account asks for a passkey to link devices, which is not supported here yet. " * 2
 
 STATES: dict[str, tuple[Callable[[Site], Any], str]] = {
@@ -176,6 +178,54 @@ def test_changes_are_said_and_do_not_take_the_focus(site: Site, open_page: OpenP
     said = page.locator("#announcer")
     expect(said).to_have_text("WhatsApp is not connected WhatsApp did not send a QR code in time.")
     assert page.evaluate("document.activeElement === document.body")
+
+
+def test_reason_of_an_end_by_choice_is_said(site: Site, open_page: OpenPage) -> None:
+    site.connect()
+    page = open_page(site.url)
+    expect(page.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
+    site.status = state("disconnected", error=UNLINKED)
+    said = page.locator("#announcer")
+    expect(said).to_have_text("Connect your WhatsApp This device was unlinked on your phone.")
+    site.connect()
+    page.get_by_role("button", name="Disconnect").focus()
+    site.status = state("disconnected", error=UNLINKED)
+    expect(page.get_by_role("heading", name="Connect your WhatsApp")).to_be_focused()  # which reads it out
+    expect(said).to_have_text("This device was unlinked on your phone.")
+
+
+def test_reason_that_comes_after_its_panel_is_said_each_time(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site.url)
+    said = page.locator("#announcer")
+    for _ in range(2):
+        page.get_by_role("button", name="Connect WhatsApp").click()
+        page.get_by_role("button", name="Cancel").click()
+        expect(said).to_have_text("The connection was cancelled.")
+
+
+@pytest.mark.parametrize(
+    ("locale", "words"),
+    [
+        ("en-GB", r"^Time left to scan the code: (\d+) seconds\.$"),
+        ("es-ES", r"^Tiempo restante para escanear el código: (\d+) segundos\.$"),
+    ],
+    ids=["en", "es"],
+)
+def test_last_half_minute_is_said_once(site: Site, open_page: OpenPage, locale: str, words: str) -> None:
+    site.waiting(QR, left=32)
+    page = open_page(site.url, locale=locale)
+    page.evaluate("""() => {
+      window.said = [];
+      const note = () => window.said.push(announcer.textContent);
+      new MutationObserver(note).observe(announcer, { childList: true });
+    }""")
+    said = page.locator("#announcer")
+    expect(said).to_have_text(re.compile(words.replace(r"\d+", "30|29")))
+    site.status |= {"qr": QR.replace("aFirstRef", "aSecondRef")}  # a new code in the same window
+    page.wait_for_timeout(1500)
+    assert len([text for text in page.evaluate("window.said") if re.match(words, text)]) == 1
+    site.waiting(QR, left=20)  # another attempt, seen late
+    expect(said).to_have_text(re.compile(words.replace(r"\d+", r"20|1\d")))
 
 
 def test_less_motion_is_respected(site: Site, open_page: OpenPage) -> None:

@@ -210,6 +210,7 @@ class TestTrouble:
             ("en-GB", "Connect WhatsApp", r"^Connect in (60:00|59:5\d)$", "There is a pause between tries."),
             ("es-ES", "Conectar WhatsApp", r"^Conectar en (60:00|59:5\d)$", "Hay una pausa entre un intento"),
         ],
+        ids=["en", "es"],
     )
     def test_long_pause_is_in_minutes(
         self, site: Site, open_page: OpenPage, locale: str, idle: str, waiting: str, notice: str

@@ -30,6 +30,10 @@ export function countdown(ms) {
   return seconds > 60 ? minutes(ms) : `${seconds} s`;
 }
 
+/** "30 seconds", in the reader's way. */
+export const inSeconds = (ms, locale) =>
+  new Intl.NumberFormat(locale, { style: "unit", unit: "second", unitDisplay: "long" }).format(Math.ceil(ms / 1000));
+
 /** "27 July 2026 at 10:04", in the reader's way. */
 export const dateTime = (iso, locale) =>
   new Intl.DateTimeFormat(locale, { dateStyle: "long", timeStyle: "short" }).format(new Date(iso));

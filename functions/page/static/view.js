@@ -1,5 +1,7 @@
 // Draws the model. render() may run at any time and as often as one likes: it only touches what differs.
-import { ago, countdown, dateTime, minutes, phoneNumber } from "./format.js";
+import { ago, countdown, dateTime, inSeconds, minutes, phoneNumber } from "./format.js";
+
+const LAST_CALL_MS = 30_000;
 
 const byId = (id) => document.getElementById(id);
 const setText = (element, text) => { if (element.textContent !== text) element.textContent = text; };
@@ -17,6 +19,7 @@ export function createView(t, { language, locale }, actions) {
   const all = (selector) => [...document.querySelectorAll(selector)];
   const panels = new Map(all("[data-panel]").map((panel) => [panel.dataset.panel, panel]));
   let shown = "loading";
+  const told = { reason: "", deadline: null }; // what the announcer has said, so as to say it once
   let qrStarted = { text: null, at: 0 };
 
   document.documentElement.lang = language;
@@ -57,9 +60,9 @@ export function createView(t, { language, locale }, actions) {
     element.setAttribute("aria-disabled", String(disabled));
   }
 
-  /** Change the panel; the focus follows only when it would be lost with the old one. */
+  /** Change the panel; the focus follows only when it would be lost with the old one. Returns what is news then. */
   function show(panel) {
-    if (panel === shown) return;
+    if (panel === shown) return null;
     const old = panels.get(shown);
     const next = panels.get(panel);
     const focused = document.activeElement;
@@ -70,8 +73,29 @@ export function createView(t, { language, locale }, actions) {
     byId("card").dataset.state = panel;
     const heading = next.querySelector("[tabindex='-1']");
     if (follow) heading.focus();
-    const spoken = [follow ? "" : heading.textContent, panel === "error" ? byId("error-message").textContent : ""];
-    setText(byId("announcer"), spoken.join(" ").trim()); // a focused heading is read out anyway
+    return follow ? "" : heading.textContent; // a focused heading is read out anyway
+  }
+
+  /** The reason that the panel gives, which may come after the panel. */
+  function newReason(panel) {
+    const reason = panels.get(panel).querySelector("[data-reason]")?.textContent ?? "";
+    if (reason === told.reason) return null;
+    told.reason = reason;
+    return reason;
+  }
+
+  /** Once in each window: who does not see the countdown should know when to hurry. */
+  function lastCall(panel, deadline, now) {
+    const left = Date.parse(deadline ?? "") - now;
+    if (panel !== "qr" || deadline === told.deadline || !(left > 0 && left <= LAST_CALL_MS)) return null;
+    told.deadline = deadline;
+    return t("lastCall", { time: inSeconds(left, locale) });
+  }
+
+  /** Tell who does not see it; null is no news, and "" makes room for the same words again. */
+  function announce(news) {
+    const said = news.filter((text) => text !== null);
+    if (said.length) setText(byId("announcer"), said.join(" ").trim());
   }
 
   function render(model, now) {
@@ -91,7 +115,7 @@ export function createView(t, { language, locale }, actions) {
     if (panel === "error") drawError(status.error);
     setHidden(byId("reason"), !status.error?.message);
     setText(byId("reason"), status.error?.message ?? "");
-    show(panel);
+    announce([show(panel), newReason(panel), lastCall(panel, deadline, now)]);
   }
 
   function drawStart(element, idle, { busy, retryAt }, now) {
