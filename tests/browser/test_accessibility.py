@@ -171,6 +171,22 @@ def test_keyboard_alone_is_enough(site: Site, open_page: OpenPage) -> None:
     expect(page.get_by_role("heading", name="Connect your WhatsApp")).to_be_focused()
 
 
+def test_focus_shows_to_the_keyboard_only(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site.url)
+    heading = page.get_by_role("heading", name="Getting your QR code…")
+    expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
+    _tab_to(page, "Connect WhatsApp")
+    page.keyboard.press("Enter")
+    expect(heading).to_be_focused()
+    expect(heading).to_have_css("outline-style", "solid")
+    _tab_to(page, "Cancel")
+    page.keyboard.press("Enter")
+    page.mouse.click(1, 1)
+    page.get_by_role("button", name="Connect WhatsApp").click()
+    expect(heading).to_be_focused()
+    expect(heading).to_have_css("outline-style", "none")
+
+
 def test_changes_are_said_and_do_not_take_the_focus(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
