@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import boto3
 
-from infra.sandbox.client import SandboxClient
+from tests.sandbox_client import SandboxClient
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 60

@@ -131,8 +131,7 @@ class _Runner:
         if options.whatsapp == "external":
             return sandbox.external(options.whatsapp_proxy, options.whatsapp_ca, options.whatsapp_root)
         process = Sandbox(self._data.sandbox, self._guard)
-        self._resources.push_async_callback(process.stop)
-        whatsapp = await process.start()
+        whatsapp = await asyncio.shield(self._in_thread(process.start, process.stop))
         logger.info("the sandbox WhatsApp's control is at %s", whatsapp.control_url)
         return whatsapp
 

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
-import signal
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +10,8 @@ import aiohttp
 
 from infra.local.errors import LocalError
 from infra.local.guard import Guard
-
-START_SECONDS = 30.0
-STOP_SECONDS = 5.0
+from infra.sandbox import UnsupportedPlatformError, engine_environment
+from infra.sandbox.process import SandboxProcess
 
 # The layer whose functions hold the engine; only they may see the sandbox's proxy.
 ENGINE_LAYER = "EngineLayer"
@@ -46,7 +40,10 @@ def external(proxy_url: str, ca_file: Path, root_hex: str) -> WhatsApp:
     """Another loopback WhatsApp."""
     if not ca_file.is_file():
         raise LocalError(f"--whatsapp-ca: there is no file {ca_file}")
-    return WhatsApp("external", _engine_environment(proxy_url, ca_file.resolve(), root_hex))
+    try:
+        return WhatsApp("external", engine_environment(proxy_url, ca_file.resolve(), root_hex))
+    except (UnsupportedPlatformError, ValueError) as error:
+        raise LocalError(str(error)) from error
 
 
 class Sandbox:
@@ -56,9 +53,9 @@ class Sandbox:
         self._data_dir = data_dir
         self._log_path = data_dir.with_name("logs") / "sandbox.log"
         self._guard = guard
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: SandboxProcess | None = None
 
-    async def start(self) -> WhatsApp:
+    def start(self) -> WhatsApp:
         """Start it and wait until it can be used.
 
         Raises
@@ -66,47 +63,19 @@ class Sandbox:
         LocalError
             It does not start, for example because this is not Linux.
         """
-        if not sys.platform.startswith("linux"):
-            raise LocalError("the sandbox WhatsApp runs on Linux only; use --live to talk to the real WhatsApp")
-        with self._log_path.open("ab") as log:
-            self._process = process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "infra.sandbox",
-                "--data-dir",
-                str(self._data_dir),
-                "--exit-with-parent",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                cwd=Path(__file__).parents[2],
-                start_new_session=True,
-            )
+        try:
+            with self._log_path.open("ab") as log:
+                self._process = process = SandboxProcess.start(self._data_dir, log)
+        except RuntimeError as error:
+            raise LocalError(str(error)) from error
         self._guard.watch(process.pid)
-        assert process.stdout is not None
-        line = b""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(START_SECONDS):
-                line = await process.stdout.readline()
-        if not line.startswith(b"ready "):
-            raise LocalError(f"the sandbox WhatsApp does not start; see {self._log_path}")
-        said = json.loads(line.removeprefix(b"ready "))
-        environment = _engine_environment(said["proxy"], Path(said["ca"]), said["root"])
-        return WhatsApp("sandbox", environment, said["control"])
+        return WhatsApp("sandbox", process.engine_environment(), process.ready["control"])
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """End it."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(number)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(STOP_SECONDS):
-                    await process.wait()
-                    break
-        self._guard.forget(process.pid)
+        if self._process is not None:
+            self._process.stop()
+            self._guard.forget(self._process.pid)
 
 
 class SandboxControl:
@@ -125,12 +94,3 @@ class SandboxControl:
     async def close(self) -> None:
         """Close the connections."""
         await self._session.close()
-
-
-def _engine_environment(proxy_url: str, ca_file: Path, root_hex: str) -> dict[str, str]:
-    from infra.sandbox import engine_environment
-
-    try:
-        return engine_environment(proxy_url, ca_file, root_hex)
-    except (RuntimeError, ValueError) as error:
-        raise LocalError(str(error)) from error

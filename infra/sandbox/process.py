@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import select
 import subprocess
 import sys
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
-from .client import SandboxClient
-from .environment import engine_environment
+from .environment import engine_environment, require_linux
 
 _START_SECONDS = 30
 _STOP_SECONDS = 5
@@ -23,31 +21,42 @@ class SandboxProcess:
 
     Attributes
     ----------
+    pid
+        Its process, which leads a group of its own.
     ready
         The ready line's object: `control`, `proxy`, `ca`, `root`.
-    client
-        A client of its HTTP control.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], ready: dict[str, str]) -> None:
         self._process = process
+        self.pid = process.pid
         self.ready = ready
-        self.client = SandboxClient(ready["control"])
 
     @classmethod
-    def start(cls, data_dir: Path, control_port: int = 0, proxy_port: int = 0) -> Self:
+    def start(cls, data_dir: Path, log: IO[bytes] | None = None) -> Self:
         """Start a sandbox and wait until it can be used.
+
+        Parameters
+        ----------
+        data_dir
+            Where it keeps certificates and accounts.
+        log
+            A file for its standard error; by default it shares this process's.
 
         Raises
         ------
         RuntimeError
-            When it ends, or does not say that it is ready in time; its standard error says why.
+            This is not Linux, or it ends, or does not say that it is ready in time; its standard error says why.
         """
-        command = [sys.executable, "-m", "infra.sandbox", "--exit-with-parent", "--data-dir", str(data_dir)]
-        command += ["--control-port", str(control_port), "--proxy-port", str(proxy_port)]
-        path = os.pathsep.join(filter(None, [str(_PROJECT), os.environ.get("PYTHONPATH")]))
+        require_linux()
         process = subprocess.Popen(
-            command, env={**os.environ, "PYTHONPATH": path}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-m", "infra.sandbox", "--exit-with-parent", "--data-dir", str(data_dir.resolve())],
+            cwd=_PROJECT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            # A terminal's Ctrl-C is for this process alone, which then calls `stop` in its turn.
+            start_new_session=True,
         )
         assert process.stdout
         readable, _, _ = select.select([process.stdout], [], [], _START_SECONDS)
@@ -56,7 +65,7 @@ class SandboxProcess:
             process.kill()
             with process:  # waits, and closes the pipes
                 pass
-            raise RuntimeError("the sandbox did not start; its standard error says why")
+            raise RuntimeError(f"the sandbox did not start; {log.name if log else 'its standard error'} says why")
         return cls(process, json.loads(line.removeprefix("ready ")))
 
     def engine_environment(self) -> dict[str, str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from infra.sandbox.process import SandboxProcess
 from tests.conftest import Postgres
+from tests.sandbox_client import SandboxClient
 from tests.stack import Stack, call
 
 
@@ -22,7 +23,7 @@ def test_the_engine_pairs_with_an_external_loopback(postgres: Postgres, tmp_path
             qr = user.qr()
             assert user.scan(qr, "34633000001").status == 404
             assert call("GET", f"{stack.url}/dev/config").json()["sandboxPhone"] is False
-            whatsapp.client.scan(qr, "34633000001")
+            SandboxClient(ready["control"]).scan(qr, "34633000001")
             assert user.reaches("connected")["phoneNumber"] == "34633000001"
         finally:
             assert stack.stop() == 0

@@ -20,10 +20,10 @@ import psutil
 import psycopg
 from psycopg.rows import dict_row
 
-from infra.sandbox.client import SandboxClient
 from tests.conftest import Postgres
 from tests.faults.proxy import AwsProxy
 from tests.faults.template import write_template
+from tests.sandbox_client import SandboxClient
 from tests.stack import Answer, Stack, User, call
 
 T = TypeVar("T")

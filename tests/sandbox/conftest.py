@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from infra.sandbox.client import SandboxClient
 from infra.sandbox.process import SandboxProcess
+from tests.sandbox_client import SandboxClient
 
 _DRIVER = Path(__file__).with_name("engine.py")
 
@@ -99,9 +99,10 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
 @pytest.fixture
 def sandbox(process: SandboxProcess) -> Iterator[SandboxClient]:
     """The shared sandbox's control, with the knobs as they come."""
-    process.client.reset_knobs()
-    yield process.client
-    process.client.reset_knobs()
+    client = SandboxClient(process.ready["control"])
+    client.reset_knobs()
+    yield client
+    client.reset_knobs()
 
 
 @pytest.fixture

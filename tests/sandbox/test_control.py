@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from infra.sandbox.client import SandboxClient, SandboxRefusedError
 from infra.sandbox.process import SandboxProcess
+from tests.sandbox_client import SandboxClient, SandboxRefusedError
 
 KEY = base64.b64encode(bytes(32)).decode()
 NOBODYS_QR = f"https://wa.me/settings/linked_devices#2@ref,{KEY},{KEY},{KEY},6"
@@ -93,14 +93,14 @@ def test_a_large_body_is_refused_unread(process: SandboxProcess) -> None:
     "head",
     [b"GARBAGE\r\n\r\n", b"POST /knobs HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"\x16\x03\x01\0\0\r\n\r\n"],
 )
-def test_what_is_no_http_gets_a_400(process: SandboxProcess, head: bytes) -> None:
+def test_what_is_no_http_gets_a_400(process: SandboxProcess, sandbox: SandboxClient, head: bytes) -> None:
     address = urlsplit(process.ready["control"])
     with socket.create_connection((address.hostname, address.port), 5) as connection:
         connection.sendall(head)
         connection.shutdown(socket.SHUT_WR)
         with connection.makefile("rb") as answer:
             assert b'"error": "bad_request"' in answer.read()
-    assert process.client.state()["accounts"] >= 0
+    assert sandbox.state()["accounts"] >= 0
 
 
 def test_knobs_change_and_come_back(sandbox: SandboxClient) -> None:
@@ -139,9 +139,11 @@ def test_a_wrong_knob_is_named_and_nothing_changes(sandbox: SandboxClient, knob:
 
 
 @pytest.mark.parametrize("target", ["mmg.whatsapp.net:443", "example.org:443", "web.whatsapp.com:80"])
-def test_the_proxy_refuses_and_remembers_other_hosts(process: SandboxProcess, target: str) -> None:
+def test_the_proxy_refuses_and_remembers_other_hosts(
+    process: SandboxProcess, sandbox: SandboxClient, target: str
+) -> None:
     address = urlsplit(process.ready["proxy"])
     with socket.create_connection((address.hostname, address.port), 5) as connection:
         connection.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
         assert connection.recv(100).startswith(b"HTTP/1.1 403 ")
-    assert target in process.client.state()["refusedHosts"]
+    assert target in sandbox.state()["refusedHosts"]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from infra.sandbox.client import SandboxClient, SandboxRefusedError
 from infra.sandbox.errors import BadKnobError
 from infra.sandbox.knobs import KnobBoard
+from tests.sandbox_client import SandboxClient, SandboxRefusedError
 
 Pair = Callable[[], Any]
 

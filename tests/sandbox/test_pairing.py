@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from infra.sandbox.client import SandboxClient, SandboxRefusedError
 from infra.sandbox.process import SandboxProcess
+from tests.sandbox_client import SandboxClient, SandboxRefusedError
 
 Pair = Callable[[], Any]
 
@@ -44,19 +44,20 @@ def test_a_paired_device_outlives_the_sandbox(tmp_path: Path, start: Callable[..
     number = "34600111222"
     first = SandboxProcess.start(tmp_path / "sandbox")
     engine = start(first, "pair")
-    online(engine, first.client, number)
+    online(engine, SandboxClient(first.ready["control"]), number)
     engine.kill()
     assert first.stop() == 0
 
     second = SandboxProcess.start(tmp_path / "sandbox")
     try:
+        sandbox = SandboxClient(second.ready["control"])
         assert second.ready["root"] == first.ready["root"]
-        assert [device["online"] for device in second.client.devices(number)] == [False]
+        assert [device["online"] for device in sandbox.devices(number)] == [False]
         engine = start(second, "resume", number, "1")
         engine.wait("Connected")
         engine.command("logout")
         engine.wait("done")
-        assert second.client.devices(number) == []
+        assert sandbox.devices(number) == []
         assert "qr" not in engine.names()
     finally:
         second.stop()

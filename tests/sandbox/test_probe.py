@@ -11,8 +11,8 @@ from whatsapp_engine.process import ProcessEngine
 from whatsapp_pairing.probing import probe
 from whatsapp_pairing.reasons import Reason
 
-from infra.sandbox.client import SandboxClient
 from infra.sandbox.process import SandboxProcess
+from tests.sandbox_client import SandboxClient
 
 GONE_SECONDS = 10.0
 

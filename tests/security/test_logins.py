@@ -15,6 +15,7 @@ from whatsapp_pairing.engine import LoggedOut, Online, Qr, Scanned
 from infra.migrate.expected import LOGINS
 from infra.sandbox.process import SandboxProcess
 from tests.integration.world import Secret, World, login
+from tests.sandbox_client import SandboxClient
 
 USER, ATTEMPT, DEVICE = "gen_random_uuid()", "whatsapp_private.attempts", "whatsapp_private.devices"
 ROWS, KEYS = "public.whatsapp_sessions", "whatsapp_engine.whatsmeow_device"
@@ -213,7 +214,7 @@ def test_the_engine_pairs_and_logs_out_with_its_own_login(
                 assert event is not None, seen
                 seen.append(event)
                 if isinstance(event, Qr):
-                    whatsapp.client.scan(event.text, "34600000900")
+                    SandboxClient(whatsapp.ready["control"]).scan(event.text, "34600000900")
         (scanned,) = [event for event in seen if isinstance(event, Scanned)]
         assert world.value(f"SELECT count(*) FROM {KEYS}") == 1
         with engine.log_out(scanned.jid) as run:
