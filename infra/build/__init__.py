@@ -4,10 +4,13 @@
 - ``wheels``: pinned, hash-checked packages for the target, from any Python that runs pip
 - ``trim``: what a layer can do without
 - ``interpreter``: the target's Python on this machine, where there is one; it compiles and runs the artifacts
-- ``elf``: what a shared library needs
+- ``pin``: a built template is for the processor that was built for
 - ``table``: sizes and import times
+- ``dependencies``: versions, licences and weight of what is shipped
+- ``audit``: known vulnerabilities of everything that is locked
 
-Everything but ``table`` needs no package, so it runs wherever SAM finds a Python.
+A build runs wherever SAM finds a Python, so the first four need no package. ``pin`` needs PyYAML, which SAM brings;
+``table`` and ``dependencies`` need what ``make setup`` installs; ``audit`` is given a pip-audit to call.
 """
 
 # template.yaml's Runtime.
