@@ -6,9 +6,8 @@ export const root = new URL("../../../", import.meta.url);
 
 /** The API understood and refused: `code` for us, `message` for the person. */
 export class Refused extends Error {
-  constructor(status, code, message, wait) {
+  constructor(code, message, wait) {
     super(message);
-    this.status = status;
     this.code = code;
     this.retryAfter = wait;
   }
@@ -36,7 +35,7 @@ export function createApi(session) {
     if (response.ok) return json(response);
     const { error, message } = await json(response);
     const wait = retryAfter(response, response.status === 429 ? 5 : 0);
-    if (error && error !== "internal") throw new Refused(response.status, error, message ?? "", wait);
+    if (error && error !== "internal") throw new Refused(error, message ?? "", wait);
     throw new Unreachable(String(response.status), { answered: true, retryAfter: wait });
   }
 

@@ -1,6 +1,9 @@
 // One way out to the network: with a time limit, failures told apart, and the server's clock kept.
 
-/** No answer, or one that says "later" (5xx, 429). Worth another try; nothing is known to have changed. */
+/**
+ * No answer, or one that says nothing about the request: a gateway's own 5xx or 429, our API's `internal`. Worth another
+ * try; nothing is known to have changed. A refusal with a code of our API (503 unavailable, 429 too_soon) is a Refused.
+ */
 export class Unreachable extends Error {
   constructor(reason, { answered = false, retryAfter = 0 } = {}) {
     super(reason);

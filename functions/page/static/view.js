@@ -8,7 +8,7 @@ const setText = (element, text) => { if (element.textContent !== text) element.t
 const setHidden = (element, hidden) => { if (element.hidden !== hidden) element.hidden = hidden; };
 
 /** Which panel a model asks for. */
-export function panelOf({ phase, status }) {
+function panelOf({ phase, status }) {
   if (phase !== "ready") return phase; // loading, unconfigured, signIn
   if (!status) return "loading";
   if (status.status === "waiting_qr") return status.qr ? "qr" : "finishing";
