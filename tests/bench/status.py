@@ -81,7 +81,7 @@ def reading(connection: psycopg.Connection[dict[str, Any]], user: UUID) -> Calla
     claims = json.dumps({"sub": str(user), "role": "authenticated"})
 
     def read() -> None:
-        with connection.pipeline(), connection.transaction():
+        with connection.transaction():
             attempt = connection.execute(LAST_ATTEMPT, {"user": user})
             act_as(connection, claims)
             shown = connection.execute(SESSION, {"user": user})

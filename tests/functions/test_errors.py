@@ -105,17 +105,6 @@ def test_a_server_that_gives_up_is_told_by_names(world: Any, written: Written) -
     assert "never-to-be-written" not in log
 
 
-def test_an_error_that_follows_another_is_not_told_in_the_drivers_words(world: Any, written: Written) -> None:
-    def work(connection: Connection) -> None:
-        connection.execute(CHECKED)
-        connection.execute(INSERT, {"v": MARKER})  # nobody has looked at the answer yet
-        raise KeyError("ours")
-
-    with pytest.raises(KeyError):
-        world.new_database("postgres").run(work)
-    assert "never-to-be-written" not in written()
-
-
 @pytest.fixture
 def no_qr(world: Any) -> Iterator[str]:
     """A constraint that no QR satisfies, as a migration may get it wrong."""

@@ -5,16 +5,23 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
 import traceback
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
+from psycopg.pq import PipelineStatus
 from whatsapp_pairing import database as module
 from whatsapp_pairing.database import Connection, Database
 from whatsapp_pairing.errors import PairingError, StoreUnavailable
 
-from .world import World
+from infra.local.template import read_template
+from tests.stack import ROOT
+
+from .pooler import Pooler, pooling
+from .world import World, login
 
 
 @pytest.fixture
@@ -86,16 +93,96 @@ def test_a_server_that_falls_silent_in_the_work_is_unavailable(
     assert database.run(backend) not in frozen
 
 
+@pytest.fixture
+def pooler(postgres: Any) -> Iterator[Pooler]:
+    """A pooler before the tests' Postgres."""
+    with pooling(postgres.port) as pooler:
+        yield pooler
+
+
+@pytest.fixture
+def pooled(pooler: Pooler, postgres: Any, world: World) -> Iterator[Database]:
+    """A connection through it."""
+    database = Database(lambda: login(world.url, "whatsapp_worker").replace(str(postgres.port), str(pooler.port)))
+    yield database
+    database.close()
+
+
+@pytest.mark.parametrize("sqlstate", ["57P01", "XX000", "08P01"])
+def test_a_pooler_that_hangs_up_is_asked_again_whatever_it_calls_that(
+    pooler: Pooler, pooled: Database, sqlstate: str
+) -> None:
+    first = pooled.run(backend)
+    pooler.hang_ups = [sqlstate]
+    assert pooled.run(backend) != first
+
+    pooler.hang_ups = [sqlstate, sqlstate]
+    with pytest.raises(StoreUnavailable):
+        pooled.run(backend)
+
+
+def test_a_pooler_without_a_connection_to_give_is_given_up_in_time(
+    pooler: Pooler, pooled: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent, patience = 3.0, 3.5
+    monkeypatch.setattr(module, "_SILENT_SECONDS", silent)
+    monkeypatch.setattr(module, "_PATIENCE_SECONDS", patience)
+    pooled.run(backend)
+    pooler.silent = True
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        pooled.run(backend)
+    assert silent < time.monotonic() - began < 2 * silent  # it was asked again, but not for as long
+
+
+def test_the_patience_ends_before_the_functions_do() -> None:
+    template = read_template(ROOT / "template.yaml", {}, {"SupabaseUrl": "https://x.test", "AllowedOrigins": ""})
+    timeouts = {one.short_name: one.timeout for one in template.functions.values()}
+    assert module._SILENT_SECONDS < module._PATIENCE_SECONDS < min(timeouts.values())
+
+
+def test_nothing_is_asked_before_the_last_answer_has_come(database: Database) -> None:
+    """Supabase's pooler may give the second answer to somebody else."""
+    for run in (database.run, database.read):
+        assert run(lambda connection: connection.pgconn.pipeline_status) == PipelineStatus.OFF
+
+
+def test_a_reading_sees_one_moment(world: World, database: Database) -> None:
+    def count(connection: Connection) -> list[int]:
+        return [row["n"] for row in connection.execute("SELECT count(*) AS n FROM whatsapp_private.attempts")]
+
+    def read(connection: Connection) -> tuple[list[int], list[int]]:
+        before = count(connection)
+        world.claim()
+        return before, count(connection)
+
+    assert database.read(read) == ([0], [0])
+    assert database.run(read) == ([1], [2])
+
+
+def test_a_server_that_only_reads_is_unavailable(world: World, database: Database) -> None:
+    """After a failover the old connections may lead to a copy."""
+    update = "UPDATE whatsapp_private.attempts SET legs = legs"
+    name = psycopg.conninfo.conninfo_to_dict(world.url)["dbname"]
+    world.sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    try:
+        with pytest.raises(StoreUnavailable):
+            database.run(lambda connection: connection.execute(update))
+    finally:
+        world.sql(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    database.run(lambda connection: connection.execute(update))
+
+
 def test_a_failure_in_the_work_rolls_back_and_keeps_the_connection(world: World, database: Database) -> None:
-    pid = database.run(backend)
+    pid, attempt_id = database.run(backend), world.claim()
 
     def fail(connection: Connection) -> None:
-        connection.execute("INSERT INTO auth.users DEFAULT VALUES")
+        connection.execute("UPDATE whatsapp_private.attempts SET legs = 7")
         raise KeyError("ours")
 
     with pytest.raises(KeyError):
         database.run(fail)
-    assert world.value("SELECT count(*) FROM auth.users") == 0
+    assert world.attempt(attempt_id)["legs"] == 0
     assert database.run(backend) == pid
 
 

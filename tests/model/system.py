@@ -273,6 +273,8 @@ class Stopped(Database):
             raise StoreUnavailable
         return result
 
+    read = run
+
 
 class WatchedLeases(Leases):
     """The repository, and a look at who becomes a linker."""

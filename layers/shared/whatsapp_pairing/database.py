@@ -1,8 +1,10 @@
 """A Postgres connection that survives warm invocations and dropped sockets."""
 
-import logging
+import math
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import psycopg
@@ -14,25 +16,35 @@ from whatsapp_pairing.errors import MisconfiguredError, StoreRefused, StoreUnava
 Row = dict[str, Any]
 T = TypeVar("T")
 
-# Of an error that follows another it writes the server's whole words, with the row that they quote.
-logging.getLogger("psycopg").setLevel(logging.CRITICAL)
-
 # With a bare "@" or "/" in the password, drivers take the rest of it for a host and quote that when it is not found.
 _URL = re.compile(r"postgres(ql)?://([^@/]*@)?[^@]*")
 
-# A statement that waits longer waits for a lock or a sick server; a linker's lease lasts 8 s.
-_LIMIT = "SET LOCAL statement_timeout = '4s'"
+# Each goes to the server as one text. A statement that takes longer waits for a lock or a sick server; a linker's lease
+# lasts 8 s.
+_WRITE = "BEGIN; SET LOCAL statement_timeout = '4s'"
+_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = '4s'"
 # A server that does not even say so is frozen, or a pooler in front of it has no connection to give.
 _SILENT_SECONDS = 5.0
+# For all tries together, so that there is an answer before the function's own Timeout.
+_PATIENCE_SECONDS = 8.0
 
 
 class Connection(psycopg.Connection[Row]):
-    """One that is not waited for without end."""
+    """One that is not waited for without end.
+
+    Attributes
+    ----------
+    given_up_at : float
+        When nothing is waited for any more, by the monotonic clock.
+    """
+
+    given_up_at = math.inf
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Wait as psycopg does; after silence the connection is closed, so that nothing waits for it again."""
+        patience = max(0.01, min(_SILENT_SECONDS, self.given_up_at - time.monotonic()))
         try:
-            return super().wait(gen, interval, timeout or _SILENT_SECONDS)
+            return super().wait(gen, interval, timeout or patience)
         except psycopg.errors._WaitTimeout:
             self.pgconn.finish()
             raise
@@ -48,7 +60,9 @@ class Database:
 
     Notes
     -----
-    Fit for a transaction pooler: no prepared statements, no session state, schema-qualified names.
+    Fit for a transaction pooler: no prepared statements, no session state, schema-qualified names, and one question at
+    a time. Supabase's pooler takes a connection away at the first answer, so a second question that was sent before it
+    may be lost or get another client's answer.
     """
 
     def __init__(self, url: Callable[[], str]) -> None:
@@ -68,26 +82,33 @@ class Database:
         StoreRefused
             It refuses a statement. Whoever expects that catches the driver's own error in ``work``.
         """
+        return self._run(_WRITE, work)
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work``, which writes nothing, as ``run`` does; all of its statements see the same moment."""
+        return self._run(_READ, work)
+
+    def _run(self, begin: str, work: Callable[[Connection], T]) -> T:
+        given_up_at = time.monotonic() + _PATIENCE_SECONDS
         reused = self._connection is not None
         try:
-            return self._run_once(work)
+            return self._run_once(begin, work, given_up_at)
         except StoreUnavailable:
             if not reused:
                 raise
-            return self._run_once(work)
+            return self._run_once(begin, work, given_up_at)
 
-    def _run_once(self, work: Callable[[Connection], T]) -> T:
+    def _run_once(self, begin: str, work: Callable[[Connection], T], given_up_at: float) -> T:
         try:
             connection = self._connection or self._connect()
-            # The pipeline sends BEGIN, the limit and the first statement together.
-            with connection.pipeline(), connection.transaction():
-                connection.execute(_LIMIT)
+            connection.given_up_at = given_up_at
+            with _transaction(connection, begin):
                 return work(connection)
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except psycopg.Error as error:
+            if not _away(error):
+                raise StoreRefused(detail=_about(error)) from None
             self.close()
             raise StoreUnavailable(detail=_about(error)) from None
-        except psycopg.Error as error:
-            raise StoreRefused(detail=_about(error)) from None
 
     def _connect(self) -> Connection:
         url = self._url()
@@ -115,6 +136,27 @@ class Database:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+@contextmanager
+def _transaction(connection: Connection, begin: str) -> Iterator[None]:
+    try:
+        connection.execute(begin.encode())
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if not connection.closed:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _away(error: psycopg.Error) -> bool:
+    """Whether the connection is over, and not what was asked wrong."""
+    return (
+        isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | psycopg.errors.ReadOnlySqlTransaction)
+        # A pooler that has lost its server calls it an internal error, and hangs up.
+        or error.diag.severity_nonlocalized == "FATAL"
+    )
 
 
 def _about(error: psycopg.Error) -> str:

@@ -39,7 +39,7 @@ class Sessions(Table):
             assert row is not None
             return _session(row, attempt.fetchone())
 
-        return self._database.run(read)
+        return self._database.read(read)
 
 
 def _session(shown: Row, last: Row | None) -> Session:
