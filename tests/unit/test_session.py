@@ -68,6 +68,7 @@ LIVE = Attempt(
         # a linker that dies and dies
         ({"legs": MAX_LEGS - 1}, None, Again(Phase.QR, 60)),
         ({"legs": MAX_LEGS}, None, End(Reason.LINKER_FAILED)),
+        ({"legs": MAX_LEGS, "alive": True}, None, Again(Phase.QR, 60)),
         ({"legs": MAX_LEGS, "verdict": Reason.CANCELLED}, None, End(Reason.CANCELLED)),
     ],
 )
@@ -118,7 +119,7 @@ def test_every_attempt_goes_on_in_its_phase_or_ends_with_a_reason(
 @given(attempts)
 def test_a_linker_that_goes_on_dying_ends_every_attempt(attempt: Attempt) -> None:
     for legs in range(attempt.legs, attempt.legs + MAX_LEGS + 1):
-        if isinstance(next_step(replace(attempt, legs=legs), None), End):
+        if isinstance(next_step(replace(attempt, legs=legs, alive=False), None), End):
             return
     raise AssertionError("it goes on for ever")
 

@@ -139,7 +139,7 @@ def next_step(attempt: Attempt, error: Reason | None, at_once: bool = False) -> 
     final = error or attempt.verdict
     if final:
         return End(final)
-    if attempt.legs >= MAX_LEGS:
+    if attempt.legs >= MAX_LEGS and not attempt.alive:
         return End(Reason.LINKER_FAILED)
     pause = RETRY_SECONDS if at_once else 0
     if attempt.remaining > 0:
