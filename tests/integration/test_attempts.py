@@ -183,6 +183,22 @@ def test_a_click_revives_an_attempt_whose_workflow_never_started(world: World) -
     assert world.value("SELECT count(*) FROM whatsapp_private.attempts") == 1
 
 
+def test_a_click_revives_nothing_whose_window_is_over(world: World) -> None:
+    """Its linker would have no time to ask WhatsApp, and the person would read that WhatsApp was slow."""
+    user, workflow = world.user(), RecordedWorkflow(unavailable={"start"})
+    with pytest.raises(WorkflowUnavailable):
+        connect(user, WINDOW, LIMIT, world.attempts, world.sessions, workflow)
+    workflow.unavailable.clear()
+    lost = world.attempts.last(user)
+    assert lost
+    world.age(WINDOW + 1)
+
+    assert connect(user, WINDOW, LIMIT, world.attempts, world.sessions, workflow).started
+
+    assert world.attempt(lost.id)["outcome"] == "linker_failed"
+    assert lost.id not in workflow.of("start")
+
+
 def test_a_click_ends_an_overdue_attempt_and_starts_the_next(world: World) -> None:
     user, workflow = world.user(), RecordedWorkflow()
     lost = world.claim(user)
@@ -242,6 +258,20 @@ def test_a_full_system_takes_nobody_new_and_turns_nobody_out(world: World) -> No
     assert len(set(workflow.of("start"))) == limit
     world.attempts.disconnect(inside)
     assert connect(outside, WINDOW, limit, world.attempts, world.sessions, workflow).started
+
+
+def test_attempts_whose_workflow_is_gone_take_no_place(world: World) -> None:
+    workflow, limit = RecordedWorkflow(unavailable={"start"}), 3
+    for _ in range(limit):
+        with pytest.raises(WorkflowUnavailable):
+            connect(world.user(), WINDOW, limit, world.attempts, world.sessions, workflow)
+    workflow.unavailable.clear()
+    with pytest.raises(AtCapacity):
+        connect(world.user(), WINDOW, limit, world.attempts, world.sessions, workflow)
+
+    world.age(WINDOW + OVERDUE_SECONDS + 1)
+
+    assert connect(world.user(), WINDOW, limit, world.attempts, world.sessions, workflow).started
 
 
 def test_connect_when_linked_answers_connected(world: World) -> None:

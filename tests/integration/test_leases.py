@@ -74,6 +74,13 @@ def test_ten_linkers_at_once_are_one(world: World) -> None:
     assert world.attempt(attempt_id)["legs"] == 1
 
 
+def test_a_linker_that_asks_for_its_lease_again_is_the_same(world: World) -> None:
+    """The answer to its first question may have been lost."""
+    attempt_id, lease = world.claim(), uuid4()
+    for _ in range(2):
+        assert there(world.leases.take(attempt_id, lease)).legs == 1
+
+
 def test_a_lease_passes_on_when_it_has_run_out(pairing: Pairing) -> None:
     world = pairing.world
     world.age(LEASE_SECONDS - 2)
@@ -113,6 +120,15 @@ def test_what_the_linker_last_found_of_whatsapp_is_kept_for_its_heir(pairing: Pa
     assert not there(world.leases.renew(pairing.attempt_id, pairing.lease, reachable=False)).reachable
     world.age(LEASE_SECONDS)
     assert not there(world.leases.take(pairing.attempt_id, uuid4())).reachable
+
+
+def test_a_qr_is_not_shown_without_its_engine(pairing: Pairing) -> None:
+    world = pairing.world
+    assert world.sessions.get(pairing.user).qr
+    assert world.leases.renew(pairing.attempt_id, pairing.lease, showing=False)
+    assert world.sessions.get(pairing.user).status is Status.CONNECTING
+    assert world.leases.renew(pairing.attempt_id, pairing.lease)
+    assert world.sessions.get(pairing.user).qr is None
 
 
 def test_nobody_takes_an_attempt_that_is_over_or_has_its_verdict(world: World) -> None:
@@ -301,20 +317,11 @@ def test_a_scan_locks_the_attempt_before_its_device(pairing: Pairing) -> None:
         other.execute("SELECT FROM whatsapp_private.attempts FOR UPDATE")
         scanned = pool.submit(world.leases.scanned, pairing.attempt_id, pairing.lease, pairing.linked)
         try:
-            wait_for_a_blocked_backend(world)
+            world.wait_for_a_blocked_backend()
             other.execute("SELECT FROM whatsapp_private.devices FOR UPDATE NOWAIT")
         finally:
             other.rollback()
             scanned.result(10)
-
-
-def wait_for_a_blocked_backend(world: World) -> None:
-    for _ in range(10_000):
-        if world.value(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        ):
-            return
-    raise AssertionError("nobody is waiting")
 
 
 # ── connected ──

@@ -16,6 +16,8 @@ from .world import WINDOW, Secret, World
 
 RESUME = f"resume {JID}"
 LOGIN: list[Step] = [Reached(), 0.3, online(), 0.5, Synced()]
+# One engine after another that reaches WhatsApp and hears no more, for longer than a login may take.
+HANGING: list[list[Step]] = [[Reached()] for _ in range(8)]
 
 
 @pytest.fixture(autouse=True)
@@ -124,8 +126,8 @@ def test_a_sync_of_one_engine_does_not_count_for_the_next(world: World, secret: 
 
 
 def test_a_login_of_one_engine_does_not_count_for_the_next(world: World, secret: Secret) -> None:
-    stage = Stage(world, [*reached_qr(secret), *scan(world, secret), online(), Died("boom")], [Reached(), Synced()])
-    assert stage.link() == Reason.LINKER_FAILED
+    engines = [[*reached_qr(secret), *scan(world, secret), online(), Died("boom")], [Reached(), Synced()]]
+    assert Stage(world, *engines, *HANGING).link() == Reason.LINKER_FAILED
 
 
 @pytest.mark.parametrize("after", [Exhausted(), Replaced(), Unreachable()], ids=str)
@@ -152,6 +154,38 @@ def test_a_login_that_hangs_is_tried_again_with_the_same_device(
     connected(stage, secret)
     assert stage.started == ["pair", RESUME, RESUME]
     assert stage.clock.now < 60
+
+
+@pytest.mark.parametrize("end", [Exhausted(), Replaced(), Unreachable(), Died("boom")], ids=str)
+def test_a_qr_goes_with_the_engine_that_brought_it(world: World, end: Step) -> None:
+    shown = []
+
+    def look() -> None:
+        session = world.sessions.get(stage.user)
+        shown.append((session.status, session.qr is not None))
+
+    stage = Stage(
+        world, [*reached_qr(Secret()), 1.0, look, 4.0, end], [5.0, look, Reached(), look, *reached_qr(Secret()), look]
+    )
+    stage.link()
+    assert shown == [(Status.WAITING_QR, True), *[(Status.CONNECTING, False)] * 2, (Status.WAITING_QR, True)]
+
+
+def test_a_whatsapp_that_never_answers_is_unreachable(world: World) -> None:
+    stage = Stage(world)
+    assert stage.link() == Reason.WHATSAPP_UNREACHABLE
+    assert len(stage.started) >= 4
+    assert abs(stage.clock.now - WINDOW) < 1
+
+
+def test_who_is_online_when_the_window_ends_is_connected(world: World, secret: Secret) -> None:
+    scanned_at = 119.0
+    stage = Stage(
+        world, [Reached(), qr(secret), scanned_at, *scan(world, secret)], HANGING[0], [Reached(), 14.9, online()]
+    )
+    assert stage.link() == "connected"
+    connected(stage, secret)
+    assert scanned_at + LOGIN_SECONDS - 5 < stage.clock.now < scanned_at + LOGIN_SECONDS
 
 
 def test_a_silent_whatsapp_is_waited_for_as_long_as_the_window_lasts(world: World) -> None:
@@ -304,7 +338,8 @@ def test_a_scan_in_the_last_second_has_its_time_to_log_in(world: World, secret: 
     waits: list[Step] = [qr(secret, number, 20) if odd else 20.0 for number in range(2, 7) for odd in (True, False)]
     stage = Stage(world, [Reached(), qr(secret), 59.0, *waits[:5], *scan(world, secret), 10.0, *LOGIN])
     assert stage.link() == "connected"
-    late = Stage(world, [Reached(), qr(Secret("late")), 119.0, *scan(world, Secret("late"), "521:1@s.whatsapp.net")])
+    scanned = [Reached(), qr(Secret("late")), 119.0, *scan(world, Secret("late"), "521:1@s.whatsapp.net")]
+    late = Stage(world, scanned, *HANGING)
     assert late.link() == Reason.LINKER_FAILED
     assert WINDOW + LOGIN_SECONDS - 3 < late.clock.now < WINDOW + LOGIN_SECONDS + 3
 

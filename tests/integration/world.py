@@ -204,6 +204,15 @@ class World:
         self.sql("UPDATE public.whatsapp_sessions SET updated_at = updated_at - make_interval(secs => %s)", seconds)
         self.sql("ALTER TABLE public.whatsapp_sessions ENABLE TRIGGER USER")
 
+    def wait_for_a_blocked_backend(self) -> None:
+        """Return when somebody on this database waits for a lock."""
+        for _ in range(10_000):
+            if self.value(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            ):
+                return
+        raise AssertionError("nobody is waiting")
+
     def empty(self) -> None:
         """Remove everything."""
         for table in TABLES:

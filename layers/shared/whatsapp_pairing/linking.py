@@ -30,6 +30,8 @@ REACH_SECONDS: Final = 30.0
 LOGIN_STEP_SECONDS: Final = 15.0
 # The phone shows "logging in" until its first sync is through; one that never says so is not waited for longer.
 SYNC_SECONDS: Final = 15.0
+# One that is online when its window ends is connected. That is written this much earlier: the workflow would end it.
+RECORD_SECONDS: Final = 2.0
 
 T = TypeVar("T")
 
@@ -117,6 +119,7 @@ class _Linker:
         self._fingerprint = b""
         self._online: port.Online | None = None
         self._synced = False
+        self._dialling = True
         self._step_ends_at: float | None = None
         self._note(attempt)
         self._hold(asked_at)
@@ -135,6 +138,7 @@ class _Linker:
                 return self._record_connected()
             if isinstance(decision, Reason):
                 return self._record_verdict(decision)
+            self._renew(showing=False)
             self._rest(self._backoff.next())
 
     def _start_engine(self) -> port.EngineRun:
@@ -142,6 +146,7 @@ class _Linker:
 
     def _drive(self, run: port.EngineRun) -> _Next | str:
         """Follow one engine until it decides the attempt or is of no more use."""
+        self._dialling = True
         self._limit_step(REACH_SECONDS)
         while True:
             self._keep_lease()
@@ -150,6 +155,7 @@ class _Linker:
             event = run.next_event(self._until_due())
             if event is None:
                 continue
+            self._dialling = False
             logger.info("engine event", extra={"event": type(event).__name__})
             follows = self._handle(event)
             if follows is not _Next.GO_ON:
@@ -231,11 +237,13 @@ class _Linker:
         """Return what follows from the time alone: the window is over, or a step has taken too long."""
         now = self._clock()
         if self._online:
-            return CONNECTED if self._step_over(now) else None
+            return CONNECTED if self._step_over(now) or now >= self._ends_at - RECORD_SECONDS else None
         if now >= self._ends_at:
             return timeout_reason(self._attempt)
         if self._step_over(now):
             logger.warning("WhatsApp is silent; a fresh engine tries")
+            if self._dialling:
+                self._found_reachable(False)
             return _Next.NEW_ENGINE
         return None
 
@@ -246,25 +254,24 @@ class _Linker:
         self._step_ends_at = None if seconds is None else self._clock() + seconds
 
     def _until_due(self) -> float:
-        due = [self._renew_at, self._step_ends_at or self._renew_at]
-        if not self._online:
-            due.append(self._ends_at)
-        return max(0.01, min(due) - self._clock())
+        ends_at = self._ends_at - RECORD_SECONDS if self._online else self._ends_at
+        return max(0.01, min(self._renew_at, self._step_ends_at or self._renew_at, ends_at) - self._clock())
 
     def _keep_lease(self) -> None:
         """Renew lease and heartbeat together when it is time; learn the workflow's present token on the way."""
+        if self._clock() >= self._renew_at:
+            self._renew()
+
+    def _renew(self, showing: bool = True) -> None:
         asked_at = self._clock()
-        if asked_at < self._renew_at:
-            return
-        self._note(self._store(lambda: self._leases.renew(self._attempt.id, self._lease, self._reachable)))
+        self._note(self._store(lambda: self._leases.renew(self._attempt.id, self._lease, self._reachable, showing)))
         self._hold(asked_at)
 
     def _found_reachable(self, reachable: bool) -> None:
         # Written at once: whoever notices the end of the window first must know which kind of end it is.
         if reachable != self._reachable:
             self._reachable = reachable
-            self._renew_at = self._clock()
-            self._keep_lease()
+            self._renew()
 
     def _hold(self, asked_at: float) -> None:
         self._lease_ends_at = asked_at + LEASE_SECONDS

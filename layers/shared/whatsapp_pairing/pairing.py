@@ -72,7 +72,8 @@ def _revive(attempt: Attempt | None, attempts: Attempts, workflow: Workflow) -> 
     """Help a live attempt whose workflow is missing; returns whether it was given up so that a new one may start."""
     if attempt is None or attempt.outcome:
         return True
-    if attempt.remaining < -OVERDUE_SECONDS:
+    # Without a token no workflow has come to it: nobody but we would end it.
+    if attempt.remaining < (0 if attempt.task_token is None else -OVERDUE_SECONDS):
         # Its devices are cleanup's to unlink: a click may not start that.
         return end_overdue(attempt, attempts) is not None
     if attempt.task_token is None:

@@ -8,8 +8,8 @@ from psycopg.errors import ForeignKeyViolation
 from whatsapp_pairing.database import Connection, Row
 from whatsapp_pairing.errors import Unauthorized
 from whatsapp_pairing.reasons import Reason
-from whatsapp_pairing.repository.rows import ATTEMPT, RELEASED_WITH_KEYS, SCANNED, SHOW, Table, attempt_from
-from whatsapp_pairing.session import MOST_PER_HOUR, PAUSES, Attempt, Phase, Status
+from whatsapp_pairing.repository.rows import ATTEMPT, LOCK, RELEASED_WITH_KEYS, SCANNED, SHOW, Table, attempt_from
+from whatsapp_pairing.session import MOST_PER_HOUR, OVERDUE_SECONDS, PAUSES, Attempt, Phase, Status
 
 _CLAIM = f"""
 WITH previous AS (
@@ -26,7 +26,11 @@ WITH previous AS (
   SELECT FROM whatsapp_private.devices WHERE user_id = %(user)s AND state = 'linked'
 ), system AS (
   SELECT count(*) >= %(limit)s AS at_capacity
-  FROM (SELECT FROM whatsapp_private.attempts WHERE ended_at IS NULL LIMIT %(limit)s) AS live
+  FROM (
+    -- One that is overdue has nothing running any more: cleanup will end it, nobody has to wait for that.
+    SELECT FROM whatsapp_private.attempts
+    WHERE ended_at IS NULL AND deadline > now() - make_interval(secs => %(overdue)s) LIMIT %(limit)s
+  ) AS live
 ), a AS (
   INSERT INTO whatsapp_private.attempts AS a (id, user_id, number, deadline, failures)
   SELECT %(id)s, %(user)s, coalesce((SELECT number FROM previous), 0) + 1,
@@ -77,6 +81,8 @@ SELECT {RELEASED_WITH_KEYS} AS devices
 FROM a
 """
 
+_LOCK_LIVE = "SELECT FROM whatsapp_private.attempts a WHERE a.user_id = %(user)s AND a.ended_at IS NULL FOR UPDATE"
+
 _DISCONNECT = f"""
 WITH a AS (
   UPDATE whatsapp_private.attempts a SET
@@ -101,11 +107,14 @@ SELECT (SELECT task_token FROM a) AS task_token, (SELECT legs FROM a) AS legs,
        {RELEASED_WITH_KEYS} AS devices
 """
 
-# The user may have edited or deleted the row: the binding knows better.
+# The user may have edited or deleted the row: the binding knows better. Locked, for a disconnect may be giving it up.
 _SHOW_LINKED = f"""
+WITH linked AS (
+  SELECT d.user_id, d.jid, d.updated_at
+  FROM whatsapp_private.devices d WHERE d.user_id = %(user)s AND d.state = 'linked' FOR UPDATE
+)
 INSERT INTO public.whatsapp_sessions AS s (user_id, session_status, phone_number, connected_at, last_seen)
-SELECT d.user_id, '{Status.CONNECTED}', substring(d.jid FROM '^[0-9]+'), d.updated_at, d.updated_at
-FROM whatsapp_private.devices d WHERE d.user_id = %(user)s AND d.state = 'linked'
+SELECT user_id, '{Status.CONNECTED}', substring(jid FROM '^[0-9]+'), updated_at, updated_at FROM linked
 ON CONFLICT (user_id) DO UPDATE SET
   session_status = excluded.session_status, phone_number = excluded.phone_number,
   connected_at = excluded.connected_at, qr_code = NULL
@@ -170,6 +179,7 @@ class Attempts(Table):
                 limit=live_limit,
                 pauses=list(PAUSES),
                 most=MOST_PER_HOUR,
+                overdue=OVERDUE_SECONDS,
                 status=Status.CONNECTING,
                 qr=None,
             )
@@ -208,7 +218,7 @@ class Attempts(Table):
         Attempt or None
             None when the attempt has ended.
         """
-        row = self._one(_OPEN_PHASE, id=attempt_id, phase=phase, token=token, window=auth_seconds)
+        row = self._one_locked(LOCK, _OPEN_PHASE, id=attempt_id, phase=phase, token=token, window=auth_seconds)
         return attempt_from(row)
 
     def end(self, attempt: Attempt, reason: Reason) -> list[UUID] | None:
@@ -219,7 +229,8 @@ class Attempts(Table):
         list of UUID, or None
             Devices that have keys and must be unlinked; None when the attempt changed since it was read.
         """
-        row = self._one(
+        row = self._one_locked(
+            LOCK,
             _END,
             id=attempt.id,
             deadline=attempt.deadline,
@@ -232,6 +243,6 @@ class Attempts(Table):
 
     def disconnect(self, user_id: UUID) -> Disconnection:
         """End whatever the user has: a live attempt, a linked device, or both."""
-        row = self._one(_DISCONNECT, user=user_id, reason=Reason.CANCELLED)
+        row = self._one_locked(_LOCK_LIVE, _DISCONNECT, user=user_id, reason=Reason.CANCELLED)
         assert row is not None
         return Disconnection(**row)

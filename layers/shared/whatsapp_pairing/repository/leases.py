@@ -4,15 +4,16 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from whatsapp_pairing.reasons import Reason
-from whatsapp_pairing.repository.rows import ATTEMPT, SHOW, Table, attempt_from
+from whatsapp_pairing.repository.rows import ATTEMPT, LOCK, SHOW, Table, attempt_from
 from whatsapp_pairing.session import CONNECTED, LEASE_SECONDS, LOGIN_SECONDS, Attempt, Status
 
 # The QR of a linker before this one went with its socket: with a live lease again, it must not come back into sight.
 _TAKE = f"""
 WITH a AS (
   UPDATE whatsapp_private.attempts a SET
-    lease_id = %(lease)s, lease_expires_at = now() + make_interval(secs => %(ttl)s), legs = a.legs + 1,
-    qr_expires_at = NULL
+    lease_id = %(lease)s, lease_expires_at = now() + make_interval(secs => %(ttl)s), qr_expires_at = NULL,
+    -- Once for each linker, though its answer may have been lost and it asks again.
+    legs = a.legs + (a.lease_id IS DISTINCT FROM %(lease)s)::integer
   WHERE a.id = %(id)s AND a.ended_at IS NULL AND a.verdict IS NULL
     AND (a.lease_id IS NULL OR a.lease_id = %(lease)s OR a.lease_expires_at <= now())
   RETURNING {ATTEMPT}
@@ -32,12 +33,12 @@ WHERE d.attempt_id = %(id)s AND d.state IN ('offered', 'linking') AND keys.jid I
 ORDER BY d.created_at DESC LIMIT 1
 """
 
-# WhatsApp has dropped the QR with the socket: while it cannot be reached there is none to scan.
+# A QR is good for as long as the socket that brought it.
 _RENEW = f"""
 WITH a AS (
   UPDATE whatsapp_private.attempts a SET
     lease_expires_at = now() + make_interval(secs => %(ttl)s), reachable = %(reachable)s,
-    qr_expires_at = CASE WHEN %(reachable)s THEN a.qr_expires_at END
+    qr_expires_at = CASE WHEN %(showing)s THEN a.qr_expires_at END
   WHERE a.id = %(id)s AND a.lease_id = %(lease)s AND a.ended_at IS NULL
   RETURNING {ATTEMPT}
 ), devices AS (
@@ -158,11 +159,20 @@ class Leases(Table):
 
     def take(self, attempt_id: UUID, lease: UUID) -> Attempt | None:
         """Become the attempt's one linker; None when it has one, has ended, or has its verdict."""
-        return attempt_from(self._one(_TAKE, id=attempt_id, lease=lease, ttl=LEASE_SECONDS))
+        return attempt_from(self._one_locked(LOCK, _TAKE, id=attempt_id, lease=lease, ttl=LEASE_SECONDS))
 
-    def renew(self, attempt_id: UUID, lease: UUID, reachable: bool = True) -> Attempt | None:
-        """Keep the lease of attempt and devices; None when it is lost: the linker must let go of WhatsApp at once."""
-        return attempt_from(self._one(_RENEW, id=attempt_id, lease=lease, ttl=LEASE_SECONDS, reachable=reachable))
+    def renew(self, attempt_id: UUID, lease: UUID, reachable: bool = True, showing: bool = True) -> Attempt | None:
+        """Keep the lease of attempt and devices; None when it is lost: the linker must let go of WhatsApp at once.
+
+        Parameters
+        ----------
+        reachable : bool
+            Whether WhatsApp answered when it was last tried.
+        showing : bool
+            Whether the engine that brought the QR still runs; without it there is nothing to scan.
+        """
+        row = self._one(_RENEW, id=attempt_id, lease=lease, ttl=LEASE_SECONDS, reachable=reachable, showing=showing)
+        return attempt_from(row)
 
     def resumable(self, attempt_id: UUID) -> Linked | None:
         """Return the device that a phone has linked for this attempt, if an earlier linker died right after it."""

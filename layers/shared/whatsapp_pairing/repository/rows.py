@@ -1,6 +1,6 @@
 """The columns of an attempt and how the user's row follows it."""
 
-from whatsapp_pairing.database import Database, Row
+from whatsapp_pairing.database import Connection, Database, Row
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.session import QR_GRACE_SECONDS, Attempt, Phase
 
@@ -37,11 +37,23 @@ RELEASED_WITH_KEYS = """
 """
 
 
+# Before a statement that reads an attempt's devices. It may have to wait for another that binds one, and would then see
+# the attempt as it is now, but the devices as they were when it began: so it begins when the waiting is over.
+LOCK = "SELECT FROM whatsapp_private.attempts a WHERE a.id = %(id)s FOR UPDATE"
+
+
 class Table:
-    """Base of the repositories: each call is one statement in one transaction."""
+    """Base of the repositories: each call is one transaction, of one statement where nothing must be locked first."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def _one_locked(self, lock: str, statement: str, **parameters: object) -> Row | None:
+        def work(connection: Connection) -> Row | None:
+            connection.execute(lock, parameters)
+            return connection.execute(statement, parameters).fetchone()
+
+        return self._database.run(work)
 
     def _one(self, statement: str, **parameters: object) -> Row | None:
         return self._database.run(lambda connection: connection.execute(statement, parameters).fetchone())

@@ -20,6 +20,10 @@ FROM (SELECT) AS reading LEFT JOIN public.whatsapp_sessions s ON s.user_id = %(u
 """
 
 
+# What the row says while an attempt lives.
+_PAIRING = (Status.CONNECTING, Status.WAITING_QR)
+
+
 class Sessions(Table):
     """The user's row, and what the last attempt adds to it."""
 
@@ -46,10 +50,12 @@ def _session(shown: Row, last: Row | None) -> Session:
     attempt = attempt_from(last)
     reason = Reason.parse(attempt.outcome) if attempt else None
     read_at = shown["read_at"]
+    live = attempt is not None and attempt.outcome is None
+    if live and shown["session_status"] not in _PAIRING:
+        # The row is its owner's to edit or delete, and a disconnect that came in the same moment as the click has not
+        # seen its attempt. A pairing that runs writes the row anew with its next step.
+        return Session(Status.CONNECTING, read_at, attempt=attempt)
     if shown["session_status"] is None:
-        # The row is its owner's to delete; a pairing that runs writes it anew with its next step.
-        if attempt and attempt.outcome is None:
-            return Session(Status.CONNECTING, read_at, attempt=attempt)
         return Session(Status.DISCONNECTED, read_at, reason=reason)
     status = Status(shown["session_status"])
     # WhatsApp drops a QR with the socket of the linker that showed it.
@@ -64,7 +70,7 @@ def _session(shown: Row, last: Row | None) -> Session:
         read_at=read_at,
         qr=qr,
         qr_expires_at=last["qr_expires_at"] if last and qr else None,
-        attempt=attempt if attempt and (attempt.outcome is None or status is Status.ERROR) else None,
+        attempt=attempt if live or status is Status.ERROR else None,
         phone_number=shown["phone_number"] if linked else None,
         connected_at=shown["connected_at"] if linked else None,
         last_seen=shown["last_seen"],
