@@ -64,7 +64,11 @@ def main() -> int:
     postgres = Postgres("16")
     try:
         url = postgres.url(postgres.create())
-        with running("--database-url", url) as stack, psycopg.connect(url, autocommit=True) as database:
+        cap = f"MaxLivePairings={TOGETHER}"
+        with (
+            running("--database-url", url, "--parameter", cap) as stack,
+            psycopg.connect(url, autocommit=True) as database,
+        ):
             pair(stack.user(), 0, threading.Barrier(1))  # instances start
             alone = [pair(stack.user(), number, threading.Barrier(1)) for number in range(1, ALONE + 1)]
             people = [stack.user() for _ in range(TOGETHER)]

@@ -193,8 +193,7 @@ class Site(Server):
         match request.method, request.path.removeprefix("/api/whatsapp/"):
             case "POST", "connect":
                 self.status = state("connecting", attempt=attempt(self.now(), 120))
-                started = {"success": True, "status": "connecting", "attempt": self.status["attempt"]}
-                return Answer(202, started)
+                return Answer(202, self.status)
             case "POST", "disconnect":
                 self.status = cancelled() if self.status["attempt"] else disconnected()
                 return Answer(200, {"success": True, "status": "disconnected"})

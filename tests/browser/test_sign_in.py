@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import Page, expect
 
 from .conftest import OpenPage
-from .fakes import Answer, Site, Supabase, error
+from .fakes import Answer, Site, Supabase, disconnected, error
 
 TOKEN = "/auth/v1/token?grant_type="
 
@@ -44,6 +44,24 @@ def test_sign_in_use_reload_sign_out(site: Site, supabase: Supabase, open_page: 
     assert [request.headers["authorization"] for request in out] == ["Bearer access-1"]
     assert not any(request.path.startswith("/dev/") for request in site.requests)
     expect(page.get_by_text("Your session has ended.")).to_be_hidden()
+
+
+def test_what_is_answered_after_the_sign_out_is_nobodys(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+    page = open_page(site.url)
+    sign_in(page)
+    page.get_by_role("button", name="Connect WhatsApp").wait_for()
+    site.waiting("the first person's")
+    site.next("POST /api/whatsapp/connect", Answer(200, site.status, delay=1.5))
+    with page.expect_response("**/api/whatsapp/connect"):
+        page.get_by_role("button", name="Connect WhatsApp").click()
+        page.get_by_role("button", name="Sign out").click()
+        site.status = disconnected()
+        site.next("GET /api/whatsapp/status", Answer(200, site.status, delay=3))
+        sign_in(page)  # at once: the next person need not wait for that answer
+        expect(page.get_by_text("Loading")).to_be_visible()
+    page.wait_for_timeout(300)
+    expect(page.get_by_role("heading", name="Scan")).to_be_hidden()
+    expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
 
 
 def test_tokens_end_with_the_tab(site: Site, supabase: Supabase, open_page: OpenPage) -> None:

@@ -92,9 +92,6 @@ def api(resources: Resources) -> Iterator[str]:
             yield f"{name}: access log: {sorted(logged ^ LOGGED)}"
         if stage.get("DefaultRouteSettings") != limits or "RouteSettings" in stage:
             yield f"{name}: other limits than the parameters"
-    for name, properties in of_type(resources, "AWS::ApiGatewayV2::Api"):
-        if properties.get("FailOnWarnings") is not True:
-            yield f"{name}: goes on after warnings"
 
 
 def dead_letters(resources: Resources) -> Iterator[str]:
@@ -178,7 +175,6 @@ WITH_TOKEN = '{"token": "$context.identity.user"}'
             put("HttpApi", "RouteSettings", value={"GET /api/whatsapp/status": {"ThrottlingRateLimit": 5000}}),
             "other limits than the parameters",
         ),
-        (without("HttpApi", "FailOnWarnings"), "HttpApi: goes on after warnings"),
         (without("UnlinkDeadLetters", "SqsManagedSseEnabled"), "UnlinkDeadLetters: not encrypted"),
         (put("LinkerDeadLetters", "MessageRetentionPeriod", value=60), "LinkerDeadLetters: not kept for 14 days"),
         (put("LinkerFunction", "EventInvokeConfig", "MaximumRetryAttempts", value=2), "LinkerFunction: other retries"),

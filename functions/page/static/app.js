@@ -102,16 +102,22 @@ function dropQr() {
 
 // --- actions
 
-/** Run one action at a time; whatever it ends with, the state is asked for at once. */
+/**
+ * Run one action at a time; whatever it ends with, the state is asked for at once. `work` answers what to do with its
+ * result, which is nobody's when the person has signed out meanwhile.
+ */
 async function act(name, work) {
   if (model.busy) return;
-  turn += 1;
+  const own = ++turn;
   update({ busy: name, notice: null });
+  let done;
   try {
-    await work();
+    done = await work();
   } catch (error) {
-    actionFailed(error);
+    done = () => actionFailed(error);
   }
+  if (turn !== own) return;
+  done?.();
   turn += 1;
   update({ busy: null });
   if (model.phase === "ready") poller.now();
@@ -132,8 +138,8 @@ function actionFailed(error) {
 
 function connect() {
   return act("connect", async () => {
-    const answer = await api.connect();
-    update({ status: { ...answer, qr: answer.qr ?? null }, retryAt: 0 });
+    const status = await api.connect();
+    return () => update({ status, retryAt: 0 });
   });
 }
 
@@ -141,7 +147,7 @@ function connect() {
 function disconnect() {
   return act("disconnect", async () => {
     await api.disconnect();
-    accept({ ...model.status, status: "disconnected", error: null });
+    return () => accept({ ...model.status, status: "disconnected", error: null });
   });
 }
 
@@ -158,9 +164,11 @@ function sandboxScan(number) {
 function signIn(email, password) {
   return act("signIn", async () => {
     await model.session.signIn(email, password);
-    view.clearPassword();
-    api = createApi(model.session);
-    update({ phase: "ready" });
+    return () => {
+      view.clearPassword();
+      api = createApi(model.session);
+      update({ phase: "ready" });
+    };
   });
 }
 
@@ -179,7 +187,7 @@ function leave(notice) {
   turn += 1;
   poller.stop();
   dropQr();
-  update({ phase: "signIn", status: null, confirming: false, retryAt: 0, trouble: null, notice });
+  update({ phase: "signIn", status: null, busy: null, confirming: false, retryAt: 0, trouble: null, notice });
 }
 
 function confirm(confirming) {
