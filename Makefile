@@ -64,7 +64,7 @@ table: setup .aws-sam/runtime/installed  ## sizes and import times of what was b
 dependencies: setup  ## version, licence and weight of everything that was built in
 	$(BIN)/python -m infra.build dependencies --build $(BUILD_DIR)
 
-bench: setup  ## prints what the README claims about speed; WHAT=load, status or cost for the others
+bench: setup  ## prints what the README claims about speed; WHAT=load, status, cleanup or cost for the others
 	PYTHONPATH=layers/shared:layers/engine $(BIN)/python -m tests.bench$(addprefix .,$(WHAT))
 
 setup: $(VENV)/installed
