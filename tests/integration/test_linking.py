@@ -62,6 +62,13 @@ def test_a_scan_connects_whichever_of_the_last_two_words_comes_first(
     ]
 
 
+def test_a_wait_that_opens_behind_the_last_renewal_is_answered(world: World, secret: Secret) -> None:
+    stage = Stage(world, [*reached_qr(secret), *scan(world, secret), *LOGIN], workflow_seconds=0.5)
+    assert stage.link() == "connected"
+    connected(stage, secret)
+    assert stage.clock.now < 2.5
+
+
 def test_a_qr_that_comes_after_90_seconds_still_pairs(world: World, secret: Secret) -> None:
     stage = Stage(world, [Reached(), 90.0, qr(secret), 100.0, *scan(world, secret), *LOGIN])
     assert stage.link() == "connected"

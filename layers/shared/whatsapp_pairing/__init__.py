@@ -12,7 +12,7 @@ The map, from the inside out (imports point upwards in this list):
 - ``counting``: the metrics, one function for each thing that happens.
 - ``workflow``: calls to Step Functions and to the asynchronous functions.
 - ``pairing``: the use cases connect, open phase, settle phase, disconnect.
-- ``linking``: the linker's loop between engine, repository and workflow.
+- ``linking``: the linker's loop between engine, repository and workflow; ``holding``: its lease, heartbeat and window.
 - ``unlinking``, ``cleaning``: how a device is removed, and what the schedule sweeps up.
 - ``probing``: whether WhatsApp still gives this engine a QR.
 - ``identity``, ``http``, ``payloads``, ``qr``: the edges.

@@ -1,27 +1,21 @@
 """The linker: engine events in, repository and workflow out, for one attempt from lease to verdict."""
 
+import math
 import time
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Final, TypeVar
+from typing import Final
 from uuid import UUID, uuid4
 
 from whatsapp_pairing import counting
 from whatsapp_pairing import engine as port
 from whatsapp_pairing.backoff import Backoff
-from whatsapp_pairing.errors import StoreUnavailable, WorkflowUnavailable
+from whatsapp_pairing.errors import StoreUnavailable
+from whatsapp_pairing.holding import Hold, LeaseLost
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.leases import Leases, Linked
-from whatsapp_pairing.session import (
-    CONNECTED,
-    HANDOVER_SECONDS,
-    LEASE_SECONDS,
-    RENEW_SECONDS,
-    Attempt,
-    Phase,
-    timeout_reason,
-)
+from whatsapp_pairing.session import CONNECTED, Phase, timeout_reason
 from whatsapp_pairing.workflow import Workflow
 
 # How long a step may take before a fresh engine tries it: from dialling to WhatsApp's first word, and from the scan or
@@ -32,12 +26,6 @@ LOGIN_STEP_SECONDS: Final = 15.0
 SYNC_SECONDS: Final = 15.0
 # One that is online when its window ends is connected. That is written this much earlier: the workflow would end it.
 RECORD_SECONDS: Final = 2.0
-
-T = TypeVar("T")
-
-
-class LeaseLost(Exception):
-    """The attempt has ended or another linker has it: let go of WhatsApp and write nothing more."""
 
 
 class _Next(Enum):
@@ -75,9 +63,9 @@ def link(
         return "not_needed"
     if attempt.legs > 1:
         counting.linker_replaced()
-    linker = _Linker(attempt, asked_at, lease, leases, workflow, engine, clock, sleep)
+    hold = Hold(attempt, asked_at, lease, leases, workflow, clock, sleep)
     try:
-        return linker.run()
+        return _Linker(hold, leases, workflow, engine, clock).run()
     except LeaseLost:
         _let_go(attempt_id, lease, leases, workflow)
         return "lost"
@@ -98,36 +86,29 @@ def _let_go(attempt_id: UUID, lease: UUID, leases: Leases, workflow: Workflow) -
 class _Linker:
     def __init__(
         self,
-        attempt: Attempt,
-        asked_at: float,
-        lease: UUID,
+        hold: Hold,
         leases: Leases,
         workflow: Workflow,
         engine: port.Engine,
         clock: Callable[[], float],
-        sleep: Callable[[float], None],
     ) -> None:
-        self._lease = lease
+        self._hold = hold
         self._leases = leases
         self._workflow = workflow
         self._engine = engine
         self._clock = clock
-        self._sleep = sleep
         self._backoff = Backoff()
-        self._reachable = attempt.reachable
         self._device: Linked | None = None
         self._fingerprint = b""
         self._online: port.Online | None = None
         self._synced = False
         self._dialling = True
         self._step_ends_at: float | None = None
-        self._note(attempt)
-        self._hold(asked_at)
 
     def run(self) -> str:
         """Run one engine after another until the attempt is decided, and record the decision."""
         while True:
-            self._device = self._store(lambda: self._leases.resumable(self._attempt.id))
+            self._device = self._hold.ask(lambda: self._leases.resumable(self._hold.attempt.id))
             if self._device:
                 self._bind(self._device)
             self._online, self._synced = None, False
@@ -138,8 +119,8 @@ class _Linker:
                 return self._record_connected()
             if isinstance(decision, Reason):
                 return self._record_verdict(decision)
-            self._renew(showing=False)
-            self._rest(self._backoff.next())
+            self._hold.renew(showing=False)
+            self._hold.rest(self._backoff.next())
 
     def _start_engine(self) -> port.EngineRun:
         return self._engine.resume(self._device.jid) if self._device else self._engine.pair()
@@ -149,7 +130,7 @@ class _Linker:
         self._dialling = True
         self._limit_step(REACH_SECONDS)
         while True:
-            self._keep_lease()
+            self._hold.keep()
             if decision := self._overdue():
                 return decision
             event = run.next_event(self._until_due())
@@ -167,7 +148,7 @@ class _Linker:
                 self._limit_step(LOGIN_STEP_SECONDS if self._device else None)
             case port.Qr():
                 self._backoff.reset()
-                self._found_reachable(True)
+                self._hold.found_reachable(True)
                 self._limit_step(None)
                 self._show(event)
             case port.Scanned(jid):
@@ -187,7 +168,7 @@ class _Linker:
             case port.Refused(reason):
                 return reason
             case port.Unreachable():
-                self._found_reachable(False)
+                self._hold.found_reachable(False)
                 return _Next.NEW_ENGINE
             case port.Died(why):
                 logger.warning("engine died", extra={"why": why})
@@ -198,54 +179,53 @@ class _Linker:
 
     def _show(self, qr: port.Qr) -> None:
         self._fingerprint = qr.fingerprint
-        shown = self._store(
-            lambda: self._leases.show_qr(self._attempt.id, self._lease, qr.text, qr.seconds, qr.fingerprint)
-        )
-        first = not self._attempt.qr_shown
-        self._note(shown)
+        first = not self._hold.attempt.qr_shown
+        self._hold.write(self._leases.show_qr, qr.text, qr.seconds, qr.fingerprint)
         if first:
-            counting.first_qr(self._attempt)
-        if self._attempt.phase is Phase.QR:
-            self._tell(self._workflow.succeed)
+            counting.first_qr(self._hold.attempt)
+        if self._hold.attempt.phase is Phase.QR:
+            self._hold.tell(self._workflow.succeed)
 
     def _bind(self, device: Linked) -> None:
-        self._note(self._store(lambda: self._leases.scanned(self._attempt.id, self._lease, device)))
+        self._hold.write(self._leases.scanned, device)
         self._device = device
 
     def _record_connected(self) -> str:
         device, online = self._device, self._online
         assert device
         assert online
-        completed = self._store(
-            lambda: self._leases.connected(
-                self._attempt.id, self._lease, Linked(online.jid, device.fingerprint), online.number
-            )
+        linked = Linked(online.jid, device.fingerprint)
+        completed = self._hold.ask(
+            lambda: self._leases.connected(self._hold.attempt.id, self._hold.lease, linked, online.number)
         )
         if completed is None:
             raise LeaseLost
-        self._note(completed.attempt)
+        self._hold.note(completed.attempt)
         counting.connected(completed.attempt, completed.since_scan)
-        self._tell(self._workflow.succeed)
+        self._hold.tell(self._workflow.succeed)
         return CONNECTED
 
     def _record_verdict(self, reason: Reason) -> str:
-        self._note(self._store(lambda: self._leases.release(self._attempt.id, self._lease, reason)))
-        self._tell(lambda token: self._workflow.fail(token, reason))
+        self._hold.write(self._leases.release, reason)
+        self._hold.tell(lambda token: self._workflow.fail(token, reason))
         return reason
 
     def _overdue(self) -> _Next | str | None:
         """Return what follows from the time alone: the window is over, or a step has taken too long."""
         now = self._clock()
         if self._online:
-            return CONNECTED if self._step_over(now) or now >= self._ends_at - RECORD_SECONDS else None
-        if now >= self._ends_at:
-            return timeout_reason(self._attempt)
+            return CONNECTED if self._step_over(now) or now >= self._ends_at() else None
+        if now >= self._ends_at():
+            return timeout_reason(self._hold.attempt)
         if self._step_over(now):
             logger.warning("WhatsApp is silent; a fresh engine tries")
             if self._dialling:
-                self._found_reachable(False)
+                self._hold.found_reachable(False)
             return _Next.NEW_ENGINE
         return None
+
+    def _ends_at(self) -> float:
+        return self._hold.ends_at - (RECORD_SECONDS if self._online else 0)
 
     def _step_over(self, now: float) -> bool:
         return self._step_ends_at is not None and now >= self._step_ends_at
@@ -254,58 +234,5 @@ class _Linker:
         self._step_ends_at = None if seconds is None else self._clock() + seconds
 
     def _until_due(self) -> float:
-        ends_at = self._ends_at - RECORD_SECONDS if self._online else self._ends_at
-        return max(0.01, min(self._renew_at, self._step_ends_at or self._renew_at, ends_at) - self._clock())
-
-    def _keep_lease(self) -> None:
-        """Renew lease and heartbeat together when it is time; learn the workflow's present token on the way."""
-        if self._clock() >= self._renew_at:
-            self._renew()
-
-    def _renew(self, showing: bool = True) -> None:
-        asked_at = self._clock()
-        self._note(self._store(lambda: self._leases.renew(self._attempt.id, self._lease, self._reachable, showing)))
-        self._hold(asked_at)
-
-    def _found_reachable(self, reachable: bool) -> None:
-        # Written at once: whoever notices the end of the window first must know which kind of end it is.
-        if reachable != self._reachable:
-            self._reachable = reachable
-            self._renew()
-
-    def _hold(self, asked_at: float) -> None:
-        self._lease_ends_at = asked_at + LEASE_SECONDS
-        self._renew_at = asked_at + RENEW_SECONDS
-        self._tell(self._workflow.heartbeat)
-
-    def _note(self, attempt: Attempt | None) -> None:
-        if attempt is None:
-            raise LeaseLost
-        self._attempt = attempt
-        # A QR that came in the last moment waits for the workflow to open the scan's window.
-        handover = HANDOVER_SECONDS if attempt.phase is Phase.QR and attempt.qr_shown else 0
-        self._ends_at = self._clock() + attempt.remaining + handover
-
-    def _store(self, work: Callable[[], T]) -> T:
-        """Do ``work``, over and over while Postgres is away and our lease cannot have passed to another."""
-        while True:
-            try:
-                return work()
-            except StoreUnavailable:
-                if self._clock() >= self._lease_ends_at:
-                    raise LeaseLost from None
-                logger.warning("the database is away; trying again", exc_info=True)
-                self._sleep(0.5)
-
-    def _tell(self, say: Callable[[str | None], object]) -> None:
-        """Tell the workflow; if it does not listen now, its next look at the database shows it the same."""
-        try:
-            say(self._attempt.task_token)
-        except WorkflowUnavailable:
-            logger.warning("the workflow did not answer", exc_info=True)
-
-    def _rest(self, seconds: float) -> None:
-        until = min(self._clock() + seconds, self._ends_at)
-        while (left := until - self._clock()) > 0:
-            self._keep_lease()
-            self._sleep(min(left, 0.5))
+        due = min(self._hold.renew_at, self._ends_at(), self._step_ends_at or math.inf)
+        return max(0.01, due - self._clock())
