@@ -124,7 +124,7 @@ def test_a_pooler_that_hangs_up_is_asked_again_whatever_it_calls_that(
 def test_a_pooler_without_a_connection_to_give_is_given_up_in_time(
     pooler: Pooler, pooled: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    silent, patience = 3.0, 3.5
+    silent, patience = 4.0, 4.5
     monkeypatch.setattr(module, "_SILENT_SECONDS", silent)
     monkeypatch.setattr(module, "_PATIENCE_SECONDS", patience)
     pooled.run(backend)
