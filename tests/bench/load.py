@@ -13,6 +13,7 @@ import statistics
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -56,7 +57,7 @@ class Seen:
     linkers: int = 0
     connections: int = 0
     polls: list[float] = field(default_factory=list)
-    refused: int = 0
+    answers: Counter[int] = field(default_factory=Counter)
 
 
 def main() -> int:
@@ -89,8 +90,8 @@ def main() -> int:
         values = [[getattr(one, name) for one in some] for some in (alone, together)]
         cells = " | ".join(f"{statistics.median(it):.2f} | {percentile(it):.2f}" for it in values)
         print(f"| {name.replace('_', ' ')} | {cells} |")
-    print(f"\n{POLLERS} other users asked for their status meanwhile: {len(seen.polls)} answers,")
-    print(f"median {statistics.median(seen.polls):.3f} s, p95 {percentile(seen.polls):.3f} s, {seen.refused} refused.")
+    print(f"\n{POLLERS} other users asked for their status meanwhile: {dict(seen.answers)} answers by HTTP status,")
+    print(f"median {statistics.median(seen.polls):.3f} s, p95 {percentile(seen.polls):.3f} s.")
     weights = list(seen.megabytes.values())
     print(f"At most {seen.linkers} linkers at once; the largest that each was, with its engine:", end=" ")
     print(f"median {statistics.median(weights):.0f} MB, most {max(weights):.0f} MB.")
@@ -153,7 +154,7 @@ async def _ask(users: list[User], seen: Seen, over: threading.Event) -> None:
                 began = time.perf_counter()
                 with suppress(aiohttp.ClientError, TimeoutError):
                     async with client.get(url, headers=headers) as answer:
-                        seen.refused += answer.status != 200
+                        seen.answers[answer.status] += 1
                         pause = (await answer.json()).get("pollAfterMs", 1000) / 1000
                         seen.polls.append(time.perf_counter() - began)
                 resting_until = time.perf_counter() + pause
