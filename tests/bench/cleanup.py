@@ -22,6 +22,7 @@ from uuid import UUID, uuid4
 
 from whatsapp_pairing.cleaning import BATCH, clean, look
 from whatsapp_pairing.database import Connection, Database, T
+from whatsapp_pairing.observability import logger
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.sessions import Sessions
 from whatsapp_pairing.repository.sweeps import Sweeps
@@ -260,6 +261,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.cleanup")
     parser.add_argument("--users", type=int, default=1_000_000)
     users = parser.parse_args().users
+    logger.setLevel("WARNING")  # the end of each attempt is a line
     server = Postgres("16", shared_buffers="512MB", max_wal_size="4GB")
     try:
         name = server.create()
