@@ -129,9 +129,10 @@ def _licence(name: str, distribution: Distribution) -> str:
 
 
 def _weight(packages: Path, name: str) -> float:
-    """Its folder or module, what its wheel puts beside that, and its metadata."""
+    """Its folder or module with its bytecode, what its wheel puts beside that, and its metadata."""
     own = {name, *_OTHER_NAMES.get(name, ())}
-    found = [path for path in packages.iterdir() if _normal(re.split(r"-\d|\.", path.name)[0]) in own]
+    there = [*packages.iterdir(), *packages.glob("__pycache__/*")]
+    found = [path for path in there if _normal(re.split(r"-\d|\.", path.name)[0]) in own]
     return sum(path.stat().st_size / 2**20 if path.is_file() else megabytes(path) for path in found)
 
 
