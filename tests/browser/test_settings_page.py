@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from .conftest import OpenPage
-from .fakes import Answer, Site, attempt, cancelled, disconnected, error, state
+from .fakes import Answer, Site, attempt, cancelled, error, state
 
 QR = "https://wa.me/settings/linked_devices#2@aFirstRef/0123456789abcdef,Zm9v,YmFy,YmF6,1"
 OTHER = QR.replace("aFirstRef", "aSecondRef")
@@ -112,28 +112,27 @@ class TestPairing:
         page.wait_for_timeout(200)
         assert site.count(DISCONNECT) == 0
 
-    def test_answer_older_than_an_action_is_not_shown(self, site: Site, open_page: OpenPage) -> None:
-        site.next(STATUS, Answer(200, disconnected()), Answer(200, disconnected(), delay=1))
-        page = open_page(site.url)
-        expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
-        _note_states(page)
-        while site.count(STATUS) < 2:
-            page.wait_for_timeout(20)
-        page.get_by_role("button", name="Connect WhatsApp").click()
-        page.wait_for_timeout(1500)
-        assert page.evaluate("window.states") == ["connecting"]
-
-    def test_answer_older_than_a_cancel_does_not_bring_the_pairing_back(self, site: Site, open_page: OpenPage) -> None:
-        site.waiting(QR)
+    @pytest.mark.parametrize(
+        ("paired", "button", "after"),
+        [(False, "Connect WhatsApp", "connecting"), (True, "Cancel", "disconnected")],
+        ids=["connect", "cancel"],
+    )
+    def test_answer_older_than_an_action_is_not_shown(
+        self, site: Site, open_page: OpenPage, paired: bool, button: str, after: str
+    ) -> None:
+        if paired:
+            site.waiting(QR)
         site.next(STATUS, Answer(200, site.status), Answer(200, site.status, delay=1))
         page = open_page(site.url)
-        expect_qr(page, QR)
+        if paired:
+            expect_qr(page, QR)
+        expect(page.get_by_role("button", name=button)).to_be_visible()
         _note_states(page)
         while site.count(STATUS) < 2:
             page.wait_for_timeout(20)
-        page.get_by_role("button", name="Cancel").click()
+        page.get_by_role("button", name=button).click()
         page.wait_for_timeout(1500)
-        assert page.evaluate("window.states") == ["disconnected"]
+        assert page.evaluate("window.states") == [after]
 
     @pytest.mark.parametrize("stage", ["connecting", "qr", "finishing"])
     def test_cancel_is_over_when_it_is_answered(self, site: Site, open_page: OpenPage, stage: str) -> None:

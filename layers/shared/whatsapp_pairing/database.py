@@ -141,7 +141,7 @@ class Database:
 @contextmanager
 def _transaction(connection: Connection, begin: str) -> Iterator[None]:
     try:
-        connection.execute(begin.encode())
+        connection.execute(begin)
         yield
         connection.execute("COMMIT")
     except BaseException:
