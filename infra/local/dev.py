@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import json
 import uuid
 from collections.abc import Awaitable, Callable
@@ -39,7 +41,10 @@ class DevPaths:
     sandbox
         The sandbox's phone, when it is the sandbox.
     aws_url
-        moto, for whoever wants to look at executions (AWS_ENDPOINT_URL of the AWS CLI).
+        moto; the AWS CLI looks at executions with it as AWS_ENDPOINT_URL.
+    password
+        What the paths under ``/dev/`` ask for, by HTTP Basic with any user name; None asks for nothing.
+        ``/dev/token`` gives a token for any user, so no stranger may reach it.
     """
 
     def __init__(
@@ -49,7 +54,9 @@ class DevPaths:
         whatsapp: WhatsApp,
         sandbox: SandboxControl | None,
         aws_url: str,
+        password: str | None = None,
     ) -> None:
+        self._password = password
         self._identity = identity
         self._invoker = invoker
         self._whatsapp = whatsapp
@@ -70,6 +77,9 @@ class DevPaths:
         methods = self._handlers.get(request.path)
         if methods is None:
             return None
+        if self._password is not None and request.path.startswith("/dev/") and not _knows(self._password, request):
+            refused = _error(401, "password_needed", "this path needs the password that the local stack printed")
+            return replace(refused, headers=(*refused.headers, ("www-authenticate", 'Basic realm="local stack"')))
         handler = methods.get(request.method, self._not_allowed)
         try:
             return await handler(request)
@@ -135,6 +145,18 @@ class DevPaths:
             return _error(404, "no_sandbox_phone", text)
         status, answer = await self._sandbox.call(method, path, body, query)
         return HttpResponse(status, answer, (("content-type", "application/json"),))
+
+
+def _knows(password: str, request: HttpRequest) -> bool:
+    for name, value in request.headers:
+        scheme, _, credentials = value.partition(" ")
+        if name.lower() == "authorization" and scheme.lower() == "basic":
+            try:
+                given = base64.b64decode(credentials, validate=True).partition(b":")[2]
+            except ValueError:
+                return False
+            return hmac.compare_digest(given, password.encode())
+    return False
 
 
 def _body(request: HttpRequest, *, optional: bool = False) -> dict[str, Any]:

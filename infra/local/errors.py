@@ -7,7 +7,8 @@
     InvocationError           an invocation that Lambda refuses before any function sees it
     ├── FunctionNotFound      404 ResourceNotFoundException
     ├── TooManyRequests       429 TooManyRequestsException
-    └── PayloadTooLarge       413 RequestEntityTooLargeException
+    ├── PayloadTooLarge       413 RequestEntityTooLargeException
+    └── Withheld              503 ServiceException
 """
 
 from __future__ import annotations
@@ -49,3 +50,16 @@ class PayloadTooLarge(InvocationError):
 
     code = "RequestEntityTooLargeException"
     status = 413
+
+
+class Withheld(InvocationError):
+    """The function deletes, and this run may not delete in its database."""
+
+    code = "ServiceException"
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This database is not the local stack's own, so the local stack deletes nothing in it. "
+            "Start it with --may-delete to allow that."
+        )

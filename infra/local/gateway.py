@@ -12,7 +12,7 @@ from aiohttp import web
 
 from infra.local.authorizers import AuthorizerCache, Refused
 from infra.local.cors import is_preflight, preflight, with_cors
-from infra.local.errors import InvocationError, PayloadTooLarge
+from infra.local.errors import InvocationError, PayloadTooLarge, Withheld
 from infra.local.httpserver import body_limit
 from infra.local.invocation import Answer
 from infra.local.invoker import Invoker
@@ -111,11 +111,8 @@ class Gateway:
             return UNAVAILABLE
         try:
             answer = call.result()
-        except PayloadTooLarge:
-            return BODY_TOO_LARGE
         except InvocationError as error:
-            logger.warning("%s: %s", route.key, error)
-            return UNAVAILABLE
+            return _refusal(route, error)
         if answer.failed:
             return INTERNAL_ERROR
         try:
@@ -174,6 +171,17 @@ class HttpServer:
             logger.exception("%s %s", request.method, request.path)
             response = INTERNAL_ERROR
         return _render(response, request.request_id)
+
+
+def _refusal(route: Route, error: InvocationError) -> HttpResponse:
+    if isinstance(error, PayloadTooLarge):
+        return BODY_TOO_LARGE
+    if isinstance(error, Withheld):
+        # In the API's own form, so that the page shows the message.
+        body = {"success": False, "error": "unavailable", "message": str(error)}
+        return HttpResponse(error.status, json.dumps(body).encode(), (("content-type", "application/json"),))
+    logger.warning("%s: %s", route.key, error)
+    return UNAVAILABLE
 
 
 def _head_bytes(request: HttpRequest) -> int:

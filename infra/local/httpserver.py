@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -18,16 +19,34 @@ def bind(host: str, port: int) -> socket.socket:
     Raises
     ------
     LocalError
-        The port is taken or not ours to take.
+        The host is not one of this machine's, or the port is taken or not ours to take.
     """
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+    except (OSError, UnicodeError) as error:
+        raise LocalError(f"cannot listen on {host}: {getattr(error, 'strerror', None) or error}") from error
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
+        listening.bind(address)
     except OSError as error:
         listening.close()
         raise LocalError(f"cannot listen on {host}:{port}: {error.strerror}") from error
     return listening
+
+
+def is_loopback(listening: socket.socket) -> bool:
+    """Whether only this machine reaches a bound socket."""
+    return ipaddress.ip_address(listening.getsockname()[0]).is_loopback
+
+
+def own_url(listening: socket.socket) -> str:
+    """The URL by which this machine reaches a bound socket."""
+    host, port = listening.getsockname()[:2]
+    address = ipaddress.ip_address(host)
+    if address.is_unspecified:
+        address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
+    return f"http://{address}:{port}" if address.version == 4 else f"http://[{address}]:{port}"
 
 
 def body_limit(limit: int) -> Callable[..., web.BaseRequest]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 
-from infra.local.errors import FunctionNotFound, PayloadTooLarge, TooManyRequests
+from infra.local.errors import FunctionNotFound, PayloadTooLarge, TooManyRequests, Withheld
 from infra.local.instances import Instance
 from infra.local.invocation import Answer, Invocation
 from infra.local.pool import FunctionPool
@@ -36,9 +36,17 @@ class Invoker:
         By name.
     make_pool
         Makes a function's pool.
+    withheld
+        Names of functions that do not run in this run.
     """
 
-    def __init__(self, functions: Mapping[str, Function], make_pool: Callable[[Function], FunctionPool]) -> None:
+    def __init__(
+        self,
+        functions: Mapping[str, Function],
+        make_pool: Callable[[Function], FunctionPool],
+        withheld: Collection[str] = (),
+    ) -> None:
+        self._withheld = withheld
         self.pools = {name: make_pool(function) for name, function in functions.items()}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -48,9 +56,11 @@ class Invoker:
         Raises
         ------
         InvocationError
-            The function is unknown, throttled, or the event too large.
+            The function is unknown, withheld, throttled, or the event too large.
         """
         pool = self._pool(reference)
+        if pool.function.name in self._withheld:
+            raise Withheld
         if len(payload) > MAX_EVENT_BYTES:
             raise PayloadTooLarge(f"{len(payload)} byte payload is too large for the RequestResponse invocation type")
         return await pool.run(_invocation(payload))
@@ -64,6 +74,9 @@ class Invoker:
             The function is unknown or the event too large.
         """
         pool = self._pool(reference)
+        if pool.function.name in self._withheld:
+            logger.warning("an event for %s was dropped: %s", pool.function.short_name, Withheld())
+            return
         if len(payload) > MAX_ASYNC_EVENT_BYTES:
             raise PayloadTooLarge(f"{len(payload)} byte payload is too large for the Event invocation type")
         self._spawn(self._deliver(pool, payload))

@@ -4,32 +4,54 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable
 from typing import Any
+
+_making = threading.Lock()
 
 
 def apply() -> None:
     """Change moto for this process. It must be imported by its port first (`MOTO_PORT`)."""
     from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
     from moto.stepfunctions.parser.asl.eval.callback.callback import CallbackEndpoint
-    from moto.stepfunctions.parser.asl.utils import boto_client
     from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
-    lambda_eval_utils.boto_client_for = _shared(boto_client.boto_client_for)  # type: ignore[attr-defined]
+    lambda_eval_utils.boto_client_for = _client_for  # type: ignore[attr-defined,assignment]
     _skip_starting_executions(StepFunctionsParserBackend)
     _accept_early_callbacks(CallbackEndpoint)
 
 
-def _shared(make: Callable[..., Any]) -> Callable[..., Any]:
-    """One client per service: it makes one per call, which takes 20 ms and is not safe in threads."""
-    lock = threading.Lock()
-    cached = functools.cache(make)
+def _client_for(region: str, service: str, **_: Any) -> Any:
+    """One client per service, by moto's address on this machine.
 
-    def client(region: str, service: str, **_: Any) -> Any:
-        with lock:
-            return cached(region, service)
+    moto makes a client per call, which takes 20 ms and is not safe in threads. It also calls itself by the name
+    ``localhost``, which some machines resolve to ``::1`` only, where it does not listen.
+    """
+    with _making:
+        return _client(region, service)
 
-    return client
+
+@functools.cache
+def _client(region: str, service: str) -> Any:
+    import boto3
+    from botocore.config import Config
+    from moto.settings import moto_server_port
+    from moto.stepfunctions.parser.asl.component.common.timeouts.timeout import TimeoutSeconds
+
+    # A task's own timeout ends a call, and moto itself repeats it as the state machine says.
+    patient = Config(
+        parameter_validation=False,
+        retries={"total_max_attempts": 1},
+        connect_timeout=TimeoutSeconds.DEFAULT_TIMEOUT_SECONDS,
+        read_timeout=TimeoutSeconds.DEFAULT_TIMEOUT_SECONDS,
+    )
+    return boto3.client(
+        service,
+        region_name=region,
+        endpoint_url=f"http://127.0.0.1:{moto_server_port()}",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+        config=patient,
+    )
 
 
 def _skip_starting_executions(backend: Any) -> None:

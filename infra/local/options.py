@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +14,10 @@ ROOT = Path(__file__).resolve().parents[2]
 class Options:
     """What the person at the terminal asked for."""
 
+    host: str = "127.0.0.1"
     port: int = 3000
     database_url: str | None = None
+    may_delete: bool = False
     data_dir: Path = Path(".local")
     template: Path = ROOT / "template.yaml"
     whatsapp: str = "sandbox"
@@ -41,8 +42,10 @@ def parse(arguments: Sequence[str]) -> Options:
     if given.auth_seconds is not None:
         parameters["AuthTimeoutSeconds"] = str(given.auth_seconds)
     return Options(
+        host=given.host,
         port=given.port,
-        database_url=given.database_url or os.environ.get("DATABASE_URL") or None,
+        database_url=given.database_url,
+        may_delete=given.may_delete,
         data_dir=given.data_dir,
         template=given.built.resolve() / "template.yaml" if given.built else given.template,
         whatsapp=mode,
@@ -59,9 +62,18 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m infra.local", description="Run template.yaml on this machine.", allow_abbrev=False
     )
-    parser.add_argument("--port", type=int, default=3000, help="port of the HTTP API; 0 for a free one (default 3000)")
-    parser.add_argument("--database-url", help="use this Postgres (default: $DATABASE_URL, else an embedded one)")
-    parser.add_argument("--data-dir", type=Path, default=Path(".local"), help="what outlives a run (default .local)")
+    parser.add_argument("--host", type=_given, default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument(
+        "--port", type=_port, default=3000, help="port of the HTTP API; 0 for a free one (default 3000)"
+    )
+    parser.add_argument(
+        "--database-url", metavar="URL", type=_given, help="use this Postgres (default: an embedded one)"
+    )
+    parser.add_argument(
+        "--may-delete", action="store_true",
+        help="with --database-url: let cleanup, unlink and Disconnect delete there",
+    )  # fmt: skip
+    parser.add_argument("--data-dir", type=_path, default=Path(".local"), help="what outlives a run (default .local)")
     parser.add_argument("--qr-seconds", type=_seconds, help="how long the QR may take to come (QrTimeoutSeconds)")
     parser.add_argument("--auth-seconds", type=_seconds, help="how long the scan may take (AuthTimeoutSeconds)")
     modes = parser.add_mutually_exclusive_group()
@@ -83,15 +95,34 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _given(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
+
+
+def _path(text: str) -> Path:
+    return Path(_given(text))
+
+
+def _port(text: str) -> int:
+    if not (_is_number(text) and int(text) <= 65_535):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to 65535")
+    return int(text)
+
+
 def _seconds(text: str) -> int:
-    seconds = int(text)
-    if seconds < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return seconds
+    if not (_is_number(text) and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 1 or more")
+    return int(text)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10
 
 
 def _assignment(text: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
     if not separator:
-        raise argparse.ArgumentTypeError("NAME=VALUE is wanted")
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     return name, value

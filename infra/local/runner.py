@@ -10,22 +10,24 @@ import os
 import resource
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
+from secrets import token_urlsafe
 from typing import TypeVar
 
-from infra.local import database, sandbox
+from infra.local import database, logs, sandbox
 from infra.local.datadir import DataDir
 from infra.local.dev import DevPaths
 from infra.local.gateway import Gateway, HttpServer
 from infra.local.guard import Guard
-from infra.local.httpserver import bind
+from infra.local.httpserver import bind, is_loopback, own_url
 from infra.local.identity import Identity
 from infra.local.instances import Instance, instance_environment
 from infra.local.interpreters import Interpreter, from_build, from_source
 from infra.local.invoker import Invoker
 from infra.local.options import Options
 from infra.local.pool import FunctionPool
+from infra.local.postgres import EmbeddedPostgres
 from infra.local.runtime_api import RuntimeApi
 from infra.local.sandbox import ENGINE_LAYER, Sandbox, SandboxControl, WhatsApp
 from infra.local.schedules import Scheduler
@@ -37,12 +39,21 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-HOST = "127.0.0.1"
 DATABASE_SECRETS = "DatabaseSecretName"
 
+# The functions that delete sessions or the keys of a device.
+DELETING = {"CleanupFunction", "DisconnectFunction", "UnlinkFunction"}
 
-async def run(options: Options) -> None:
+
+async def run(options: Options, found: Mapping[str, str]) -> None:
     """Run until cancelled.
+
+    Parameters
+    ----------
+    options
+        The command line.
+    found
+        The caller's environment, for the variables that the real WhatsApp needs.
 
     Raises
     ------
@@ -52,11 +63,11 @@ async def run(options: Options) -> None:
     started = time.monotonic()
     async with AsyncExitStack() as resources:
         data = resources.enter_context(DataDir(options.data_dir))
-        listening = resources.enter_context(bind(HOST, options.port))
-        url = f"http://{HOST}:{listening.getsockname()[1]}"
+        listening = resources.enter_context(bind(options.host, options.port))
+        url = own_url(listening)
         python = from_build(options.built, options.built_python) if options.built else from_source()
         stack = _read(options, url)
-        runner = _Runner(options, stack, python, data, url, resources)
+        runner = _Runner(options, found, stack, python, data, url, resources)
         await runner.start(listening)
         print(f"ready {url}", flush=True)
         logger.info("started in %.1f s; logs are in %s", time.monotonic() - started, data.logs)
@@ -67,9 +78,17 @@ class _Runner:
     """The parts of one run. Whatever is started is put on `resources`, which ends it."""
 
     def __init__(
-        self, options: Options, stack: Stack, python: Interpreter, data: DataDir, url: str, resources: AsyncExitStack
+        self,
+        options: Options,
+        found: Mapping[str, str],
+        stack: Stack,
+        python: Interpreter,
+        data: DataDir,
+        url: str,
+        resources: AsyncExitStack,
     ) -> None:
         self._options = options
+        self._found = found
         self._stack = stack
         self._python = python
         self._data = data
@@ -81,14 +100,15 @@ class _Runner:
 
     async def start(self, listening: socket.socket) -> None:
         """Start everything; when it returns, the first request is answered."""
+        self._in_background(logs.keep_short(self._data.logs))
         # The three slow starts overlap.
-        postgres = database.EmbeddedPostgres(self._data.postgres, self._guard)
-        databases = self._in_thread(lambda: self._start_database(postgres), postgres.stop)
+        databases = self._start_database()
         services = self._in_thread(AwsServices)
         whatsapp = await self._start_whatsapp()
         aws = await asyncio.shield(services)
         self._resources.push_async_callback(asyncio.to_thread, aws.stop)
         database_url = await asyncio.shield(databases)
+        await asyncio.to_thread(self._prepare_database, database_url, whatsapp)
 
         invoker = await self._start_functions(aws.url, whatsapp)
         secrets = {}
@@ -99,12 +119,19 @@ class _Runner:
         await asyncio.to_thread(aws.start, self._stack.state_machines, secrets, invoker, loop)
 
         scheduler = Scheduler(self._stack.schedules, invoker.invoke_later)
-        local = await self._dev_paths(database_url, invoker, whatsapp, aws.url)
+        password = None if is_loopback(listening) else token_urlsafe(12)
+        local = await self._dev_paths(database_url, invoker, whatsapp, aws.url, password)
         server = HttpServer(Gateway(self._stack, invoker, local.answer).answer)
         self._resources.push_async_callback(server.stop)
         await server.start(listening)
         self._resources.push_async_callback(scheduler.stop)
         scheduler.start()
+        if password is not None:
+            logger.info("others reach this port: the paths under /dev/ ask for a password (any user): %s", password)
+
+    def _in_background(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._resources.callback(task.cancel)
 
     def _in_thread(self, work: Callable[[], T], end: Callable[[], None] | None = None) -> asyncio.Task[T]:
         task = asyncio.create_task(asyncio.to_thread(work))
@@ -119,15 +146,26 @@ class _Runner:
         self._resources.push_async_callback(finish)
         return task
 
-    def _start_database(self, postgres: database.EmbeddedPostgres) -> str:
-        url = self._options.database_url or postgres.start()
+    def _start_database(self) -> asyncio.Task[str]:
+        given = self._options.database_url
+        if given is not None:
+            logger.info("the database is on %s", database.host(given))
+            return asyncio.create_task(asyncio.sleep(0, given))
+        if self._found.get("DATABASE_URL"):
+            logger.info("DATABASE_URL is set but not used; --database-url chooses a database")
+        folder = self._data.postgres(self._options.whatsapp)
+        logger.info("the database is an embedded one on 127.0.0.1, in %s", folder)
+        postgres = EmbeddedPostgres(folder, self._data.logs / "postgres.log", self._guard)
+        return self._in_thread(postgres.start, postgres.stop)
+
+    def _prepare_database(self, url: str, whatsapp: WhatsApp) -> None:
+        database.claim(url, whatsapp.id, embedded=self._options.database_url is None)
         database.prepare(url)
-        return url
 
     async def _start_whatsapp(self) -> WhatsApp:
         options = self._options
         if options.whatsapp == "live":
-            return WhatsApp("live")
+            return sandbox.live(self._found)
         if options.whatsapp == "external":
             return sandbox.external(options.whatsapp_proxy, options.whatsapp_ca, options.whatsapp_root)
         process = Sandbox(self._data.sandbox, self._guard)
@@ -153,18 +191,24 @@ class _Runner:
 
             return FunctionPool(function, make, slots)
 
-        invoker = Invoker(self._stack.functions, make_pool)
+        withheld: set[str] = set()
+        if self._options.database_url is not None and not self._options.may_delete:
+            withheld = DELETING & self._stack.functions.keys()
+            logger.info("%s do not run on this database; --may-delete allows them", ", ".join(sorted(withheld)))
+        invoker = Invoker(self._stack.functions, make_pool, withheld)
         self._resources.push_async_callback(invoker.close)
         invoker.start_housekeeping()
         return invoker
 
-    async def _dev_paths(self, database_url: str, invoker: Invoker, whatsapp: WhatsApp, aws_url: str) -> DevPaths:
+    async def _dev_paths(
+        self, database_url: str, invoker: Invoker, whatsapp: WhatsApp, aws_url: str, password: str | None
+    ) -> DevPaths:
         control = None
         if whatsapp.control_url is not None:
             control = SandboxControl(whatsapp.control_url)
             self._resources.push_async_callback(control.close)
         identity = Identity(self._data.signing_key, self._url, database_url)
-        return DevPaths(identity, invoker, whatsapp, control, aws_url)
+        return DevPaths(identity, invoker, whatsapp, control, aws_url, password)
 
 
 def _read(options: Options, url: str) -> Stack:

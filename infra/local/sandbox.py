@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 
+from infra.local.environment import for_the_real_whatsapp
 from infra.local.errors import LocalError
 from infra.local.guard import Guard
 from infra.sandbox import UnsupportedPlatformError, engine_environment
@@ -25,6 +27,8 @@ class WhatsApp:
     ----------
     mode
         ``sandbox``, ``live`` or ``external``.
+    id
+        Tells it from every other WhatsApp; the database's mark holds it.
     environment
         What the functions with the engine need to find it.
     control_url
@@ -32,8 +36,14 @@ class WhatsApp:
     """
 
     mode: str
+    id: str
     environment: Mapping[str, str] = field(default_factory=dict)
     control_url: str | None = None
+
+
+def live(found: Mapping[str, str]) -> WhatsApp:
+    """The real WhatsApp, by way of the proxy and the CAs that the caller's environment names."""
+    return WhatsApp("live", "live", for_the_real_whatsapp(found))
 
 
 def external(proxy_url: str, ca_file: Path, root_hex: str) -> WhatsApp:
@@ -41,7 +51,7 @@ def external(proxy_url: str, ca_file: Path, root_hex: str) -> WhatsApp:
     if not ca_file.is_file():
         raise LocalError(f"--whatsapp-ca: there is no file {ca_file}")
     try:
-        return WhatsApp("external", engine_environment(proxy_url, ca_file.resolve(), root_hex))
+        return WhatsApp("external", _id(root_hex), engine_environment(proxy_url, ca_file.resolve(), root_hex))
     except (UnsupportedPlatformError, ValueError) as error:
         raise LocalError(str(error)) from error
 
@@ -69,7 +79,7 @@ class Sandbox:
         except RuntimeError as error:
             raise LocalError(str(error)) from error
         self._guard.watch(process.pid)
-        return WhatsApp("sandbox", process.engine_environment(), process.ready["control"])
+        return WhatsApp("sandbox", _id(process.ready["root"]), process.engine_environment(), process.ready["control"])
 
     def stop(self) -> None:
         """End it."""
@@ -94,3 +104,8 @@ class SandboxControl:
     async def close(self) -> None:
         """Close the connections."""
         await self._session.close()
+
+
+def _id(root_hex: str) -> str:
+    """A sandbox's trust root is its own; the digest is enough to tell it from others."""
+    return f"sandbox {hashlib.sha256(root_hex.lower().encode()).hexdigest()[:16]}"

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.environment import CALLER
 from tests.stack import ROOT
 
 
 def make(*arguments: str) -> None:
     """Run make; what it says is shown when it fails."""
-    done = subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(["make", *arguments], cwd=ROOT, env=CALLER, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

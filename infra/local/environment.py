@@ -1,0 +1,74 @@
+"""The one list of what the local stack, its children and the tests take from the caller's environment.
+
+A shell in which somebody works with AWS or a cloud Postgres holds variables that redirect or break the stack:
+``DATABASE_URL``, ``PG*``, ``AWS_*``, ``*_proxy``, ``PYTHON*``, locales. `adopt` removes everything that is not listed
+here, before any library reads it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, MutableMapping
+
+KEPT = {
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    # Some Pythons find their own library by it.
+    "LD_LIBRARY_PATH",
+    # infra/build/interpreter.py: the Python that runs built artifacts.
+    "TARGET_PYTHON",
+}
+
+# Go's engine reads these; they reach it with `--live` only. The sandbox has a proxy and a CA of its own.
+FOR_THE_REAL_WHATSAPP = {"HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+
+LOOPBACK = "127.0.0.1,::1,localhost"
+
+# boto3 also reads files in the home folder, which may name a profile, a proxy or an endpoint.
+_ALWAYS = {
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+def adopt(environ: MutableMapping[str, str], also: Iterable[str] = ()) -> dict[str, str]:
+    """Remove from `environ` what is not named here, and return the environment as it was.
+
+    Parameters
+    ----------
+    environ
+        `os.environ`; it is changed in place, so that every child inherits the result.
+    also
+        Further names to keep.
+    """
+    found = dict(environ)
+    kept = KEPT | set(also)
+    for name in found:
+        if name not in kept:
+            del environ[name]
+    environ.update(_ALWAYS)
+    return found
+
+
+def restart_without_python_variables(module: str) -> None:
+    """Start this program again when variables such as PYTHONWARNINGS have changed how Python itself works.
+
+    Python reads them before any of our code runs. The process keeps its id and the signals that it ignores.
+    """
+    if any(name.startswith("PYTHON") for name in os.environ):
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        os.execve(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]], clean)
+
+
+def for_the_real_whatsapp(found: Mapping[str, str]) -> dict[str, str]:
+    """The proxy and CA variables of the caller, for a process with the engine.
+
+    Loopback never goes through the proxy: the same process calls Step Functions on this machine.
+    """
+    passed = {name: value for name, value in found.items() if name in FOR_THE_REAL_WHATSAPP and value}
+    excluded = passed.get("no_proxy") or passed.get("NO_PROXY")
+    bypass = f"{excluded},{LOOPBACK}" if excluded else LOOPBACK
+    return passed | {"NO_PROXY": bypass, "no_proxy": bypass}

@@ -1,0 +1,12 @@
+"""The environment of the tests: what the local stack keeps, and the knobs of the tests themselves."""
+
+from __future__ import annotations
+
+import os
+
+from infra.local.environment import adopt
+
+KNOBS = ("CI", "TEST_POSTGRES", "FUZZ_SEED", "FUZZ_REQUESTS", "MODEL_RUNS")
+
+CALLER = adopt(os.environ, also=KNOBS)
+"""The caller's whole environment, for builds: pip may need a proxy, a CA or another index."""

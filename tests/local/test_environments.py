@@ -1,0 +1,231 @@
+"""The shell of the person who starts the local stack: it becomes ready, or says one plain sentence."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.local import account, postgres
+from infra.local.account import Account
+from infra.local.environment import FOR_THE_REAL_WHATSAPP, adopt, for_the_real_whatsapp
+from infra.local.errors import LocalError
+from infra.local.guard import Guard
+from tests.local.environments import CLOSED, VARIABLES
+from tests.local.running import TEMPLATE, eventually
+from tests.local.starting import started
+from tests.stack import call
+
+ROOTS = pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused by Postgres")
+EVERYTHING = {name: value for variables in VARIABLES.values() for name, value in variables.items()}
+PLAIN = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+
+
+def fixture(tmp_path: Path) -> tuple[str, ...]:
+    """Arguments that run the small template, without a sandbox."""
+    state = tmp_path / "state"
+    state.mkdir(exist_ok=True)
+    return (
+        *("--whatsapp", "live", "--template", str(TEMPLATE)),
+        *("--parameter", f"StateDir={state}", "--parameter", "AllowedOrigins=https://app.example.com"),
+    )
+
+
+def test_one_list_names_what_is_taken_from_the_caller() -> None:
+    environ = {"PATH": "/bin", "HOME": "/home/me", **EVERYTHING}
+    found = adopt(environ)
+
+    assert found == {"PATH": "/bin", "HOME": "/home/me", **EVERYTHING} | {"HOME": EVERYTHING["HOME"]}
+    assert set(environ) == {
+        *("PATH", "HOME", "TMPDIR"),
+        *("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_EC2_METADATA_DISABLED"),
+    }
+    assert environ["AWS_CONFIG_FILE"] == os.devnull
+
+
+def test_a_pairing_works_with_everything_exported_at_once(tmp_path: Path) -> None:
+    with started(tmp_path / "data", PLAIN | EVERYTHING) as start:
+        assert start.url is not None, start.said
+        assert "DATABASE_URL is set but not used" in start.said
+        token = call("POST", f"{start.url}/dev/token").json()["accessToken"]
+        user = {"Authorization": f"Bearer {token}"}
+        assert call("POST", f"{start.url}/api/whatsapp/connect", headers=user).status == 202
+        _wait_for_qr(start.url, user)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", VARIABLES)
+def test_each_environment_becomes_ready(name: str, tmp_path: Path) -> None:
+    with started(tmp_path / "data", PLAIN | VARIABLES[name]) as start:
+        assert start.url is not None, start.said
+        assert "Traceback" not in start.said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "shell",
+    ["umask 077", "umask 0", "ulimit -n 1024", "exec <&-", "exec 2>&-", "trap '' INT HUP TERM; trap - TERM"],
+)
+def test_each_way_to_start_becomes_ready(shell: str, tmp_path: Path) -> None:
+    with started(tmp_path / "data", PLAIN, *fixture(tmp_path), shell=shell) as start:
+        assert start.url is not None, start.said
+
+
+@pytest.mark.parametrize("environment", [{}, {"PATH": "/nowhere"}], ids=["nothing", "no program on the PATH"])
+def test_an_empty_environment_becomes_ready(environment: dict[str, str], tmp_path: Path) -> None:
+    with started(tmp_path / "data", environment, *fixture(tmp_path)) as start:
+        assert start.url is not None, start.said
+
+
+def test_a_hangup_that_is_ignored_at_the_start_stays_ignored(tmp_path: Path) -> None:
+    with started(tmp_path / "data", PLAIN, *fixture(tmp_path), shell="trap '' HUP") as start:
+        os.kill(start.pid, signal.SIGHUP)
+        assert call("GET", f"{start.url}/dev/config").status == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--port", "99999"), "'99999' is not a port: 0 to 65535"),
+        (("--port", "-1"), "'-1' is not a port"),
+        (("--port", "9" * 5000), "is not a port"),
+        (("--port", "http"), "'http' is not a port"),
+        (("--qr-seconds", "soon"), "'soon' is not a number of seconds"),
+        (("--auth-seconds", "0"), "'0' is not a number of seconds"),
+        (("--database-url", ""), "argument --database-url: it is empty"),
+        (("--data-dir", " "), "argument --data-dir: it is empty"),
+        (("--host", "nowhere.invalid"), "cannot listen on nowhere.invalid"),
+        (("--host", "192.0.2.1"), "cannot listen on 192.0.2.1"),
+        (("--host", "x" * 300), "cannot listen on"),
+        (("--data-dir", "/dev/null"), "cannot use the data directory /dev/null"),
+        (("--data-dir", "/proc/nowhere"), "cannot use the data directory /proc/nowhere"),
+        (("--template", "/"), "cannot read the template /"),
+    ],
+)
+def test_a_wrong_option_is_named_in_a_sentence(arguments: tuple[str, str], words: str, tmp_path: Path) -> None:
+    with started(tmp_path / "data", PLAIN, *arguments) as start:
+        assert start.url is None
+        assert words in start.said
+        assert "Traceback" not in start.said
+
+
+def test_the_real_whatsapp_gets_the_callers_proxy_and_cas() -> None:
+    found = {"HTTPS_PROXY": CLOSED, "SSL_CERT_FILE": "/corporate.pem", "no_proxy": "intern.example", "HOME": "/"}
+
+    assert for_the_real_whatsapp(found) == {
+        "HTTPS_PROXY": CLOSED,
+        "SSL_CERT_FILE": "/corporate.pem",
+        "NO_PROXY": "intern.example,127.0.0.1,::1,localhost",
+        "no_proxy": "intern.example,127.0.0.1,::1,localhost",
+    }
+    assert set(for_the_real_whatsapp({})) == {"NO_PROXY", "no_proxy"} < FOR_THE_REAL_WHATSAPP
+
+
+@pytest.fixture
+def guard() -> Iterator[Guard]:
+    """A guard that ends with the test."""
+    guard = Guard()
+    yield guard
+    guard.close()
+
+
+@ROOTS
+def test_root_changes_the_mode_of_no_folder_it_has_not_made(
+    tmp_path: Path, guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account, "PLACE", tmp_path / "place")
+    _open(tmp_path)
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    before = {folder: stat.S_IMODE(folder.stat().st_mode) for folder in (home, *home.parents)}
+    users = {entry.pw_name for entry in pwd.getpwall()}
+    server = postgres.EmbeddedPostgres(home / "postgres", home / "log", guard)
+
+    try:
+        server.start()
+        assert (home / "postgres").resolve().parent == tmp_path / "place"
+    finally:
+        server.stop()
+    again = server.start()
+    server.stop()
+
+    assert again
+    assert {folder: stat.S_IMODE(folder.stat().st_mode) for folder in before} == before
+    assert {entry.pw_name for entry in pwd.getpwall()} == users
+
+
+@ROOTS
+def test_root_runs_postgres_from_a_package_nobody_can_read(
+    tmp_path: Path, guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account, "PLACE", tmp_path / "place")
+    _open(tmp_path)
+    hidden = tmp_path / "hidden"
+    hidden.mkdir(mode=0o700)
+    wheel = postgres.importlib.util.find_spec(postgres.WHEEL)
+    assert wheel is not None
+    assert wheel.origin is not None
+    os.symlink(Path(wheel.origin).parent / "pginstall", hidden / "pginstall")
+    nobody = account.account_for(tmp_path / "none")
+
+    copy = account.reachable_installation(hidden / "pginstall", "bin/postgres", "copy", nobody)
+
+    assert copy == tmp_path / "place" / "copy"
+    assert nobody.can_run(copy / "bin" / "postgres")
+
+
+@ROOTS
+def test_a_user_id_without_a_name_is_told_what_to_do(
+    tmp_path: Path, guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "account_for", lambda _: Account(54321, 54321))
+    monkeypatch.setattr(account, "PLACE", tmp_path / "place")
+    server = postgres.EmbeddedPostgres(tmp_path / "postgres", tmp_path / "log", guard)
+
+    with pytest.raises(LocalError, match="the user id 54321, which has no entry in /etc/passwd"):
+        server.start()
+
+
+@ROOTS
+def test_root_that_may_become_nobody_is_told_what_to_do(tmp_path: Path) -> None:
+    lonely = "unshare --user --map-root-user sh -c"
+    if subprocess.run(["/bin/sh", "-c", f"{lonely} true"], capture_output=True, check=False).returncode:
+        pytest.skip("user namespaces are not allowed on this machine")
+    with started(
+        tmp_path / "data", PLAIN, *fixture(tmp_path), shell=f"""exec {lonely} 'exec "$@"' sh "$@" """
+    ) as start:
+        assert start.url is None
+        assert "may start no program as nobody" in start.said
+        assert "Traceback" not in start.said
+
+
+def _open(folder: Path) -> None:
+    """Let a folder of the test and pytest's own above it be entered by others."""
+    for one in (folder, *folder.parents):
+        if "pytest-" in str(one):
+            one.chmod(stat.S_IMODE(one.stat().st_mode) | 0o011)
+
+
+def test_a_machine_without_ipv4_localhost_shows_a_qr(tmp_path: Path) -> None:
+    hosts = tmp_path / "hosts"
+    hosts.write_text("::1 localhost\n")
+    view = f"unshare --mount sh -c 'mount --bind {hosts} /etc/hosts"
+    if subprocess.run(["/bin/sh", "-c", f"{view}'"], capture_output=True, check=False).returncode:
+        pytest.skip("this user may not change what a process sees of /etc")
+    shell = f"""exec {view}; exec "$@"' sh "$@" """
+    with started(tmp_path / "data", PLAIN, shell=shell) as start:
+        assert start.url is not None, start.said
+        token = call("POST", f"{start.url}/dev/token").json()["accessToken"]
+        user = {"Authorization": f"Bearer {token}"}
+        call("POST", f"{start.url}/api/whatsapp/connect", headers=user)
+        _wait_for_qr(start.url, user)
+
+
+def _wait_for_qr(url: str, user: dict[str, str]) -> None:
+    eventually(lambda: call("GET", f"{url}/api/whatsapp/status", headers=user).json().get("qr"), 120, "QR")

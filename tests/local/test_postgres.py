@@ -1,0 +1,127 @@
+"""The embedded Postgres: kills in a bad moment, folders of others, and words that say what is wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from infra.local.errors import LocalError
+from infra.local.guard import Guard
+from infra.local.postgres import ENVIRONMENT, EmbeddedPostgres
+from tests.local.running import eventually
+from tests.local.starting import COMMAND
+from tests.stack import ROOT
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder that Postgres can use in place, also under root."""
+    for one in (tmp_path, *tmp_path.parents):
+        if "pytest-" in str(one):
+            one.chmod(0o755)
+    return tmp_path
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[EmbeddedPostgres]:
+    """A server that is not started yet."""
+    guard = Guard()
+    server = EmbeddedPostgres(folder / "postgres", folder / "log", guard)
+    yield server
+    server.stop()
+    guard.close()
+
+
+def test_a_kill_in_the_first_initdb_leaves_nothing_that_counts(folder: Path, server: EmbeddedPostgres) -> None:
+    half = folder / "postgres.new"
+    runner = subprocess.Popen(
+        [*COMMAND, "--whatsapp", "sandbox", "--data-dir", str(folder)],
+        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    eventually((half / "PG_VERSION").exists, 60, "half a database")
+    family = psutil.Process(runner.pid).children(recursive=True)
+    for process in (runner, *family):
+        process.kill()
+    runner.wait()
+    eventually(lambda: not any(one.is_running() for one in family), 30, "end of the children")
+    assert half.is_dir()
+
+    with psycopg.connect(server.start()) as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+    assert not half.exists()
+
+
+def test_an_empty_folder_becomes_a_database(folder: Path, server: EmbeddedPostgres) -> None:
+    (folder / "postgres").mkdir()
+
+    psycopg.connect(server.start()).close()
+
+
+def test_what_waiting_cannot_cure_is_said_at_once(server: EmbeddedPostgres) -> None:
+    server.start()
+    with psycopg.connect(server.url("template1"), autocommit=True) as connection:
+        connection.execute("drop database postgres")
+    server.stop()
+
+    with pytest.raises(LocalError, match='database "postgres" does not exist'):
+        server.start()
+
+
+def test_a_folder_that_is_no_database_is_named(folder: Path, server: EmbeddedPostgres) -> None:
+    (folder / "postgres").mkdir()
+    (folder / "postgres" / "holiday.jpg").touch()
+
+    with pytest.raises(LocalError, match=f"{folder}/postgres"):
+        server.start()
+
+
+def test_a_live_postgres_of_somebody_else_is_left_alone(folder: Path, server: EmbeddedPostgres) -> None:
+    server.start()
+    server.stop()
+    data = folder / "postgres"
+    owner = data.stat().st_uid
+    other = subprocess.Popen(
+        [str(server.binaries / "postgres"), "-D", ".", "-p", str(server.port), "-c", "unix_socket_directories="],
+        cwd=data, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        user=owner if os.geteuid() == 0 else None,
+    )  # fmt: skip
+    try:
+        url = server.url()
+        eventually(lambda: _answers(url), 60, "the other server")
+        lock = (data / "postmaster.pid").read_text()
+
+        with pytest.raises(LocalError, match=f"Is another postmaster .PID {other.pid}. running"):
+            server.start()
+
+        assert (data / "postmaster.pid").read_text() == lock
+        assert _answers(url)
+    finally:
+        other.send_signal(signal.SIGINT)
+        other.wait(60)
+
+
+def test_a_stale_lock_is_no_obstacle(folder: Path, server: EmbeddedPostgres) -> None:
+    server.start()
+    lock = folder / "postgres" / "postmaster.pid"
+    words = lock.read_text().split("\n", 1)[1]
+    server.stop()
+    lock.write_text(f"{os.getpid()}\n{words}")
+    if os.geteuid() == 0:
+        os.chown(lock, *(lock.parent.stat().st_uid, lock.parent.stat().st_gid))
+
+    psycopg.connect(server.start()).close()
+
+
+def _answers(url: str) -> bool:
+    try:
+        psycopg.connect(url, connect_timeout=5).close()
+    except psycopg.OperationalError:
+        return False
+    return True
