@@ -11,6 +11,7 @@ import pwd
 import secrets
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,15 +105,31 @@ def reachable_folder(wanted: Path, account: Account) -> Path:
     return elsewhere
 
 
-def reachable_installation(installation: Path, program: str, label: str, account: Account) -> Path:
-    """An installation's folder: itself, or a copy in `PLACE` when the account cannot run `program` in it."""
-    if account.can_run(installation / program):
-        return installation
+def reachable_packages(site: Path, parts: Sequence[str], program: str, label: str, account: Account) -> Path:
+    """The folder of installed packages: itself, or a copy in `PLACE` when the account cannot run `program` in it.
+
+    Parameters
+    ----------
+    site
+        Where the packages are installed.
+    parts
+        What of it the program needs, relative to `site`. The copy keeps these paths, because the program finds its
+        libraries by them.
+    program
+        A program that needs all of it, relative to `site`.
+    label
+        The copy's name in `PLACE`; it names the version.
+    account
+        Who runs it.
+    """
+    if account.can_run(site / program):
+        return site
     copy = PLACE / label
     if not copy.exists():
         _make_place()
         unfinished = PLACE / f"{label}.{secrets.token_hex(8)}"
-        shutil.copytree(installation, unfinished, symlinks=True, copy_function=_copy_readable)
+        for part in parts:
+            shutil.copytree(site / part, unfinished / part, symlinks=True, copy_function=_copy_readable)
         for folder, _, _ in os.walk(unfinished):
             os.chmod(folder, 0o755)
         try:

