@@ -1,1 +1,3 @@
-"""The tests; stack.py and conftest.py hold what they share."""
+"""The tests. Their environment is cleaned before anything else of them is imported."""
+
+from tests import environment as environment

@@ -18,9 +18,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.environment import CALLER  # first: it cleans the environment that libraries read while they are imported
-
-# isort: split
 import psutil
 import psycopg
 import pytest
@@ -30,6 +27,7 @@ from psycopg import sql
 from infra.local.account import PLACE
 from infra.local.guard import Guard
 from infra.local.postgres import EmbeddedPostgres
+from tests.environment import CALLER
 from tests.stack import Stack
 
 # Each run tries the same examples and measures none: it fails for what was changed, not for its luck or a busy machine.

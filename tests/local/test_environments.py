@@ -6,6 +6,7 @@ import importlib.util
 import os
 import pwd
 import signal
+import socket
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -127,6 +128,23 @@ def test_the_real_whatsapp_gets_the_callers_proxy_and_cas() -> None:
         "no_proxy": "intern.example,127.0.0.1,::1,localhost",
     }
     assert set(for_the_real_whatsapp({})) == {"NO_PROXY", "no_proxy"} < FOR_THE_REAL_WHATSAPP
+
+
+def test_the_engine_asks_the_callers_proxy_for_the_real_whatsapp(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.settimeout(120)
+        environment = PLAIN | {
+            "HTTPS_PROXY": f"http://127.0.0.1:{proxy.getsockname()[1]}",
+            "no_proxy": "intern.example",
+        }
+        with started(tmp_path / "data", environment, "--live") as start:
+            assert start.url is not None, start.said
+            token = call("POST", f"{start.url}/dev/token").json()["accessToken"]
+            user = {"Authorization": f"Bearer {token}"}
+            assert call("POST", f"{start.url}/api/whatsapp/connect", headers=user).status == 202
+            asked, _ = proxy.accept()
+            with asked:
+                assert asked.recv(1024).startswith(b"CONNECT web.whatsapp.com:443 ")
 
 
 @pytest.fixture
