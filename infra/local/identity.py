@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 import uuid
 from pathlib import Path
@@ -14,6 +13,9 @@ import psycopg
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
+
+from infra.local.errors import LocalError
+from infra.sandbox.files import write_atomically
 
 TOKEN_SECONDS = 3600
 
@@ -29,6 +31,11 @@ class Identity:
         What SupabaseUrl says, without a trailing slash.
     database_url
         Where users are.
+
+    Raises
+    ------
+    LocalError
+        The key's file holds something else.
     """
 
     def __init__(self, key_path: Path, supabase_url: str, database_url: str) -> None:
@@ -68,14 +75,15 @@ class Identity:
 
 
 def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    try:
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except FileNotFoundError:
-        key = ec.generate_private_key(ec.SECP256R1())
-        pem = key.private_bytes(
+    if not path.exists():
+        new = ec.generate_private_key(ec.SECP256R1())
+        pem = new.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(pem)
+        write_atomically(path, pem)
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError) as error:
+        raise LocalError(f"cannot read the signing key {path}: {error}. Remove it to get a new one.") from error
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     return key

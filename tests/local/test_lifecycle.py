@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -120,7 +119,7 @@ def test_a_second_runner_is_told_why_it_cannot_start(runner: FixtureStack, tmp_p
     [
         (("--template", "/nowhere.yaml"), "cannot read the template /nowhere.yaml"),
         (("--parameter", "Nobody=1"), "no parameter named Nobody"),
-        (("--database-url", "postgresql://127.0.0.1:1/x"), "the database cannot be made ready"),
+        (("--database-url", "postgresql://127.0.0.1:1/x"), "the database on 127.0.0.1/x cannot be used"),
     ],
 )
 def test_what_cannot_start_says_why(tmp_path: Path, arguments: tuple[str, str], words: str) -> None:
@@ -135,7 +134,6 @@ def _refused(*given: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "infra.local", "--whatsapp", "live", *arguments],
         cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if name != "DATABASE_URL"},
         capture_output=True,
         text=True,
         timeout=30,
@@ -153,3 +151,11 @@ def _instance(stack: FixtureStack, name: str) -> bool:
 
 def _living(family: list[psutil.Process]) -> list[psutil.Process]:
     return [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_signing_key_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "signing-key.pem").touch()
+
+    assert f"cannot read the signing key {tmp_path}/signing-key.pem" in _refused(
+        "--port", "0", "--data-dir", str(tmp_path)
+    )
