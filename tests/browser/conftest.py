@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
-from .fakes import PAGE, Site, Supabase
+from .fakes import PAGE, STATUS, Site, Supabase
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
@@ -28,15 +30,43 @@ addEventListener("securitypolicyviolation", (event) =>
 """
 OpenPage = Callable[..., Page]
 
+# Nothing here is measured. A slow machine only waits longer, and a test that fails costs this much.
+PATIENCE_SECONDS = 60
+expect.set_options(timeout=1000 * PATIENCE_SECONDS)
+
+
+def until(page: Page, condition: Callable[[], object]) -> None:
+    """Let the page go on until a condition of the test's own holds."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "the condition does not come true"
+        page.wait_for_timeout(20)
+
+
+def polls(page: Page, site: Site, count: int = 2) -> None:
+    """Let the page ask for the status some more times: whatever had to come after the last step has come then."""
+    wanted = site.count(STATUS) + count
+    until(page, lambda: site.count(STATUS) >= wanted)
+
+
+def pass_time(page: Page, site: Site, seconds: float) -> None:
+    """Move the page's clock and the server's; wants a page with ``clock=True``."""
+    site.skew += timedelta(seconds=seconds)
+    page.clock.fast_forward(1000 * seconds)
+
+
+def installed() -> str | None:
+    """The path of the machine's own Chromium."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """The machine's own Chromium, headless."""
-    found = [path for name in NAMES if (path := shutil.which(name))]
-    if not found:
+    if not installed():
         pytest.skip("no Chromium on this machine (apt-get install chromium)")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found[0], args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=installed(), args=ARGUMENTS)
         yield browser
         browser.close()
 
@@ -45,17 +75,24 @@ def chromium() -> Iterator[Browser]:
 def open_page(chromium: Browser) -> Iterator[OpenPage]:
     """Open an address in a fresh browser profile: ``open_page(url, locale="es-ES", viewport=…)``.
 
+    ``script`` runs before the page's own, as in a browser that lacks something. With ``clock=True`` the test may move
+    the page's time (`pass_time`).
+
     At the end of the test the page must have been quiet: see `_watch`.
     """
     contexts = []
     problems: list[str] = []
 
-    def visit(url: str, **options: Any) -> Page:
+    def visit(url: str, *, script: str = "", clock: bool = False, **options: Any) -> Page:
         context = chromium.new_context(**({"locale": "en-GB", "timezone_id": "Europe/Madrid"} | options))
         contexts.append(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(1000 * PATIENCE_SECONDS)
         context.add_init_script(WATCH_POLICY)
+        if script:
+            context.add_init_script(script)
         page = context.new_page()
+        if clock:
+            page.clock.install()
         _watch(page, urlsplit(url).hostname, problems)
         page.goto(url)
         return page
@@ -64,6 +101,14 @@ def open_page(chromium: Browser) -> Iterator[OpenPage]:
     for context in contexts:
         context.close()
     assert problems == []
+
+
+@pytest.fixture
+def bare(chromium: Browser) -> Iterator[Page]:
+    """A page without watchmen, for what the console notes, as it should."""
+    with chromium.new_context(locale="en-GB", timezone_id="Europe/Madrid") as context:
+        context.set_default_timeout(1000 * PATIENCE_SECONDS)
+        yield context.new_page()
 
 
 @pytest.fixture

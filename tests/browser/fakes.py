@@ -8,102 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import io
 import json
-import threading
-import time
-from collections import defaultdict, deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import qrcode
-import qrcode.image.svg
+from whatsapp_pairing import qr
+
+from .server import Answer, Json, Request, Server
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = "/home/settings/whatsapp"
 ATTEMPT = "5f0f4a52-7a43-4d0c-8f3c-1a2b3c4d5e6f"
-Json = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a server was asked."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: Json
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What it says."""
-
-    status: int
-    body: Json | bytes = field(default_factory=dict)
-    headers: dict[str, str] = field(default_factory=dict)
-    delay: float = 0
-
-
-class Server:
-    """One loopback server; subclasses say what to answer.
-
-    Attributes
-    ----------
-    requests : list of Request
-        Everything asked so far.
-    skew : timedelta
-        How far the clock of this server's answers is from the machine's, which is the browser's.
-    broken : bool
-        Cut every connection without an answer.
-    """
-
-    def __init__(self) -> None:
-        self.requests: list[Request] = []
-        self.skew = timedelta()
-        self.broken = False
-        self._queued: defaultdict[str, deque[Answer]] = defaultdict(deque)
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler_for(self))
-        self._http.daemon_threads = True
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
-
-    @property
-    def origin(self) -> str:
-        """Scheme, host and port."""
-        return f"http://127.0.0.1:{self._http.server_port}"
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._http.shutdown()
-        self._http.server_close()
-
-    def now(self) -> datetime:
-        """The time by this server's clock."""
-        return datetime.now(UTC) + self.skew
-
-    def next(self, call: str, *answers: Answer) -> None:
-        """Queue one-time answers to a call such as ``"POST /api/whatsapp/connect"``."""
-        self._queued[call].extend(answers)
-
-    def count(self, call: str) -> int:
-        """How often a call was made."""
-        return sum(f"{request.method} {request.path}" == call for request in self.requests)
-
-    def reply(self, request: Request) -> Answer:
-        """Note the request and find its answer."""
-        self.requests.append(request)
-        queued = self._queued[f"{request.method} {request.path.partition('?')[0]}"]
-        return queued.popleft() if queued else self.answer(request)
-
-    def answer(self, request: Request) -> Answer:
-        """The answer to a request that nothing was queued for."""
-        raise NotImplementedError
+CONNECT, DISCONNECT = "POST /api/whatsapp/connect", "POST /api/whatsapp/disconnect"
+STATUS, QR_PICTURE = "GET /api/whatsapp/status", "GET /api/whatsapp/qr"
+TOKEN = "POST /auth/v1/token"
 
 
 class Site(Server):
@@ -131,7 +52,7 @@ class Site(Server):
         """The page's address."""
         return self.origin + PAGE
 
-    def waiting(self, qr: str, *, seconds: float = 60, left: float = 115) -> None:
+    def waiting(self, qr: str, *, seconds: float = 600, left: float = 900) -> None:
         """Let the status show a QR that lives for `seconds`, in an attempt that has `left` seconds to go."""
         self.status = state(
             "waiting_qr",
@@ -204,7 +125,7 @@ class Site(Server):
                 return Answer(304, b"", headers) if known else Answer(200, self.status, headers)
             case "GET", "qr" if self.status["qr"]:
                 headers = {"Content-Type": "image/svg+xml", "Cache-Control": "no-store"}
-                return Answer(200, svg(self.status["qr"]), headers)
+                return Answer(200, qr.svg(self.status["qr"]), headers)
         return error(404, "no_qr", "There is no QR now.")
 
 
@@ -217,30 +138,44 @@ class Supabase(Server):
         Its API accepts the tokens given out here.
     expires_in : int
         Seconds that an access token lives.
+    refresh_tokens : set of str
+        Those that still work.
     """
 
     def __init__(self, site: Site) -> None:
         self.site = site
         self.expires_in = 3600
+        self.refresh_tokens: set[str] = set()
         self._issued = 0
         super().__init__()
 
-    def answer(self, request: Request) -> Answer:
-        """Answer one request, CORS included."""
+    def reply(self, request: Request) -> Answer:
+        """Answer with CORS, so that the page may read it."""
+        answer = super().reply(request)
         cors = {"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "*, authorization"}
-        answer = Answer(204, b"") if request.method == "OPTIONS" else self._auth(request)
-        return Answer(answer.status, answer.body, answer.headers | cors)
+        return replace(answer, headers=cors | answer.headers)
+
+    def answer(self, request: Request) -> Answer:
+        """Answer one request."""
+        return Answer(204, b"") if request.method == "OPTIONS" else self._auth(request)
 
     def _auth(self, request: Request) -> Answer:
         if request.path.startswith("/auth/v1/logout"):
             return Answer(204, b"")
         proof = request.body.get("refresh_token") or request.body.get("password")
-        if proof not in ("correct horse", f"refresh-{self._issued}") or request.headers.get("apikey") != "anon-key":
-            return Answer(400, {"code": 400, "error_code": "invalid_credentials", "msg": "Invalid login"})
+        if proof not in {"correct horse"} | self.refresh_tokens or request.headers.get("apikey") != "anon-key":
+            code = "refresh_token_not_found" if "refresh_token" in request.body else "invalid_credentials"
+            return auth_error(400, code)
+        self.refresh_tokens.discard(proof)
+        return Answer(200, self.issue())
+
+    def issue(self) -> Json:
+        """A new pair of tokens: ``access-1`` and ``refresh-1``, and so on."""
         self._issued += 1
-        self.site.tokens = {f"access-{self._issued}"}
+        self.site.tokens.add(f"access-{self._issued}")
+        self.refresh_tokens.add(f"refresh-{self._issued}")
         tokens = {"access_token": f"access-{self._issued}", "refresh_token": f"refresh-{self._issued}"}
-        return Answer(200, tokens | {"expires_in": self.expires_in, "token_type": "bearer"})
+        return tokens | {"expires_in": self.expires_in, "token_type": "bearer"}
 
 
 def state(status: str, **values: Any) -> Json:
@@ -278,11 +213,9 @@ def error(status: int, code: str, message: str, **headers: str) -> Answer:
     return Answer(status, {"success": False, "error": code, "message": message}, named)
 
 
-def svg(text: str) -> bytes:
-    """A QR as the API draws it."""
-    out = io.BytesIO()
-    qrcode.make(text, image_factory=qrcode.image.svg.SvgPathImage).save(out)
-    return out.getvalue()
+def auth_error(status: int, code: str) -> Answer:
+    """A refusal as Supabase Auth writes it."""
+    return Answer(status, {"code": status, "error_code": code, "msg": "Refused."})
 
 
 def _load(path: Path) -> ModuleType:
@@ -292,31 +225,3 @@ def _load(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def _handler_for(server: Server) -> Callable[..., BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length) or b"{}")
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            if server.broken:
-                self.close_connection = True
-                return
-            answer = server.reply(Request(self.command, self.path, headers, body))
-            time.sleep(answer.delay)
-            payload = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
-            self.send_response_only(answer.status)
-            for name, value in ({"Content-Type": "application/json"} | answer.headers).items():
-                self.send_header(name, value)
-            if answer.status not in (204, 304):
-                self.send_header("Content-Length", str(len(payload)))
-            self.end_headers()
-            if answer.status not in (204, 304):
-                self.wfile.write(payload)
-
-        do_POST = do_OPTIONS = do_GET
-
-    return Handler

@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from .conftest import OpenPage
+from .conftest import OpenPage, polls, until
 from .fakes import PAGE, Site, Supabase, attempt, iso, state
 from .test_sign_in import sign_in
 
@@ -48,14 +48,6 @@ def evil() -> Iterator[Any]:
     server.server_close()
 
 
-@pytest.fixture
-def bare(chromium: Browser) -> Iterator[Page]:
-    """A page without watchmen: the attacks here are noted by the console, as they should be."""
-    with chromium.new_context(locale="en-GB") as context:
-        context.set_default_timeout(10_000)
-        yield context.new_page()
-
-
 # ── answers that lie ──
 
 
@@ -68,7 +60,7 @@ def test_hostile_values_run_nothing_wherever_they_stand(site: Site, open_page: O
         site.status |= {"qr": QR, "qrExpiresAt": iso(site.now())}
     page = open_page(site.url)
     expect(page.locator("#card")).not_to_have_attribute("data-state", "loading")
-    page.wait_for_timeout(300)
+    polls(page, site)
     assert page.evaluate("window.hacked") is None
     assert page.locator("main").locator("a, script, iframe, img[src=x]").count() == 0
 
@@ -131,6 +123,8 @@ def test_another_origin_frames_the_page_only_when_the_parameter_says_so(
     bare.goto(evil.origin)
     frame = bare.frames[1]
     frame.wait_for_load_state()
+    if shown:
+        until(bare, lambda: any(request.path.startswith("/api/") for request in site.requests))
     bare.wait_for_timeout(300)
     assert bool(frame.locator("#connect").count()) is shown
     assert any(request.path.startswith("/api/") for request in site.requests) is shown
@@ -172,7 +166,7 @@ def test_messages_from_other_windows_change_nothing(site: Site, open_page: OpenP
     before = page.locator("main").inner_html()
     for message in ({"type": "token", "accessToken": "evil"}, {"status": "connected"}, HOSTILE):
         page.evaluate("(message) => postMessage(message, '*')", message)
-    page.wait_for_timeout(300)
+    polls(page, site)
     assert page.locator("main").inner_html() == before
     assert {one.headers["authorization"] for one in site.requests if one.path.startswith("/api/")} == {
         "Bearer development"

@@ -224,8 +224,8 @@ GUARDS = [
     Guard(
         "nothing of the person stays after signing out",
         "functions/page/static/app.js",
-        "  dropQr();\n  update({ phase: \"signIn\", status: null,",
-        "  update({ phase: \"signIn\",",
+        "  view.forget();\n  const notice",
+        "  const notice",
         "tests/browser/test_attacks.py",
     ),
 ]  # fmt: skip

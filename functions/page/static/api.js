@@ -1,8 +1,5 @@
-// The four calls of the API, with the bearer token; and the sandbox phone of the local runner.
-import { SignedOut, Unreachable, json, observeClock, post, retryAfter, send } from "./net.js";
-
-// This file is <root>/home/settings/whatsapp/api.js, whatever the root is.
-export const root = new URL("../../../", import.meta.url);
+// The four calls of the API, in the name of one sign-in.
+import { Unreachable, json, observeClock, retryAfter, send, strange } from "./net.js";
 
 /** The API understood and refused: `code` for us, `message` for the person. */
 export class Refused extends Error {
@@ -13,54 +10,70 @@ export class Refused extends Error {
   }
 }
 
-export function createApi(session) {
+/** The API refuses tokens that were just made. The person can do nothing about it; signing in again does not help. */
+export class TokenRefused extends Unreachable {
+  constructor() {
+    super("401", { answered: true });
+  }
+}
+
+/** The body of a 2xx of our own; throws the API's refusal, or Unreachable when the answer is not the API's. */
+export function ours(response, fits = () => true) {
+  const body = json(response);
+  if (response.ok && body.success === true && fits(body)) return body;
+  const refused = !response.ok && body.success === false && typeof body.error === "string";
+  if (!refused || body.error === "internal") throw strange(response);
+  const message = typeof body.message === "string" ? body.message : "";
+  throw new Refused(body.error, message, retryAfter(response, response.status === 429 ? 5 : 0));
+}
+
+const isSession = (body) => typeof body.status === "string";
+
+/** @param root  the address under which the API's paths are */
+export function createApi(signIn, root) {
   let seen = { etag: null, body: null };
 
   async function call(method, path, headers = {}) {
     const attempt = async (token) => {
       const sentAt = performance.now();
       const all = { ...headers, Authorization: `Bearer ${token}` };
-      const response = await send(new URL(path, root), { method, headers: all });
+      const response = await send(new URL(path, root), { method, headers: all, signal: signIn.signal });
       observeClock(response, sentAt);
       return response;
     };
-    let response = await attempt(await session.token());
-    if (response.status === 401) response = await attempt(await session.token({ renew: true }));
-    if (response.status === 401) throw new SignedOut("401");
+    let token = await signIn.token();
+    let response = await attempt(token);
+    if (response.status === 401) {
+      // A 401 changes nothing, so the call may be made again, by the same person.
+      const next = await signIn.token({ refused: token });
+      if (next !== token) response = await attempt(token = next);
+      if (response.status === 401) {
+        signIn.judged(token, false);
+        throw json(response).message ? new TokenRefused() : strange(response);
+      }
+    }
+    signIn.judged(token, true);
     return response;
   }
 
-  /** The body of a 2xx; else the API's own refusal, or Unreachable when the answer is not the API's. */
-  async function result(response) {
-    if (response.ok) return json(response);
-    const { error, message } = await json(response);
-    const wait = retryAfter(response, response.status === 429 ? 5 : 0);
-    if (error && error !== "internal") throw new Refused(error, message ?? "", wait);
-    throw new Unreachable(String(response.status), { answered: true, retryAfter: wait });
-  }
-
   return {
-    connect: async () => result(await call("POST", "api/whatsapp/connect")),
-    disconnect: async () => result(await call("POST", "api/whatsapp/disconnect")),
+    connect: async () => ours(await call("POST", "api/whatsapp/connect"), isSession),
+    disconnect: async () => ours(await call("POST", "api/whatsapp/disconnect")),
 
     /** The present state; an unchanged one costs a 304. */
     async status() {
       const response = await call("GET", "api/whatsapp/status", seen.etag ? { "If-None-Match": seen.etag } : {});
       if (response.status === 304 && seen.body) return seen.body;
-      const body = await result(response);
+      const body = ours(response, isSession);
       seen = { etag: response.headers.get("ETag"), body };
       return body;
     },
 
-    /** The QR on show as an SVG blob, or null when there is none any more. */
+    /** The text of the picture of the QR on show. */
     async qr() {
       const response = await call("GET", "api/whatsapp/qr", { Accept: "image/svg+xml" });
-      return response.ok ? response.blob() : null;
-    },
-
-    /** Local runner only: let the sandbox's phone scan a QR. */
-    async sandboxScan(qr, number) {
-      return result(await post(new URL("dev/phone/scan", root), { qr, number }));
+      if (!response.ok) throw strange(response);
+      return response.text;
     },
   };
 }

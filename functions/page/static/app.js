@@ -1,115 +1,145 @@
-// The page: a model, the actions that change it, and a poller that keeps it true.
-import { Refused, createApi, root } from "./api.js";
-import { SignedOut, Unreachable, json, send, serverNow } from "./net.js";
+// The page: a model, the actions that change it, and what the client of the signed-in person tells.
+import { Refused, TokenRefused } from "./api.js";
+import { openAuth } from "./auth.js";
+import { createClient } from "./client.js";
+import { SignedOut, Unreachable, serverNow } from "./net.js";
 import { createPoller } from "./poller.js";
-import { SignInRefused, openSession } from "./session.js";
 import { pickLanguage, translator } from "./strings.js";
+import { SignInRefused } from "./supabase.js";
 import { createView } from "./view.js";
 
+// This file is <root>/home/settings/whatsapp/app.js, whatever the root is.
+const root = new URL("../../../", import.meta.url);
+
 const TICK_MS = 500;
-const OWN_WORDS = { too_soon: "tooSoon", at_capacity: "full", unavailable: "busy" }; // errors that the API states in English only
+const DOUBT_MS = 3_000; // long enough to be read
+// Errors that the API states in English only.
+const OWN_WORDS = new Map([["too_soon", "tooSoon"], ["at_capacity", "full"], ["unavailable", "busy"]]);
 
 const languages = pickLanguage(navigator.languages ?? [navigator.language]);
 const t = translator(languages.language);
 
-const model = {
-  phase: "loading", // loading → unconfigured | signIn ⇄ ready
-  session: null,
-  status: null, // the last answer of GET /status
+const NOBODY = {
+  status: null, // the last session that the client told
   image: null, // { url, text } of the QR on show
   busy: null, // the action under way: connect, disconnect, scan, signIn
   confirming: false,
   retryAt: 0,
   notice: null, // what an action ended with
   trouble: null, // what polling suffers from
+  doubt: null, // { cause, text, until, settled }: an action whose end is unknown
+  pictureTrouble: null, // what loading the QR suffers from
+  pictureFailures: 0, // in a row
+  failed: false, // this script itself
 };
 
-let api;
-let turn = 0; // counts actions: an answer asked for before one is older than it
-let drawnQr = null;
+const model = {
+  phase: "loading", // loading → unconfigured | signIn ⇄ ready
+  auth: null, // how people sign in here
+  signIn: null, // the person who is signed in
+  ...NOBODY,
+};
+
+let client = null; // of model.signIn
+let opening = null; // the poller that finds out how people sign in here
+let signingIn = null; // aborts the sign-in under way
+let turn = 0; // counts actions: what an earlier one ends with is not shown
+let complaint = ""; // the last error in the console
 
 const view = createView(t, languages, { connect, disconnect, sandboxScan, signIn, signOut, confirm });
-const poller = createPoller(refresh, pollFailed);
-const draw = () => view.render(model, serverNow());
-const update = (changes) => { Object.assign(model, changes); draw(); };
 
-// --- polling
-
-async function refresh() {
-  if (model.phase === "loading") await open();
-  if (model.phase !== "ready") { poller.stop(); return 0; }
-  const asked = turn;
-  try {
-    const status = await api.status();
-    if (asked === turn) accept(status);
-    return status.pollAfterMs ?? 2000;
-  } catch (error) {
-    if (asked === turn) throw error;
-    return 0; // whoever asked has left or acted since
-  }
+function draw() {
+  const { doubt } = model;
+  if (doubt?.settled && performance.now() > doubt.until) model.doubt = null;
+  for (const error of view.render(model, serverNow())) complain(error);
 }
 
-/** Find out how people sign in here, once. */
+function update(changes) {
+  Object.assign(model, changes);
+  draw();
+}
+
+/** This script is wrong, not the server: say so, and why, once. */
+function failed(error) {
+  complain(error);
+  update({ failed: true });
+}
+
+function complain(error) {
+  if (String(error) !== complaint) console.error(error);
+  complaint = String(error);
+}
+
+// --- who is here
+
+function start() {
+  update({ phase: "loading", auth: null });
+  opening = createPoller(open, (error) => {
+    troubled(error);
+    return 1000 * (error.retryAfter ?? 0);
+  });
+  opening.now();
+}
+
 async function open() {
-  const response = await send(new URL("home/settings/whatsapp/config.json", root));
-  if (!response.ok) throw new Unreachable(String(response.status), { answered: true });
-  const session = await openSession(await json(response), root);
-  if (session) api = createApi(session);
-  update({ session, phase: !session ? "unconfigured" : session.signedIn() ? "ready" : "signIn", trouble: null });
+  const auth = await openAuth(root);
+  opening.stop();
+  update({ auth, trouble: null, phase: auth ? "signIn" : "unconfigured" });
+  const restored = auth?.restore();
+  if (restored) enter(restored);
 }
+
+function enter(signIn) {
+  client = createClient(signIn, root);
+  signIn.signal.addEventListener("abort", () => leave(signIn));
+  update({ ...NOBODY, signIn, phase: "ready" });
+  client.watch({ status: accept, picture, failed: troubled, pictureFailed });
+}
+
+/** Back to the sign-in form, with nothing of the person left on the page. */
+function leave({ ended }) {
+  turn += 1;
+  client = null;
+  view.forget();
+  const notice = ended === "refused" || ended === "elsewhere" ? t("signInEnded") : null;
+  update({ ...NOBODY, signIn: null, phase: "signIn", notice });
+}
+
+// --- what the client tells
 
 function accept(status) {
   const confirming = model.confirming && status.status === "connected";
   const notice = status.status === model.status?.status ? model.notice : null; // it was about the old state
-  update({ status, confirming, notice, trouble: null });
-  if (status.status !== "waiting_qr" || !status.qr) dropQr();
-  else if (status.qr !== drawnQr) loadQr(status.qr);
+  const doubt = model.doubt && { ...model.doubt, settled: true };
+  update({ status, confirming, notice, doubt, trouble: null, failed: false });
 }
 
-function pollFailed(error) {
-  if (error instanceof SignedOut && model.session?.canSignOut) {
-    ended();
-    return null;
-  }
-  const expected = [Unreachable, Refused, SignedOut].some((kind) => error instanceof kind);
-  if (!expected) console.error(error);
-  update({ trouble: t(error instanceof Unreachable && !error.answered ? "offline" : "troubled") });
-  return 1000 * (error.retryAfter ?? 0);
+function picture(image) {
+  if (image || model.image || model.pictureFailures) update({ image, pictureTrouble: null, pictureFailures: 0 });
 }
 
-// --- the QR
-
-async function loadQr(text) {
-  drawnQr = text;
-  try {
-    const blob = await api.qr();
-    if (drawnQr !== text) return; // a newer one is on its way
-    if (!blob) { drawnQr = null; return; } // gone already; the next poll knows more
-    const old = model.image;
-    update({ image: { url: URL.createObjectURL(blob), text } });
-    if (old) URL.revokeObjectURL(old.url);
-  } catch {
-    if (drawnQr === text) drawnQr = null; // the next poll tries again
-  }
+/** The first failure may be a code that has just changed. */
+function pictureFailed(error) {
+  const pictureFailures = model.pictureFailures + 1;
+  if (!(error instanceof Unreachable)) failed(error);
+  else if (pictureFailures > 1) update({ pictureTrouble: t(error.answered ? "troubled" : "qrBlocked") });
+  model.pictureFailures = pictureFailures;
 }
 
-function dropQr() {
-  drawnQr = null;
-  if (!model.image) return;
-  URL.revokeObjectURL(model.image.url);
-  update({ image: null });
+function troubled(error) {
+  if (error instanceof TokenRefused) update({ trouble: t("tokenRefused") });
+  else if (error instanceof Unreachable) update({ trouble: t(error.answered ? "troubled" : "offline") });
+  else if (error instanceof Refused) update({ trouble: t("troubled") });
+  else failed(error);
 }
 
 // --- actions
 
-/**
- * Run one action at a time; whatever it ends with, the state is asked for at once. `work` answers what to do with its
- * result, which is nobody's when the person has signed out meanwhile.
- */
+/** Run one action at a time. `work` resolves to what to do then, which is nobody's when the person has left meanwhile. */
 async function act(name, work) {
   if (model.busy) return;
   const own = ++turn;
-  update({ busy: name, notice: null });
+  update({ busy: name, notice: null, doubt: null });
   let done;
   try {
     done = await work();
@@ -118,43 +148,40 @@ async function act(name, work) {
   }
   if (turn !== own) return;
   done?.();
-  turn += 1;
   update({ busy: null });
-  if (model.phase === "ready") poller.now();
 }
 
 function actionFailed(error) {
-  if (error instanceof SignedOut && model.session?.canSignOut) ended();
-  else if (error instanceof SignInRefused) model.notice = t(error.reason);
-  else if (error.code in OWN_WORDS) model.notice = t(OWN_WORDS[error.code]);
-  else if (error instanceof Refused) model.notice = error.message || t("errorUnknown");
-  else if (error instanceof Unreachable) model.notice = t(error.answered ? "errorUnknown" : "actionOffline");
-  else {
-    console.error(error);
-    model.notice = t("errorUnknown");
-  }
+  if (error instanceof SignedOut) return;
+  if (error instanceof TokenRefused) model.trouble = t("tokenRefused");
+  else if (error instanceof Unreachable) model.doubt = doubtAfter(error);
+  else if (error instanceof Refused) {
+    model.notice = OWN_WORDS.has(error.code) ? t(OWN_WORDS.get(error.code)) : error.message || t("errorUnknown");
+  } else failed(error);
   if (error.retryAfter) model.retryAt = serverNow() + 1000 * error.retryAfter;
+}
+
+/** Whether the server has done it is unknown until the next status. */
+function doubtAfter({ answered }) {
+  const cause = t(answered ? "noSense" : "noAnswer");
+  return { cause, text: t("checking"), until: performance.now() + DOUBT_MS, settled: false };
 }
 
 function connect() {
   return act("connect", async () => {
-    const status = await api.connect();
-    return () => update({ status, retryAt: 0 });
+    await client.connect();
+    return () => { model.retryAt = 0; };
   });
 }
 
-/** Ends a pairing just as it ends a session: when the API answers, it is over. */
 function disconnect() {
-  return act("disconnect", async () => {
-    await api.disconnect();
-    return () => accept({ ...model.status, status: "disconnected", error: null });
-  });
+  return act("disconnect", async () => void await client.disconnect());
 }
 
 function sandboxScan(number) {
   return act("scan", async () => {
     try {
-      await api.sandboxScan(model.status.qr, number);
+      await model.auth.sandboxPhone.scan(model.status.qr, number);
     } catch (error) {
       model.notice = error.message && error instanceof Refused ? error.message : t("sandboxFailed");
     }
@@ -163,37 +190,41 @@ function sandboxScan(number) {
 
 function signIn(email, password) {
   return act("signIn", async () => {
-    await model.session.signIn(email, password);
-    return () => {
-      view.clearPassword();
-      api = createApi(model.session);
-      update({ phase: "ready" });
-    };
+    signingIn = new AbortController();
+    try {
+      const person = await model.auth.signIn(email, password, signingIn.signal);
+      return () => {
+        view.forget();
+        enter(person);
+      };
+    } catch (error) {
+      if (error instanceof SignInRefused) return () => { model.notice = t(error.reason, error.values); };
+      if (!(error instanceof Unreachable)) throw error;
+      return () => { model.notice = t(error.answered ? "signInFailed" : "signInOffline"); };
+    }
   });
 }
 
 function signOut() {
-  model.session.signOut();
-  leave(null);
-}
-
-function ended() {
-  model.session.forget();
-  leave(t("signInEnded"));
-}
-
-/** Back to the sign-in form, with nothing of the person left on the page. */
-function leave(notice) {
-  turn += 1;
-  poller.stop();
-  dropQr();
-  update({ phase: "signIn", status: null, busy: null, confirming: false, retryAt: 0, trouble: null, notice });
+  model.signIn.signOut();
 }
 
 function confirm(confirming) {
   update({ confirming });
 }
 
+// --- the back/forward cache: a document that is put away shows nobody, and finds out anew who is here when it returns
+
+window.addEventListener("pagehide", ({ persisted }) => {
+  if (!persisted) return;
+  opening?.stop();
+  signingIn?.abort();
+  turn += 1;
+  model.signIn?.suspend();
+  view.forget();
+  update({ ...NOBODY, signIn: null, phase: "loading" });
+});
+window.addEventListener("pageshow", ({ persisted }) => persisted && start());
+
 setInterval(() => document.visibilityState === "visible" && draw(), TICK_MS);
-draw();
-poller.now();
+start();

@@ -2,10 +2,35 @@
 
 const TWO_DIGIT_CODES = /^(2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58])/;
 
+// Argentina's area codes of three digits; 11 has two, all others have four.
+const ARGENTINA_3 = "2(?:2[013]|3[067]|49|6[01346]|80|9[14789])|3(?:36|4[1-358]|5[138]|6[24]|7[069]|8[013578])";
+
+// Numbers of 13 digits, and the countries' shorter forms of them, as phones show them. Groups of three would cut them oddly.
+const PLANS = [
+  [/^55(\d\d)(\d{4,5})(\d{4})$/, "55 $1 $2-$3"], // Brazil, with and without the ninth digit
+  [/^549(11)(\d{4})(\d{4})$/, "54 9 $1 $2-$3"], // Argentina
+  [new RegExp(`^549(${ARGENTINA_3})(\\d{3})(\\d{4})$`), "54 9 $1 $2-$3"],
+  [/^549(\d{4})(\d\d)(\d{4})$/, "54 9 $1 $2-$3"],
+  [/^521(33|5[56]|81)(\d{4})(\d{4})$/, "52 1 $1 $2 $3"], // Mexico, with the 1 of mobile numbers
+  [/^521(\d{3})(\d{3})(\d{4})$/, "52 1 $1 $2 $3"],
+  [/^49(15\d\d)(\d{7})$/, "49 $1 $2"], // Germany
+  [/^49(1[67]\d)(\d{8})$/, "49 $1 $2"],
+  [/^43(6\d\d)(\d{8})$/, "43 $1 $2"], // Austria
+  [/^62(8\d\d)(\d{4})(\d{4})$/, "62 $1-$2-$3"], // Indonesia
+  [/^225(\d\d)(\d\d)(\d\d)(\d{4})$/, "225 $1 $2 $3 $4"], // Côte d'Ivoire
+  [/^229(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)$/, "229 $1 $2 $3 $4 $5"], // Benin
+  [/^856(20)(\d\d)(\d{3})(\d{3})$/, "856 $1 $2 $3 $4"], // Laos
+  [/^880(1\d{3})(\d{6})$/, "880 $1-$2"], // Bangladesh
+  [/^977(9\d\d)(\d{7})$/, "977 $1-$2"], // Nepal
+  [/^(\d\d)(\d{3})(\d{4})(\d{4})$/, "$1 $2 $3 $4", TWO_DIGIT_CODES], // China, and who is not listed
+];
+
 /** "34600111222" → "+34 600 111 222": the country code, then groups of three, the last of three or four. */
 export function phoneNumber(text) {
   const digits = String(text ?? "").replace(/\D/g, "");
   if (!digits) return "";
+  const plan = PLANS.find(([form, , codes]) => form.test(digits) && (!codes || codes.test(digits)));
+  if (plan) return `+${digits.replace(plan[0], plan[1])}`;
   const code = /^[17]/.test(digits) ? 1 : TWO_DIGIT_CODES.test(digits) ? 2 : 3;
   let rest = digits.slice(code);
   const groups = [];
@@ -29,6 +54,9 @@ export function countdown(ms) {
   const seconds = Math.ceil(ms / 1000);
   return seconds > 60 ? minutes(ms) : `${seconds} s`;
 }
+
+/** "1,284", in the reader's way. */
+export const wholeNumber = (value, locale) => new Intl.NumberFormat(locale).format(value);
 
 /** "30 seconds", in the reader's way. */
 export const inSeconds = (ms, locale) =>

@@ -1,8 +1,8 @@
 // One way out to the network: with a time limit, failures told apart, and the server's clock kept.
 
 /**
- * No answer, or one that says nothing about the request: a gateway's own 5xx or 429, our API's `internal`. Worth another
- * try; nothing is known to have changed. A refusal with a code of our API (503 unavailable, 429 too_soon) is a Refused.
+ * No answer, or one that is not the server's own: a gateway's 5xx or 429, a proxy's page, our API's `internal`. Worth
+ * another try. Nobody knows what the request has changed. A refusal with a code of our API is a Refused.
  */
 export class Unreachable extends Error {
   constructor(reason, { answered = false, retryAfter = 0 } = {}) {
@@ -12,38 +12,72 @@ export class Unreachable extends Error {
   }
 }
 
-/** The session is over and cannot be renewed: the person has to sign in. */
+/** The sign-in that asked is over, so the answer is nobody's. */
 export class SignedOut extends Error {}
 
 const TIMEOUT_MS = 20_000;
+const LONGEST_RETRY_S = 3600;
 
-/** fetch that throws Unreachable when no answer comes. Never uses or fills the browser's cache. */
-export async function send(url, options = {}) {
+/**
+ * Fetch a whole answer: `{ status, ok, headers, text }`. Never uses or fills the browser's cache. Follows no redirect: no
+ * server of ours redirects, a login page in between does.
+ *
+ * Throws SignedOut once `signal` is aborted, and Unreachable when no whole answer comes in time.
+ */
+export async function send(url, { signal, ...options } = {}) {
+  // AbortSignal.timeout and AbortSignal.any would be shorter, but Safari 15, Chrome 102 and Firefox 110 lack one or both.
+  const limit = new AbortController();
+  const stop = () => limit.abort();
+  const timer = setTimeout(stop, TIMEOUT_MS);
+  signal?.addEventListener("abort", stop);
+  let answered = false;
   try {
-    const signal = AbortSignal.timeout(TIMEOUT_MS);
-    return await fetch(url, { cache: "no-store", credentials: "omit", signal, ...options });
+    if (signal?.aborted) throw new SignedOut();
+    const ways = { cache: "no-store", credentials: "omit", redirect: "manual", signal: limit.signal };
+    const response = await fetch(url, { ...ways, ...options });
+    answered = true;
+    const text = await response.text();
+    if (signal?.aborted) throw new SignedOut();
+    return { status: response.status, ok: response.ok, headers: response.headers, text };
   } catch (error) {
-    throw new Unreachable(error.name);
+    if (signal?.aborted) throw new SignedOut();
+    throw new Unreachable(error.name, { answered });
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", stop);
   }
 }
 
 /** send a JSON body. */
-export const post = (url, body, headers = {}) =>
-  send(url, { method: "POST", headers: { ...headers, "Content-Type": "application/json" }, body: JSON.stringify(body) });
+export const post = (url, body, { headers = {}, ...options } = {}) =>
+  send(url, {
+    method: "POST",
+    headers: { ...headers, "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+    ...options,
+  });
 
-/** A JSON object, or {} where the answer is none (a proxy's error page, a cut connection). */
-export async function json(response) {
+/** The JSON object that an answer holds, or {}: a proxy's page, a cut text, null and lists say nothing. */
+export function json({ text }) {
   try {
-    return Object(await response.json());
+    const value = JSON.parse(text);
+    return value !== null && typeof value === "object" && !Array.isArray(value) ? value : {};
   } catch {
     return {};
   }
 }
 
+/** What an answer is that is not the server's own. */
+export const strange = (response) =>
+  new Unreachable(String(response.status), {
+    answered: true,
+    retryAfter: retryAfter(response, response.status === 429 ? 5 : 0),
+  });
+
 /** Seconds of a Retry-After header. */
 export function retryAfter(response, fallback) {
   const value = Number(response.headers.get("Retry-After") ?? NaN);
-  return Number.isFinite(value) && value >= 0 ? value : fallback;
+  return Number.isFinite(value) && value >= 0 ? Math.min(value, LONGEST_RETRY_S) : fallback;
 }
 
 // The server's clock minus performance.now(): the person's own clock may be wrong, or be set while we wait.

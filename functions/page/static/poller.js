@@ -6,11 +6,11 @@ const LONGEST_BACKOFF_MS = 30_000;
 
 /**
  * @param ask     async; resolves to the milliseconds until the next question
- * @param failed  told of each failure; answers the milliseconds to wait at least, or null to stop
+ * @param failed  told of each failure; answers the milliseconds to wait at least
  */
 export function createPoller(ask, failed) {
   let timer;
-  let active = false;
+  let active = true;
   let asking = false;
   let again = false;
   let failures = 0;
@@ -26,8 +26,7 @@ export function createPoller(ask, failed) {
       wait = await ask();
       failures = 0;
     } catch (error) {
-      const least = failed(error);
-      if (least === null) active = false;
+      const least = active ? failed(error) : 0;
       const backoff = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** failures++);
       wait = Math.max(least, backoff * (0.75 + Math.random() / 2)); // spread: not all tabs come back at once
     }
@@ -37,12 +36,20 @@ export function createPoller(ask, failed) {
     if (active) timer = setTimeout(tick, again ? 0 : wait);
   }
 
-  document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && tick());
-  window.addEventListener("online", () => tick());
+  const seen = () => document.visibilityState === "visible" && tick();
+  document.addEventListener("visibilitychange", seen);
+  window.addEventListener("online", tick);
 
   return {
-    /** Ask now, whatever was planned; start if stopped. */
-    now() { active = true; tick(); },
-    stop() { active = false; clearTimeout(timer); },
+    /** Ask now, whatever was planned. */
+    now: () => void tick(),
+
+    /** Never ask again. */
+    stop() {
+      active = false;
+      clearTimeout(timer);
+      document.removeEventListener("visibilitychange", seen);
+      window.removeEventListener("online", tick);
+    },
   };
 }

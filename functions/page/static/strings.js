@@ -22,7 +22,13 @@ const en = {
   signInWrong: "The e-mail or the password is wrong.",
   signInUnconfirmed: "Confirm your e-mail first: open the message we sent you.",
   signInTooMany: "Too many tries. Wait a moment and try again.",
+  signInCaptcha: "Sign-in asks for a CAPTCHA here, which this page does not have. Sign in through your product’s own page, or ask its support.",
+  signInBanned: "This account is blocked. Ask support.",
+  signInInvalid: "Sign-in does not accept this e-mail or password as it is written. Check both.",
+  signInDisabled: "This account cannot sign in with e-mail and password here. Ask support.",
+  signInRefused: "Sign-in refused (code: {code}). Ask support.",
   signInFailed: "Sign-in does not answer properly. Try again in a moment.",
+  signInOffline: "No connection to the sign-in. Try again.",
   signInEnded: "Your session has ended. Sign in again.",
 
   disconnectedTitle: "Connect your WhatsApp",
@@ -76,7 +82,12 @@ const en = {
 
   offline: "No connection. Trying again…",
   troubled: "The server is not answering properly. Trying again…",
-  actionOffline: "No connection: nothing was changed. Try again.",
+  tokenRefused: "You are signed in, but this service does not accept your sign-in. Your password is right; tell support.",
+  noAnswer: "No answer came.",
+  noSense: "The server is not answering properly.",
+  checking: "This page is checking whether your click worked…",
+  qrBlocked: "The QR code does not load. Something in this browser or network may block it. Trying again…",
+  pageFailed: "This page has failed. Reload it. If it fails again, use another browser or tell support.",
   busy: "The service is busy. Try again in a moment.",
   full: "Many people are connecting right now. Try again in a moment.",
   tooSoon: "There is a pause between tries. The button shows when it is over.",
@@ -103,7 +114,13 @@ const es = {
   signInWrong: "El correo o la contraseña no son correctos.",
   signInUnconfirmed: "Antes confirma tu correo: abre el mensaje que te enviamos.",
   signInTooMany: "Demasiados intentos. Espera un momento y vuelve a probar.",
+  signInCaptcha: "Aquí el inicio de sesión pide un CAPTCHA, que esta página no tiene. Inicia sesión en la página de tu producto o pregunta a su soporte.",
+  signInBanned: "Esta cuenta está bloqueada. Pregunta a soporte.",
+  signInInvalid: "El inicio de sesión no acepta este correo o esta contraseña tal como están escritos. Revisa ambos.",
+  signInDisabled: "Esta cuenta no puede iniciar sesión aquí con correo y contraseña. Pregunta a soporte.",
+  signInRefused: "Inicio de sesión rechazado (código: {code}). Pregunta a soporte.",
   signInFailed: "El inicio de sesión no responde bien. Vuelve a probar en un momento.",
+  signInOffline: "Sin conexión con el inicio de sesión. Vuelve a intentarlo.",
   signInEnded: "Tu sesión ha terminado. Inicia sesión de nuevo.",
 
   disconnectedTitle: "Conecta tu WhatsApp",
@@ -157,7 +174,12 @@ const es = {
 
   offline: "Sin conexión. Reintentando…",
   troubled: "El servidor no responde bien. Reintentando…",
-  actionOffline: "Sin conexión: no se ha cambiado nada. Vuelve a intentarlo.",
+  tokenRefused: "Has iniciado sesión, pero este servicio no acepta tu sesión. Tu contraseña es correcta; avisa a soporte.",
+  noAnswer: "No ha llegado respuesta.",
+  noSense: "El servidor no responde bien.",
+  checking: "Esta página está comprobando si tu clic ha funcionado…",
+  qrBlocked: "El código QR no se carga. Puede que algo en este navegador o en esta red lo bloquee. Reintentando…",
+  pageFailed: "Esta página ha fallado. Vuelve a cargarla. Si falla otra vez, usa otro navegador o avisa a soporte.",
   busy: "El servicio está ocupado. Vuelve a intentarlo en un momento.",
   full: "Muchas personas se están conectando ahora. Vuelve a intentarlo en un momento.",
   tooSoon: "Hay una pausa entre un intento y el siguiente. El botón muestra cuándo termina.",
@@ -165,10 +187,32 @@ const es = {
 
 export const strings = { en, es };
 
-/** The first of the browser's languages that we speak, with its region for dates and numbers. */
+const LANGUAGES = Object.keys(strings);
+
+/**
+ * The first of the browser's languages that we speak, with its region for dates and numbers. Browsers also tell names that
+ * are no language tags ("en_US", "en-US@posix", "C"). Intl throws on those, so `locale` is always one that it knows.
+ */
 export function pickLanguage(preferred) {
-  const locale = preferred.find((tag) => tag.slice(0, 2).toLowerCase() in strings) ?? "en";
-  return { language: locale.slice(0, 2).toLowerCase(), locale };
+  const locales = [...preferred].map(localeOf).filter(Boolean);
+  const locale = locales.find((tag) => LANGUAGES.includes(languageOf(tag))) ?? "en";
+  return { language: languageOf(locale), locale };
+}
+
+const languageOf = (tag) => tag.split("-")[0].toLowerCase();
+
+/** A language tag that Intl understands, or null: "es_MX.UTF-8@euro" is es-MX, "en-wrong-" is en. */
+function localeOf(name) {
+  const [tag] = String(name ?? "").trim().replace(/_/g, "-").split(/[.@\s]/);
+  for (const candidate of [tag, languageOf(tag)]) {
+    try {
+      const [locale] = Intl.DateTimeFormat.supportedLocalesOf(candidate);
+      if (locale) return locale;
+    } catch {
+      // no language tag
+    }
+  }
+  return null;
 }
 
 /** t("timeLeft", { time: "1:20" }); t("badge.connected") */

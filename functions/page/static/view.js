@@ -1,5 +1,5 @@
 // Draws the model. render() may run at any time and as often as one likes: it only touches what differs.
-import { ago, countdown, dateTime, inSeconds, minutes, phoneNumber } from "./format.js";
+import { ago, countdown, dateTime, inSeconds, minutes, phoneNumber, wholeNumber } from "./format.js";
 
 const LAST_CALL_MS = 30_000;
 
@@ -21,11 +21,14 @@ export function createView(t, { language, locale }, actions) {
   let shown = "loading";
   const told = { reason: "", deadline: null }; // what the announcer has said, so as to say it once
   let qrStarted = { text: null, at: 0 };
+  let problems = []; // what drawing has thrown
 
   document.documentElement.lang = language;
   for (const list of all(".steps")) list.append(byId("steps").content.cloneNode(true));
   for (const element of all("[data-text]")) setText(element, t(element.dataset.text));
   for (const image of all("[data-alt]")) image.alt = t(image.dataset.alt);
+  setText(byId("failed"), t("pageFailed")); // until now it said that this script has not started
+  byId("failed").classList.remove("late");
   listen();
 
   function listen() {
@@ -98,24 +101,43 @@ export function createView(t, { language, locale }, actions) {
     if (said.length) setText(byId("announcer"), said.join(" ").trim());
   }
 
+  /** Draw one part. What fails in it does not keep the others, and the buttons, from being drawn. */
+  function part(draw) {
+    try {
+      draw();
+    } catch (error) {
+      problems.push(error);
+    }
+  }
+
+  /** Draw all; returns what could not be drawn. */
   function render(model, now) {
+    problems = [];
+    part(() => drawAll(model, now));
+    setHidden(byId("failed"), !(problems.length || model.failed));
+    return problems;
+  }
+
+  function drawAll(model, now) {
     const panel = panelOf(model);
     const status = model.status ?? {};
-    drawFrame(model, panel);
-    drawStart(byId("connect"), "connect", model, now);
-    drawStart(byId("retry"), "retry", model, now);
+    part(() => drawFrame(model, panel));
+    part(() => drawStart(byId("connect"), "connect", model, now));
+    part(() => drawStart(byId("retry"), "retry", model, now));
     button(byId("sign-in-button"), t(model.busy === "signIn" ? "signingIn" : "signIn"), model.busy === "signIn");
     const cancel = t(model.busy === "disconnect" ? "cancelling" : "cancel");
     for (const element of all("[data-cancel]")) button(element, cancel, Boolean(model.busy));
     const deadline = status.attempt?.deadline;
     const left = deadline ? t("timeLeft", { time: minutes(Date.parse(deadline) - now) }) : "";
     for (const line of all("[data-time-left]")) setText(line, left);
-    if (panel === "qr") drawQr(model, now);
+    if (panel === "qr") part(() => drawQr(model, now));
     if (panel === "connected") drawConnected(model, now);
     if (panel === "error") drawError(status.error);
     setHidden(byId("reason"), !status.error?.message);
     setText(byId("reason"), status.error?.message ?? "");
-    announce([show(panel), newReason(panel), lastCall(panel, deadline, now)]);
+    const news = [show(panel), newReason(panel)];
+    part(() => news.push(lastCall(panel, deadline, now)));
+    announce(news);
   }
 
   function drawStart(element, idle, { busy, retryAt }, now) {
@@ -125,18 +147,19 @@ export function createView(t, { language, locale }, actions) {
     button(element, text, Boolean(busy || early));
   }
 
-  function drawFrame({ phase, trouble, notice, session }, panel) {
+  function drawFrame({ phase, trouble, doubt, pictureTrouble, notice, signIn }, panel) {
     const badge = byId("badge");
     setHidden(badge, phase !== "ready" || panel === "loading");
     if (!badge.hidden) setText(badge, t(`badge.${panel}`));
-    setHidden(byId("sign-out"), !(session?.canSignOut && phase === "ready"));
-    for (const [element, text] of [[byId("network"), trouble], [byId("notice"), notice]]) {
+    setHidden(byId("sign-out"), !(signIn?.canSignOut && phase === "ready"));
+    const network = [trouble ?? doubt?.cause ?? pictureTrouble, doubt?.text].filter(Boolean).join(" ");
+    for (const [element, text] of [[byId("network"), network], [byId("notice"), notice]]) {
       setHidden(element, !text);
       setText(element, text ?? "");
     }
   }
 
-  function drawQr({ status, image, session, busy }, now) {
+  function drawQr({ status, image, auth, busy }, now) {
     const expiry = Date.parse(status.qrExpiresAt ?? "");
     if (qrStarted.text !== status.qr) qrStarted = { text: status.qr, at: now };
     const left = expiry - now;
@@ -151,24 +174,23 @@ export function createView(t, { language, locale }, actions) {
     setText(byId("qr-expiry"), Number.isNaN(left) ? "" : t(fresh ? "qrExpiry" : "qrRefreshing", { seconds }));
     const share = left / Math.max(1, expiry - qrStarted.at);
     byId("qr-bar").style.transform = `scaleX(${share > 0 ? Math.min(1, share) : 0})`;
-    setHidden(byId("sandbox"), !session.sandboxPhone);
+    setHidden(byId("sandbox"), !auth.sandboxPhone);
     button(byId("sandbox-scan"), t(busy === "scan" ? "sandboxScanning" : "sandboxScan"), Boolean(busy));
   }
 
   function drawConnected({ status, confirming, busy }, now) {
-    const whole = new Intl.NumberFormat(locale);
     const time = (element, iso, text) => {
+      setText(element, !iso ? t("never") : Number.isNaN(Date.parse(iso)) ? "—" : text(iso));
       element.dateTime = iso ?? "";
-      setText(element, iso ? text(iso) : t("never"));
     };
     setText(byId("number"), phoneNumber(status.phoneNumber) || t("numberUnknown"));
-    time(byId("connected-at"), status.connectedAt, (iso) => dateTime(iso, locale));
-    time(byId("last-seen"), status.lastSeen, (iso) => ago(iso, now, locale) ?? t("justNow"));
-    setText(byId("sent"), whole.format(status.messagesSent ?? 0));
-    setText(byId("received"), whole.format(status.messagesReceived ?? 0));
     setHidden(byId("disconnect"), confirming);
     setHidden(byId("confirm"), !confirming);
     button(byId("confirm-yes"), t(busy === "disconnect" ? "disconnecting" : "confirmYes"), Boolean(busy));
+    part(() => time(byId("connected-at"), status.connectedAt, (iso) => dateTime(iso, locale)));
+    part(() => time(byId("last-seen"), status.lastSeen, (iso) => ago(iso, now, locale) ?? t("justNow")));
+    part(() => setText(byId("sent"), wholeNumber(status.messagesSent ?? 0, locale)));
+    part(() => setText(byId("received"), wholeNumber(status.messagesReceived ?? 0, locale)));
   }
 
   function drawError(error) {
@@ -176,5 +198,16 @@ export function createView(t, { language, locale }, actions) {
     setText(byId("error-code"), error?.code ? t("errorCode", { code: error.code }) : "");
   }
 
-  return { render, clearPassword() { byId("password").value = ""; } };
+  /** Empty all that tells something about a person, on show or not. */
+  function forget() {
+    for (const form of all("form")) form.reset();
+    for (const element of all("[data-personal]")) setText(element, "");
+    for (const time of all("time")) time.removeAttribute("datetime");
+    byId("qr").removeAttribute("src");
+    setHidden(byId("qr"), true);
+    Object.assign(told, { reason: "", deadline: null });
+    qrStarted = { text: null, at: 0 };
+  }
+
+  return { render, forget };
 }

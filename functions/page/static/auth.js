@@ -1,0 +1,31 @@
+// How people sign in at this installation.
+import { developmentAuth } from "./development.js";
+import { json, send, strange } from "./net.js";
+import { supabaseAuth } from "./supabase.js";
+
+/** Resolves to the way to sign in, or to null when there is none. Throws Unreachable when nobody can tell. */
+export async function openAuth(root) {
+  const response = await send(new URL("home/settings/whatsapp/config.json", root));
+  const config = json(response);
+  const { supabaseUrl, supabaseAnonKey } = config;
+  if (!response.ok || typeof supabaseAnonKey !== "string") throw strange(response);
+  if (!supabaseAnonKey) return openDevelopment(root);
+  if (!isAddress(supabaseUrl)) throw strange(response);
+  return supabaseAuth(config);
+}
+
+async function openDevelopment(root) {
+  const response = await send(new URL("dev/config", root));
+  const config = json(response);
+  if (response.status === 404 && Object.keys(config).length) return null; // ours, or API Gateway's: no local runner
+  if (!response.ok || typeof config.whatsapp !== "string") throw strange(response);
+  return developmentAuth(root, config);
+}
+
+function isAddress(text) {
+  try {
+    return /^https?:$/.test(new URL(text).protocol);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,130 @@
+// The client of one signed-in person: connect, disconnect, watch. It knows nothing of the page. When the sign-in ends,
+// its requests are aborted and it tells nobody anything more.
+import { createApi } from "./api.js";
+import { SignedOut } from "./net.js";
+import { loadSvg } from "./picture.js";
+import { createPoller } from "./poller.js";
+
+const PACE_MS = { usual: 2_000, shortest: 100, longest: 60_000 };
+
+/** @param root  the address under which the API's paths are */
+export function createClient(signIn, root) {
+  const api = createApi(signIn, root);
+  const watches = new Set();
+  let turn = 0; // counts starts and ends of actions: an answer asked for before one is older than it
+  let last = null;
+
+  /** Run an action; what it makes of the state is told at once, and the state is asked for again. */
+  async function act(work) {
+    turn += 1;
+    try {
+      accept(await work());
+    } finally {
+      turn += 1;
+      if (!signIn.signal.aborted) for (const watch of watches) watch.now();
+    }
+  }
+
+  function accept(status) {
+    last = status;
+    for (const watch of watches) watch.accept(status);
+  }
+
+  return {
+    /** Start to link WhatsApp. */
+    connect: () => act(() => api.connect()),
+
+    /** End a pairing or a session: when the API answers, it is over. */
+    disconnect: () => act(async () => {
+      await api.disconnect();
+      return { ...last, status: "disconnected", error: null };
+    }),
+
+    /**
+     * Follow the state until `stop` is called or the sign-in ends.
+     *
+     * @param told  `status(session)`: the state; also once more when an action has changed it
+     *              `picture({ url, text })`: the QR `text` as an object URL, good until the next call; null: there is none
+     *              `failed(error)`, `pictureFailed(error)`: what asking for them suffers from, each time
+     */
+    watch(told) {
+      const pictures = createPictures(api, told);
+
+      async function ask() {
+        const asked = turn;
+        try {
+          const status = await api.status();
+          if (asked === turn) accept(status);
+          return pace(status.pollAfterMs);
+        } catch (error) {
+          if (asked === turn) throw error;
+          return 0;
+        }
+      }
+
+      function failed(error) {
+        if (!(error instanceof SignedOut)) told.failed(error);
+        return 1000 * (error.retryAfter ?? 0);
+      }
+
+      const poller = createPoller(ask, failed);
+      const watch = {
+        now: poller.now,
+        accept(status) {
+          told.status(status);
+          pictures.show(status.status === "waiting_qr" && typeof status.qr === "string" ? status.qr : null);
+        },
+      };
+      const stop = () => {
+        watches.delete(watch);
+        poller.stop();
+        pictures.stop();
+      };
+      watches.add(watch);
+      signIn.signal.addEventListener("abort", stop);
+      poller.now();
+      return { now: poller.now, stop };
+    },
+  };
+}
+
+/** Loads the picture of the QR on show, again at each call until it is there. */
+function createPictures(api, told) {
+  let wanted = null;
+  let url = null;
+  let stopped = false;
+
+  async function load(text) {
+    wanted = text;
+    try {
+      const next = await loadSvg(await api.qr());
+      if (stopped || wanted !== text) { URL.revokeObjectURL(next); return; }
+      told.picture({ url: next, text });
+      if (url) URL.revokeObjectURL(url);
+      url = next;
+    } catch (error) {
+      if (stopped || wanted !== text || error instanceof SignedOut) return;
+      wanted = null; // the next status asks again
+      told.pictureFailed(error);
+    }
+  }
+
+  function drop() {
+    wanted = null;
+    if (url) URL.revokeObjectURL(url);
+    url = null;
+  }
+
+  return {
+    show(text) {
+      if (text && text !== wanted) load(text);
+      else if (!text && !stopped) { drop(); told.picture(null); }
+    },
+    stop() { stopped = true; drop(); },
+  };
+}
+
+function pace(wish) {
+  const ms = typeof wish === "number" && wish >= 0 ? wish : PACE_MS.usual;
+  return Math.min(PACE_MS.longest, Math.max(PACE_MS.shortest, ms));
+}

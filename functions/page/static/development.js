@@ -1,0 +1,41 @@
+// The local runner only: a token for the asking instead of a sign-in, and the sandbox's phone.
+import { createSignIn } from "./signin.js";
+import { json, post, strange } from "./net.js";
+import { ours } from "./api.js";
+import { profile } from "./storage.js";
+
+const USER = "whatsapp-pairing.user"; // an id, no secret
+
+export function developmentAuth(root, { sandboxPhone }) {
+  let userId = profile.get(USER) ?? undefined;
+
+  const provider = {
+    canSignOut: false,
+    async renew(_, signal) {
+      const response = await post(new URL("dev/token", root), { userId }, { signal });
+      const answer = json(response);
+      if (!response.ok || typeof answer.accessToken !== "string") {
+        if (response.status === 400) { userId = undefined; profile.remove(USER); } // not its id: take a new one
+        throw strange(response);
+      }
+      if (typeof answer.userId === "string") {
+        userId = answer.userId;
+        profile.set(USER, userId);
+      }
+      return { access: answer.accessToken, expiresAt: Infinity };
+    },
+    keep() {},
+    forget() {},
+    leave() {},
+  };
+
+  /** Let the sandbox's phone scan a QR. */
+  async function scan(qr, number) {
+    return ours(await post(new URL("dev/phone/scan", root), { qr, number }));
+  }
+
+  return {
+    sandboxPhone: sandboxPhone === true ? { scan } : null,
+    restore: () => createSignIn(provider, null),
+  };
+}

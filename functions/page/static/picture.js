@@ -1,0 +1,24 @@
+// A picture counts only when it loads.
+import { Unreachable } from "./net.js";
+
+/**
+ * Resolves to the object URL of an SVG that this browser can show; whoever gets it revokes it. Throws Unreachable for
+ * anything else: a proxy's page, nothing, half a picture (of which Chromium would show the upper part).
+ */
+export async function loadSvg(text) {
+  const broken = () => new Unreachable("no picture", { answered: true });
+  if (!/<\/svg\s*>\s*$/.test(text)) throw broken();
+  const url = URL.createObjectURL(new Blob([text], { type: "image/svg+xml" }));
+  try {
+    await new Promise((resolve, reject) => {
+      const image = new Image();
+      image.onload = resolve;
+      image.onerror = () => reject(broken());
+      image.src = url;
+    });
+  } catch (error) {
+    URL.revokeObjectURL(url);
+    throw error;
+  }
+  return url;
+}

@@ -1,0 +1,73 @@
+// The object of a signed-in person, from the moment they sign in until they sign out. It has its own tokens, its own
+// renewal under way and its own end. No request that one sign-in started reads or changes another one.
+import { SignedOut } from "./net.js";
+
+const RENEW_BEFORE_MS = 60_000;
+
+/**
+ * @param provider  where the tokens come from and are kept:
+ *   `renew(tokens, signal)` resolves to new tokens, or to null when the provider says that there will be no more;
+ *   `keep(tokens)` and `forget()` are about a reload; `leave(tokens)` tells the provider that the person signs out
+ * @param tokens    `{ access, expiresAt }` and what the provider adds, or null: ask `renew` first
+ */
+export function createSignIn(provider, tokens) {
+  const ending = new AbortController();
+  const { signal } = ending;
+  let renewing = null;
+  let inVain = null; // a token that the API has refused although it was new
+  let ended = null;
+
+  async function renew() {
+    const next = await provider.renew(tokens, signal);
+    if (signal.aborted) throw new SignedOut();
+    if (!next) {
+      end("refused");
+      throw new SignedOut();
+    }
+    tokens = next;
+    provider.keep(next);
+  }
+
+  function end(reason) {
+    if (signal.aborted) return;
+    ended = reason;
+    const last = tokens;
+    tokens = null;
+    if (reason !== "suspended") provider.forget();
+    if (reason === "signOut") provider.leave(last);
+    ending.abort();
+  }
+
+  return {
+    /** Aborted when the sign-in is over. Every request of the person carries it. */
+    signal,
+    canSignOut: provider.canSignOut,
+
+    /** Why it is over: signOut, elsewhere (signed out in a copy of this tab), refused, suspended; null: it is not. */
+    get ended() { return ended; },
+
+    /** An access token, renewed when it is about to expire or when the API has just refused it. */
+    async token({ refused = null } = {}) {
+      if (signal.aborted) throw new SignedOut();
+      const worn = tokens && tokens.access === refused && refused !== inVain;
+      if (!tokens || worn || tokens.expiresAt - Date.now() < RENEW_BEFORE_MS) {
+        renewing ??= renew().finally(() => { renewing = null; }); // one renewal for all who ask at once
+        await renewing;
+      }
+      if (signal.aborted) throw new SignedOut();
+      return tokens.access;
+    },
+
+    /** What the API said to a token. A new one that it refuses is not renewed again and again. */
+    judged(access, accepted) {
+      if (!accepted) inVain = access;
+      else if (inVain === access) inVain = null;
+    },
+
+    signOut: () => end("signOut"),
+    endElsewhere: () => end("elsewhere"),
+
+    /** The document is put away (back/forward cache). What the tab keeps stays, so that a return can begin anew. */
+    suspend: () => end("suspended"),
+  };
+}

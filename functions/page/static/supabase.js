@@ -1,0 +1,141 @@
+// Sign-in by Supabase Auth, with e-mail and password. Tokens live in the sign-in and, for a reload, in this tab's
+// sessionStorage: never in localStorage or an address.
+import { createSignIn } from "./signin.js";
+import { Unreachable, json, post, strange } from "./net.js";
+import { tab } from "./storage.js";
+
+const TOKENS = "whatsapp-pairing.tokens";
+const ENDED = "whatsapp-pairing.ended.";
+
+// What Supabase says when a session cannot be renewed. Any other refusal may be a proxy's, or over in a moment.
+const SESSION_OVER = new Set([
+  "bad_jwt", "invalid_credentials", "invalid_grant", "refresh_token_already_used", "refresh_token_not_found",
+  "session_expired", "session_not_found", "user_banned", "user_not_found",
+]);
+
+// Supabase's refusal of a sign-in → the key of our sentence. `invalid_grant` is the old name of a wrong password.
+const REFUSALS = new Map([
+  ["invalid_credentials", "signInWrong"],
+  ["invalid_grant", "signInWrong"],
+  ["captcha_failed", "signInCaptcha"],
+  ["user_banned", "signInBanned"],
+  ["email_not_confirmed", "signInUnconfirmed"],
+  ["validation_failed", "signInInvalid"],
+  ["email_address_invalid", "signInInvalid"],
+  ["over_request_rate_limit", "signInTooMany"],
+  ["email_provider_disabled", "signInDisabled"],
+  ["provider_disabled", "signInDisabled"],
+  ["user_sso_managed", "signInDisabled"],
+]);
+
+/** A sign-in that was refused; `reason` is the key of a string, `values` fill it. */
+export class SignInRefused extends Error {
+  constructor(reason, values = {}) {
+    super(reason);
+    this.reason = reason;
+    this.values = values;
+  }
+}
+
+export function supabaseAuth({ supabaseUrl, supabaseAnonKey }) {
+  const address = (path) => new URL(`auth/v1/${path}`, supabaseUrl.replace(/\/*$/, "/"));
+  const apikey = { apikey: supabaseAnonKey };
+
+  /** Ask for tokens: `{ tokens }`, or `{ code, status }` of Supabase's refusal. */
+  async function grant(type, body, id, signal) {
+    const response = await post(address(`token?grant_type=${type}`), body, { headers: apikey, signal });
+    const answer = json(response);
+    if (response.ok) {
+      const { access_token: access, refresh_token: refresh } = answer;
+      if (!isToken(access) || !isToken(refresh)) throw strange(response);
+      const seconds = answer.expires_in > 0 ? Number(answer.expires_in) : 3600;
+      return { tokens: { id, access, refresh, expiresAt: Date.now() + 1000 * seconds } }; // by this clock at both ends
+    }
+    if (response.status >= 500) throw strange(response);
+    return { code: codeOf(answer), status: response.status, response };
+  }
+
+  function begin(tokens) {
+    const { id } = tokens;
+    const signIn = createSignIn({
+      canSignOut: true,
+      async renew(old, signal) {
+        const { tokens: next, code, response } = await grant("refresh_token", { refresh_token: old.refresh }, id, signal);
+        if (next) return next;
+        if (SESSION_OVER.has(code)) return null;
+        throw strange(response);
+      },
+      keep,
+      forget() { if (restored()?.id === id) tab.remove(TOKENS); },
+      /** The tokens are forgotten here already. This call may fail; they expire anyway. */
+      leave({ access }) {
+        const headers = { ...apikey, Authorization: `Bearer ${access}` };
+        post(address("logout?scope=local"), {}, { headers }).catch(() => {});
+      },
+    }, tokens);
+    endWithCopies(signIn, id);
+    return signIn;
+  }
+
+  return {
+    sandboxPhone: null,
+
+    /** The sign-in that this tab keeps, or null. */
+    restore() {
+      const tokens = restored();
+      return tokens && begin(tokens);
+    },
+
+    /** Sign a person in; throws SignInRefused, or Unreachable when nobody can tell. */
+    async signIn(email, password, signal) {
+      const { tokens, code, status } = await grant("password", { email, password }, newId(), signal);
+      if (!tokens) throw refusal(code, status);
+      keep(tokens);
+      return begin(tokens);
+    },
+  };
+}
+
+const keep = (tokens) => tab.set(TOKENS, JSON.stringify(tokens));
+
+function restored() {
+  try {
+    const tokens = JSON.parse(tab.get(TOKENS));
+    return tokens && isToken(tokens.access) && isToken(tokens.refresh) && tokens.id ? tokens : null;
+  } catch {
+    return null;
+  }
+}
+
+/** A tab that was duplicated holds the same sign-in. It ends there too when the person signs out here. */
+function endWithCopies(signIn, id) {
+  let copies;
+  try {
+    copies = new BroadcastChannel(ENDED + id);
+  } catch {
+    return; // Safari before 15.4, or a frame that may not: the copy ends when it renews its tokens
+  }
+  copies.onmessage = () => signIn.endElsewhere();
+  signIn.signal.addEventListener("abort", () => {
+    if (signIn.ended === "signOut") copies.postMessage("");
+    copies.close();
+  });
+}
+
+const newId = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("");
+
+/** Visible ASCII, which is all that a header can carry. */
+const isToken = (value) => typeof value === "string" && /^[\x21-\x7e]+$/.test(value);
+
+/** Supabase's name for an error. Its versions have it in different fields; `code` may also be the HTTP status. */
+function codeOf({ error_code: first, code: second, error: third }) {
+  const named = [first, second, third].find((value) => typeof value === "string" && /^[a-z][a-z0-9_]{0,60}$/.test(value));
+  return named ?? null;
+}
+
+function refusal(code, status) {
+  if (REFUSALS.has(code)) return new SignInRefused(REFUSALS.get(code));
+  if (status === 429) return new SignInRefused("signInTooMany");
+  if (code) return new SignInRefused("signInRefused", { code });
+  return new Unreachable(String(status), { answered: true }); // a proxy's, or a gateway's
+}
