@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from whatsapp_pairing.database_url import normalised
+from whatsapp_pairing.errors import MisconfiguredError
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -67,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         "--port", type=_port, default=3000, help="port of the HTTP API; 0 for a free one (default 3000)"
     )
     parser.add_argument(
-        "--database-url", metavar="URL", type=_given, help="use this Postgres (default: an embedded one)"
+        "--database-url", metavar="URL", type=_database_url, help="use this Postgres (default: an embedded one)"
     )
     parser.add_argument(
         "--may-delete", action="store_true",
@@ -109,6 +112,13 @@ def _port(text: str) -> int:
     if not (_is_number(text) and int(text) <= 65_535):
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to 65535")
     return int(text)
+
+
+def _database_url(text: str) -> str:
+    try:
+        return normalised(text)
+    except MisconfiguredError as error:
+        raise argparse.ArgumentTypeError(error.message) from None
 
 
 def _seconds(text: str) -> int:

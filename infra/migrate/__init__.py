@@ -12,7 +12,7 @@ verification.py   verify: the two compared
 engine_tables.py  whatsmeow's own tables
 """
 
-from .engine_tables import create_engine_tables
+from .engine_tables import create_engine_tables, require_session
 from .errors import MigrateError
 from .files import MIGRATIONS
 from .runner import Status, status, up
@@ -24,6 +24,7 @@ __all__ = [
     "MigrateError",
     "Status",
     "create_engine_tables",
+    "require_session",
     "status",
     "up",
     "verify",

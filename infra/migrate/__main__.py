@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 
-from . import MIGRATIONS, MigrateError, create_engine_tables, status, up, verify
+from . import MIGRATIONS, MigrateError, create_engine_tables, require_session, status, up, verify
 from .verification import checks
 
 
@@ -48,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _up(url: str, options: argparse.Namespace) -> int:
+    if options.directory == MIGRATIONS:
+        require_session(url)
     versions = up(url, options.directory)
     if options.directory == MIGRATIONS:
         create_engine_tables(url)

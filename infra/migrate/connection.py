@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from whatsapp_pairing.database_url import normalised
+from whatsapp_pairing.errors import MisconfiguredError
 
 from .errors import NotReachable, NotSupabase
 
@@ -22,6 +24,20 @@ _SUPABASE_HAS = """
 """
 
 
+def readable(database_url: str) -> str:
+    """Return the URL in the form that every driver reads alike.
+
+    Raises
+    ------
+    NotReachable
+        A part of it is missing or wrong. The message names the part and holds none of it.
+    """
+    try:
+        return normalised(database_url)
+    except MisconfiguredError as problem:
+        raise NotReachable(problem.message) from None
+
+
 @contextmanager
 def connected(database_url: str) -> Iterator[psycopg.Connection]:
     """Connect in autocommit, so that every transaction is one we open by name.
@@ -34,18 +50,21 @@ def connected(database_url: str) -> Iterator[psycopg.Connection]:
     NotReachable
         The URL is malformed or the database does not answer. The message never holds the password.
     """
-    password = _password(database_url)
+    url = readable(database_url)
     try:
+        password = conninfo_to_dict(url).get("password")
         connection = psycopg.connect(
-            database_url,
+            url,
             autocommit=True,
             prepare_threshold=None,
             connect_timeout=_CONNECT_SECONDS,
             application_name="whatsapp-pairing migrate",
         )
+    except psycopg.ProgrammingError:  # the driver's words quote the URL
+        raise NotReachable("The database's URL cannot be read by Postgres's client.") from None
     except psycopg.Error as problem:
         text = str(problem).strip()
-        raise NotReachable(text.replace(password, "***") if password else text) from None
+        raise NotReachable(text.replace(str(password), "***") if password else text) from None
     with connection:
         yield connection
 
@@ -67,15 +86,3 @@ def require_supabase(connection: psycopg.Connection) -> None:
             f"this is not a Supabase database: {', '.join(missing)} not found; "
             "the local runner creates stand-ins (infra/local/supabase.sql)"
         )
-
-
-def _password(database_url: str) -> str:
-    """The URL's password. A URL that libpq cannot read may hold it anywhere: say only that."""
-    advice = "the database URL is not valid (in a password, write @ : / # ? % as %40 %3A %2F %23 %3F %25)"
-    try:
-        parts = conninfo_to_dict(database_url)
-    except psycopg.Error:
-        raise NotReachable(advice) from None
-    if "@" in str(parts.get("host", "")) or not database_url.strip():
-        raise NotReachable(advice)
-    return str(parts.get("password") or "")

@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import psycopg
+from whatsapp_engine.process import engine_dsn
+from whatsapp_pairing.errors import MisconfiguredError
 
 from . import history
-from .connection import connected, limit_waits
-from .errors import EngineTablesFailed
+from .connection import connected, limit_waits, readable
+from .errors import EngineTablesFailed, NotReachable
 
 _LAYERS = Path(__file__).resolve().parents[2] / "layers"
 _ENGINE_SECONDS = 60
@@ -37,6 +39,14 @@ REVOKE INSERT, UPDATE, DELETE ON whatsapp_engine.whatsmeow_version FROM whatsapp
 """
 
 
+def require_session(database_url: str) -> None:
+    """Raise `NotReachable` where the engine could not work, before a migration is applied in vain."""
+    try:
+        engine_dsn(readable(database_url))
+    except MisconfiguredError as problem:
+        raise NotReachable(problem.message) from None
+
+
 def create_engine_tables(database_url: str) -> None:
     """Bring whatsmeow's tables in schema `whatsapp_engine` up to the engine's version; again is harmless.
 
@@ -47,6 +57,7 @@ def create_engine_tables(database_url: str) -> None:
     MigrateError
         The database cannot be reached, or the engine could not do it.
     """
+    require_session(database_url)
     with connected(database_url) as connection:
         try:
             with connection.transaction():
@@ -54,7 +65,7 @@ def create_engine_tables(database_url: str) -> None:
                 idle = _ENGINE_SECONDS + 10
                 limit_waits(connection, lock=idle, statement=idle, idle=idle)
                 history.wait_for_turn(connection)
-                _run_engine(database_url, connection.info.password)
+                _run_engine(readable(database_url), connection.info.password)
                 limit_waits(connection, lock=_LOCK_SECONDS, statement=_ENGINE_SECONDS, idle=idle)
                 connection.execute(_INDEX)
                 connection.execute(_GRANT)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import boto3
 import jwt
 import pytest
-from whatsapp_pairing.errors import Unavailable
+from whatsapp_pairing.errors import MisconfiguredError, Unavailable
 from whatsapp_pairing.settings import settings
 
 from tests.functions.support import ROOT, Aws, Context, event, load
@@ -91,9 +93,23 @@ def test_a_legacy_secret_that_cannot_be_fetched_is_raised(
 ) -> None:
     monkeypatch.setenv("LEGACY_JWT_SECRET_NAME", "legacy/missing")
     settings.cache_clear()
-    with pytest.raises(Unavailable):
+    with pytest.raises(MisconfiguredError, match="The secret legacy/missing cannot be read"):
         ask(f"Bearer {jwt.encode(project.claims(), 'x' * 40, 'HS256')}")
     assert ask(f"Bearer {project.token()}")["context"]["userId"] == str(project.user)
+
+
+@pytest.mark.parametrize("form", ["x" * 40, json.dumps("x" * 40), json.dumps({"key": "x" * 40}), '{"secret": 1}'])
+def test_a_legacy_secret_in_another_form_is_named(
+    project: Project, monkeypatch: pytest.MonkeyPatch, aws: Aws, form: str
+) -> None:
+    boto3.client("secretsmanager").create_secret(Name=f"legacy/{uuid4()}", SecretString=form)
+    (secret,) = boto3.client("secretsmanager").list_secrets()["SecretList"]
+    monkeypatch.setenv("LEGACY_JWT_SECRET_NAME", secret["Name"])
+    settings.cache_clear()
+    with pytest.raises(MisconfiguredError) as wrong:
+        ask(f"Bearer {jwt.encode(project.claims(), 'x' * 40, 'HS256')}")
+    assert str(wrong.value) == f'The secret {secret["Name"]} is not JSON with a key "secret".'
+    assert "xxx" not in "".join(traceback.format_exception(wrong.value))
 
 
 def test_keys_that_cannot_be_fetched_are_raised(project: Project) -> None:

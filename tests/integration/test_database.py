@@ -230,6 +230,13 @@ def test_the_url_is_asked_for_again_with_every_connection(world: World) -> None:
     database.close()
 
 
+def test_a_url_as_it_is_copied_connects(world: World) -> None:
+    url = world.url.replace("postgresql://postgres@", "postgres://postgres:p@s/s#%?@")
+    database = Database(lambda: f'\ufeff"{url}?pgbouncer=true&pool_timeout=0"\n')
+    assert database.run(backend)
+    database.close()
+
+
 @pytest.mark.parametrize("url", ["postgresql//me:topsecret@host/db", "postgresql://me:topsecret@host:port/db"])
 def test_a_malformed_url_is_not_quoted(url: str) -> None:
     with pytest.raises(PairingError) as refused:

@@ -101,7 +101,7 @@ def test_a_hangup_that_is_ignored_at_the_start_stays_ignored(tmp_path: Path) -> 
         (("--port", "http"), "'http' is not a port"),
         (("--qr-seconds", "soon"), "'soon' is not a number of seconds"),
         (("--auth-seconds", "0"), "'0' is not a number of seconds"),
-        (("--database-url", ""), "argument --database-url: it is empty"),
+        (("--database-url", ""), "argument --database-url: The database's URL is empty"),
         (("--data-dir", " "), "argument --data-dir: it is empty"),
         (("--host", "nowhere.invalid"), "cannot listen on nowhere.invalid"),
         (("--host", "192.0.2.1"), "cannot listen on 192.0.2.1"),

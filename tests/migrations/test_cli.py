@@ -82,6 +82,32 @@ def test_the_flag_wins_over_the_environment(
     assert "s3cret" not in printed
 
 
+def test_a_copied_url_serves_psycopg_and_the_engine(database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    copied = database_url.replace("postgresql://postgres@", "postgresql+psycopg://postgres:p@s/s#ñ%@")
+    copied = f"psql '{copied}?pgbouncer=true&connection_limit=1&schema=public'\r\n"
+    assert main(["up", "--database-url", copied]) == 0
+    assert main(["verify", "--database-url", copied]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("postgresql://postgres:[YOUR-PASSWORD]@db.abcd.supabase.co:5432/postgres", "placeholder"),
+        ("postgresql://postgres.abcd:s3cret@aws-0.pooler.supabase.com:6543/postgres", "port 6543"),
+        ("postgresql://postgres.abcd:s3cret@aws-0.pooler.supabase.com:5432", "no database"),
+    ],
+)
+def test_a_wrong_url_is_named_before_anything_is_tried(
+    url: str, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["up", "--database-url", url]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: The database's URL ")
+    assert named in line
+    assert "s3cret" not in line
+
+
 def test_no_url_at_all(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["up"])

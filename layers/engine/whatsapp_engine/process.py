@@ -14,7 +14,9 @@ from collections.abc import Callable
 from types import TracebackType
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from whatsapp_pairing.database_url import normalised
 from whatsapp_pairing.engine import Died, Event
+from whatsapp_pairing.errors import MisconfiguredError
 
 from whatsapp_engine import protocol
 
@@ -35,7 +37,10 @@ _SHARED_PARAMETERS = {
     "application_name",
     "options",
     "target_session_attrs",
+    "host",
 }
+_SUPABASE = (".supabase.com", ".supabase.co", ".supabase.net")
+_TRANSACTION_POOLER = 6543
 
 
 class ProcessEngine:
@@ -173,8 +178,18 @@ def engine_dsn(database_url: str) -> str:
 
     Go's driver refuses a server without TLS unless it is told; libpq's default is to prefer it. A server on this
     machine is taken to have none, any other to have it; ``sslmode`` in the URL overrules both.
+
+    Raises
+    ------
+    MisconfiguredError
+        The URL is wrong, or leads to Supabase's transaction pooler, which loses what Go's driver prepares.
     """
-    parts = urlsplit(database_url)
+    parts = urlsplit(normalised(database_url))
+    if parts.port == _TRANSACTION_POOLER and (parts.hostname or "").endswith(_SUPABASE):
+        raise MisconfiguredError(
+            "The database's URL has port 6543, the transaction pooler: the engine needs 5432, the session pooler or "
+            "the direct connection."
+        )
     query = {name: value for name, value in parse_qsl(parts.query) if name in _SHARED_PARAMETERS}
     query.setdefault("sslmode", "disable" if _on_this_machine(parts.hostname) else "require")
     query["search_path"] = _SCHEMA

@@ -1,7 +1,6 @@
 """A Postgres connection that survives warm invocations and dropped sockets."""
 
 import math
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,13 +10,11 @@ import psycopg
 from psycopg.abc import PQGen
 from psycopg.rows import dict_row
 
+from whatsapp_pairing.database_url import normalised
 from whatsapp_pairing.errors import MisconfiguredError, StoreRefused, StoreUnavailable
 
 Row = dict[str, Any]
 T = TypeVar("T")
-
-# With a bare "@" or "/" in the password, drivers take the rest of it for a host and quote that when it is not found.
-_URL = re.compile(r"postgres(ql)?://([^@/]*@)?[^@]*")
 
 # Each goes to the server as one text. A statement that takes longer waits for a lock or a sick server; a linker's lease
 # lasts 8 s.
@@ -56,7 +53,8 @@ class Database:
     Parameters
     ----------
     url : callable
-        Gives the ``postgresql://`` URL. Called for every new connection, so that a rotated password is picked up.
+        Gives the URL, in any form that ``database_url`` knows. Called for every new connection, so that a rotated
+        password is picked up.
 
     Notes
     -----
@@ -111,10 +109,8 @@ class Database:
             raise StoreUnavailable(detail=_about(error)) from None
 
     def _connect(self) -> Connection:
-        url = self._url()
+        url = normalised(self._url())
         try:
-            if not _URL.fullmatch(url):
-                raise psycopg.ProgrammingError
             self._connection = Connection.connect(
                 url,
                 autocommit=True,
@@ -126,9 +122,7 @@ class Database:
             )
         except psycopg.ProgrammingError:
             # No cause: the driver quotes the URL, password and all.
-            raise MisconfiguredError(
-                "The database's URL is malformed. Special characters of a password are written as %40 and the like."
-            ) from None
+            raise MisconfiguredError("The database's URL cannot be read by Postgres's client.") from None
         return self._connection
 
     def close(self) -> None:

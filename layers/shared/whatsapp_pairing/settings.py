@@ -8,6 +8,16 @@ from functools import cache
 
 from whatsapp_pairing.errors import MisconfiguredError, StoreUnavailable, Unavailable
 
+# Secrets Manager's answers that no second try changes.
+_REFUSALS = {
+    "AccessDeniedException",
+    "DecryptionFailure",
+    "InvalidParameterException",
+    "InvalidRequestException",
+    "ResourceNotFoundException",
+    "ValidationException",
+}
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -114,10 +124,19 @@ def _secret(name: str, key: str) -> str:
     # Imported here: it brings boto3, which a function that is given DATABASE_URL never needs.
     from aws_lambda_powertools.utilities import parameters
 
+    secret: object = None
     try:
         secret = parameters.get_secret(name, transform="json", max_age=300)
     except parameters.GetParameterError as error:
-        raise Unavailable from error
-    if not isinstance(secret, dict) or not secret.get(key):
-        raise MisconfiguredError(f'The secret {name} has no key "{key}".')
-    return str(secret[key])
+        code = getattr(error.__context__, "response", {}).get("Error", {}).get("Code")
+        if code not in _REFUSALS:
+            raise Unavailable from error
+        raise MisconfiguredError(
+            f"The secret {name} cannot be read ({code}): is it there, and may this function read it?"
+        ) from None
+    except (parameters.TransformParameterError, UnicodeDecodeError):
+        pass  # their messages quote the secret
+    value = secret.get(key) if isinstance(secret, dict) else None
+    if not isinstance(value, str) or not value.strip():
+        raise MisconfiguredError(f'The secret {name} is not JSON with a key "{key}".')
+    return value
