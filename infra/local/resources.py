@@ -8,6 +8,7 @@ from typing import Any
 
 from infra.local.errors import TemplateError
 from infra.local.intrinsics import ACCOUNT, REGION, Resolver
+from infra.local.parameters import check
 
 FUNCTION = "AWS::Serverless::Function"
 LAYER = "AWS::Serverless::LayerVersion"
@@ -30,13 +31,21 @@ class Resources:
     root
         The folder that its paths are relative to.
     overrides
-        Values of parameters, which beat their defaults.
+        Values of parameters, which beat all others and are held to what the parameters allow.
+    supplied
+        Values for those parameters that exist, which beat their defaults. They are the runner's own, so they are free.
     """
 
-    def __init__(self, document: dict[str, Any], root: Path, overrides: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        document: dict[str, Any],
+        root: Path,
+        overrides: Mapping[str, Any],
+        supplied: Mapping[str, Any] | None = None,
+    ) -> None:
         self.root = root
         self.globals: dict[str, Any] = document.get("Globals") or {}
-        self.parameters = _parameters(document.get("Parameters") or {}, overrides)
+        self.parameters = _parameters(document.get("Parameters") or {}, overrides, supplied or {})
         self._resolver = Resolver(
             self.parameters,
             document.get("Mappings") or {},
@@ -127,17 +136,19 @@ def required(value: Any, where: str) -> str:
     return value
 
 
-def _parameters(declared: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def _parameters(declared: dict[str, Any], overrides: Mapping[str, Any], supplied: Mapping[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(overrides) - set(declared))
     if unknown:
         raise TemplateError(f"the template has no parameter named {', '.join(unknown)}")
     values = {}
     for name, declaration in declared.items():
-        value = overrides.get(name, declaration.get("Default"))
+        value = overrides.get(name, supplied.get(name, declaration.get("Default")))
         if value is None:
             raise TemplateError(f"parameter {name} has no default: give it with --parameter {name}=VALUE")
         listed = declaration.get("Type") == "CommaDelimitedList" or str(declaration.get("Type")).startswith("List<")
         if listed and isinstance(value, str):
             value = [item.strip() for item in value.split(",")] if value else []
         values[name] = value if isinstance(value, list) else text(value, f"parameter {name}")
+        if name in overrides:
+            check(name, declaration, values[name])
     return values

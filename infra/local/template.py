@@ -30,9 +30,9 @@ def read_template(path: Path, overrides: Mapping[str, Any], supplied: Mapping[st
     path
         A SAM template; the paths in it are relative to its folder.
     overrides
-        Values of parameters, which beat all others; each must exist.
+        Values of parameters, which beat all others; each must exist and be one that its parameter allows.
     supplied
-        Values for those parameters that exist, which beat their defaults.
+        Values for those parameters that exist, which beat their defaults and are not checked.
 
     Raises
     ------
@@ -45,9 +45,7 @@ def read_template(path: Path, overrides: Mapping[str, Any], supplied: Mapping[st
         raise TemplateError(f"cannot read the template {path}: {error.strerror}") from error
     if not isinstance(document, dict) or not isinstance(document.get("Resources"), dict):
         raise TemplateError(f"{path}: a template has a mapping named Resources")
-    declared = document.get("Parameters") or {}
-    values = {name: value for name, value in (supplied or {}).items() if name in declared} | dict(overrides)
-    return _read_stack(Resources(document, path.resolve().parent, values))
+    return _read_stack(Resources(document, path.resolve().parent, overrides, supplied))
 
 
 def _read_stack(resources: Resources) -> Stack:

@@ -119,6 +119,7 @@ def test_a_second_runner_is_told_why_it_cannot_start(runner: FixtureStack, tmp_p
     [
         (("--template", "/nowhere.yaml"), "cannot read the template /nowhere.yaml"),
         (("--parameter", "Nobody=1"), "no parameter named Nobody"),
+        (("--parameter", "AllowedOrigins=app.example.com"), "parameter AllowedOrigins does not take 'app.example.com'"),
         (("--database-url", "postgresql://127.0.0.1:1/x"), "the database on 127.0.0.1/x cannot be used"),
     ],
 )

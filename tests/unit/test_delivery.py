@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.local.errors import TemplateError
 from infra.local.template import read_template
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,11 +29,23 @@ def overrides(environment: str) -> dict[str, str]:
     return dict(one.split("=", 1) for one in config(environment)["deploy"]["parameters"]["parameter_overrides"])
 
 
+FILLED_IN = {
+    "YOUR-DEV-PROJECT": "dev", "YOUR-PROJECT": "abcd", "YOUR-PUBLISHABLE-KEY": "sb_publishable_x",
+    "YOUR-SNS-TOPIC-ARN": "arn:aws:sns:eu-west-1:123456789012:alarms",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_an_environment_gives_what_the_template_wants_and_nothing_else(environment: str) -> None:
-    """Reading the template refuses a parameter that it does not have, and one that has no value."""
-    stack = read_template(ROOT / "template.yaml", overrides(environment))
+    """Reading the template refuses a parameter that it does not have, one without a value, and a wrong value."""
+    given = overrides(environment)
+    with pytest.raises(TemplateError, match="parameter SupabaseUrl"):
+        read_template(ROOT / "template.yaml", given)
+    for placeholder, value in FILLED_IN.items():
+        given = {name: text.replace(placeholder, value) for name, text in given.items()}
+    stack = read_template(ROOT / "template.yaml", given)
     assert stack.functions
+    assert "YOUR-" not in str(stack.parameters)
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
