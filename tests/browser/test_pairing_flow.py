@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import zxingcpp
 from PIL import Image
 from playwright.sync_api import expect
 
+from tests.stack import Stack
+
 from .conftest import OpenPage
 from .fakes import PAGE
+
+
+def test_page_signs_in_with_the_printed_password(tmp_path: Path, open_page: OpenPage) -> None:
+    said = tmp_path / "stderr"
+    with said.open("w") as stderr:
+        stack = Stack(tmp_path / "data", "--host", "0.0.0.0", stderr=stderr)
+    try:
+        password = said.read_text().partition("ask for a password (any user): ")[2].split()[0]
+        credentials = {"username": "me", "password": password}
+        page = open_page(stack.url + PAGE, http_credentials=credentials)
+        page.get_by_role("button", name="Connect WhatsApp").click()
+        expect(page.locator("#qr")).to_be_visible()
+        page.get_by_role("button", name="Scan with the sandbox phone").click()
+        expect(page.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
+    finally:
+        assert stack.stop() == 0
 
 
 def test_connect_scan_disconnect(runner_url: str, open_page: OpenPage) -> None:

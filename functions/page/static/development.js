@@ -4,6 +4,9 @@ import { json, post, strange } from "./net.js";
 import { ours } from "./api.js";
 import { profile } from "./storage.js";
 
+// A local runner that others reach asks for a password; with credentials the browser asks the person for it.
+export const DEVELOPMENT = { credentials: "same-origin" };
+
 const USER = "whatsapp-pairing.user"; // an id, no secret
 
 export function developmentAuth(root, { sandboxPhone }) {
@@ -12,7 +15,7 @@ export function developmentAuth(root, { sandboxPhone }) {
   const provider = {
     canSignOut: false,
     async renew(_, signal) {
-      const response = await post(new URL("dev/token", root), { userId }, { signal });
+      const response = await post(new URL("dev/token", root), { userId }, { ...DEVELOPMENT, signal });
       const answer = json(response);
       if (!response.ok || typeof answer.accessToken !== "string") {
         if (response.status === 400) { userId = undefined; profile.remove(USER); } // not its id: take a new one
@@ -31,7 +34,7 @@ export function developmentAuth(root, { sandboxPhone }) {
 
   /** Let the sandbox's phone scan a QR. */
   async function scan(qr, number) {
-    return ours(await post(new URL("dev/phone/scan", root), { qr, number }));
+    return ours(await post(new URL("dev/phone/scan", root), { qr, number }, DEVELOPMENT));
   }
 
   return {
