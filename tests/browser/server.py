@@ -6,6 +6,7 @@ import json
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -111,6 +112,10 @@ class Server:
 def _handler_for(server: Server) -> Callable[..., BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def handle(self) -> None:
+            with suppress(ConnectionError):  # the page has aborted what it asked for
+                super().handle()
 
         def do_GET(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)

@@ -226,7 +226,7 @@ GUARDS = [
         "functions/page/static/app.js",
         "  view.forget();\n  const notice",
         "  const notice",
-        "tests/browser/test_attacks.py",
+        "tests/browser/test_next_person.py",
     ),
 ]  # fmt: skip
 
