@@ -278,6 +278,7 @@ class TestTrouble:
     def test_lost_answer_is_found_out_about(
         self, site: Site, open_page: OpenPage, locale: str, button: str, said: str
     ) -> None:
+        site.status["pollAfterMs"] = 60_000  # so that nothing but the click shows the QR
         page = open_page(site.url, locale=locale)
         expect(page.get_by_role("button", name=button)).to_be_visible()
         site.standing[CONNECT] = Answer(202, lost=True)  # each time: Chromium itself asks again on a new connection

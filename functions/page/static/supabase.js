@@ -83,7 +83,9 @@ export function supabaseAuth({ supabaseUrl, supabaseAnonKey }) {
     /** The sign-in that this tab keeps, or null. */
     restore() {
       const tokens = restored();
-      return tokens && begin(tokens);
+      if (!tokens) return null;
+      if (!tokens.id) keep(Object.assign(tokens, { id: newId() }));
+      return begin(tokens);
     },
 
     /** Sign a person in; throws SignInRefused, or Unreachable when nobody can tell. */
@@ -101,7 +103,7 @@ const keep = (tokens) => tab.set(TOKENS, JSON.stringify(tokens));
 function restored() {
   try {
     const tokens = JSON.parse(tab.get(TOKENS));
-    return tokens && isToken(tokens.access) && isToken(tokens.refresh) && tokens.id ? tokens : null;
+    return tokens && isToken(tokens.access) && isToken(tokens.refresh) ? tokens : null;
   } catch {
     return null;
   }
