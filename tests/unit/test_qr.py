@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 
 import pytest
 import zxingcpp
@@ -22,7 +23,8 @@ TEXTS = [
 
 
 def decode(picture: Image.Image) -> str:
-    (found,) = zxingcpp.read_barcodes(picture.convert("L"), formats=zxingcpp.BarcodeFormat.QRCode)
+    """Read it as WhatsApp does: dark on light only."""
+    (found,) = zxingcpp.read_barcodes(picture.convert("L"), formats=zxingcpp.BarcodeFormat.QRCode, try_invert=False)
     text: str = found.text
     return text
 
@@ -52,18 +54,47 @@ def _module(root: ET.Element) -> float:
     return float(found[2]) - float(found[1])
 
 
-def drawn_in_blocks(text: str) -> Image.Image:
-    """Paint a terminal's half blocks: light where there is ink."""
+GROUNDS = {"light": (255, 0), "dark": (0, 255), "grey": (128, 128)}
+HALVES = {"█": (True, True), "▀": (True, False), "▄": (False, True), " ": (False, False), "\xa0": (False, False)}
+
+
+def on_a_terminal(text: str, ground: int, ink: int) -> Image.Image:
+    """Paint the text as a terminal of these colours does, which obeys escape sequences, with some room around it."""
     lines = text.rstrip("\n").split("\n")
-    (width,) = {len(line) for line in lines}
-    picture = Image.new("L", (width * SIZE, 2 * len(lines) * SIZE), 0)
-    halves = {"█": (0, 1), "▀": (0,), "▄": (1,), " ": (), "\xa0": ()}
-    for row, line in enumerate(lines):
-        for column, block in enumerate(line):
-            for half in halves[block]:
-                left, top = column * SIZE, (2 * row + half) * SIZE
-                picture.paste(255, (left, top, left + SIZE, top + SIZE))
+    cells = [list(_cells(line, ground, ink)) for line in lines]
+    (width,) = {len(line) for line in cells}
+    picture = Image.new("L", ((width + 8) * SIZE, (2 * len(cells) + 8) * SIZE), ground)
+    for row, line in enumerate(cells):
+        for column, halves in enumerate(line):
+            for half, colour in enumerate(halves):
+                left, top = (column + 4) * SIZE, (2 * row + half + 4) * SIZE
+                picture.paste(colour, (left, top, left + SIZE, top + SIZE))
     return picture
+
+
+def _cells(line: str, ground: int, ink: int) -> Iterator[tuple[int, int]]:
+    """The colours of each cell's upper and lower half."""
+    front, back = ink, ground
+    for codes, block in re.findall(r"\x1b\[([\d;]*)m|(.)", line):
+        if block:
+            upper, lower = HALVES[block]
+            yield (front if upper else back, front if lower else back)
+        elif codes in ("", "0"):
+            front, back = ink, ground
+        else:
+            found = re.fullmatch(r"38;5;(\d+);48;5;(\d+)", codes)
+            assert found, codes
+            front, back = (_fixed_colour(int(number)) for number in found.groups())
+    assert (front, back) == (ink, ground), "the colours run on behind the line"
+
+
+def _fixed_colour(number: int) -> int:
+    """How light a colour of the 256 is; the first 16 are the theme's, which may make them anything."""
+    assert 16 <= number <= 255
+    if number >= 232:
+        return 8 + 10 * (number - 232)
+    levels = [0, 95, 135, 175, 215, 255]
+    return sum(levels[(number - 16) // place % 6] for place in (36, 6, 1)) // 3
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -76,9 +107,15 @@ def test_the_png_reads_back(text: str) -> None:
     assert decode(Image.open(io.BytesIO(qr.png(text)))) == text
 
 
+@pytest.mark.parametrize(("ground", "ink"), GROUNDS.values(), ids=GROUNDS)
 @pytest.mark.parametrize("text", TEXTS)
-def test_the_terminals_blocks_read_back(text: str) -> None:
-    assert decode(drawn_in_blocks(qr.terminal(text).decode())) == text
+def test_the_terminals_blocks_read_back_on_any_ground(text: str, ground: int, ink: int) -> None:
+    assert decode(on_a_terminal(qr.terminal(text).decode(), ground, ink)) == text
+
+
+def test_without_its_colours_it_reads_on_a_dark_ground() -> None:
+    plain = re.sub(r"\x1b\[[\d;]*m", "", qr.terminal(TEXTS[0]).decode())
+    assert decode(on_a_terminal(plain, ground=0, ink=255)) == TEXTS[0]
 
 
 @settings(max_examples=25)

@@ -10,6 +10,10 @@ from qrcode.image.svg import SvgPathFillImage
 _QUIET_ZONE = 4
 _PIXELS_A_MODULE = 8
 
+# White ink on black, whatever the terminal's own colours are. The two are from the grey ramp and the colour cube of
+# the 256 colours: themes change the first 16 only, and a light theme may swap black and white there.
+_INK, _NO_INK = "\x1b[38;5;231;48;5;232m", "\x1b[0m"
+
 
 def svg(text: str) -> bytes:
     """Return the QR as SVG: black on white with its quiet zone, so that it scans on a dark page too."""
@@ -22,11 +26,10 @@ def png(text: str) -> bytes:
 
 
 def terminal(text: str) -> bytes:
-    """Return the QR in block characters, for a terminal with light text on a dark ground."""
-    code = _code(text)
-    lines = io.StringIO()
-    code.print_ascii(out=lines, invert=True)
-    return lines.getvalue().encode()
+    """Return the QR in block characters with colours of their own, so that it scans on a light and a dark terminal."""
+    drawn = io.StringIO()
+    _code(text).print_ascii(out=drawn, invert=True)
+    return "".join(f"{_INK}{line}{_NO_INK}\n" for line in drawn.getvalue().splitlines()).encode()
 
 
 def _drawn(text: str, kind: type[SvgPathFillImage] | type[PyPNGImage]) -> bytes:
