@@ -8,11 +8,14 @@ from urllib.parse import unquote
 
 from infra.local.stack import Route
 
-_PARAMETER = re.compile(r"\{(\w+)\}")
+_PARAMETER = re.compile(r"\{(\w+)(\+?)\}")
 
 
 class Router:
-    """Finds routes as an HTTP API does: exact paths first, a method before ANY."""
+    """Finds routes as an HTTP API does: exact paths first, a method before ANY, ``{name+}`` for all that is left.
+
+    ``/a/{name+}`` also takes ``/a/`` there, which no other route can have.
+    """
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._routes = [(route, _pattern(route.path)) for route in sorted(routes, key=_vagueness)]
@@ -28,9 +31,10 @@ class Router:
         return None
 
 
-def _vagueness(route: Route) -> tuple[list[bool], bool]:
-    """Sorts exact segments before ``{name}``, and ANY behind its methods."""
-    return [segment.endswith("}") for segment in route.path.split("/")], route.method == "ANY"
+def _vagueness(route: Route) -> tuple[list[int], bool]:
+    """Sorts exact segments before ``{name}``, that before ``{name+}``, and ANY behind its methods."""
+    segments = route.path.split("/")
+    return [segment.endswith("}") + segment.endswith("+}") for segment in segments], route.method == "ANY"
 
 
 def _pattern(path: str) -> re.Pattern[str]:
@@ -38,6 +42,6 @@ def _pattern(path: str) -> re.Pattern[str]:
     end = 0
     for match in _PARAMETER.finditer(path):
         parts.append(re.escape(path[end : match.start()]))
-        parts.append(f"(?P<{match[1]}>[^/]+)")
+        parts.append(f"(?P<{match[1]}>{'.*' if match[2] else '[^/]+'})")
         end = match.end()
     return re.compile("".join(parts) + re.escape(path[end:]))

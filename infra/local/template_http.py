@@ -51,8 +51,8 @@ def _api(resources: Resources, api_id: str | None) -> dict[str, Any]:
 
 def _path(event: dict[str, Any], where: str) -> str:
     path = str(event.get("Path", "$default"))
-    if path == "$default" or "+}" in path:
-        raise TemplateError(f"{where}: {path}: only exact paths and {{name}} for one segment run here")
+    if path == "$default" or "+}" in path[:-2]:
+        raise TemplateError(f"{where}: {path}: only exact paths and {{name}}, or {{name+}} at the end, run here")
     return path
 
 

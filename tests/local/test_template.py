@@ -183,7 +183,7 @@ def _with_event(read: Read, kind: str, properties: str, api: str = "") -> Stack:
         ("SQS", "", "SQS does not run here"),
         ("HttpApi", "", "$default: only exact paths and {name}"),
         ("HttpApi", "Path: $default", "$default: only exact paths and {name}"),
-        ("HttpApi", "Path: '/files/{proxy+}'", "/files/{proxy+}: only exact paths and {name}"),
+        ("HttpApi", "Path: '/{proxy+}/files'", "/{proxy+}/files: only exact paths and {name}"),
         ("ScheduleV2", "ScheduleExpression: 'cron(0 18 ? * MON-FRI *)'", "cron(0 18 ? * MON-FRI *): only rate()"),
         ("ScheduleV2", "ScheduleExpression: at(2025-01-01T00:00:00)", "at(2025-01-01T00:00:00): only rate()"),
         ("ScheduleV2", "ScheduleExpression: rate(0 minutes)", "rate(0 minutes): only rate()"),
