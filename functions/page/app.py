@@ -1,6 +1,7 @@
 """The settings page: one HTML file, its assets, and the configuration its script may know.
 
-Everything is read from ``static/`` once per instance; a name that is not a file of that directory is a 404.
+Everything is read from ``static/`` once per instance; a name that is not a file of that directory is a 404. HEAD gets
+the same answer as GET: whatever speaks HTTP in front of us leaves the body away and keeps its length.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import os
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 HTML, JSON = "text/html; charset=utf-8", "application/json; charset=utf-8"
 ASSETS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+PAGE = "home/settings/whatsapp"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
     "connect-src 'self'{supabase}; base-uri 'none'; form-action 'none'; frame-ancestors {frames}; "
@@ -24,9 +26,16 @@ FRAMES = {"": "'none'", "none": "'none'", "self": "'self'"}  # else a list of or
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Answer one HTTP API request (payload 2.0): the page, one of its files, or its configuration."""
-    name = (event.get("pathParameters") or {}).get("file")
-    if name is None:
+    """Answer one HTTP API request (payload 2.0): the page, one of its files, its configuration, or the way there."""
+    name = next(iter((event.get("pathParameters") or {}).values()), "")
+    path = str(event.get("rawPath", ""))
+    if event.get("routeKey", "").endswith(" /"):
+        # A custom domain may put a prefix before the root, and people leave its slash away.
+        _, _, prefix = path.rpartition("/")
+        return _redirect(event, f"./{quote(prefix, safe='')}/{PAGE}" if prefix else PAGE)
+    if not name and path.endswith("/"):
+        return _redirect(event, f"../{PAGE.rpartition('/')[2]}")
+    if not name:
         return _reply(200, HTML, _files()["index.html"])
     if name == "config.json":
         names = {"supabaseUrl": "SUPABASE_URL", "supabaseAnonKey": "SUPABASE_ANON_KEY"}
@@ -40,6 +49,13 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     known = tag in (part.strip().removeprefix("W/") for part in seen.split(","))
     revalidate = {"Cache-Control": "no-cache", "ETag": tag}
     return _reply(304 if known else 200, ASSETS[Path(name).suffix], "" if known else body, revalidate)
+
+
+def _redirect(event: dict[str, Any], location: str) -> dict[str, Any]:
+    """Lead to the page. The address is relative, so it is right behind any host, stage and prefix."""
+    query = quote(str(event.get("rawQueryString") or ""), safe="%&=+/?:@!$'()*,;[]", errors="replace")
+    headers = {"Location": f"{location}?{query}" if query else location, "Cache-Control": "no-store"}
+    return _reply(307, "text/plain; charset=utf-8", "", headers)
 
 
 @cache

@@ -30,15 +30,29 @@ CHECKS = [
 ]
 
 OPERATIONS = {f"{method} {path}": operation for method, path, operation in operations()}
-CONNECT, STATUS, QR, DISCONNECT, PAGE, FILE = OPERATIONS
+CONNECT, STATUS, QR, DISCONNECT = (
+    f"{method} /api/whatsapp/{name}"
+    for method, name in [("POST", "connect"), ("GET", "status"), ("GET", "qr"), ("POST", "disconnect")]
+)
+PAGE = "GET /home/settings/whatsapp"
+FILE, SLASH, ROOT = f"{PAGE}/{{file}}", f"{PAGE}/", "GET /"
 EXAMPLES = 40
 
 
+def head(label: str) -> str:
+    """The HEAD of a GET."""
+    return label.replace("GET", "HEAD")
+
+
+LEADING = [leading for label in (SLASH, ROOT) for leading in (label, head(label))]
+PUBLIC = [PAGE, head(PAGE), FILE, head(FILE), *LEADING]
+
+
 def generated() -> Iterator[Any]:
-    """Each operation with good and with bad data; there is no bad data for the page, which takes none."""
+    """Each operation with good and with bad data; there is no bad data for one that takes none."""
     for mode in GenerationMode:
         for label in OPERATIONS:
-            if (mode, label) != (GenerationMode.NEGATIVE, PAGE):
+            if mode != GenerationMode.NEGATIVE or label not in (PAGE, head(PAGE), *LEADING):
                 yield pytest.param(label, mode, id=f"{label}, {mode.value} data")
 
 
@@ -76,7 +90,7 @@ def test_no_request_gets_an_undocumented_answer(
         def run(case: schemathesis.Case) -> None:
             for user in users:
                 headers = {"Authorization": f"Bearer {user.token}"}
-                case.call_and_validate(stack.url, session, headers, checks=CHECKS)
+                case.call_and_validate(stack.url, session, headers, checks=CHECKS, allow_redirects=False)
 
         run()
 
@@ -106,9 +120,25 @@ class Visitor:
         if token is not None:
             sent["Authorization"] = f"Bearer {token}"
         case = operation(label).Case(path_parameters={"file": file} if file else {})
-        answer = case.call_and_validate(self._url, self._session, sent, checks=CHECKS[:-1], data=body)
+        answer = case.call_and_validate(
+            self._url, self._session, sent, checks=CHECKS[:-1], data=body, allow_redirects=False
+        )
         self.seen.add((label, answer.status_code))
         return answer
+
+    def ask_twice(self, label: str, token: str | None, body: bytes = b"", file: str = "", **headers: str) -> Any:
+        """Ask by HEAD and by GET, see that they say the same, and return the answer to GET."""
+        short = self.ask(head(label), token, body, file, **headers)
+        answer = self.ask(label, token, body, file, **headers)
+        assert short.content == b""
+        assert (short.status_code, _lasting(short)) == (answer.status_code, _lasting(answer))
+        return answer
+
+
+def _lasting(answer: Any) -> dict[str, list[str]]:
+    """The headers that are not of their moment."""
+    of_the_moment = {"apigw-requestid", "date", "server-time"}
+    return {name.lower(): value for name, value in answer.headers.items() if name.lower() not in of_the_moment}
 
 
 @pytest.fixture
@@ -132,18 +162,23 @@ def test_every_documented_answer_comes_and_is_as_documented(stack: Stack, visito
 
 def _guards(visitor: Visitor, user: User) -> None:
     for label in OPERATIONS:
-        file = "app.js" if label == FILE else ""
-        if label not in (PAGE, FILE):
-            assert visitor.ask(label, None).json() == {"message": "Unauthorized"}
-            assert visitor.ask(label, "a.b.c").json()["error"] == "unauthorized"
-            assert visitor.ask(label, user.token, b"x" * 1025).json()["error"] == "too_large"
+        file = "app.js" if label in (FILE, head(FILE)) else ""
+        if label not in PUBLIC:
+            nobody, forged = visitor.ask(label, None), visitor.ask(label, "a.b.c")
+            large = visitor.ask(label, user.token, b"x" * 1025)
+            assert [answer.status_code for answer in (nobody, forged, large)] == [401, 401, 413]
+            assert nobody.headers["www-authenticate"] == ["Bearer"]
+            assert forged.headers["www-authenticate"] == ['Bearer error="invalid_token"']
+            if not label.startswith("HEAD"):
+                codes = [answer.json()["error"] for answer in (nobody, forged, large)]
+                assert codes == ["unauthorized", "unauthorized", "too_large"]
         assert visitor.ask(label, user.token, b"x" * 10_485_761, file).status_code == 413
         assert visitor.ask(label, user.token, file=file, X_Long="x" * 10_240).status_code == 431
 
 
 def _pairing(visitor: Visitor, user: User) -> None:
     token = user.token
-    assert visitor.ask(QR, token).status_code == 404
+    assert visitor.ask_twice(QR, token).status_code == 404
     assert visitor.ask(DISCONNECT, token).json()["status"] == "already_disconnected"
     started = visitor.ask(CONNECT, token, b"{}")
     assert (started.status_code, started.json()["status"]) == (202, "connecting")
@@ -152,9 +187,11 @@ def _pairing(visitor: Visitor, user: User) -> None:
     text = user.qr()
     shown = visitor.ask(STATUS, token, Accept_Language="es")
     assert shown.json()["status"] == "waiting_qr"
-    assert visitor.ask(STATUS, token, If_None_Match=shown.headers["etag"][0]).status_code == 304
+    assert visitor.ask_twice(STATUS, token, If_None_Match=shown.headers["etag"][0]).status_code == 304
+    assert visitor.ask_twice(STATUS, token).status_code == 200
+    assert visitor.ask_twice(QR, token, Accept="*/*;q=0").json()["error"] == "not_acceptable"
     for media, content in OPERATIONS[QR]["responses"]["200"]["content"].items():
-        picture = visitor.ask(QR, token, Accept=media)
+        picture = visitor.ask_twice(QR, token, Accept=media)
         assert picture.headers["content-type"][0].split(";")[0] == media
         assert media == "image/png" or complaints(content["schema"], picture.content.decode()) == []
 
@@ -176,10 +213,11 @@ def _pairing(visitor: Visitor, user: User) -> None:
 
 
 def _page(visitor: Visitor) -> None:
-    page = visitor.ask(PAGE, None)
-    assert page.status_code == 200
+    assert visitor.ask_twice(PAGE, None).status_code == 200
+    for label in (ROOT, SLASH):
+        assert visitor.ask_twice(label, None).status_code == 307
     for file in operation(FILE).path_parameters.get("file").definition["schema"]["enum"]:
-        assert visitor.ask(FILE, None, file=file).status_code == 200
+        assert visitor.ask_twice(FILE, None, file=file).status_code == 200
     tag = visitor.ask(FILE, None, file="app.js").headers["etag"][0]
-    assert visitor.ask(FILE, None, file="app.js", If_None_Match=tag).status_code == 304
-    assert visitor.ask(FILE, None, file="app.py").status_code == 404
+    assert visitor.ask_twice(FILE, None, file="app.js", If_None_Match=tag).status_code == 304
+    assert visitor.ask_twice(FILE, None, file="app.py").status_code == 404

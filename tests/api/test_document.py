@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import openapi_spec_validator
@@ -14,7 +14,7 @@ from whatsapp_pairing.reasons import Reason, sentence
 from whatsapp_pairing.session import MOST_PER_HOUR, PAUSES, Status
 
 from infra.local.gateway import MAX_HEAD_BYTES
-from infra.local.stack import Stack
+from infra.local.stack import Route, Stack
 from infra.local.template import read_template
 from tests.api.document import DOCUMENT, SCHEMAS, answers, codes, complaints, operations, resolved
 from tests.stack import ROOT
@@ -50,10 +50,28 @@ def test_the_document_is_openapi_3_1() -> None:
     openapi_spec_validator.validate(DOCUMENT, cls=openapi_spec_validator.OpenAPIV31SpecValidator)
 
 
+def served(routes: Iterable[Route]) -> set[tuple[str, str]]:
+    """Methods and paths as a caller sees them: the page's greedy route is for its files and for a slash."""
+    found = {(route.method, route.path) for route in routes}
+    greedy = {(method, path) for method, path in found if path.endswith("/{proxy+}")}
+    folders = {(method, path.removesuffix("{proxy+}")) for method, path in greedy}
+    return (found - greedy) | folders | {(method, f"{path}{{file}}") for method, path in folders}
+
+
 def test_every_route_is_documented_and_nothing_else(template: Stack) -> None:
-    assert {(method, path) for method, path, _ in OPERATIONS} == {
-        (route.method, route.path) for route in template.routes
-    }
+    assert {(method, path) for method, path, _ in OPERATIONS} == served(template.routes)
+
+
+def test_every_get_has_its_head(template: Stack) -> None:
+    gets, heads = (
+        {(route.path, route.function, route.authorizer) for route in template.routes if route.method == method}
+        for method in ("GET", "HEAD")
+    )
+    assert gets == heads
+    for path, methods in DOCUMENT["paths"].items():
+        if "get" in methods:
+            assert set(answers(methods["head"])) == set(answers(methods["get"])), path
+            assert not any("content" in answer for answer in answers(methods["head"]).values()), path
 
 
 def test_the_routes_that_want_a_token_are_those_that_say_so(template: Stack) -> None:
@@ -64,7 +82,8 @@ def test_the_routes_that_want_a_token_are_those_that_say_so(template: Stack) -> 
 
 def test_pages_of_other_origins_may_send_and_read_the_documented_headers(template: Stack) -> None:
     assert template.cors is not None
-    assert {"apigw-requestid", "etag", "retry-after", "server-time"} <= {name.lower() for name in template.cors.exposed}
+    readable = {"apigw-requestid", "etag", "retry-after", "server-time", "www-authenticate"}
+    assert readable <= {name.lower() for name in template.cors.exposed}
     assert {"authorization", "if-none-match"} <= {name.lower() for name in template.cors.headers}
 
 
@@ -162,6 +181,7 @@ def test_every_error_is_answered_as_documented(code: str) -> None:
     everything = [answer for _, _, operation in OURS for answer in answers(operation).values()]
     documented = [answer for answer in everything if error.code in codes(answer)]
     assert documented
+    assert error.status != 401 or all("WWW-Authenticate" in answer["headers"] for answer in documented)
     for answer in documented:
         assert complaints(answer["content"]["application/json"]["schema"], json.loads(response["body"])) == []
         if "Retry-After" in response["headers"]:

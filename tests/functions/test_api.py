@@ -17,6 +17,7 @@ import zxingcpp
 from PIL import Image
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.reasons import Reason, sentence
+from whatsapp_pairing.refusals import Refusal
 from whatsapp_pairing.settings import settings
 
 from tests.emf import Metric, metrics_in, values
@@ -47,12 +48,34 @@ def end(world: Any, attempt_id: UUID, reason: Reason) -> None:
 
 @pytest.mark.parametrize("name", CALLS)
 def test_nobody_is_told_to_sign_in(call: Call, name: str) -> None:
-    refused(call(name, request(name, None)), 401, "unauthorized")
+    response = call(name, request(name, None))
+    refused(response, 401, "unauthorized")
+    assert response["headers"]["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    ("name", "refusal"), [("status", refusal) for refusal in Refusal] + [(name, Refusal.ISSUER) for name in CALLS]
+)
+def test_a_refusal_is_one_line_of_the_log(
+    call: Call, name: str, refusal: Refusal, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = request(name, None, {"authorization": "Bearer never-to-be-written"})
+    asked["requestContext"]["authorizer"]["lambda"] = {"refused": str(refusal)}
+    refused(call(name, asked), 401, "anonymous_not_allowed" if refusal is Refusal.ANONYMOUS else "unauthorized")
+    (line,) = caplog.records
+    assert (line.message, vars(line)["refusal"], line.levelname) == ("refused", refusal, "INFO")
+    assert logger.get_correlation_id() == asked["requestContext"]["requestId"]
+    assert "never-to-be-written" not in str(vars(line))
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_token_that_has_expired_since_the_authorizer_saw_it_is_refused(call: Call, name: str, user: UUID) -> None:
-    refused(call(name, request(name, user, lives=-1)), 401, "unauthorized")
+def test_a_token_that_has_expired_since_the_authorizer_saw_it_is_refused(
+    call: Call, name: str, user: UUID, caplog: pytest.LogCaptureFixture
+) -> None:
+    response = call(name, request(name, user, lives=-1))
+    refused(response, 401, "unauthorized")
+    assert response["headers"]["WWW-Authenticate"] == 'Bearer error="invalid_token"'
+    assert [vars(line)["refusal"] for line in caplog.records] == ["expired"]
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -253,6 +276,7 @@ def test_no_qr_is_a_404(call: Call, world: Any, user: UUID) -> None:
         ("image/svg+xml", "image/svg+xml"), ("image/png", "image/png"), ("text/plain", "text/plain"),
         ("*/*", "image/svg+xml"), ("", "image/svg+xml"), ("application/json", "image/svg+xml"),
         ("image/avif,image/webp,image/png,*/*;q=0.8", "image/png"), ("TEXT/PLAIN; q=0.5", "text/plain"),
+        ("application/json, text/plain, */*", "image/svg+xml"), ("image/svg+xml;q=0, */*;q=0.1", "image/png"),
     ],
 )  # fmt: skip
 def test_the_qr_comes_as_the_caller_accepts(call: Call, world: Any, user: UUID, accept: str, media: str) -> None:
@@ -262,6 +286,12 @@ def test_the_qr_comes_as_the_caller_accepts(call: Call, world: Any, user: UUID, 
     assert response["headers"]["Content-Type"].split(";")[0] == media
     assert response["headers"]["Cache-Control"] == "no-store"
     assert response["isBase64Encoded"] is (media == "image/png")
+
+
+def test_who_accepts_no_picture_is_told_what_there_is(call: Call, world: Any, user: UUID) -> None:
+    show(world, user, Secret())
+    said = refused(call("qr", request("qr", user, {"accept": "*/*;q=0"})), 406, "not_acceptable")
+    assert "image/svg+xml, image/png and text/plain" in said["message"]
 
 
 def test_the_png_reads_back(call: Call, world: Any, user: UUID) -> None:

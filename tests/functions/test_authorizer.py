@@ -12,12 +12,16 @@ import boto3
 import jwt
 import pytest
 from whatsapp_pairing.errors import MisconfiguredError, Unavailable
+from whatsapp_pairing.refusals import Refusal
 from whatsapp_pairing.settings import settings
 
 from tests.functions.support import ROOT, Aws, Context, event, load
 from tests.unit.jwks import Project, served
 
-NOBODY = {"isAuthorized": True, "context": {}}
+
+def nobody(refusal: Refusal) -> dict[str, Any]:
+    """What the authorizer says of a request without a user."""
+    return {"isAuthorized": True, "context": {"refused": str(refusal)}}
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +34,20 @@ def published() -> Iterator[Project]:
 @pytest.fixture
 def project(published: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     """The project that the authorizer is set up for."""
-    published.instead = None
+    published.reset()
     monkeypatch.setenv("SUPABASE_URL", published.url + "/")
     settings.cache_clear()
     yield published
     settings.cache_clear()
 
 
-def ask(authorization: str) -> Any:
+def ask(authorization: str | None) -> Any:
     module = load(ROOT / "functions" / "authorizer" / "app.py", "tests_functions_authorizer")
-    return module.handler(event("authorizer") | {"identitySource": [authorization]}, Context())
+    asked = event("authorizer")
+    del asked["headers"]["authorization"]
+    if authorization is not None:
+        asked["headers"]["authorization"] = authorization
+    return module.handler(asked, Context())
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
@@ -52,18 +60,39 @@ def test_a_valid_token_names_its_user_and_its_end(project: Project, scheme: str)
     }
 
 
-@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer ", "Basic bWU6eA==", "Bearer a.b.c", "x" * 10_000])
-def test_anything_else_names_nobody(project: Project, authorization: str) -> None:
-    assert ask(authorization) == NOBODY
+@pytest.mark.parametrize(
+    "authorization", [None, "", "Bearer", "Bearer ", "Bearer\t", "Basic bWU6eA==", "x" * 10_000, "Token a.b.c", "a.b.c"]
+)
+def test_without_a_bearer_token_it_names_nobody(project: Project, authorization: str | None) -> None:
+    assert ask(authorization) == nobody(Refusal.NO_TOKEN)
 
 
 def test_a_token_without_its_scheme_names_nobody(project: Project) -> None:
-    assert ask(project.token()) == NOBODY
-    assert ask(f"Token {project.token()}") == NOBODY
+    assert ask(project.token()) == nobody(Refusal.NO_TOKEN)
+    assert ask(f"Token {project.token()}") == nobody(Refusal.NO_TOKEN)
 
 
-def test_an_expired_token_names_nobody(project: Project) -> None:
-    assert ask(f"Bearer {project.token(exp=1_700_000_000)}") == NOBODY
+def test_a_bad_token_names_its_class(project: Project) -> None:
+    assert ask("Bearer a.b.c") == nobody(Refusal.MALFORMED)
+    assert ask(f"Bearer {project.token()},Bearer {project.token()}") == nobody(Refusal.MALFORMED)
+    assert ask(f"Bearer {project.token(exp=1_700_000_000)}") == nobody(Refusal.EXPIRED)
+    assert ask(f"Bearer {'x' * 9000}") == nobody(Refusal.TOO_LONG)
+
+
+def test_the_template_names_other_issuers(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = project.token(iss="https://abcd.supabase.co/auth/v1")
+    assert ask(f"Bearer {token}") == nobody(Refusal.ISSUER)
+    monkeypatch.setenv("ACCEPTED_ISSUERS", "https://other.example, https://abcd.supabase.co/auth/v1")
+    settings.cache_clear()
+    assert ask(f"Bearer {token}")["context"]["userId"] == str(project.user)
+
+
+def test_the_template_allows_anonymous_users(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = project.token(is_anonymous=True)
+    assert ask(f"Bearer {token}") == nobody(Refusal.ANONYMOUS)
+    monkeypatch.setenv("ALLOW_ANONYMOUS_USERS", "true")
+    settings.cache_clear()
+    assert ask(f"Bearer {token}")["context"]["userId"] == str(project.user)
 
 
 def test_a_token_is_not_logged(project: Project, caplog: pytest.LogCaptureFixture, capsys: Any) -> None:
@@ -80,7 +109,7 @@ def test_a_legacy_token_is_believed_where_the_template_names_its_secret(
 ) -> None:
     secret = "a shared secret of more than thirty-two bytes"
     token = jwt.encode(project.claims(), secret, "HS256")
-    assert ask(f"Bearer {token}") == NOBODY
+    assert ask(f"Bearer {token}") == nobody(Refusal.ALGORITHM)
 
     boto3.client("secretsmanager").create_secret(Name="legacy/jwt", SecretString=json.dumps({"secret": secret}))
     monkeypatch.setenv("LEGACY_JWT_SECRET_NAME", "legacy/jwt")
@@ -113,7 +142,7 @@ def test_a_legacy_secret_in_another_form_is_named(
 
 
 def test_keys_that_cannot_be_fetched_are_raised(project: Project) -> None:
-    """API Gateway keeps an answer for minutes, also a bad one; what is raised it asks again the next time."""
+    """A good token is not to be told that it is bad."""
     project.instead = (503, b"")
     with pytest.raises(Unavailable):
         ask(f"Bearer {project.token()}")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import pytest
+
+from tests.functions.support import load
 
 APP = Path(__file__).resolve().parents[2] / "functions" / "page" / "app.py"
 STATIC = APP.parent / "static"
@@ -27,19 +30,20 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def get() -> Get:
-    """Call the handler as API Gateway does for GET /home/settings/whatsapp[/{file}]."""
-    spec = importlib.util.spec_from_file_location("page_app", APP)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def page() -> ModuleType:
+    """The function's module."""
+    return load(APP, "page_app")
+
+
+@pytest.fixture(scope="module")
+def get(page: ModuleType) -> Get:
+    """Call the handler as API Gateway does for GET /home/settings/whatsapp[/{proxy+}]."""
 
     def call(file: str | None = None, **headers: str) -> Reply:
         path = "/home/settings/whatsapp"
         event: dict[str, Any] = {
             "version": "2.0",
-            "routeKey": f"GET {path}" + ("/{file}" if file is not None else ""),
+            "routeKey": f"GET {path}" + ("/{proxy+}" if file is not None else ""),
             "rawPath": path + (f"/{file}" if file is not None else ""),
             "rawQueryString": "",
             "headers": {name.replace("_", "-"): value for name, value in headers.items()},
@@ -47,11 +51,51 @@ def get() -> Get:
             "isBase64Encoded": False,
         }
         if file is not None:
-            event["pathParameters"] = {"file": file}
-        reply: Reply = module.handler(event, None)
+            event["pathParameters"] = {"proxy": file}
+        reply: Reply = page.handler(event, None)
         return reply
 
     return call
+
+
+PAGE, FILES = "/home/settings/whatsapp", "/home/settings/whatsapp/{proxy+}"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    ("route", "asked", "led"),
+    [
+        ("/", "https://a.example/", "https://a.example/home/settings/whatsapp"),
+        ("/", "https://a.example", "https://a.example/home/settings/whatsapp"),
+        ("/", "http://127.0.0.1:3000/?lang=es&x=%2F", "http://127.0.0.1:3000/home/settings/whatsapp?lang=es&x=%2F"),
+        ("/", "https://a.example/wa/", "https://a.example/wa/home/settings/whatsapp"),
+        ("/", "https://a.example/wa", "https://a.example/wa/home/settings/whatsapp"),
+        ("/", "https://a.example/evil:x", "https://a.example/evil%3Ax/home/settings/whatsapp"),
+        (FILES, "https://a.example/home/settings/whatsapp/", "https://a.example/home/settings/whatsapp"),
+        (FILES, "https://a.example/wa/home/settings/whatsapp/", "https://a.example/wa/home/settings/whatsapp"),
+        (FILES, "https://a.example/home/settings/whatsapp/?a=b", "https://a.example/home/settings/whatsapp?a=b"),
+        (PAGE, "https://a.example/home/settings/whatsapp/", "https://a.example/home/settings/whatsapp"),
+    ],
+)
+def test_the_root_and_a_slash_lead_to_the_page(page: ModuleType, method: str, route: str, asked: str, led: str) -> None:
+    parts = urlsplit(asked)
+    event = {"routeKey": f"{method} {route}", "rawPath": parts.path or "/", "rawQueryString": parts.query}
+    if route == FILES:
+        event["pathParameters"] = {"proxy": ""}
+    reply = page.handler(event, None)
+    assert (reply["statusCode"], reply["body"], reply["headers"]["Cache-Control"]) == (307, "", "no-store")
+    # As a browser resolves it.
+    assert urljoin(asked, reply["headers"]["Location"]) == led
+
+
+@pytest.mark.parametrize("query", ["a=\r\nSet-Cookie: x=y", "\0", "é=\ud800", "//evil.example", "#x", "a b"])
+def test_no_query_leaves_its_place(page: ModuleType, query: str) -> None:
+    event = {"routeKey": "GET /", "rawPath": "/", "rawQueryString": query}
+    location = page.handler(event, None)["headers"]["Location"]
+    assert location.isascii()
+    assert location.isprintable()
+    assert " " not in location
+    assert urlsplit(urljoin("https://a.example/", location))[:3] == ("https", "a.example", f"{PAGE}")
 
 
 def test_page_is_html(get: Get) -> None:
@@ -84,7 +128,6 @@ def test_known_asset_costs_a_304(get: Get, form: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "",
         ".",
         "..",
         "../app.py",
@@ -100,6 +143,9 @@ def test_known_asset_costs_a_304(get: Get, form: str) -> None:
         "nothing.js",
         "app.js.map",
         "config.json/",
+        "/",
+        "a/b.js",
+        "app.js/",
     ],
 )
 def test_anything_else_is_not_found(get: Get, name: str) -> None:

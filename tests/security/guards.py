@@ -38,22 +38,21 @@ GUARDS = [
     Guard(
         "signatures are verified",
         f"{LAYER}/identity.py",
-        'options={"require"',
-        'options={"verify_signature": False, "verify_exp": True, "verify_nbf": True, "verify_aud": True,'
-        ' "verify_iss": True, "require"',
+        "algorithms: list[str], options: Options = _OPTIONS)",
+        "algorithms: list[str], options: Options = _CLAIMS_ONLY)",
         "tests/unit/test_identity.py",
     ),
     Guard(
         "a shared secret only where one is configured",
         f"{LAYER}/identity.py",
-        "if self._legacy_secret is None:\n            raise Unauthorized",
+        "if self._legacy_secret is None:\n            raise Unauthorized(Refusal.ALGORITHM)",
         'if self._legacy_secret is None:\n            return "secret"',
         "tests/unit/test_identity.py",
     ),
     Guard(
         "tokens of this project only",
         f"{LAYER}/identity.py",
-        "            issuer=self._issuer,\n",
+        "            issuer=self._issuers,\n",
         "",
         "tests/unit/test_identity.py",
     ),
@@ -65,18 +64,32 @@ GUARDS = [
         "tests/unit/test_identity.py",
     ),
     Guard(
+        "anonymous users only where they are allowed",
+        f"{LAYER}/identity.py",
+        "if not (self._allow_anonymous or",
+        "if not (True or",
+        "tests/unit/test_refusals.py",
+    ),
+    Guard(
+        "invented keys do not make us ask and ask",
+        f"{LAYER}/published_keys.py",
+        "_ASK_AGAIN_SECONDS = 5",
+        "_ASK_AGAIN_SECONDS = 0",
+        "tests/unit/test_published_keys.py",
+    ),
+    Guard(
         "the authorizer's answer ends with the token",
         f"{LAYER}/http.py",
-        "    if expires_at <= time.time():\n        raise Unauthorized\n",
+        "    if expires_at <= time.time():\n        raise Unauthorized(Refusal.EXPIRED)\n",
         "",
         "tests/unit/test_http.py tests/functions/test_api.py tests/e2e/test_tokens.py",
     ),
     Guard(
         "the authorizer alone names the user",
         f"{LAYER}/http.py",
-        'found = event["requestContext"]["authorizer"]["lambda"]\n',
-        'found = event["requestContext"]["authorizer"]["lambda"]\n'
-        '        found = {**found, "userId": header(event, "x-user-id") or found["userId"]}\n',
+        "found = _authorizers_answer(event)\n",
+        "found = _authorizers_answer(event)\n"
+        '    found = {**found, "userId": header(event, "x-user-id") or found.get("userId")}\n',
         "tests/unit/test_http.py tests/e2e/test_tokens.py",
     ),
     # ── rows ──

@@ -110,11 +110,17 @@ ROLES: dict[str, tuple[str, set[Grant]]] = {
 CALLERS = {
     ("AuthorizerFunction", "apigateway.amazonaws.com", "execute-api:${HttpApi}/authorizers/*"),
     ("ConnectFunction", "apigateway.amazonaws.com", "execute-api:${HttpApi}/*/POST/api/whatsapp/connect"),
-    ("StatusFunction", "apigateway.amazonaws.com", "execute-api:${HttpApi}/*/GET/api/whatsapp/status"),
-    ("StatusFunction", "apigateway.amazonaws.com", "execute-api:${HttpApi}/*/GET/api/whatsapp/qr"),
     ("DisconnectFunction", "apigateway.amazonaws.com", "execute-api:${HttpApi}/*/POST/api/whatsapp/disconnect"),
-    ("PageFunction", "apigateway.amazonaws.com", "execute-api:${HttpApi}/*/GET/home/settings/whatsapp"),
-    ("PageFunction", "apigateway.amazonaws.com", "execute-api:${HttpApi}/*/GET/home/settings/whatsapp/*"),
+} | {
+    (function, "apigateway.amazonaws.com", f"execute-api:${{HttpApi}}/*/{method}{path}")
+    for method in ("GET", "HEAD")
+    for function, path in [
+        ("StatusFunction", "/api/whatsapp/status"),
+        ("StatusFunction", "/api/whatsapp/qr"),
+        ("PageFunction", "/"),
+        ("PageFunction", "/home/settings/whatsapp"),
+        ("PageFunction", "/home/settings/whatsapp/*"),
+    ]
 }
 
 # Every other type of resource that is about rights.

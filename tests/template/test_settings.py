@@ -94,6 +94,17 @@ def api(resources: Resources) -> Iterator[str]:
             yield f"{name}: other limits than the parameters"
 
 
+def authorizers(resources: Resources) -> Iterator[str]:
+    """No authorizer's answer is kept: one that names nobody may be another a moment later."""
+    for name, described in of_type(resources, "AWS::ApiGatewayV2::Api"):
+        for scheme, one in described["Body"]["components"]["securitySchemes"].items():
+            authorizer = one["x-amazon-apigateway-authorizer"]
+            if authorizer.get("authorizerResultTtlInSeconds") != 0:
+                yield f"{name}: {scheme}: its answers are kept"
+            if authorizer.get("identitySource") != []:
+                yield f"{name}: {scheme}: API Gateway answers some requests by itself"
+
+
 def dead_letters(resources: Resources) -> Iterator[str]:
     """What Lambda gives up on is kept, encrypted, and tells no more than the event."""
     for name, queue in of_type(resources, "AWS::SQS::Queue"):
@@ -123,7 +134,7 @@ def schedules(resources: Resources) -> Iterator[str]:
 
 def complaints(cloudformation: Template) -> list[str]:
     """What an expanded template does not keep as it should."""
-    checks = (log_groups, functions, workflow, api, dead_letters, schedules)
+    checks = (log_groups, functions, workflow, api, authorizers, dead_letters, schedules)
     return [complaint for check in checks for complaint in check(cloudformation["Resources"])]
 
 
@@ -142,6 +153,7 @@ def test_logs_dead_letters_and_limits_are_as_designed(template: Template, expand
     assert complaints(expand(template)) == []
 
 
+IDENTITY = ("Auth", "Authorizers", "SupabaseToken", "Identity")
 WITH_TOKEN = '{"token": "$context.identity.user"}'
 
 
@@ -175,6 +187,8 @@ WITH_TOKEN = '{"token": "$context.identity.user"}'
             put("HttpApi", "RouteSettings", value={"GET /api/whatsapp/status": {"ThrottlingRateLimit": 5000}}),
             "other limits than the parameters",
         ),
+        (put("HttpApi", *IDENTITY, value={"ReauthorizeEvery": 300}), "SupabaseToken: its answers are kept"),
+        (put("HttpApi", *IDENTITY, value={"Headers": ["Authorization"]}), "SupabaseToken: API Gateway answers some"),
         (without("UnlinkDeadLetters", "SqsManagedSseEnabled"), "UnlinkDeadLetters: not encrypted"),
         (put("LinkerDeadLetters", "MessageRetentionPeriod", value=60), "LinkerDeadLetters: not kept for 14 days"),
         (put("LinkerFunction", "EventInvokeConfig", "MaximumRetryAttempts", value=2), "LinkerFunction: other retries"),
@@ -206,6 +220,26 @@ def test_the_linkers_concurrency_is_reserved_only_when_asked(given: dict[str, st
     functions = read_template(ROOT / "template.yaml", NEEDED | given).functions
     expected = {name: reserved if name == "LinkerFunction" else None for name in functions}
     assert {name: function.reserved_concurrency for name, function in functions.items()} == expected
+
+
+ISSUER = "https://abcd.supabase.co/auth/v1"
+
+
+@pytest.mark.parametrize("value", ["", ISSUER, f"{ISSUER},http://127.0.0.1:8000", f" {ISSUER} , https://b.example "])
+def test_a_list_of_issuers_is_taken(template: Template, value: str) -> None:
+    assert re.fullmatch(template["Parameters"]["AcceptedIssuers"]["AllowedPattern"], value)
+    functions = read_template(ROOT / "template.yaml", NEEDED | {"AcceptedIssuers": value}).functions
+    assert functions["AuthorizerFunction"].environment["ACCEPTED_ISSUERS"] == value
+
+
+@pytest.mark.parametrize("value", ["abcd.supabase.co", "supabase", f"{ISSUER} {ISSUER}", f"{ISSUER},", "ftp://a", "*"])
+def test_no_list_of_issuers_is_refused_by_the_template(template: Template, value: str) -> None:
+    assert not re.fullmatch(template["Parameters"]["AcceptedIssuers"]["AllowedPattern"], value)
+
+
+def test_anonymous_users_are_refused_by_default() -> None:
+    environment = read_template(ROOT / "template.yaml", NEEDED).functions["AuthorizerFunction"].environment
+    assert environment["ALLOW_ANONYMOUS_USERS"] == "false"
 
 
 @pytest.mark.parametrize("key", ["", "arn:aws:kms:eu-west-1:123456789012:key/1"])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import uuid4
@@ -16,6 +18,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+SECRET = "a shared secret of more than thirty-two bytes"
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
@@ -28,10 +31,17 @@ class Project:
         # What the server answers instead of the keys: a status and a body; or nothing at all, and hangs up.
         self.instead: tuple[int, bytes] | None = None
         self.hangs_up = False
+        # What takes the whole answer over, and the headers of the last question.
+        self.answers: Callable[[BaseHTTPRequestHandler], None] | None = None
+        self.headers: Message | None = None
         self.url = ""
         self.add("ec", ec.generate_private_key(ec.SECP256R1()))
         self.add("rsa", rsa.generate_private_key(65537, 2048))
         self.user = uuid4()
+
+    def reset(self) -> None:
+        """Bring the server into good order, asked by nobody yet."""
+        self.asked, self.instead, self.hangs_up, self.answers, self.headers = 0, None, False, None, None
 
     def add(self, kid: str, key: PrivateKey) -> None:
         """Publish a key."""
@@ -73,13 +83,24 @@ def unsigned(header: dict[str, object], claims: dict[str, object], signature: by
     return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
 
 
+def legacy_key(role: str) -> str:
+    """A project's anon or service key, as Supabase makes them with the legacy secret."""
+    claims = {"iss": "supabase", "ref": "abcd", "role": role, "iat": int(time.time()), "exp": int(time.time()) + 3600}
+    return jwt.encode(claims, SECRET, "HS256")
+
+
 @contextmanager
-def served(project: Project) -> Iterator[Project]:
+def served(project: Project, tls: ssl.SSLContext | None = None) -> Iterator[Project]:
     """Serve the project's keys."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             project.asked += 1
+            project.headers = self.headers
+            if project.answers is not None:
+                with suppress(ConnectionError):
+                    project.answers(self)
+                return
             if project.hangs_up:
                 self.close_connection = True
                 return
@@ -95,9 +116,11 @@ def served(project: Project) -> Iterator[Project]:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
-    project.url = f"http://127.0.0.1:{server.server_address[1]}"
+    project.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
     try:
         yield project
     finally:

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from whatsapp_pairing import errors, http
-from whatsapp_pairing.errors import PairingError, Unauthorized
+from whatsapp_pairing.errors import AnonymousNotAllowed, PairingError, Unauthorized
 from whatsapp_pairing.reasons import Reason, sentence
+from whatsapp_pairing.refusals import Refusal
 from whatsapp_pairing.session import Session, Status
 
 USER = UUID("0d4a2f4e-7f0c-4f57-9c3e-2b8f1a6d5e90")
@@ -87,6 +88,28 @@ def test_anybody_else_is_nobody(found: object) -> None:
         http.caller(event(found))
 
 
+@pytest.mark.parametrize("refusal", Refusal)
+def test_nobody_has_the_authorizers_class(refusal: Refusal) -> None:
+    with pytest.raises(Unauthorized) as refused:
+        http.caller(event({"refused": str(refusal)}))
+    assert refused.value.refusal is refusal
+    assert isinstance(refused.value, AnonymousNotAllowed) is (refusal is Refusal.ANONYMOUS)
+
+
+def test_a_token_that_has_ended_since_is_expired() -> None:
+    with pytest.raises(Unauthorized) as refused:
+        http.caller(event(known(-1)))
+    assert refused.value.refusal is Refusal.EXPIRED
+
+
+@pytest.mark.parametrize("refusal", Refusal)
+def test_a_401_names_its_scheme_and_whether_a_token_was_sent(refusal: Refusal) -> None:
+    headers = http.failure(Unauthorized(refusal))["headers"]
+    sent = refusal is not Refusal.NO_TOKEN
+    assert headers["WWW-Authenticate"] == ('Bearer error="invalid_token"' if sent else "Bearer")
+    assert "WWW-Authenticate" not in http.failure(errors.NoQr())["headers"]
+
+
 @pytest.mark.parametrize(
     "request_context", [{}, {"authorizer": {}}, {"authorizer": None}, {"authorizer": {"lambda": None}}, None]
 )
@@ -124,7 +147,8 @@ def test_no_event_makes_us_stumble_over_its_caller(happened: dict[str, Any]) -> 
 @given(garbage_events)
 def test_no_event_makes_us_stumble_over_its_headers(happened: dict[str, Any]) -> None:
     assert http.language(happened) in ("en", "es")
-    assert http.accepted(happened, OFFERED) in OFFERED
+    with contextlib.suppress(errors.NotAcceptable):
+        assert http.accepted(happened, OFFERED) in OFFERED
     assert http.cacheable(happened, http.success({"a": 1}))["statusCode"] in (200, 304)
 
 
@@ -154,11 +178,18 @@ def test_language(header: str, language: str) -> None:
     ("header", "media"),
     [
         ("", OFFERED[0]), ("*/*", OFFERED[0]), ("image/png", "image/png"), ("IMAGE/PNG", "image/png"),
-        ("text/html, text/plain;q=0.9, image/png", "text/plain"), ("application/json", OFFERED[0]),
+        ("text/html, text/plain;q=0.9, image/png", "image/png"), ("application/json", OFFERED[0]),
+        ("application/json, text/plain, */*", OFFERED[0]),
     ],
 )  # fmt: skip
 def test_accepted(header: str, media: str) -> None:
     assert http.accepted(event(accept=header), OFFERED) == media
+
+
+def test_who_accepts_nothing_that_there_is_is_told() -> None:
+    with pytest.raises(errors.NotAcceptable) as refused:
+        http.accepted(event(accept="*/*;q=0"), OFFERED)
+    assert all(media in refused.value.message for media in OFFERED)
 
 
 # ── answers ──
@@ -175,7 +206,9 @@ def table() -> list[tuple[PairingError, int, str]]:
     return [
         (PairingError(), 500, "internal"),
         (errors.Unauthorized(), 401, "unauthorized"),
+        (errors.AnonymousNotAllowed(), 401, "anonymous_not_allowed"),
         (errors.NoQr(), 404, "no_qr"),
+        (errors.NotAcceptable(), 406, "not_acceptable"),
         (errors.TooLarge(), 413, "too_large"),
         (errors.TooSoon(7), 429, "too_soon"),
         (errors.AtCapacity(), 503, "at_capacity"),

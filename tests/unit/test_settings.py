@@ -58,6 +58,28 @@ def test_a_url_loses_its_trailing_slash() -> None:
     assert Settings({"SUPABASE_URL": "https://x.supabase.co/"}).supabase_url == "https://x.supabase.co"
 
 
+@pytest.mark.parametrize(
+    ("value", "issuers"),
+    [
+        (None, []), ("", []), (" , ,", []),
+        ("https://abcd.supabase.co/auth/v1", ["https://abcd.supabase.co/auth/v1"]),
+        ("https://abcd.supabase.co", ["https://abcd.supabase.co/auth/v1"]),
+        ("https://abcd.supabase.co/", ["https://abcd.supabase.co/auth/v1"]),
+        (" https://a.example/auth/v1/ ,http://b.example:8000,", ["https://a.example/auth/v1", "http://b.example:8000/auth/v1"]),
+    ],
+)  # fmt: skip
+def test_accepted_issuers_are_a_list(value: str | None, issuers: list[str]) -> None:
+    assert Settings({} if value is None else {"ACCEPTED_ISSUERS": value}).accepted_issuers == issuers
+
+
+@pytest.mark.parametrize(
+    ("value", "allowed"), [(None, False), ("", False), ("false", False), ("yes", False), ("true", True)]
+)
+def test_anonymous_users_need_a_plain_yes(value: str | None, allowed: bool) -> None:
+    environment = {} if value is None else {"ALLOW_ANONYMOUS_USERS": value}
+    assert Settings(environment).allow_anonymous_users is allowed
+
+
 def test_a_direct_url_wins_over_the_secret() -> None:
     direct = Settings({"DATABASE_URL": "postgresql://x", "DATABASE_SECRET_NAME": "secret"})
     assert direct.database_url == "postgresql://x"

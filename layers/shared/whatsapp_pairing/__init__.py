@@ -2,7 +2,7 @@
 
 The map, from the inside out (imports point upwards in this list):
 
-- ``reasons``: why a pairing ended, for machines and for people.
+- ``reasons``: why a pairing ended, for machines and for people; ``refusals``: why a request has no user.
 - ``errors``: the exception tree.
 - ``session``: what an attempt may do next; pure.
 - ``observability``: logs and metrics; ``backoff``: ever longer pauses.
@@ -16,5 +16,5 @@ The map, from the inside out (imports point upwards in this list):
 - ``linking``: the linker's loop between engine, repository and workflow; ``holding``: its lease, heartbeat and window.
 - ``unlinking``, ``cleaning``: how a device is removed, and what the schedule sweeps up.
 - ``probing``: whether WhatsApp still gives this engine a QR.
-- ``identity``, ``http``, ``payloads``, ``qr``: the edges.
+- ``identity`` with ``published_keys``, ``http`` with ``negotiation``, ``payloads``, ``qr``: the edges.
 """

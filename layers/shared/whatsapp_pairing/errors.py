@@ -4,7 +4,9 @@
 
     PairingError
     ├── Unauthorized        no user behind the request                        401
+    │   └── AnonymousNotAllowed    a user, but one without an account         401
     ├── NoQr                nothing to scan at the moment                     404
+    ├── NotAcceptable       the caller refuses every type that we offer       406
     ├── TooLarge            a body where no call takes one                    413
     ├── TooSoon             the pause after the last attempt is not over      429
     ├── AtCapacity          as many pairings are running as the system is meant for   503
@@ -17,6 +19,8 @@
     ├── DeviceBusy          somebody else has an engine open on the device
     └── UnlinkFailed        WhatsApp did not confirm the removal; try again later
 """
+
+from whatsapp_pairing.refusals import Refusal
 
 
 class PairingError(Exception):
@@ -50,15 +54,39 @@ class PairingError(Exception):
 
 
 class Unauthorized(PairingError):
-    """The request carries no valid access token."""
+    """The request carries no valid access token; ``refusal`` says to the log what is wrong with it."""
 
     status, code, message = 401, "unauthorized", "Sign in again: the access token is missing, wrong or expired."
+
+    def __init__(self, refusal: Refusal = Refusal.NO_TOKEN) -> None:
+        self.refusal = refusal
+        super().__init__()
+
+    @property
+    def challenge(self) -> str:
+        """``WWW-Authenticate`` as RFC 6750 wants it: an error only where a token was sent."""
+        return "Bearer" if self.refusal is Refusal.NO_TOKEN else 'Bearer error="invalid_token"'
+
+
+class AnonymousNotAllowed(Unauthorized):
+    """The token is good, but its user has no account (Supabase's anonymous sign-in), and the operator wants one."""
+
+    code, message = "anonymous_not_allowed", "Sign in with an account: anonymous users cannot connect WhatsApp."
+
+    def __init__(self) -> None:
+        super().__init__(Refusal.ANONYMOUS)
 
 
 class NoQr(PairingError):
     """There is no QR to show: none came yet, it was scanned, or no attempt is running."""
 
     status, code, message = 404, "no_qr", "There is no QR code to scan right now."
+
+
+class NotAcceptable(PairingError):
+    """The request's Accept excludes every media type that there is."""
+
+    status, code, message = 406, "not_acceptable", "Accept excludes image/svg+xml, image/png and text/plain: allow one."
 
 
 class TooLarge(PairingError):

@@ -9,9 +9,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from whatsapp_pairing.errors import AtCapacity, MisconfiguredError, PairingError, TooLarge, Unauthorized
+from whatsapp_pairing import negotiation
+from whatsapp_pairing.errors import (
+    AnonymousNotAllowed,
+    AtCapacity,
+    MisconfiguredError,
+    NotAcceptable,
+    PairingError,
+    TooLarge,
+    Unauthorized,
+)
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.reasons import sentence
+from whatsapp_pairing.refusals import Refusal
 from whatsapp_pairing.session import Attempt, Session, Status
 
 Event = Mapping[str, Any]
@@ -33,16 +43,25 @@ def caller(event: Event) -> UUID:
     Raises
     ------
     Unauthorized
-        It found none, or the token has expired since: API Gateway keeps the authorizer's answer for minutes.
+        It found none, or the token has expired since: the authorizer allows some seconds more.
     """
+    found = _authorizers_answer(event)
     try:
-        found = event["requestContext"]["authorizer"]["lambda"]
         user_id, expires_at = UUID(found["userId"]), int(found["expiresAt"])
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        raise Unauthorized from None
+        refusal = Refusal.parse(found.get("refused"))
+        raise (AnonymousNotAllowed() if refusal is Refusal.ANONYMOUS else Unauthorized(refusal)) from None
     if expires_at <= time.time():
-        raise Unauthorized
+        raise Unauthorized(Refusal.EXPIRED)
     return user_id
+
+
+def _authorizers_answer(event: Event) -> Mapping[str, Any]:
+    try:
+        found = event["requestContext"]["authorizer"]["lambda"]
+    except (KeyError, TypeError):
+        return {}
+    return found if isinstance(found, Mapping) else {}
 
 
 def header(event: Event, name: str) -> str:
@@ -53,19 +72,21 @@ def header(event: Event, name: str) -> str:
 
 def language(event: Event) -> str:
     """Return the caller's language, ``"en"`` or ``"es"``, by Accept-Language."""
-    for choice in header(event, "accept-language").lower().split(","):
-        tag = choice.split(";")[0].strip().split("-")[0]
-        if tag in ("en", "es"):
-            return tag
-    return "en"
+    return negotiation.language(header(event, "accept-language"), ["en", "es"])
 
 
 def accepted(event: Event, offered: list[str]) -> str:
-    """Return the first offered media type that Accept names, by the caller's order; else the first offered."""
-    for choice in header(event, "accept").lower().split(","):
-        if (media := choice.split(";")[0].strip()) in offered:
-            return media
-    return offered[0]
+    """Return the offered media type that Accept weighs most; of equals, the first offered.
+
+    Raises
+    ------
+    NotAcceptable
+        Accept excludes them all, by weight 0.
+    """
+    media = negotiation.media_type(header(event, "accept"), offered)
+    if media is None:
+        raise NotAcceptable
+    return media
 
 
 def answers_errors(handler: Callable[[Event, Any], Response]) -> Callable[[Event, Any], Response]:
@@ -80,7 +101,9 @@ def answers_errors(handler: Callable[[Event, Any], Response]) -> Callable[[Event
                 raise TooLarge
             return handler(event, context)
         except PairingError as error:
-            if isinstance(error, AtCapacity):
+            if isinstance(error, Unauthorized):
+                logger.info("refused", extra={"refusal": str(error.refusal)})
+            elif isinstance(error, AtCapacity):
                 logger.warning("at capacity")
             elif error.status >= 500:
                 logger.exception("request failed")
@@ -109,6 +132,8 @@ def failure(error: PairingError) -> Response:
     if isinstance(error, MisconfiguredError):
         error = PairingError()  # which setting it is stands in the log
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = error.challenge
     body = {"success": False, "error": error.code, "message": error.message}
     return _json(error.status, body, headers)
 

@@ -1,26 +1,45 @@
 """Supabase access token → user."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 from uuid import UUID
 
 import jwt
+from jwt.types import Options
 
-from whatsapp_pairing.errors import MisconfiguredError, Unauthorized, Unavailable
+from whatsapp_pairing.errors import AnonymousNotAllowed, MisconfiguredError, Unauthorized
+from whatsapp_pairing.published_keys import ASYMMETRIC, PublishedKeys
+from whatsapp_pairing.refusals import Refusal
 
-# What a published key may have signed with: a public key is never taken for a shared secret.
-_ASYMMETRIC = ["ES256", "RS256"]
 _SYMMETRIC = "HS256"
 _SHORTEST_SECRET = 32
 _LEEWAY_SECONDS = 10
-_KEYS_LIVE_SECONDS = 600
-# An unknown key id, or a server of keys that fails, makes us ask again, at most this often.
-_ASK_AGAIN_SECONDS = 30
-_TRY_AGAIN_SECONDS = 1
 _LONGEST_TOKEN = 8192
+# When it was issued decides nothing; by a clock that is behind Supabase's it is issued in the future.
+_OPTIONS: Options = {"require": ["exp", "iat", "sub", "aud", "iss"], "verify_iat": False}
+# Without the signature PyJWT checks no claim either, unless it is told to.
+_CLAIMS_ONLY: Options = {
+    **_OPTIONS,
+    "verify_signature": False,
+    "verify_exp": True,
+    "verify_nbf": True,
+    "verify_aud": True,
+    "verify_iss": True,
+}
+
+_REFUSALS = [
+    (jwt.InvalidSignatureError, Refusal.SIGNATURE),
+    (jwt.ExpiredSignatureError, Refusal.EXPIRED),
+    (jwt.ImmatureSignatureError, Refusal.NOT_YET_VALID),
+    (jwt.InvalidIssuerError, Refusal.ISSUER),
+    (jwt.InvalidAudienceError, Refusal.AUDIENCE),
+    (jwt.exceptions.InvalidSubjectError, Refusal.SUBJECT),
+    (jwt.InvalidAlgorithmError, Refusal.ALGORITHM),
+    (jwt.InvalidKeyError, Refusal.ALGORITHM),
+]
+_MISSING = {"iss": Refusal.ISSUER, "aud": Refusal.AUDIENCE, "sub": Refusal.SUBJECT}
 
 
 @dataclass(frozen=True)
@@ -40,15 +59,28 @@ class TokenVerifier:
         The project, without a trailing slash.
     legacy_secret : callable, optional
         Gives the project's legacy JWT secret. Only with it are HS256 tokens accepted; called for each of them.
+    issuers : collection of str
+        Issuers that the project's tokens may name beside ``<supabase_url>/auth/v1``.
+    allow_anonymous : bool
+        Whether users without an account (Supabase's anonymous sign-in) are users.
     """
 
-    def __init__(self, supabase_url: str, legacy_secret: Callable[[], str] | None = None) -> None:
-        self._issuer = f"{supabase_url}/auth/v1"
+    def __init__(
+        self,
+        supabase_url: str,
+        legacy_secret: Callable[[], str] | None = None,
+        issuers: Collection[str] = (),
+        allow_anonymous: bool = False,
+    ) -> None:
+        self._auth_url = f"{supabase_url}/auth/v1"
+        self._issuers = frozenset([self._auth_url, *issuers])
         self._legacy_secret = legacy_secret
+        self._allow_anonymous = allow_anonymous
 
     @cached_property
-    def _keys(self) -> "_PublishedKeys":
-        return _PublishedKeys(f"{self._issuer}/.well-known/jwks.json")
+    def _keys(self) -> PublishedKeys:
+        # A project that signs with its legacy secret may be too old to publish keys.
+        return PublishedKeys(f"{self._auth_url}/.well-known/jwks.json", optional=self._legacy_secret is not None)
 
     def verify(self, token: str) -> Identity:
         """Return who the token speaks for.
@@ -63,62 +95,75 @@ class TokenVerifier:
             The legacy secret is too short to be one.
         """
         if len(token) > _LONGEST_TOKEN:
-            raise Unauthorized
+            raise Unauthorized(Refusal.TOO_LONG)
         try:
-            if jwt.get_unverified_header(token).get("alg") == _SYMMETRIC:
-                claims = self._decode(token, self._shared_secret(), [_SYMMETRIC])
-            else:
-                claims = self._decode(token, self._published_key(token), _ASYMMETRIC)
-            if claims.get("role") != "authenticated":
-                raise Unauthorized
-            return Identity(UUID(claims["sub"]), int(claims["exp"]))
-        except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
+            header = self._refuse_by_claims(token)
+            key, algorithms = self._key(header)
+            return self._identity(self._claims(token, key, algorithms))
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError) as error:
             # No cause: PyJWT's messages may quote the token.
-            raise Unauthorized from None
+            raise Unauthorized(_refusal(error)) from None
 
-    def _decode(self, token: str, key: Any, algorithms: list[str]) -> dict[str, Any]:
+    def _refuse_by_claims(self, token: str) -> dict[str, Any]:
+        """Refuse a token that its own claims rule out, and return the header. Believes nothing of the rest.
+
+        Such a token makes nobody ask for keys, and the log names what is wrong with it instead of its unknown key.
+        """
+        unverified = jwt.decode_complete(token, options={"verify_signature": False})
+        _require_a_users_role(unverified["payload"])  # first: a project's own keys lack most of the other claims
+        self._identity(self._claims(token, None, [], _CLAIMS_ONLY))
+        header: dict[str, Any] = unverified["header"]
+        return header
+
+    def _claims(self, token: str, key: Any, algorithms: list[str], options: Options = _OPTIONS) -> dict[str, Any]:
         return jwt.decode(
             token,
             key,
             algorithms=algorithms,
             audience="authenticated",
-            issuer=self._issuer,
+            issuer=self._issuers,
             leeway=_LEEWAY_SECONDS,
-            # When it was issued decides nothing; by a clock that is behind Supabase's it is issued in the future.
-            options={"require": ["exp", "iat", "sub", "aud", "iss"], "verify_iat": False},
+            options=options,
         )
+
+    def _identity(self, claims: dict[str, Any]) -> Identity:
+        _require_a_users_role(claims)
+        # Supabase writes true or false. With anything else nobody knows whether the user has an account.
+        anonymous = claims.get("is_anonymous")
+        if not (self._allow_anonymous or anonymous is None or anonymous is False):
+            raise AnonymousNotAllowed
+        try:
+            user_id = UUID(claims["sub"])
+        except ValueError:
+            raise Unauthorized(Refusal.SUBJECT) from None
+        return Identity(user_id, int(claims["exp"]))
+
+    def _key(self, header: dict[str, Any]) -> tuple[Any, list[str]]:
+        """The key that the header names, and what it may have signed with."""
+        if header.get("alg") == _SYMMETRIC:
+            return self._shared_secret(), [_SYMMETRIC]
+        if header.get("alg") not in ASYMMETRIC:
+            raise Unauthorized(Refusal.ALGORITHM)
+        key = self._keys.find(header.get("kid", ""))
+        if key is None:
+            raise Unauthorized(Refusal.UNKNOWN_KEY)
+        return key, ASYMMETRIC
 
     def _shared_secret(self) -> str:
         if self._legacy_secret is None:
-            raise Unauthorized
+            raise Unauthorized(Refusal.ALGORITHM)
         secret = self._legacy_secret()
         if len(secret.encode()) < _SHORTEST_SECRET:
             raise MisconfiguredError("The legacy JWT secret is shorter than 32 bytes: that cannot be the project's.")
         return secret
 
-    def _published_key(self, token: str) -> jwt.PyJWK:
-        try:
-            # First of all: a good token must not be told that it is bad when the keys cannot be had.
-            self._keys.get_signing_keys()
-        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, OSError) as error:
-            raise Unavailable from error
-        try:
-            return self._keys.get_signing_key_from_jwt(token)
-        except jwt.PyJWKClientConnectionError as error:
-            raise Unavailable from error  # looking for a key that we have not seen yet
+
+def _require_a_users_role(claims: dict[str, Any]) -> None:
+    if claims.get("role") != "authenticated":
+        raise Unauthorized(Refusal.ROLE)
 
 
-class _PublishedKeys(jwt.PyJWKClient):
-    """The project's keys, cached; a server that fails is left alone for a moment, whoever knocks here."""
-
-    def __init__(self, uri: str) -> None:
-        super().__init__(uri, lifespan=_KEYS_LIVE_SECONDS, cooldown_duration=_ASK_AGAIN_SECONDS, timeout=5)
-        self._not_before = 0.0
-
-    def fetch_data(self) -> Any:
-        if time.monotonic() < self._not_before:
-            raise jwt.PyJWKClientConnectionError("The keys could not be fetched a moment ago.")
-        self._not_before = time.monotonic() + _TRY_AGAIN_SECONDS
-        fetched = super().fetch_data()
-        self._not_before = 0.0
-        return fetched
+def _refusal(error: Exception) -> Refusal:
+    if isinstance(error, jwt.MissingRequiredClaimError):
+        return _MISSING.get(error.claim, Refusal.MALFORMED)
+    return next((refusal for kind, refusal in _REFUSALS if isinstance(error, kind)), Refusal.MALFORMED)

@@ -51,6 +51,20 @@ class Settings:
         return self._text("SUPABASE_URL").rstrip("/")
 
     @property
+    def accepted_issuers(self) -> list[str]:
+        """Issuers that tokens may name beside the project's own address, separated by commas; none is the rule.
+
+        An entry without a path is the address of a project, whose issuer ends in ``/auth/v1``.
+        """
+        entries = [entry.strip().rstrip("/") for entry in self.environment.get("ACCEPTED_ISSUERS", "").split(",")]
+        return [entry if entry.count("/") > 2 else f"{entry}/auth/v1" for entry in entries if entry]
+
+    @property
+    def allow_anonymous_users(self) -> bool:
+        """Whether users without an account, whom Supabase calls anonymous, may pair."""
+        return self.environment.get("ALLOW_ANONYMOUS_USERS") == "true"
+
+    @property
     def legacy_jwt_secret(self) -> Callable[[], str] | None:
         """Gives the key ``secret`` of the secret LEGACY_JWT_SECRET_NAME; None where only key pairs are accepted."""
         name = self.environment.get("LEGACY_JWT_SECRET_NAME")

@@ -1,0 +1,34 @@
+"""Why a request has no user: one word for the log, chosen from this list and never made of what the caller sent."""
+
+from enum import StrEnum
+
+
+class Refusal(StrEnum):
+    """The class of a 401."""
+
+    NO_TOKEN = "no_token"
+    """No ``Authorization: Bearer`` header, or nothing in it."""
+
+    TOO_LONG = "too_long"
+    MALFORMED = "malformed"
+    ALGORITHM = "algorithm"
+    """Signed in a way that this installation does not accept, e.g. HS256 without ``LegacyJwtSecretName``."""
+
+    UNKNOWN_KEY = "unknown_key"
+    """The project publishes no key of this id (now)."""
+
+    SIGNATURE = "signature"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
+    ISSUER = "issuer"
+    AUDIENCE = "audience"
+    ROLE = "role"
+    """A project's own key (anon, service role), or another role than a user's."""
+
+    SUBJECT = "subject"
+    ANONYMOUS = "anonymous"
+
+    @classmethod
+    def parse(cls, text: object) -> "Refusal":
+        """Return the class of this name; ``no_token`` for anything else."""
+        return next((refusal for refusal in cls if refusal == text), cls.NO_TOKEN)
