@@ -12,7 +12,17 @@ HERE = $(subst aarch64,arm64,$(shell uname -m))
 ARCH ?= arm64
 run-built: ARCH = $(HERE)
 
-.PHONY: run run-built test test-slow faults fuzz guards audit lint format validate build table dependencies bench setup lock clean
+# A shell may hold settings of Python, pip, pytest, Postgres and AWS that are meant for other work. No command gets them:
+# PIP_USER installs beside .venv, PYTHONOPTIMIZE takes the asserts out of the tests, PGSSLMODE keeps the tests from their
+# own Postgres. Kept is what says where and how pip gets its packages.
+DROPPED = PYTHON% PIP_% PYTEST_% VIRTUAL_ENV CONDA_% MYPYPATH PG% DATABASE_URL AWS_% SAM_% POWERTOOLS_%
+KEPT = PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX PIP_TRUSTED_HOST PIP_CERT PIP_CLIENT_CERT PIP_PROXY \
+	PIP_TIMEOUT PIP_DEFAULT_TIMEOUT PIP_RETRIES PIP_CACHE_DIR PIP_NO_CACHE_DIR PIP_CONFIG_FILE PIP_KEYRING_PROVIDER \
+	PIP_ROOT_USER_ACTION
+unexport $(filter-out $(KEPT),$(filter $(DROPPED),$(.VARIABLES)))
+
+.PHONY: run run-built test test-slow faults fuzz guards audit lint format validate build table dependencies bench setup lock \
+	clean sam-tools security-tools
 
 run: setup  ## the whole system at http://127.0.0.1:3000; ARGS="--live" for a real phone
 	exec $(BIN)/python -m infra.local $(ARGS)
@@ -20,7 +30,8 @@ run: setup  ## the whole system at http://127.0.0.1:3000; ARGS="--live" for a re
 run-built: setup build .aws-sam/runtime/installed  ## the same from what `make build` makes, on python3.13
 	exec $(BIN)/python -m infra.local --built $(ARGS)
 
-test: setup $(VENV)-sam/installed $(VENV)-security/installed  ## everything but the slow tests; ARGS="-k name" for some
+test: setup sam-tools security-tools  ## everything but the slow tests; ARGS="-k name" for some
+	@echo "Running the tests (about 12 minutes on 2 cores) ..."
 	$(BIN)/python -m pytest $(ARGS)
 
 test-slow: setup  ## what takes real minutes: the default time limits, all refs of a QR
@@ -35,57 +46,57 @@ fuzz: setup  ## 20 000 requests of garbage, other ones each time; SEED=7 for tho
 guards: setup  ## takes each guard out of a copy and sees a test fail; ARGS="tokens" for those with the word in their name
 	$(BIN)/python -m tests.security.guards $(ARGS)
 
-audit: setup $(VENV)-security/installed  ## known vulnerabilities of everything that is locked
+audit: setup security-tools  ## known vulnerabilities of everything that is locked
 	$(BIN)/python -m infra.build audit --pip-audit $(VENV)-security/bin/pip-audit
 
 lint: setup  ## ruff and mypy
-	$(BIN)/ruff check $(SOURCES)
-	$(BIN)/ruff format --check $(SOURCES)
-	$(BIN)/mypy layers/shared/whatsapp_pairing layers/engine/whatsapp_engine infra
-	@for function in functions/*/app.py; do $(BIN)/mypy $$function || exit 1; done
+	$(BIN)/python -m ruff check $(SOURCES)
+	$(BIN)/python -m ruff format --check $(SOURCES)
+	$(BIN)/python -m mypy layers/shared/whatsapp_pairing layers/engine/whatsapp_engine infra
+	@for function in functions/*/app.py; do $(BIN)/python -m mypy $$function || exit 1; done
 
 format: setup  ## what ruff can mend by itself
-	$(BIN)/ruff check --fix $(SOURCES)
-	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/python -m ruff check --fix $(SOURCES)
+	$(BIN)/python -m ruff format $(SOURCES)
 
-validate: $(VENV)-sam/installed  ## sam validate --lint
-	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 $(VENV)-sam/bin/sam validate --lint
+validate: sam-tools  ## sam validate --lint
+	$(SAM) validate --lint
 
-build: $(VENV)-sam/installed  ## what Lambda gets, in .aws-sam/build; ARCH=x86_64 for the other processor
-	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 ARCHITECTURE=$(ARCH) PYTHON="$(abspath $(VENV)-sam/bin/python)" \
-		$(VENV)-sam/bin/sam build --build-dir $(BUILD_DIR) --parameter-overrides Architecture=$(ARCH)
-	@$(VENV)-sam/bin/python -m infra.build pin $(BUILD_DIR)/template.yaml --architecture $(ARCH)
-	@find $(BUILD_DIR) -name '*.pyc' | grep -q . || \
+# The recipe is another make. It must not inherit PYTHON=... and the like from this one's command line.
+build: sam-tools  ## what Lambda gets, in .aws-sam/build; ARCH=x86_64 for the other processor
+	@case "$(ARCH)$(if $(filter command,$(origin ARCHITECTURE)),?)" in arm64 | x86_64) ;; \
+		*) echo "ARCH=arm64 or ARCH=x86_64 chooses the processor." >&2; exit 2 ;; esac
+	@echo "Building for $(ARCH) into $(BUILD_DIR) (about 2 minutes) ..."
+	MAKEFLAGS= MFLAGS= MAKELEVEL= ARCHITECTURE=$(ARCH) PYTHON="$$PWD/$(VENV)-sam/bin/python" \
+		$(SAM) build --build-dir "$(BUILD_DIR)" --parameter-overrides Architecture=$(ARCH)
+	@$(VENV)-sam/bin/python -m infra.build pin "$(BUILD_DIR)/template.yaml" --architecture $(ARCH)
+	@find "$(BUILD_DIR)" -name '*.pyc' | grep -q . || \
 		echo "No python3.13 here (TARGET_PYTHON may name one): without bytecode the artifacts import more slowly."
 
 table: setup .aws-sam/runtime/installed  ## sizes and import times of what was built
-	$(BIN)/python -m infra.build table --build $(BUILD_DIR)
+	$(BIN)/python -m infra.build table --build "$(BUILD_DIR)"
 
 dependencies: setup  ## version, licence and weight of everything that was built in
-	$(BIN)/python -m infra.build dependencies --build $(BUILD_DIR)
+	$(BIN)/python -m infra.build dependencies --build "$(BUILD_DIR)"
 
 bench: setup  ## prints what the README claims about speed; WHAT=load, status, cleanup or cost for the others
 	PYTHONPATH=layers/shared:layers/engine $(BIN)/python -m tests.bench$(addprefix .,$(WHAT))
 
-setup: $(VENV)/installed
+MAKE_VENV = PYTHON="$(PYTHON)" NAMED=$(filter command environment,$(origin PYTHON)) sh infra/venv.sh
+SAM = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 $(VENV)-sam/bin/python -m samcli
 
-$(VENV)/installed: requirements/dev.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r $<
-	touch $@
+setup:  ## .venv, with what run and test need
+	@$(MAKE_VENV) $(VENV) requirements/dev.txt "the tools of run, test and lint (about 2 minutes)"
 
-$(VENV)-sam/installed: requirements/sam.txt
-	$(PYTHON) -m venv $(VENV)-sam
-	$(VENV)-sam/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r $<
-	touch $@
+sam-tools:
+	@$(MAKE_VENV) $(VENV)-sam requirements/sam.txt "sam-cli (about 1 minute)"
 
-$(VENV)-security/installed: requirements/security.txt
-	$(PYTHON) -m venv $(VENV)-security
-	$(VENV)-security/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r $<
-	touch $@
+security-tools:
+	@$(MAKE_VENV) $(VENV)-security requirements/security.txt "checkov and pip-audit (about 1 minute)"
 
 # What Lambda's image brings, for running the artifacts here.
-.aws-sam/runtime/installed: requirements/runtime.txt
+.aws-sam/runtime/installed: requirements/runtime.txt | setup
+	@echo "Installing what Lambda's image has into $(@D) ..."
 	$(BIN)/python -m infra.build runtime --target $(@D)
 	touch $@
 

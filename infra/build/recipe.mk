@@ -1,14 +1,16 @@
 # The one recipe for every layer and function of template.yaml. SAM's makefile builder calls it with a copy of the
 # layer's or function's folder as working directory and ARTIFACTS_DIR as destination.
 # It gives no architecture: ARCHITECTURE must say the same as the template's parameter, as `make build` sees to.
+# The shell reads every path from the environment, because make splits a path at its spaces.
 
 ARCHITECTURE ?= arm64
 PYTHON ?= python3
-ROOT := $(abspath $(dir $(lastword $(MAKEFILE_LIST)))/../..)
-BUILD = PYTHONPATH="$(ROOT)" "$(PYTHON)" -m infra.build
+export ARCHITECTURE PYTHON
+export RECIPE := $(MAKEFILE_LIST)
+BUILD = source=$$PWD && cd "$$(dirname "$${RECIPE\# }")/../.." && PYTHONSAFEPATH= exec "$$PYTHON" -m infra.build
 
 build-%Layer:
-	$(BUILD) layer "$(CURDIR)" "$(ARTIFACTS_DIR)" --architecture $(ARCHITECTURE)
+	$(BUILD) layer "$$source" "$$ARTIFACTS_DIR" --architecture "$$ARCHITECTURE"
 
 build-%Function:
-	$(BUILD) function "$(CURDIR)" "$(ARTIFACTS_DIR)"
+	$(BUILD) function "$$source" "$$ARTIFACTS_DIR"

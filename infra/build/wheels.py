@@ -33,7 +33,7 @@ def install(requirements: Path, target: Path, architecture: str) -> None:
     subprocess.run(
         [
             sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-            "--no-deps", "--require-hashes", "--only-binary=:all:", "--no-compile",
+            "--no-user", "--no-deps", "--require-hashes", "--only-binary=:all:", "--no-compile",
             # The lock is for the target; old versions of pip would ask for the Python that they run on.
             "--ignore-requires-python",
             "--implementation=cp", f"--python-version={VERSION[0]}.{VERSION[1]}", *platforms,

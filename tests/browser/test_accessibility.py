@@ -14,7 +14,7 @@ from .fakes import Site, Supabase, attempt, disconnected, state
 
 QR = "https://wa.me/settings/linked_devices#2@aFirstRef/0123456789abcdef,Zm9v,YmFy,YmF6,1"
 UNLINKED = {"code": "unlinked_from_phone", "message": "This device was unlinked on your phone."}
-LONG = "Your WhatsApp account asks for a passkey to link devices, which is not supported here yet. " * 2
+LONG = "WhatsApp asks your account for a passkey to link devices, which does not work here. " * 2
 
 STATES: dict[str, tuple[Callable[[Site], Any], str]] = {
     "disconnected": (lambda site: setattr(site, "status", disconnected()), "Connect your WhatsApp"),

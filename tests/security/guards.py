@@ -17,7 +17,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.stack import ROOT
+from tests.tree import listed
+
 LAYER = "layers/shared/whatsapp_pairing"
 ROLES = "migrations/20250113000000_database_roles.sql"
 
@@ -246,18 +248,13 @@ GUARDS = [
 
 @contextmanager
 def copied() -> Iterator[Path]:
-    """A copy of what git knows, and of what it does not know yet."""
+    """A copy of the repository's files."""
     with tempfile.TemporaryDirectory(prefix="guards-") as folder:
         # Postgres' own user must be able to pass through, when root runs this.
         Path(folder).chmod(0o755)
-        listed = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT, check=True, capture_output=True, text=True,
-        )  # fmt: skip
-        for name in filter(None, listed.stdout.split("\0")):
-            if (ROOT / name).is_file():
-                (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, Path(folder) / name)
+        for name in listed():
+            (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, Path(folder) / name)
         yield Path(folder)
 
 
@@ -288,6 +285,8 @@ def failures(tree: Path, tests: str) -> list[str]:
 def main(words: list[str]) -> int:
     """Print the table; 1 when a guard could be removed unnoticed."""
     chosen = [one for one in GUARDS if not words or any(word in one.name for word in words)]
+    if not chosen:
+        raise SystemExit(f"No guard's name contains {' or '.join(words)}.")
     survived = 0
     with copied() as tree:
         for guard in chosen:  # all, before minutes are spent

@@ -40,3 +40,16 @@ def test_any_other_text_is_no_reason(other: str | None) -> None:
 
 def test_two_ends_are_wanted() -> None:
     assert {reason for reason in Reason if reason.by_choice} == {Reason.CANCELLED, Reason.UNLINKED_FROM_PHONE}
+
+
+@pytest.mark.parametrize(
+    ("language", "true", "untrue"),
+    [
+        ("en", ("does not help", "another WhatsApp account", "in some months"), ("Settings", "Turn the passkey off")),
+        ("es", ("no sirve", "otra cuenta de WhatsApp", "unos meses"), ("Ajustes", "Desactívala")),
+    ],
+)
+def test_the_passkey_advice_is_true(language: str, true: tuple[str, ...], untrue: tuple[str, ...]) -> None:
+    advice = sentence(Reason.PASSKEY_REQUIRED, language)
+    assert [words for words in true if words not in advice] == []
+    assert [words for words in untrue if words in advice] == []

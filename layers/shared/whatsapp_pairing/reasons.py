@@ -35,8 +35,8 @@ _ENGLISH = {
     Reason.CANCELLED: "The connection was cancelled.",
     Reason.PAIRING_REJECTED: "WhatsApp refused this scan. Try again and scan the new QR code.",
     Reason.PASSKEY_REQUIRED: (
-        "Your WhatsApp account asks for a passkey to link devices, which is not supported here yet. "
-        "Turn the passkey off in WhatsApp (Settings > Account > Passkeys) and try again."
+        "WhatsApp asks your account for a passkey to link devices, which does not work here. Turning the passkey off "
+        "does not help. Use another WhatsApp account, or try again in some months."
     ),
     Reason.CLIENT_OUTDATED: "WhatsApp wants a newer version of this service. Please try again later.",
     Reason.ACCOUNT_BANNED: "WhatsApp has blocked this account. Open WhatsApp on your phone to see what to do.",
@@ -52,8 +52,8 @@ _SPANISH = {
     Reason.CANCELLED: "Se canceló la conexión.",
     Reason.PAIRING_REJECTED: "WhatsApp rechazó este escaneo. Inténtalo de nuevo con el código QR nuevo.",
     Reason.PASSKEY_REQUIRED: (
-        "Tu cuenta de WhatsApp pide una clave de acceso para vincular dispositivos y aquí todavía no se admite. "
-        "Desactívala en WhatsApp (Ajustes > Cuenta > Claves de acceso) e inténtalo de nuevo."
+        "WhatsApp pide a tu cuenta una clave de acceso para vincular dispositivos, y aquí no funciona. Desactivarla no "
+        "sirve de nada. Usa otra cuenta de WhatsApp o inténtalo de nuevo dentro de unos meses."
     ),
     Reason.CLIENT_OUTDATED: "WhatsApp pide una versión más nueva de este servicio. Inténtalo más tarde.",
     Reason.ACCOUNT_BANNED: "WhatsApp ha bloqueado esta cuenta. Abre WhatsApp en tu teléfono para ver qué hacer.",

@@ -1,0 +1,47 @@
+#!/bin/sh
+# usage: PYTHON=python3 [NAMED=yes] sh infra/venv.sh FOLDER LOCK WHAT
+#
+# Makes the virtual environment FOLDER with the packages of LOCK, unless it is there and whole. It is made anew where its
+# lock has changed, its making was interrupted, its Python is gone or too old, or the folder was moved or copied, for the
+# programs in it name their Python by its path. With NAMED it is also made anew where PYTHON is another Python.
+set -eu
+
+folder=$1 lock=$2 what=$3
+PYTHON=${PYTHON:-python3}
+mark="$(pwd -P)/$folder $(cksum <"$lock")"
+new_enough='import sys; sys.exit(sys.version_info < (3, 11))'
+which='import sys; print(sys.version_info[:3], sys.base_prefix)'
+
+fail() {
+  echo "$1" >&2
+  exit 1
+}
+
+whole() {
+  [ "$(cat "$folder/installed" 2>/dev/null)" = "$mark" ] && "$folder/bin/python" -I -S -c "$new_enough" 2>/dev/null || return 1
+  [ -z "${NAMED:-}" ] || [ "$("$PYTHON" -c "$which" 2>&1)" = "$("$folder/bin/python" -c "$which")" ]
+}
+
+if whole; then
+  exit 0
+fi
+
+another="Name another with PYTHON=/path/to/python3.11."
+version=$("$PYTHON" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null) ||
+  fail "Python 3.11 or newer is needed, and $PYTHON does not run. Install one, or name it with PYTHON=/path/to/python3.11."
+this="$version ($(command -v "$PYTHON"))"
+"$PYTHON" -c "$new_enough" || fail "Python 3.11 or newer is needed; this is $this. $another"
+lacks=$("$PYTHON" -c 'import ctypes, ensurepip, ssl, venv' 2>&1) || fail \
+  "Python $this lacks a part (${lacks##*Error: }): on Debian and Ubuntu, apt-get install python3-venv. $another"
+
+echo "Installing $what into $folder ..."
+rm -f "$folder/installed"
+rm -rf "$folder"
+"$PYTHON" -m venv "$folder" || fail "$folder cannot be made; Python says why above."
+"$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-user --no-deps --only-binary :all: \
+  --require-hashes -r "$lock" || fail "The packages of $lock cannot be installed; pip says why above."
+# The repository itself, by a relative path, so that python -m infra.local runs from anywhere and with PYTHONSAFEPATH.
+"$folder/bin/python" -c '
+import pathlib, sysconfig
+pathlib.Path(sysconfig.get_path("purelib"), "repository.pth").write_text("../../../..\n")'
+echo "$mark" >"$folder/installed"
