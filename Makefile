@@ -118,6 +118,9 @@ lock:  ## pyproject.toml -> requirements/*.txt
 	$(LOCK) --python-version 3.13 --python-platform aarch64-manylinux_2_28 -c requirements/dev.txt --extra runtime \
 		-o requirements/runtime.txt
 
+# Under root, .local/postgres may be a link to a folder that nobody's Postgres can reach (infra/local/account.py).
 clean:  ## everything that setup, tests and runs have made
+	@for link in .local/postgres*; do case "$$(readlink "$$link")" in \
+		/var/lib/whatsapp-pairing/*) rm -rf "$$(readlink "$$link")" ;; esac; done
 	rm -rf $(VENV) $(VENV)-sam $(VENV)-security $(VENV)-lock .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
