@@ -44,7 +44,8 @@ def main() -> int:
         entered = (transitions(stack).total() - entered_before) / PAIRINGS
         taken = {name: per(done, before.get(name), PAIRINGS) for name, done in work(stack).items()}
         logged = sum(path.stat().st_size for path in (stack.data_dir / "logs").glob("*.log")) / (PAIRINGS + 1)
-        poll = taken["status"].gb_seconds / taken["status"].invocations
+        # The authorizer is asked for every poll.
+        poll = sum(taken[name].gb_seconds / taken[name].invocations for name in ("authorizer", "status"))
     taken.pop("cleanup", None)
     print(f"One pairing whose person scans {THINKING_SECONDS:.0f} s after the QR came ({PAIRINGS} measured):\n")
     print("| function | invocations | GB-seconds |\n|---|---|---|")
@@ -65,7 +66,7 @@ def main() -> int:
     for name, dollars in pairing.items():
         print(f"| {name} | {dollars * 1e6:,.2f} |")
     polls = PAGE_MINUTES * 60 / POLL_SECONDS
-    session = polls * (REQUEST + INVOCATION + poll * GB_SECOND)
+    session = polls * (REQUEST + 2 * INVOCATION + poll * GB_SECOND)
     fixed = sum(FIXED.values()) + CLEANUPS * (INVOCATION + 1.0 * 0.25 * GB_SECOND)
     print(f"| **together** | **{sum(pairing.values()) * 1e6:,.2f}** |")
     print(f"\nA connected session: {polls:.0f} polls a month, {session * 1e6:,.2f} dollars a million.")

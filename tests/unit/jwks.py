@@ -89,6 +89,11 @@ def legacy_key(role: str) -> str:
     return jwt.encode(claims, SECRET, "HS256")
 
 
+def unknown(project: Project, number: int = 0) -> str:
+    """A well-made token of a key that nobody has published."""
+    return jwt.encode(project.claims(), project.keys["ec"], "ES256", {"kid": f"unknown-{number}"})
+
+
 @contextmanager
 def served(project: Project, tls: ssl.SSLContext | None = None) -> Iterator[Project]:
     """Serve the project's keys."""

@@ -14,9 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from whatsapp_pairing import errors, http
-from whatsapp_pairing.errors import AnonymousNotAllowed, PairingError, Unauthorized
+from whatsapp_pairing.errors import PairingError, Unauthorized
 from whatsapp_pairing.reasons import Reason, sentence
-from whatsapp_pairing.refusals import Refusal
 from whatsapp_pairing.session import Session, Status
 
 USER = UUID("0d4a2f4e-7f0c-4f57-9c3e-2b8f1a6d5e90")
@@ -86,28 +85,6 @@ def test_nothing_that_the_client_sends_is_looked_at_to_find_the_caller() -> None
 def test_anybody_else_is_nobody(found: object) -> None:
     with pytest.raises(Unauthorized):
         http.caller(event(found))
-
-
-@pytest.mark.parametrize("refusal", Refusal)
-def test_nobody_has_the_authorizers_class(refusal: Refusal) -> None:
-    with pytest.raises(Unauthorized) as refused:
-        http.caller(event({"refused": str(refusal)}))
-    assert refused.value.refusal is refusal
-    assert isinstance(refused.value, AnonymousNotAllowed) is (refusal is Refusal.ANONYMOUS)
-
-
-def test_a_token_that_has_ended_since_is_expired() -> None:
-    with pytest.raises(Unauthorized) as refused:
-        http.caller(event(known(-1)))
-    assert refused.value.refusal is Refusal.EXPIRED
-
-
-@pytest.mark.parametrize("refusal", Refusal)
-def test_a_401_names_its_scheme_and_whether_a_token_was_sent(refusal: Refusal) -> None:
-    headers = http.failure(Unauthorized(refusal))["headers"]
-    sent = refusal is not Refusal.NO_TOKEN
-    assert headers["WWW-Authenticate"] == ('Bearer error="invalid_token"' if sent else "Bearer")
-    assert "WWW-Authenticate" not in http.failure(errors.NoQr())["headers"]
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from uuid import uuid4
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from whatsapp_pairing import errors, http
 from whatsapp_pairing.errors import AnonymousNotAllowed, Unauthorized
 from whatsapp_pairing.identity import TokenVerifier
 from whatsapp_pairing.refusals import Refusal
@@ -113,3 +115,33 @@ def test_only_a_class_is_read_from_an_answer() -> None:
     assert all(Refusal.parse(str(refusal)) is refusal for refusal in Refusal)
     for other in (None, "", "x", "EXPIRED", 7, [], {}, "expired\nforged"):
         assert Refusal.parse(other) is Refusal.NO_TOKEN
+
+
+# ── what the caller is told ──
+
+
+def answered(found: dict[str, str]) -> dict[str, object]:
+    """A request of which the authorizer said this."""
+    return {"requestContext": {"authorizer": {"lambda": found}}}
+
+
+@pytest.mark.parametrize("refusal", Refusal)
+def test_nobody_has_the_authorizers_class(refusal: Refusal) -> None:
+    with pytest.raises(Unauthorized) as refused:
+        http.caller(answered({"refused": str(refusal)}))
+    assert refused.value.refusal is refusal
+    assert isinstance(refused.value, AnonymousNotAllowed) is (refusal is Refusal.ANONYMOUS)
+
+
+def test_a_token_that_has_ended_since_is_expired() -> None:
+    with pytest.raises(Unauthorized) as refused:
+        http.caller(answered({"userId": str(uuid4()), "expiresAt": str(int(time.time()) - 1)}))
+    assert refused.value.refusal is Refusal.EXPIRED
+
+
+@pytest.mark.parametrize("refusal", Refusal)
+def test_a_401_names_its_scheme_and_whether_a_token_was_sent(refusal: Refusal) -> None:
+    headers = http.failure(Unauthorized(refusal))["headers"]
+    sent = refusal is not Refusal.NO_TOKEN
+    assert headers["WWW-Authenticate"] == ('Bearer error="invalid_token"' if sent else "Bearer")
+    assert "WWW-Authenticate" not in http.failure(errors.NoQr())["headers"]
