@@ -69,7 +69,7 @@ def test_a_refusal_is_one_line_of_the_log(
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_token_that_has_expired_since_the_authorizer_saw_it_is_refused(
+def test_a_token_that_has_ended_since_is_refused(
     call: Call, name: str, user: UUID, caplog: pytest.LogCaptureFixture
 ) -> None:
     response = call(name, request(name, user, lives=-1))
