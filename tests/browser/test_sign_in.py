@@ -204,6 +204,15 @@ def test_sign_in_answered_by_somebody_else(site: Site, supabase: Supabase, open_
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
 
 
+def test_refusal_of_a_guest_asks_for_an_account(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+    page = open_page(site.url, locale="es-ES")
+    site.standing[STATUS] = error(401, "anonymous_not_allowed", "Sign in with an account.")
+    page.get_by_label("Correo").fill("ana@example.com")
+    page.get_by_label("Contraseña").fill("correct horse")
+    page.get_by_role("button", name="Iniciar sesión").click()
+    expect(page.locator("#network")).to_contain_text("Inicia sesión con una cuenta: los invitados no pueden")
+
+
 def test_refusal_of_every_token_says_what_is_wrong(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     site.standing[STATUS] = error(401, "unauthorized", "Sign in.")

@@ -10,10 +10,11 @@ export class Refused extends Error {
   }
 }
 
-/** The API refuses tokens that were just made. The person can do nothing about it; signing in again does not help. */
+/** The API refuses tokens that were just made, so signing in again does not help; `code` is the API's. */
 export class TokenRefused extends Unreachable {
-  constructor() {
+  constructor(code) {
     super("401", { answered: true });
+    this.code = code;
   }
 }
 
@@ -49,7 +50,8 @@ export function createApi(signIn, root) {
       if (next !== token) response = await attempt(token = next);
       if (response.status === 401) {
         signIn.judged(token, false);
-        throw json(response).message ? new TokenRefused() : strange(response);
+        const { error, message } = json(response);
+        throw message ? new TokenRefused(error) : strange(response);
       }
     }
     signIn.judged(token, true);

@@ -127,11 +127,13 @@ function pictureFailed(error) {
 }
 
 function troubled(error) {
-  if (error instanceof TokenRefused) update({ trouble: t("tokenRefused") });
+  if (error instanceof TokenRefused) update({ trouble: t(wordsFor(error)) });
   else if (error instanceof Unreachable) update({ trouble: t(error.answered ? "troubled" : "offline") });
   else if (error instanceof Refused) update({ trouble: t("troubled") });
   else failed(error);
 }
+
+const wordsFor = ({ code }) => (code === "anonymous_not_allowed" ? "anonymousRefused" : "tokenRefused");
 
 // --- actions
 
@@ -153,7 +155,7 @@ async function act(name, work) {
 
 function actionFailed(error) {
   if (error instanceof SignedOut) return;
-  if (error instanceof TokenRefused) model.trouble = t("tokenRefused");
+  if (error instanceof TokenRefused) model.trouble = t(wordsFor(error));
   else if (error instanceof Unreachable) model.doubt = doubtAfter(error);
   else if (error instanceof Refused) {
     model.notice = OWN_WORDS.has(error.code) ? t(OWN_WORDS.get(error.code)) : error.message || t("errorUnknown");
