@@ -95,7 +95,7 @@ def test_nothing_deletes_in_a_given_database(database_url: str, tmp_path: Path) 
         assert answer.status == 503
         assert answer.json() == {
             "success": False,
-            "error": "unavailable",
+            "error": "may_not_delete",
             "message": "This database is not the local stack's own, so the local stack deletes nothing in it. "
             "Start it with --may-delete to allow that.",
         }
