@@ -168,14 +168,6 @@ def stack(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield running
 
 
-@pytest.fixture(scope="session")
-def hasty_stack(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The whole system with windows of a few seconds."""
-    arguments = ["--qr-seconds", "6", "--auth-seconds", "5"]
-    with _running(postgres, tmp_path_factory.mktemp("hasty"), *arguments) as running:
-        yield running
-
-
 @pytest.fixture
 def runner_url(stack: Stack) -> str:
     """The base URL of a local runner with the sandbox, in which nobody is connected yet."""

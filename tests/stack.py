@@ -17,11 +17,14 @@ from pathlib import Path
 from typing import IO, Any
 
 import boto3
+import psycopg
 
 from tests.sandbox_client import SandboxClient
 
 ROOT = Path(__file__).resolve().parents[1]
-START_SECONDS = 60
+START_SECONDS = 120
+# How long to wait for what happens within seconds, so that no test depends on the machine's speed.
+PATIENCE_SECONDS = 120.0
 
 
 class Stack:
@@ -41,6 +44,7 @@ class Stack:
             text=True,
         )
         self.data_dir = data_dir
+        self.database_url = arguments[arguments.index("--database-url") + 1] if "--database-url" in arguments else ""
         self.printed = ""
         self.url = self._ready().split()[1]
 
@@ -59,13 +63,19 @@ class Stack:
         self.process.send_signal(signal.SIGTERM)
         assert self.process.stdout
         try:
-            status = self.process.wait(20)
+            status = self.process.wait(PATIENCE_SECONDS)
             if not self.process.stdout.closed:  # stopped before
                 self.printed += self.process.stdout.read()
             return status
         finally:
             self.process.kill()
             self.process.stdout.close()
+
+    def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Run a statement on the database that this was given."""
+        with psycopg.connect(self.database_url) as connection:
+            cursor = connection.execute(statement.encode(), values)
+            return cursor.fetchall() if cursor.description else []
 
     def user(self, user_id: str | None = None) -> User:
         """Return a signed-in user, a new one by default."""
@@ -143,7 +153,7 @@ class User:
         return body
 
     def wait(
-        self, seconds: float, what: str, holds: Callable[[dict[str, Any]], bool], every: float = 0.05
+        self, seconds: float, what: str, holds: Callable[[dict[str, Any]], object], every: float = 0.05
     ) -> dict[str, Any]:
         """Poll until ``holds(status)``; fails with the last status after ``seconds``."""
         until = time.monotonic() + seconds
@@ -154,14 +164,19 @@ class User:
             assert time.monotonic() < until, f"no {what} within {seconds} s; last: {status}"
             time.sleep(every)
 
-    def qr(self, seconds: float = 15, other_than: str | None = None) -> str:
+    def qr(self, seconds: float = PATIENCE_SECONDS, other_than: str | None = None) -> str:
         """Wait for a QR and return its text."""
         shown = self.wait(seconds, "QR", lambda status: status.get("qr") not in (None, other_than))
         return str(shown["qr"])
 
-    def reaches(self, state: str, seconds: float = 20) -> dict[str, Any]:
+    def reaches(self, state: str, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
         """Wait for a status and return the session."""
         return self.wait(seconds, state, lambda status: status.get("status") == state)
+
+    def let_window_end(self, when: str) -> None:
+        """Let the window be over as soon as ``when`` holds of the attempt, so that no test waits for its seconds."""
+        statement = f"UPDATE whatsapp_private.attempts SET deadline = now() WHERE user_id = %s AND {when} RETURNING id"
+        self.wait(PATIENCE_SECONDS, when, lambda _: self.stack.sql(statement, self.id))
 
     def scan(self, qr: str, number: str) -> Answer:
         """Scan with the sandbox's phone."""
@@ -173,7 +188,7 @@ def call(method: str, url: str, body: object = None, headers: dict[str, str] | N
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, headers or {}, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=40) as response:
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as response:
             return Answer(response.status, response.headers, response.read())
     except urllib.error.HTTPError as error:
         with error:

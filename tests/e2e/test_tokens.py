@@ -121,9 +121,13 @@ def test_a_bad_token_is_a_plain_401(stack: Stack, mint: Mint, name: str) -> None
 
 def test_a_token_is_refused_from_its_end_on(stack: Stack, mint: Mint) -> None:
     """Also in the seconds that the authorizer allows for clocks that differ."""
-    expires = now(4)
-    token = mint.token(exp=expires)
-    assert next(everywhere(stack, token)).status == 200
+    for lifetime in (4, 16, 64):  # a slow machine may not answer within the first
+        expires = now(lifetime)
+        token = mint.token(exp=expires)
+        if next(everywhere(stack, token)).status == 200:
+            break
+    else:
+        raise AssertionError("a token was never accepted")
     time.sleep(max(0, expires - time.time()) + 0.05)
     assert {answer.status for answer in everywhere(stack, token)} == {401}
 

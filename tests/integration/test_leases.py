@@ -66,7 +66,7 @@ def test_ten_linkers_at_once_are_one(world: World) -> None:
     def take(number: int) -> bool:
         leases = Leases(databases[number])
         leases.resumable(attempt_id)  # connected, so that only the leases race
-        start.wait(10)
+        start.wait(120)
         return leases.take(attempt_id, uuid4()) is not None
 
     with ThreadPoolExecutor(10) as pool:

@@ -193,7 +193,7 @@ def test_two_sweeps_at_once_do_everything_once(world: World) -> None:
     start = Barrier(2)
 
     def run(number: int) -> Swept:
-        start.wait(10)
+        start.wait(120)
         return clean(Attempts(databases[number]), Sweeps(databases[number]), workflow, lambda: 120.0, batch=3)
 
     with ThreadPoolExecutor(2) as pool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import time
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -206,7 +207,8 @@ class World:
 
     def wait_for_a_blocked_backend(self) -> None:
         """Return when somebody on this database waits for a lock."""
-        for _ in range(10_000):
+        until = time.monotonic() + 120
+        while time.monotonic() < until:
             if self.value(
                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
             ):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests.stack import Answer, Stack, call
+from tests.stack import PATIENCE_SECONDS, Answer, Stack, call
 
 T = TypeVar("T")
 
@@ -42,9 +42,14 @@ class FixtureStack(Stack):
         file = self.state / name
         return file.read_text().splitlines() if file.exists() else []
 
-    def start_execution(self, name: str, do: str) -> str:
+    def let_go(self, name: str) -> None:
+        """End every `do="hold"` with that name."""
+        (self.state / name).touch()
+
+    def start_execution(self, name: str, do: str, heartbeat: int = 60) -> str:
         """Start the state machine and return the execution's ARN."""
-        return self.ask("/probe", do="start", name=name, input={"do": do}).body.decode()
+        given = {"do": do, "heartbeat": heartbeat}
+        return self.ask("/probe", do="start", name=name, input=given).body.decode()
 
     def ended(self, arn: str) -> dict[str, Any]:
         """Wait for an execution's end."""
@@ -53,15 +58,15 @@ class FixtureStack(Stack):
             found: dict[str, Any] = self.ask("/probe", do="describe", arn=arn).json()
             return None if found["status"] == "RUNNING" else found
 
-        return eventually(look, 15, "the execution's end")
+        return eventually(look, "the execution's end")
 
 
-def eventually(look: Callable[[], T | None], seconds: float, what: str) -> T:
-    """Look until there is something to see; fail after `seconds`."""
-    until = time.monotonic() + seconds
+def eventually(look: Callable[[], T | None], what: str) -> T:
+    """Look until there is something to see."""
+    until = time.monotonic() + PATIENCE_SECONDS
     while True:
         seen = look()
         if seen:
             return seen
-        assert time.monotonic() < until, f"no {what} within {seconds} s"
+        assert time.monotonic() < until, f"no {what} within {PATIENCE_SECONDS:.0f} s"
         time.sleep(0.05)

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from tests.local.running import ORIGIN, FixtureStack
-from tests.stack import call
+from tests.stack import PATIENCE_SECONDS, call
 
 
 def test_a_token_is_one_that_supabase_could_have_issued(runner: FixtureStack) -> None:
@@ -51,7 +51,7 @@ def test_bad_input_is_refused(runner: FixtureStack, path: str, body: object) -> 
 def test_json_that_is_nested_too_deep_is_refused(runner: FixtureStack) -> None:
     request = urllib.request.Request(f"{runner.url}/dev/token", b"[" * 100_000, method="POST")
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=PATIENCE_SECONDS)
     assert (refused.value.code, json.load(refused.value)["error"]) == (400, "bad_request")
 
 

@@ -21,27 +21,34 @@ def test_a_warm_instance_is_used_again(runner: FixtureStack) -> None:
 
 
 def test_simultaneous_calls_get_an_instance_each(runner: FixtureStack) -> None:
+    before = len(runner.notes("holding"))
     with ThreadPoolExecutor(3) as pool:
-        answers = list(pool.map(lambda _: runner.ask("/probe", do="sleep", seconds=1).json()["pid"], range(3)))
+        calls = [pool.submit(runner.ask, "/probe", do="hold", name="all-three") for _ in range(3)]
+        eventually(lambda: len(runner.notes("holding")) == before + 3, "three that are busy at once")
+        runner.let_go("all-three")
+        pids = {one.result().json()["pid"] for one in calls}
 
-    assert len(set(answers)) == 3
+    assert len(pids) == 3
 
 
 def test_reserved_concurrency_refuses_what_is_above_it(runner: FixtureStack) -> None:
-    with ThreadPoolExecutor(2) as pool:
-        calls = [pool.submit(runner.ask, "/single", do="sleep", seconds=1) for _ in range(2)]
-        answers = sorted(one.result().status for one in calls)
+    before = len(runner.notes("holding"))
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(runner.ask, "/single", do="hold", name="single")
+        eventually(lambda: len(runner.notes("holding")) == before + 1, "first call")
+        second = runner.ask("/single", do="answer", answer="no")
+        runner.let_go("single")
 
-    assert answers == [200, 503]
+    assert (first.result().status, second.status) == (200, 503)
 
 
 def test_a_function_is_killed_at_its_timeout_with_all_it_started(runner: FixtureStack) -> None:
     answer = runner.ask("/hasty", do="linger")
 
     assert (answer.status, answer.json()) == ERROR
-    assert "Task timed out after 1.00 seconds" in _log(runner, "hasty")
+    assert "Task timed out after 3.00 seconds" in _log(runner, "hasty")
     started = [int(pid) for line in runner.notes("lingering") for pid in line.split()]
-    eventually(lambda: not any(_alive(pid) for pid in started), 5, "end of the lingering processes")
+    eventually(lambda: not any(_alive(pid) for pid in started), "end of the lingering processes")
     assert runner.ask("/hasty", do="answer", answer="fine").body == b"fine"
 
 
@@ -80,13 +87,13 @@ def test_an_asynchronous_call_is_retried_as_the_template_says(runner: FixtureSta
     assert runner.ask("/probe", do="later", event={"name": "always", "failures": 99}).json() == 202
     assert runner.ask("/probe", do="later", event={"name": "never", "failures": 0}).json() == 202
 
-    eventually(lambda: len(runner.notes("once")) == 2 and len(runner.notes("always")) == 2, 10, "second attempts")
+    eventually(lambda: len(runner.notes("once")) == 2 and len(runner.notes("always")) == 2, "second attempts")
     assert len(set(runner.notes("once"))) == 1  # a retry keeps its request id
     assert len(runner.notes("never")) == 1
 
 
 def test_a_schedule_invokes_its_function(runner: FixtureStack) -> None:
-    (first, *_) = eventually(lambda: runner.notes("clock"), 10, "scheduled call")
+    (first, *_) = eventually(lambda: runner.notes("clock"), "scheduled call")
 
     assert '"source": "aws.scheduler"' in first
 
@@ -102,12 +109,13 @@ def test_the_secret_holds_the_database_for_the_role_of_its_name(runner: FixtureS
 
 def test_instances_are_listed(runner: FixtureStack) -> None:
     with ThreadPoolExecutor(1) as pool:
-        call_ = pool.submit(runner.ask, "/probe", do="sleep", seconds=1)
-        busy = eventually(lambda: [one for one in _instances(runner) if one["busySince"]], 5, "busy instance")
+        call_ = pool.submit(runner.ask, "/probe", do="hold", name="listed")
+        busy = eventually(lambda: [one for one in _instances(runner) if one["busySince"]], "busy instance")
+        runner.let_go("listed")
         pid = call_.result().json()["pid"]
 
     assert (busy[0]["name"], busy[0]["pid"]) == ("probe", pid)
-    eventually(lambda: not any(one["busySince"] for one in _instances(runner)), 5, "idle instances")
+    eventually(lambda: not any(one["busySince"] for one in _instances(runner)), "idle instances")
 
 
 def _instances(runner: FixtureStack) -> list[dict[str, object]]:

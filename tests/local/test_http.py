@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.local.running import JSON, ORIGIN, FixtureStack
-from tests.stack import call
+from tests.stack import PATIENCE_SECONDS, call
 
 
 def _event(runner: FixtureStack, path: str, **headers: str) -> Any:
@@ -36,7 +36,7 @@ def test_an_event_is_in_payload_format_2(runner: FixtureStack) -> None:
 
 
 def test_a_binary_body_arrives_in_base64(runner: FixtureStack) -> None:
-    connection = http.client.HTTPConnection(urlsplit(runner.url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(runner.url).netloc, timeout=PATIENCE_SECONDS)
     connection.request("POST", "/probe", b"\xff\x00", {"content-type": "application/octet-stream"})
     event = json.loads(connection.getresponse().read())["event"]
     connection.close()
@@ -46,7 +46,7 @@ def test_a_binary_body_arrives_in_base64(runner: FixtureStack) -> None:
 
 
 def test_a_compressed_body_is_the_functions_to_unpack(runner: FixtureStack) -> None:
-    connection = http.client.HTTPConnection(urlsplit(runner.url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(runner.url).netloc, timeout=PATIENCE_SECONDS)
     sent = {"content-type": "application/octet-stream", "content-encoding": "gzip"}
     connection.request("POST", "/probe", b"\xff\x00", sent)
     answer = connection.getresponse()
@@ -220,7 +220,7 @@ def test_an_answer_of_more_than_6_mb_is_an_error(runner: FixtureStack) -> None:
 )
 def test_garbage_does_not_end_the_server(runner: FixtureStack, garbage: bytes) -> None:
     address = urlsplit(runner.url)
-    with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
+    with socket.create_connection((address.hostname, address.port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(garbage)
         connection.shutdown(socket.SHUT_WR)
         answer = connection.recv(65536)
@@ -290,7 +290,7 @@ def test_a_client_of_http_1_0_expects_nothing(runner: FixtureStack) -> None:
 
 
 def test_a_connection_serves_many_requests(runner: FixtureStack) -> None:
-    connection = http.client.HTTPConnection(urlsplit(runner.url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(runner.url).netloc, timeout=PATIENCE_SECONDS)
     ports = set()
     for _ in range(5):
         connection.request("GET", "/probe")

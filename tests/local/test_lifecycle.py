@@ -15,7 +15,7 @@ import pytest
 
 from infra.local.database import as_role
 from tests.local.running import TEMPLATE, FixtureStack, eventually
-from tests.stack import ROOT, call
+from tests.stack import PATIENCE_SECONDS, ROOT, call
 
 USER = "6f3a1a52-6d2c-4d36-9a35-8f6f3b1c2d4e"
 
@@ -39,12 +39,12 @@ def test_nothing_outlives_sigterm(stack: FixtureStack) -> None:
 
 def test_nothing_outlives_ctrl_c_for_long_while_a_function_is_busy(stack: FixtureStack) -> None:
     stack.start_execution("busy", "beat")
-    eventually(lambda: _instance(stack, "token"), 10, "busy function")
+    eventually(lambda: _instance(stack, "token"), "busy function")
     family = psutil.Process(stack.process.pid).children(recursive=True)
 
     stack.process.send_signal(signal.SIGINT)
 
-    assert stack.process.wait(10) == 0
+    assert stack.process.wait(PATIENCE_SECONDS) == 0
     assert not _living(family)
 
 
@@ -54,9 +54,9 @@ def test_a_killed_runner_leaves_nothing_and_the_next_one_starts(stack: FixtureSt
     family = psutil.Process(stack.process.pid).children(recursive=True)
 
     stack.process.kill()
-    stack.process.wait(10)
+    stack.process.wait(PATIENCE_SECONDS)
 
-    eventually(lambda: not _living(family), 15, "end of the children")
+    eventually(lambda: not _living(family), "end of the children")
     again = FixtureStack(tmp_path)
     try:
         assert call("POST", f"{again.url}/dev/token", {"userId": USER}).status == 200
@@ -70,7 +70,7 @@ def test_a_postgres_that_was_left_behind_is_no_obstacle(stack: FixtureStack, tmp
     leftover = next(one for one in children if one.name() == "postgres")
     guard.kill()
     stack.process.kill()
-    stack.process.wait(10)
+    stack.process.wait(PATIENCE_SECONDS)
     assert _living([leftover])
 
     again = FixtureStack(tmp_path)
@@ -137,7 +137,7 @@ def _refused(*given: str) -> str:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert done.returncode == 1

@@ -228,7 +228,7 @@ def test_a_state_machines_substitutions_are_done() -> None:
     (machine,) = stack.state_machines
     wait = json.loads(machine.definition)["States"]["Wait"]
 
-    assert wait["HeartbeatSeconds"] == 2
+    assert wait["TimeoutSeconds"] == 60
     assert wait["Parameters"]["FunctionName"] == stack.functions["TokenFunction"].arn
 
 

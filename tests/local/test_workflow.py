@@ -10,10 +10,11 @@ from tests.local.running import FixtureStack
 
 
 @pytest.mark.parametrize(
-    ("do", "ended"), [("succeed", "succeed"), ("fail", "refused"), ("silence", "missed"), ("beat", "beat")]
+    ("do", "heartbeat", "ended"),
+    [("succeed", 60, "succeed"), ("fail", 60, "refused"), ("silence", 1, "missed"), ("beat", 10, "beat")],
 )
-def test_a_callback_task_ends_as_its_token_says(runner: FixtureStack, do: str, ended: str) -> None:
-    execution = runner.ended(runner.start_execution(f"test-{do}", do))
+def test_a_callback_task_ends_as_its_token_says(runner: FixtureStack, do: str, heartbeat: int, ended: str) -> None:
+    execution = runner.ended(runner.start_execution(f"test-{do}", do, heartbeat))
 
     assert execution["status"] == "SUCCEEDED"
     assert json.loads(execution["output"]) == {"ended": ended}

@@ -15,7 +15,7 @@ from tests.stack import Answer, Stack, User, call
 from tests.written import Secrets
 
 WITNESS = Path(__file__).with_name("witness.sql")
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 class Endings:
@@ -41,9 +41,9 @@ class Endings:
         silent = self._click()
         self._until("a socket that waits", lambda: self._sandbox.state()["sockets"])
         self._sandbox.reset_knobs()
-        self._expire(silent, "reachable")
+        silent.let_window_end("reachable")
         idle, _ = self._shown()
-        self._expire(idle, "phase = 'auth'")
+        idle.let_window_end("phase = 'auth'")
         deleted, _ = self._shown()
         self._sql("DELETE FROM auth.users WHERE id = %s", deleted.id)
 
@@ -92,7 +92,7 @@ class Endings:
         user, qr = self._shown()
         assert user.scan(qr, self._number()).status == 200
         user.wait(PATIENCE, "scan", lambda status: status["status"] == "waiting_qr" and status["qr"] is None)
-        self._expire(user, "phase = 'auth'")
+        user.let_window_end("phase = 'auth'")
         self._over(user, "linker_failed")
         self._sandbox.reset_knobs()
 
@@ -117,7 +117,7 @@ class Endings:
         self._sandbox.set_knobs(refuse=True)
         away = self._click()
         assert user.disconnect().status == 200
-        self._expire(away, "NOT reachable")
+        away.let_window_end("NOT reachable")
         self._over(away, "whatsapp_unreachable")
         said = self.stack.data_dir / "stderr"
         self._until("unlink that is given up", lambda: "given up after 3 failed attempts" in said.read_text())
@@ -152,11 +152,6 @@ class Endings:
         user.disconnect()
         self.refusals.append(user.connect())
         assert self.refusals[-1].status == 429
-
-    def _expire(self, user: User, when: str) -> None:
-        """Let the window be over as soon as that holds: nobody here wants to wait for it."""
-        statement = f"UPDATE whatsapp_private.attempts SET deadline = now() WHERE user_id = %s AND {when} RETURNING id"
-        self._until(when, lambda: self._sql(statement, user.id))
 
     # People
 
