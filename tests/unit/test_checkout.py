@@ -49,6 +49,7 @@ def test_no_text_file_holds_a_carriage_return() -> None:
     assert held == []
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git to compare with")
 @pytest.mark.parametrize("git", ["none", "another repository's", "not installed"])
 def test_a_tarball_has_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, git: str) -> None:
     tree = tmp_path / "outer" / "tree"
