@@ -12,9 +12,10 @@ HERE = $(subst aarch64,arm64,$(shell uname -m))
 ARCH ?= arm64
 run-built: ARCH = $(HERE)
 
-# A shell may hold settings of Python, pip, pytest, Postgres and AWS that are meant for other work. No command gets them:
-# PIP_USER installs beside .venv, PYTHONOPTIMIZE takes the asserts out of the tests, PGSSLMODE keeps the tests from their
-# own Postgres. Kept is what says where and how pip gets its packages.
+# A shell may hold settings of Python, pip, pytest, Postgres and AWS that are meant for other work. No command gets the
+# DROPPED ones: PIP_USER installs beside .venv, PYTHONOPTIMIZE takes the asserts out of the tests, PGSSLMODE keeps the
+# tests from their own Postgres. The KEPT ones say where and how pip gets its packages. The local stack keeps even less:
+# infra/local/environment.py.
 DROPPED = PYTHON% PIP_% PYTEST_% VIRTUAL_ENV CONDA_% MYPYPATH PG% DATABASE_URL AWS_% SAM_% POWERTOOLS_%
 KEPT = PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX PIP_TRUSTED_HOST PIP_CERT PIP_CLIENT_CERT PIP_PROXY \
 	PIP_TIMEOUT PIP_DEFAULT_TIMEOUT PIP_RETRIES PIP_CACHE_DIR PIP_NO_CACHE_DIR PIP_CONFIG_FILE PIP_KEYRING_PROVIDER \

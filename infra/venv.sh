@@ -1,9 +1,9 @@
 #!/bin/sh
 # usage: PYTHON=python3 [NAMED=yes] sh infra/venv.sh FOLDER LOCK WHAT
 #
-# Makes the virtual environment FOLDER with the packages of LOCK, unless it is there and whole. It is made anew where its
-# lock has changed, its making was interrupted, its Python is gone or too old, or the folder was moved or copied, for the
-# programs in it name their Python by its path. With NAMED it is also made anew where PYTHON is another Python.
+# Make the virtual environment FOLDER from LOCK. Make it anew if the lock has changed, the last attempt was interrupted,
+# its Python is missing or too old, or the folder was moved (its programs name their Python by a path). With NAMED, also
+# make it anew if PYTHON is another Python.
 set -eu
 
 folder=$1 lock=$2 what=$3

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from infra.local.environment import adopt
+from infra.local.environment import clean
 
 KNOBS = ("CI", "TEST_POSTGRES", "FUZZ_SEED", "FUZZ_REQUESTS", "MODEL_RUNS")
 
-CALLER = adopt(os.environ, also=KNOBS)
+CALLER = clean(os.environ, also=KNOBS)
 """The caller's whole environment, for builds: pip may need a proxy, a CA or another index."""

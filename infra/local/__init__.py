@@ -9,9 +9,15 @@ A request's way::
     step_functions (moto, moto_fixes) ──> invoker      workflow tasks; functions that start functions
     schedules ─────────────────────────> invoker
 
-Around it: `template` (with `template_http`, `template_schedules`, `resources` and `intrinsics`) reads a `stack`;
-`interpreters` chooses the Python for the functions, from source or, by `as_on_lambda.sh`, from what was built;
-`database`, `sandbox`, `identity` and `dev` stand in for Supabase (`supabase.sql`) and WhatsApp; `httpserver` is what
-gateway and runtime_api have in common; `runner` starts and ends everything as `options` say, `datadir` keeps a second
-runner out and `guard` ends the children of a killed one; `errors` is what can go wrong.
+Around it:
+
+- `environment` is what is kept of the caller's shell. `options` is the command line.
+- `template` (with `template_http`, `template_schedules`, `resources`, `parameters` and `intrinsics`) reads a `stack`.
+- `interpreters` chooses the Python for the functions, from source or, by `as_on_lambda.sh`, from what was built.
+- `postgres` runs the embedded database under an `account`. `database` marks and prepares a database.
+- `sandbox`, `identity` and `dev` stand in for WhatsApp and Supabase (`supabase.sql`).
+- `httpserver` is what gateway and runtime_api have in common.
+- `runner` starts and ends everything. `datadir` keeps a second runner out, `guard` ends the children of a killed one,
+  and `logs` keeps the log files short.
+- `errors` is what can go wrong.
 """

@@ -15,12 +15,12 @@ from infra.local.errors import LocalError
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-async def _main(found: Mapping[str, str]) -> int:
+async def _main(caller: Mapping[str, str]) -> int:
     # Imported here: libraries read the environment while they are imported, so it must be clean before.
     from infra.local.options import parse
     from infra.local.runner import run
 
-    work = asyncio.create_task(run(parse(sys.argv[1:]), found))
+    work = asyncio.create_task(run(parse(sys.argv[1:]), caller))
     loop = asyncio.get_running_loop()
     # A signal that is ignored at the start stays ignored: nohup does that to SIGHUP, a background job to SIGINT.
     heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
@@ -45,10 +45,10 @@ async def _main(found: Mapping[str, str]) -> int:
 def main() -> None:
     """Run until told to end."""
     environment.restart_without_python_variables("infra.local")
-    found = environment.adopt(os.environ)
+    caller = environment.clean(os.environ)
     logging.basicConfig(level=logging.WARNING, format="local: %(message)s", stream=sys.stderr)
     logging.getLogger("infra.local").setLevel(logging.INFO)
-    code = asyncio.run(_main(found))
+    code = asyncio.run(_main(caller))
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()

@@ -1,7 +1,8 @@
 """The account that Postgres runs under, and folders that this account can reach.
 
 Postgres refuses to run as root. Under root it therefore runs as ``nobody``, who usually cannot reach root's home
-folder. The runner changes the mode of no folder that it has not made: what ``nobody`` cannot reach goes to `PLACE`.
+folder. The runner changes the mode of no folder that it has not made. It puts into `PLACE` the database and the
+programs that ``nobody`` cannot reach elsewhere.
 """
 
 from __future__ import annotations
@@ -105,25 +106,12 @@ def reachable_folder(wanted: Path, account: Account) -> Path:
     return elsewhere
 
 
-def reachable_packages(site: Path, parts: Sequence[str], program: str, label: str, account: Account) -> Path:
-    """The folder of installed packages: itself, or a copy in `PLACE` when the account cannot run `program` in it.
+def copy_of(site: Path, parts: Sequence[str], label: str) -> Path:
+    """A copy of installed packages in `PLACE`, for an account that cannot read them in `site`.
 
-    Parameters
-    ----------
-    site
-        Where the packages are installed.
-    parts
-        What of it the program needs, relative to `site`. The copy keeps these paths, because the program finds its
-        libraries by them.
-    program
-        A program that needs all of it, relative to `site`.
-    label
-        The copy's name in `PLACE`; it names the version.
-    account
-        Who runs it.
+    The copy keeps the paths of its `parts`, because a program finds its libraries by them. `label` names the version,
+    so each version is copied once.
     """
-    if account.can_run(site / program):
-        return site
     copy = PLACE / label
     if not copy.exists():
         _make_place()

@@ -121,11 +121,8 @@ def as_role(database_url: str, role: str) -> str:
 
 def host(database_url: str) -> str:
     """The host and database that a URL names, for a message: ``db.example.com/postgres``."""
-    try:
-        parts = conninfo_to_dict(database_url)
-    except psycopg.Error:
-        return "an unreadable URL"
-    return f"{parts.get('host', 'the local socket')}/{parts.get('dbname', '')}"
+    parts = conninfo_to_dict(database_url)
+    return f"{parts['host']}/{parts['dbname']}"
 
 
 def _other_whatsapp(where: str, embedded: bool) -> str:

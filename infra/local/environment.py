@@ -1,8 +1,9 @@
-"""The one list of what the local stack, its children and the tests take from the caller's environment.
+"""What the local stack and its children keep of the caller's environment.
 
 A shell in which somebody works with AWS or a cloud Postgres holds variables that redirect or break the stack:
-``DATABASE_URL``, ``PG*``, ``AWS_*``, ``*_proxy``, ``PYTHON*``, locales. `adopt` removes everything that is not listed
-here, before any library reads it.
+``DATABASE_URL``, ``PG*``, ``AWS_*``, ``*_proxy``, ``PYTHON*``, locales. `clean` removes everything that is not listed
+here, before any library reads it. tests/environment.py adds the tests' own names. The Makefile cleans the environment
+of every command before Python starts.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ _ALWAYS = {
 }
 
 
-def adopt(environ: MutableMapping[str, str], also: Iterable[str] = ()) -> dict[str, str]:
-    """Remove from `environ` what is not named here, and return the environment as it was.
+def clean(environ: MutableMapping[str, str], also: Iterable[str] = ()) -> dict[str, str]:
+    """Remove from `environ` what is not listed here, and return the environment as it was.
 
     Parameters
     ----------
@@ -63,12 +64,12 @@ def restart_without_python_variables(module: str) -> None:
         os.execve(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]], clean)
 
 
-def for_the_real_whatsapp(found: Mapping[str, str]) -> dict[str, str]:
-    """The proxy and CA variables of the caller, for a process with the engine.
+def for_the_real_whatsapp(caller: Mapping[str, str]) -> dict[str, str]:
+    """The proxy and CA variables of the caller's environment, for a process with the engine.
 
     Loopback never goes through the proxy: the same process calls Step Functions on this machine.
     """
-    passed = {name: value for name, value in found.items() if name in FOR_THE_REAL_WHATSAPP and value}
+    passed = {name: value for name, value in caller.items() if name in FOR_THE_REAL_WHATSAPP and value}
     excluded = passed.get("no_proxy") or passed.get("NO_PROXY")
     bypass = f"{excluded},{LOOPBACK}" if excluded else LOOPBACK
     return passed | {"NO_PROXY": bypass, "no_proxy": bypass}

@@ -57,9 +57,12 @@ class Withheld(InvocationError):
 
     code = "ServiceException"
     status = 503
+    message = (
+        "This database is not the local stack's own, so the local stack deletes nothing in it. "
+        "Start it with --may-delete to allow that."
+    )
+    body: ClassVar = {"success": False, "error": "may_not_delete", "message": message}
+    """In the API's own form, so that the page shows the message."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "This database is not the local stack's own, so the local stack deletes nothing in it. "
-            "Start it with --may-delete to allow that."
-        )
+        super().__init__(self.message)

@@ -181,9 +181,7 @@ def _refusal(route: Route, error: InvocationError) -> HttpResponse:
     if isinstance(error, PayloadTooLarge):
         return BODY_TOO_LARGE
     if isinstance(error, Withheld):
-        # In the API's own form, so that the page shows the message.
-        body = {"success": False, "error": "may_not_delete", "message": str(error)}
-        return HttpResponse(error.status, json.dumps(body).encode(), (("content-type", "application/json"),))
+        return HttpResponse(error.status, json.dumps(error.body).encode(), (("content-type", "application/json"),))
     logger.warning("%s: %s", route.key, error)
     return UNAVAILABLE
 

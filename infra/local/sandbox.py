@@ -41,9 +41,9 @@ class WhatsApp:
     control_url: str | None = None
 
 
-def live(found: Mapping[str, str]) -> WhatsApp:
+def live(caller: Mapping[str, str]) -> WhatsApp:
     """The real WhatsApp, by way of the proxy and the CAs that the caller's environment names."""
-    return WhatsApp("live", "live", for_the_real_whatsapp(found))
+    return WhatsApp("live", "live", for_the_real_whatsapp(caller))
 
 
 def external(proxy_url: str, ca_file: Path, root_hex: str) -> WhatsApp:
@@ -107,5 +107,5 @@ class SandboxControl:
 
 
 def _id(root_hex: str) -> str:
-    """A sandbox's trust root is its own; the digest is enough to tell it from others."""
-    return f"sandbox {hashlib.sha256(root_hex.lower().encode()).hexdigest()[:16]}"
+    """The id of a loopback WhatsApp: a digest of its trust root, which no other has."""
+    return f"root {hashlib.sha256(root_hex.lower().encode()).hexdigest()[:16]}"

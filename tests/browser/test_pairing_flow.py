@@ -20,7 +20,7 @@ def test_page_signs_in_with_the_printed_password(tmp_path: Path, open_page: Open
     with said.open("w") as stderr:
         stack = Stack(tmp_path / "data", "--host", "0.0.0.0", stderr=stderr)
     try:
-        password = said.read_text().partition("ask for a password (any user): ")[2].split()[0]
+        password = said.read_text().partition("asks for this password (any user name): ")[2].split()[0]
         credentials = {"username": "me", "password": password}
         page = open_page(stack.url + PAGE, http_credentials=credentials)
         page.get_by_role("button", name="Connect WhatsApp").click()

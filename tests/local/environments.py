@@ -5,6 +5,14 @@ from __future__ import annotations
 NOWHERE = "/nowhere/at/all"
 CLOSED = "http://127.0.0.1:1"
 
+# Those that stopped the local stack before it cleaned its environment.
+ONCE_BROKEN = {
+    "a locale that is not generated",
+    "a Postgres that wants TLS",
+    "read-only transactions",
+    "an AWS profile",
+}
+
 VARIABLES: dict[str, dict[str, str]] = {
     "a database of somebody": {"DATABASE_URL": "postgresql://me:secret@127.0.0.1:1/production"},
     "a proxy": {"http_proxy": CLOSED, "HTTP_PROXY": CLOSED, "https_proxy": CLOSED, "HTTPS_PROXY": CLOSED},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import signal
 import subprocess
@@ -11,9 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.stack import ROOT
+from tests.local.running import TEMPLATE, eventually
+from tests.stack import PATIENCE_SECONDS, ROOT, call
 
-READY_SECONDS = 180
+PLAIN = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
 COMMAND = (sys.executable, "-m", "infra.local", "--port", "0")
 
 
@@ -57,15 +59,39 @@ def started(
     ):
         assert process.stdout
         try:
-            readable, _, _ = select.select([process.stdout], [], [], READY_SECONDS)
+            readable, _, _ = select.select([process.stdout], [], [], PATIENCE_SECONDS)
             line = process.stdout.readline() if readable else ""
             url = line.split()[1] if line.startswith("ready ") else None
             if readable and url is None:
-                process.wait(READY_SECONDS)
+                process.wait(PATIENCE_SECONDS)
             yield Start(url, errors.read_text(errors="replace"), process.pid)
         finally:
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(30)
+                process.wait(PATIENCE_SECONDS)
             finally:
                 process.kill()
+
+
+def fixture(tmp_path: Path) -> tuple[str, ...]:
+    """Arguments that run the small template, without a sandbox."""
+    state = tmp_path / "state"
+    state.mkdir(exist_ok=True)
+    return (
+        *("--whatsapp", "live", "--template", str(TEMPLATE)),
+        *("--parameter", f"StateDir={state}", "--parameter", "AllowedOrigins=https://app.example.com"),
+    )
+
+
+def click_connect(url: str) -> dict[str, str]:
+    """Click "Connect WhatsApp" as a new user, and return the user's headers."""
+    token = call("POST", f"{url}/dev/token").json()["accessToken"]
+    user = {"Authorization": f"Bearer {token}"}
+    assert call("POST", f"{url}/api/whatsapp/connect", headers=user).status == 202
+    return user
+
+
+def shows_a_qr(url: str) -> str:
+    """Click, and return the QR that comes."""
+    user = click_connect(url)
+    return eventually(lambda: str(call("GET", f"{url}/api/whatsapp/status", headers=user).json().get("qr") or ""), "QR")

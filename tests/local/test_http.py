@@ -251,7 +251,7 @@ def _read_until(connection: socket.socket, end: bytes) -> bytes:
 
 @pytest.mark.parametrize("expectation", ["100-continue", "100-Continue", " 100-continue , 100-continue"])
 @pytest.mark.parametrize("framing", ["Content-Length: 4", "Transfer-Encoding: chunked"])
-def test_who_waits_to_send_a_body_is_told_to(runner: FixtureStack, expectation: str, framing: str) -> None:
+def test_expect_100_continue_is_answered_before_the_body(runner: FixtureStack, expectation: str, framing: str) -> None:
     with _exchange(runner, f"POST /probe HTTP/1.1\nExpect: {expectation}\n{framing}") as connection:
         assert _read_until(connection, b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(b"body" if "Length" in framing else b"4\r\nbody\r\n0\r\n\r\n")
@@ -270,7 +270,7 @@ def test_who_waits_to_send_a_body_is_told_to(runner: FixtureStack, expectation: 
         ("Expect: 100-continue\nContent-Length: 99999999", 413),
     ],
 )
-def test_a_body_that_nobody_wants_is_not_waited_for(runner: FixtureStack, lines: str, status: int) -> None:
+def test_an_unmet_expectation_is_refused_at_once(runner: FixtureStack, lines: str, status: int) -> None:
     with _exchange(runner, f"POST /probe HTTP/1.1\n{lines}") as connection:
         head = _read_until(connection, b"\r\n\r\n")
         assert head.startswith(f"HTTP/1.1 {status} ".encode())
@@ -278,7 +278,7 @@ def test_a_body_that_nobody_wants_is_not_waited_for(runner: FixtureStack, lines:
 
 
 @pytest.mark.parametrize("line", ["GET /probe HTTP/1.1\nExpect: 100-continue", "GET /probe HTTP/1.1\nExpect:"])
-def test_who_sends_no_body_gets_the_answer_alone(runner: FixtureStack, line: str) -> None:
+def test_a_request_without_a_body_gets_no_100(runner: FixtureStack, line: str) -> None:
     with _exchange(runner, line) as connection:
         assert _read_until(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 200 ")
 

@@ -154,7 +154,7 @@ def _living(family: list[psutil.Process]) -> list[psutil.Process]:
     return [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_a_signing_key_that_is_none_is_named(tmp_path: Path) -> None:
+def test_a_broken_signing_key_is_named(tmp_path: Path) -> None:
     (tmp_path / "signing-key.pem").touch()
 
     assert f"cannot read the signing key {tmp_path}/signing-key.pem" in _refused(

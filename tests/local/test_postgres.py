@@ -45,12 +45,12 @@ def test_a_kill_in_the_first_initdb_leaves_nothing_that_counts(folder: Path, ser
         [*COMMAND, "--whatsapp", "sandbox", "--data-dir", str(folder)],
         cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    eventually((half / "PG_VERSION").exists, 60, "half a database")
+    eventually((half / "PG_VERSION").exists, "half a database")
     family = psutil.Process(runner.pid).children(recursive=True)
     for process in (runner, *family):
         process.kill()
     runner.wait()
-    eventually(lambda: not any(one.is_running() for one in family), 30, "end of the children")
+    eventually(lambda: not any(one.is_running() for one in family), "end of the children")
     assert half.is_dir()
 
     with psycopg.connect(server.start()) as connection:
@@ -64,7 +64,7 @@ def test_an_empty_folder_becomes_a_database(folder: Path, server: EmbeddedPostgr
     psycopg.connect(server.start()).close()
 
 
-def test_what_waiting_cannot_cure_is_said_at_once(server: EmbeddedPostgres) -> None:
+def test_a_missing_database_ends_the_start_at_once(server: EmbeddedPostgres) -> None:
     server.start()
     with psycopg.connect(server.url("template1"), autocommit=True) as connection:
         connection.execute("drop database postgres")
@@ -94,7 +94,7 @@ def test_a_live_postgres_of_somebody_else_is_left_alone(folder: Path, server: Em
     )  # fmt: skip
     try:
         url = server.url()
-        eventually(lambda: _answers(url), 60, "the other server")
+        eventually(lambda: _answers(url), "the other server")
         lock = (data / "postmaster.pid").read_text()
 
         with pytest.raises(LocalError, match=f"Is another postmaster .PID {other.pid}. running"):

@@ -12,8 +12,7 @@ import psycopg
 
 from infra.local.intrinsics import load_yaml
 from infra.local.runner import DELETING
-from tests.local.starting import started
-from tests.local.test_environments import PLAIN, fixture
+from tests.local.starting import PLAIN, fixture, started
 from tests.stack import ROOT, Stack, call
 
 EVERYTHING_OF = """
@@ -106,7 +105,7 @@ def test_nothing_deletes_in_a_given_database(database_url: str, tmp_path: Path) 
     finally:
         assert stack.stop() == 0
     words = said.read_text()
-    assert "CleanupFunction, DisconnectFunction, UnlinkFunction do not run on this database" in words
+    assert "not running on this database: CleanupFunction, DisconnectFunction, UnlinkFunction" in words
     assert "an event for cleanup was dropped" in words
 
     stack = Stack(tmp_path / "data", "--database-url", database_url)
@@ -124,7 +123,7 @@ def test_others_need_the_printed_password_for_dev_paths(tmp_path: Path) -> None:
         arguments = (*fixture(tmp_path), "--host", "0.0.0.0")
         stack = Stack(tmp_path / "data", *arguments, stderr=stderr)
     try:
-        (line,) = [line for line in said.read_text().splitlines() if "ask for a password" in line]
+        (line,) = [line for line in said.read_text().splitlines() if "asks for this password" in line]
         password = line.split()[-1]
 
         def basic(text: str) -> dict[str, str]:
