@@ -17,7 +17,7 @@ from infra.build.wheels import MACHINES
 from infra.local.interpreters import from_build
 from tests.build.conftest import built
 from tests.conftest import Postgres
-from tests.stack import ROOT, Stack
+from tests.stack import PATIENCE_SECONDS, ROOT, Stack
 
 pytestmark = [
     pytest.mark.slow,
@@ -66,7 +66,7 @@ def test_a_pairing_from_the_artifacts(stack: Stack, build: Path) -> None:
     assert user.scan(qr, "34600000301").status == 200
     assert user.reaches("connected")["phoneNumber"] == "34600000301"
     assert user.disconnect().json()["status"] == "disconnected"
-    user.wait(120, "empty device list", lambda _: stack.devices("34600000301") == [])
+    user.wait(PATIENCE_SECONDS, "empty device list", lambda _: stack.devices("34600000301") == [])
     assert {path: path.stat().st_mtime_ns for path in build.rglob("*")} == before
 
 

@@ -14,6 +14,8 @@ from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.leases import Linked
 from whatsapp_pairing.session import MOST_PER_HOUR, OVERDUE_SECONDS, PAUSES, Again, Phase, Status
 
+from tests.stack import PATIENCE_SECONDS
+
 from .recorder import RecordedWorkflow
 from .world import LIMIT, WINDOW, Secret, World
 
@@ -47,7 +49,7 @@ def test_ten_clicks_at_once_are_one_attempt(world: World) -> None:
     def click(number: int) -> bool:
         attempts = Attempts(databases[number])
         attempts.last(user)  # connected, so that only the claims race
-        start.wait(120)
+        start.wait(PATIENCE_SECONDS)
         claim = attempts.claim(user, uuid4(), WINDOW, LIMIT)
         assert claim.claimed != claim.live
         return claim.claimed

@@ -15,6 +15,8 @@ from whatsapp_pairing.repository.devices import Devices
 from whatsapp_pairing.repository.leases import Completed, Leases, Linked
 from whatsapp_pairing.session import LEASE_SECONDS, LOGIN_SECONDS, Attempt, Phase, Status
 
+from tests.stack import PATIENCE_SECONDS
+
 from .world import WINDOW, Secret, World
 
 JID = "5215550009:3@s.whatsapp.net"
@@ -66,7 +68,7 @@ def test_ten_linkers_at_once_are_one(world: World) -> None:
     def take(number: int) -> bool:
         leases = Leases(databases[number])
         leases.resumable(attempt_id)  # connected, so that only the leases race
-        start.wait(120)
+        start.wait(PATIENCE_SECONDS)
         return leases.take(attempt_id, uuid4()) is not None
 
     with ThreadPoolExecutor(10) as pool:

@@ -14,6 +14,8 @@ from whatsapp_pairing.repository.leases import Linked
 from whatsapp_pairing.repository.sweeps import Sweeps
 from whatsapp_pairing.session import OVERDUE_SECONDS, Status
 
+from tests.stack import PATIENCE_SECONDS
+
 from .recorder import RecordedWorkflow
 from .world import WINDOW, Secret, World
 
@@ -193,7 +195,7 @@ def test_two_sweeps_at_once_do_everything_once(world: World) -> None:
     start = Barrier(2)
 
     def run(number: int) -> Swept:
-        start.wait(120)
+        start.wait(PATIENCE_SECONDS)
         return clean(Attempts(databases[number]), Sweeps(databases[number]), workflow, lambda: 120.0, batch=3)
 
     with ThreadPoolExecutor(2) as pool:

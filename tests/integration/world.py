@@ -18,6 +18,8 @@ from whatsapp_pairing.repository.sessions import Sessions
 from whatsapp_pairing.repository.sweeps import Sweeps
 from whatsapp_pairing.session import Attempt, Phase
 
+from tests.stack import PATIENCE_SECONDS
+
 TABLES = (
     "whatsapp_private.attempts",
     "whatsapp_private.devices",
@@ -207,7 +209,7 @@ class World:
 
     def wait_for_a_blocked_backend(self) -> None:
         """Return when somebody on this database waits for a lock."""
-        until = time.monotonic() + 120
+        until = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < until:
             if self.value(
                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"

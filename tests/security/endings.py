@@ -11,11 +11,10 @@ from typing import Any
 
 import psycopg
 
-from tests.stack import Answer, Stack, User, call
+from tests.stack import PATIENCE_SECONDS, Answer, Stack, User, call
 from tests.written import Secrets
 
 WITNESS = Path(__file__).with_name("witness.sql")
-PATIENCE = 120.0
 
 
 class Endings:
@@ -91,7 +90,7 @@ class Endings:
         self._sandbox.set_knobs(loginDelaySeconds=60)
         user, qr = self._shown()
         assert user.scan(qr, self._number()).status == 200
-        user.wait(PATIENCE, "scan", lambda status: status["status"] == "waiting_qr" and status["qr"] is None)
+        user.wait(PATIENCE_SECONDS, "scan", lambda status: status["status"] == "waiting_qr" and status["qr"] is None)
         user.let_window_end("phase = 'auth'")
         self._over(user, "linker_failed")
         self._sandbox.reset_knobs()
@@ -167,7 +166,7 @@ class Endings:
 
     def _shown(self) -> tuple[User, str]:
         user = self._click()
-        qr = user.qr(PATIENCE)
+        qr = user.qr(PATIENCE_SECONDS)
         assert user.call("GET", "qr").status == 200
         return user, qr
 
@@ -177,7 +176,7 @@ class Endings:
         return number
 
     def _over(self, user: User, reason: str) -> None:
-        over = user.wait(PATIENCE, reason, lambda status: status["status"] in ("error", "disconnected"))
+        over = user.wait(PATIENCE_SECONDS, reason, lambda status: status["status"] in ("error", "disconnected"))
         assert over["error"]["code"] == reason
 
     # What is behind them
@@ -198,7 +197,7 @@ class Endings:
             return cursor.fetchall() if cursor.description else []
 
     def _until(self, what: str, holds: Callable[[], object]) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not holds():
-            assert time.monotonic() < deadline, f"no {what} within {PATIENCE:.0f} s"
+            assert time.monotonic() < deadline, f"no {what} within {PATIENCE_SECONDS:.0f} s"
             time.sleep(0.1)
