@@ -12,7 +12,8 @@ verification.py   verify: the two compared
 engine_tables.py  whatsmeow's own tables
 """
 
-from .engine_tables import create_engine_tables, require_session
+from .connection import without_password
+from .engine_tables import create_engine_tables
 from .errors import MigrateError
 from .files import MIGRATIONS
 from .runner import Status, status, up
@@ -24,8 +25,8 @@ __all__ = [
     "MigrateError",
     "Status",
     "create_engine_tables",
-    "require_session",
     "status",
     "up",
     "verify",
+    "without_password",
 ]

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import psycopg
 
-from . import MIGRATIONS, MigrateError, create_engine_tables, require_session, status, up, verify
+from . import MIGRATIONS, MigrateError, status, up, verify
+from .connection import readable
+from .engine_tables import fill, require_session
 from .verification import checks
 
 
@@ -24,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not url:
         parser.error("which database? give --database-url or set DATABASE_URL")
     try:
+        url = readable(url)
         return {"up": _up, "status": _status, "verify": _verify}[options.command](url, options)
     except MigrateError as problem:
         return _fail(str(problem), options.json)
@@ -52,7 +55,7 @@ def _up(url: str, options: argparse.Namespace) -> int:
         require_session(url)
     versions = up(url, options.directory)
     if options.directory == MIGRATIONS:
-        create_engine_tables(url)
+        fill(url)
     lines = [f"applied {version}" for version in versions] or ["nothing to apply"]
     return _say({"applied": versions}, lines, options.json)
 

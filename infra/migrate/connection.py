@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from whatsapp_pairing.database_url import normalised
+from whatsapp_pairing.database_url import UNREADABLE, normalised
 from whatsapp_pairing.errors import MisconfiguredError
 
 from .errors import NotReachable, NotSupabase
@@ -39,8 +40,8 @@ def readable(database_url: str) -> str:
 
 
 @contextmanager
-def connected(database_url: str) -> Iterator[psycopg.Connection]:
-    """Connect in autocommit, so that every transaction is one we open by name.
+def connected(url: str) -> Iterator[psycopg.Connection]:
+    """Connect to a URL that is `readable`, in autocommit, so that every transaction is one we open by name.
 
     Nothing is prepared and nothing is set for the session: behind a transaction pooler the next transaction
     may run on another server connection.
@@ -48,11 +49,9 @@ def connected(database_url: str) -> Iterator[psycopg.Connection]:
     Raises
     ------
     NotReachable
-        The URL is malformed or the database does not answer. The message never holds the password.
+        The database does not answer. The message never holds the password.
     """
-    url = readable(database_url)
     try:
-        password = conninfo_to_dict(url).get("password")
         connection = psycopg.connect(
             url,
             autocommit=True,
@@ -60,13 +59,29 @@ def connected(database_url: str) -> Iterator[psycopg.Connection]:
             connect_timeout=_CONNECT_SECONDS,
             application_name="whatsapp-pairing migrate",
         )
-    except psycopg.ProgrammingError:  # the driver's words quote the URL
-        raise NotReachable("The database's URL cannot be read by Postgres's client.") from None
     except psycopg.Error as problem:
-        text = str(problem).strip()
-        raise NotReachable(text.replace(str(password), "***") if password else text) from None
+        raise NotReachable(without_password(problem, url)) from None
     with connection:
         yield connection
+
+
+def without_password(error: Exception, database_url: str) -> str:
+    """Return what an error says, with `***` in the place of the URL's password.
+
+    The URL is the one that libpq was given. It may hold the password percent-escaped, while an error names the
+    password itself; both are masked. The password of a URL that libpq refuses is unknown, so `UNREADABLE` takes the
+    place of the whole text.
+    """
+    try:
+        password = conninfo_to_dict(database_url).get("password")
+    except psycopg.ProgrammingError:
+        return UNREADABLE
+    text = str(error).strip()
+    if not password:
+        return text
+    for written in (str(password), quote(str(password), safe="")):
+        text = text.replace(written, "***")
+    return text
 
 
 def limit_waits(connection: psycopg.Connection, *, lock: int, statement: int, idle: int = 60) -> None:

@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 import psycopg
-from whatsapp_engine.process import engine_dsn
-from whatsapp_pairing.errors import MisconfiguredError
+from whatsapp_pairing.database_url import NO_SESSION, is_transaction_pooler
 
 from . import history
 from .connection import connected, limit_waits, readable
@@ -39,12 +38,10 @@ REVOKE INSERT, UPDATE, DELETE ON whatsapp_engine.whatsmeow_version FROM whatsapp
 """
 
 
-def require_session(database_url: str) -> None:
+def require_session(url: str) -> None:
     """Raise `NotReachable` where the engine could not work, before a migration is applied in vain."""
-    try:
-        engine_dsn(readable(database_url))
-    except MisconfiguredError as problem:
-        raise NotReachable(problem.message) from None
+    if is_transaction_pooler(url):
+        raise NotReachable(NO_SESSION)
 
 
 def create_engine_tables(database_url: str) -> None:
@@ -57,15 +54,21 @@ def create_engine_tables(database_url: str) -> None:
     MigrateError
         The database cannot be reached, or the engine could not do it.
     """
-    require_session(database_url)
-    with connected(database_url) as connection:
+    url = readable(database_url)
+    require_session(url)
+    fill(url)
+
+
+def fill(url: str) -> None:
+    """Do the work of `create_engine_tables` on a URL that is `readable` and keeps a session."""
+    with connected(url) as connection:
         try:
             with connection.transaction():
                 # Our transaction is idle while the engine works in a connection of its own.
                 idle = _ENGINE_SECONDS + 10
                 limit_waits(connection, lock=idle, statement=idle, idle=idle)
                 history.wait_for_turn(connection)
-                _run_engine(readable(database_url), connection.info.password)
+                _run_engine(url, connection.info.password)
                 limit_waits(connection, lock=_LOCK_SECONDS, statement=_ENGINE_SECONDS, idle=idle)
                 connection.execute(_INDEX)
                 connection.execute(_GRANT)

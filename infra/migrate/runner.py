@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 
 from . import history
-from .connection import connected, limit_waits, require_supabase
+from .connection import connected, limit_waits, readable, require_supabase
 from .failure import explained
 from .files import MIGRATIONS, Migration, read_migrations
 
@@ -42,7 +42,7 @@ def up(database_url: str, directory: Path = MIGRATIONS) -> list[str]:
         See `infra.migrate.errors`; its text says what to do.
     """
     migrations = read_migrations(directory)
-    with connected(database_url) as connection:
+    with connected(readable(database_url)) as connection:
         require_supabase(connection)
         applied = history.read(connection)
         pending = [migration for migration in migrations if not history.is_applied(migration, applied)]
@@ -52,7 +52,7 @@ def up(database_url: str, directory: Path = MIGRATIONS) -> list[str]:
 def status(database_url: str, directory: Path = MIGRATIONS) -> Status:
     """Compare the files of `directory` with what the database has recorded."""
     migrations = read_migrations(directory)
-    with connected(database_url) as connection:
+    with connected(readable(database_url)) as connection:
         records = history.read(connection)
     applied = [migration for migration in migrations if history.is_applied(migration, records)]
     ours = {migration.version for migration in migrations}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from .connection import connected, require_supabase
+from .connection import connected, readable, require_supabase
 from .expected import expected
 from .facts import read_facts
 
@@ -39,7 +39,7 @@ def verify(database_url: str) -> list[Finding]:
     MigrateError
         The database cannot be reached or is no Supabase database.
     """
-    with connected(database_url) as connection:
+    with connected(readable(database_url)) as connection:
         require_supabase(connection)
         return list(compare(read_facts(connection)))
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 from whatsapp_engine.process import engine_dsn
 from whatsapp_pairing import database_url as module
-from whatsapp_pairing.database_url import normalised
+from whatsapp_pairing.database_url import is_transaction_pooler, normalised
 from whatsapp_pairing.errors import MisconfiguredError
 
 POOLER = "postgresql://postgres.abcd:s3cret@aws-0-eu-west-1.pooler.supabase.com:5432/postgres"
@@ -43,7 +43,7 @@ def test_the_examples_hold() -> None:
     "text",
     [
         PLAIN, f" {PLAIN}\n", f"{PLAIN}\r\n", f"\ufeff{PLAIN}", f"\u200b{PLAIN}\u00a0", f'"{PLAIN}"', f"'{PLAIN}'\n",
-        f"“{PLAIN}”", f"`{PLAIN}`", f"<{PLAIN}>", f'"{PLAIN}",', f"{PLAIN};", f'"{PLAIN}', f"{PLAIN}'",
+        f"“{PLAIN}”", f"`{PLAIN}`", f'"{PLAIN}",', f"{PLAIN};", f'"{PLAIN}', f"{PLAIN}'",
         f'psql "{PLAIN}"', f"psql {PLAIN}", f"psql -d '{PLAIN}'", f'psql --dbname="{PLAIN}"', f'psql "{PLAIN}" -c x',
         f"DATABASE_URL={PLAIN}", f'export DATABASE_URL="{PLAIN}"', f"DIRECT_URL: {PLAIN}", f'database_url = "{PLAIN}"',
         PLAIN.replace("postgresql:", "postgres:"), PLAIN.replace("postgresql:", "POSTGRESQL:"),
@@ -126,7 +126,12 @@ def test_any_text_is_read_or_refused_in_a_sentence(text: str) -> None:
         (" \n", "empty"),
         ("s3cret", "does not begin with postgresql://"),
         ("postgresql//me:s3cret@h/d", "does not begin with postgresql://"),
-        ("mysql://me:s3cret@h/d", "does not begin with postgresql://"),
+        *(
+            (f"{scheme}://me:s3cret@h/d", "does not begin with postgresql://")
+            for scheme in ("mysql", "ecto", "postgis", "pgsql")
+        ),
+        (f"<{PLAIN}>", "does not begin with postgresql://"),
+        (f"«{PLAIN}»", "does not begin with postgresql://"),
         ("https://abcd.supabase.co", "website or API"),
         ("psql -h h -p 5432 -d d -U me", "psql command with options"),
         ("Host=h;Username=me;Password=s3cret;Database=d", "Key=Value"),
@@ -191,7 +196,15 @@ def test_the_direct_server_s_user_has_no_project() -> None:
 @pytest.mark.parametrize("host", ["aws-0-eu-west-1.pooler.supabase.com", "db.abcd.supabase.co"])
 def test_the_engine_refuses_the_transaction_pooler(host: str) -> None:
     url = f"postgresql://whatsapp_engine.abcd:s3cret@{host}:6543/postgres"
-    assert ":6543/" in normalised(url)
+    assert is_transaction_pooler(normalised(url))
+    assert not is_transaction_pooler(normalised(url.replace("6543", "5432")))
     with pytest.raises(MisconfiguredError, match=r"6543.*5432") as wrong:
         engine_dsn(url)
     assert "s3cret" not in str(wrong.value)
+
+
+@pytest.mark.parametrize("host", ["h", "127.0.0.1", "supabase.com.example.com", "notsupabase.com"])
+def test_another_server_may_have_the_pooler_s_port(host: str) -> None:
+    url = f"postgresql://me:s3cret@{host}:6543/d"
+    assert not is_transaction_pooler(normalised(url))
+    assert engine_dsn(url).startswith(f"{url}?")

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import TracebackType
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from whatsapp_pairing.database_url import normalised
+from whatsapp_pairing.database_url import NO_SESSION, is_transaction_pooler, normalised
 from whatsapp_pairing.engine import Died, Event
 from whatsapp_pairing.errors import MisconfiguredError
 
@@ -39,8 +39,6 @@ _SHARED_PARAMETERS = {
     "target_session_attrs",
     "host",
 }
-_SUPABASE = (".supabase.com", ".supabase.co", ".supabase.net")
-_TRANSACTION_POOLER = 6543
 
 
 class ProcessEngine:
@@ -49,8 +47,8 @@ class ProcessEngine:
     Parameters
     ----------
     database_url : callable, optional
-        Gives the ``postgresql://`` URL in whose schema ``whatsapp_engine`` the device keys live. Without it they would
-        be forgotten with the child: enough for whoever only looks whether there is a QR.
+        Gives the ``postgresql://`` URL in whose schema ``whatsapp_engine`` the device keys live. Without it they
+        end with the child, which is enough for a look at whether there is a QR.
     """
 
     def __init__(self, database_url: Callable[[], str] | None = None) -> None:
@@ -184,12 +182,10 @@ def engine_dsn(database_url: str) -> str:
     MisconfiguredError
         The URL is wrong, or leads to Supabase's transaction pooler, which loses what Go's driver prepares.
     """
-    parts = urlsplit(normalised(database_url))
-    if parts.port == _TRANSACTION_POOLER and (parts.hostname or "").endswith(_SUPABASE):
-        raise MisconfiguredError(
-            "The database's URL has port 6543, the transaction pooler: the engine needs 5432, the session pooler or "
-            "the direct connection."
-        )
+    url = normalised(database_url)
+    if is_transaction_pooler(url):
+        raise MisconfiguredError(NO_SESSION)
+    parts = urlsplit(url)
     query = {name: value for name, value in parse_qsl(parts.query) if name in _SHARED_PARAMETERS}
     query.setdefault("sslmode", "disable" if _on_this_machine(parts.hostname) else "require")
     query["search_path"] = _SCHEMA

@@ -10,7 +10,7 @@ import psycopg
 from psycopg.abc import PQGen
 from psycopg.rows import dict_row
 
-from whatsapp_pairing.database_url import normalised
+from whatsapp_pairing.database_url import UNREADABLE, normalised
 from whatsapp_pairing.errors import MisconfiguredError, StoreRefused, StoreUnavailable
 
 Row = dict[str, Any]
@@ -27,7 +27,7 @@ _PATIENCE_SECONDS = 8.0
 
 
 class Connection(psycopg.Connection[Row]):
-    """One that is not waited for without end.
+    """A connection that no caller waits for without end.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class Database:
         StoreUnavailable
             Postgres cannot be reached or ended the connection again.
         StoreRefused
-            It refuses a statement. Whoever expects that catches the driver's own error in ``work``.
+            Postgres refuses a statement. Work that expects a refusal catches the driver's own error.
         """
         return self._run(_WRITE, work)
 
@@ -109,10 +109,9 @@ class Database:
             raise StoreUnavailable(detail=_about(error)) from None
 
     def _connect(self) -> Connection:
-        url = normalised(self._url())
         try:
             self._connection = Connection.connect(
-                url,
+                normalised(self._url()),
                 autocommit=True,
                 row_factory=dict_row,
                 prepare_threshold=None,
@@ -122,7 +121,7 @@ class Database:
             )
         except psycopg.ProgrammingError:
             # No cause: the driver quotes the URL, password and all.
-            raise MisconfiguredError("The database's URL cannot be read by Postgres's client.") from None
+            raise MisconfiguredError(UNREADABLE) from None
         return self._connection
 
     def close(self) -> None:

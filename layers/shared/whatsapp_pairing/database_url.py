@@ -6,21 +6,30 @@ holds any part of the URL, because a slip may put the password anywhere.
 """
 
 import re
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from whatsapp_pairing.errors import MisconfiguredError
 
 _FORM = "postgresql://user:password@host:port/database"
 
-# Around a URL in a terminal, a .env file, a document or an e-mail.
+UNREADABLE = "The database's URL cannot be read by Postgres's client."
+"""The message for a URL that libpq refuses. libpq's own message quotes the URL with its password."""
+
+NO_SESSION = (
+    "The database's URL has port 6543, the transaction pooler: the engine needs 5432, the session pooler or the direct "
+    "connection."
+)
+"""The message where the engine is given the transaction pooler."""
+
+# Signs that stand around a URL in a terminal, a .env file, a document or an e-mail.
 _INVISIBLE = " \t\r\n\f\v\0\ufeff\u00a0\u200b\u2060"
-_QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’", "«": "»", "<": ">"}
+_QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’"}
 _TRAILING = _INVISIBLE + ";,\\" + "".join(_QUOTES.values())
 _BEFORE = re.compile(
     r"(?:export\s+)?(?:(?:[A-Z][A-Z0-9_]*|(?i:\w*(?:url|uri|dsn)))\s*[=:]\s*(?!//))?"
     r"(?:psql\s+(?:(?:-d|--dbname)[\s=]*)?)?"
 )
-_SCHEME = re.compile(r"(?:jdbc:)?(?:postgres(?:ql)?|postgis|pgsql|ecto)(?:\+\w+)?://", re.IGNORECASE)
+_SCHEME = re.compile(r"(?:jdbc:)?postgres(?:ql)?(?:\+\w+)?://", re.IGNORECASE)
 
 _REST = (
     r"(?P<host>\[[^\[\]@/?#]*\]|[^\[\]@:/?#\s]*)(?::(?P<port>[^@:/?#]*))?"
@@ -35,12 +44,12 @@ _PAIR = re.compile(r"\s*(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:\\.|[^\s\\])*)\s*", re
 _AUTHORITY = ("user", "password", "host", "port", "dbname")
 _OTHER_NAMES = {"username": "user", "database": "dbname", "hostaddr": "host"}
 _TLS_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-# What other drivers write for sslmode, and its values.
+# Other drivers' names for sslmode, and their values.
 _TLS_NAMES = ("ssl", "tls", "requiressl")
 _TLS_VALUES = dict.fromkeys(("true", "1", "on", "yes", "required", "no-verify"), "require") | dict.fromkeys(
     ("false", "0", "off", "no"), "disable"
 )
-# Parameters of libpq that mean something here. What else is found belongs to another driver, so it is dropped.
+# The parameters of libpq that mean something here. Any other belongs to another driver, so it is dropped.
 _LIBPQ = {
     "application_name", "channel_binding", "client_encoding", "connect_timeout", "fallback_application_name",
     "gssencmode", "keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval", "load_balance_hosts",
@@ -53,6 +62,8 @@ _NUMBERS = ("connect_timeout", "keepalives_idle", "keepalives_interval", "keepal
 _PLACEHOLDER = re.compile(r"(?i:[\[<{(].*pass.*[\]>})]|your[-_ ].*pass.*)|\$\{\w+\}|\$[A-Z_]+|[*•]{3,}", re.DOTALL)
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9.])?|\[[0-9a-fA-F:.]*:[0-9a-fA-F:.]*(%\w+)?\]")
 _POOLER = ".pooler.supabase.com"
+_SUPABASE = (".supabase.com", ".supabase.co", ".supabase.net")
+_TRANSACTION_POOLER = 6543
 _DIRECT = re.compile(r"db\.(?P<project>\w+)\.supabase\.(?:co|net)")
 _ON_THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 
@@ -80,6 +91,12 @@ def normalised(text: str) -> str:
         raise _wrong(_other_form(bare))
     _check(parts, parameters)
     return _written(parts, parameters)
+
+
+def is_transaction_pooler(url: str) -> bool:
+    """Return whether a normalised URL leads to Supabase's transaction pooler, which keeps no session."""
+    parts = urlsplit(url)
+    return parts.port == _TRANSACTION_POOLER and (parts.hostname or "").endswith(_SUPABASE)
 
 
 def _bare(text: str) -> str:
@@ -119,7 +136,7 @@ def _of_url(text: str) -> tuple[dict[str, bytes], dict[str, str]]:
 
 
 def _is_query(text: str, without_user: bool) -> bool:
-    """Whether a query with an "@" is one, and not the rest of a password with a bare "?"."""
+    """Return whether the text after `?` is a query. It may be the rest of a password with a bare `?`."""
     names = [item.partition("=")[0].lower() for item in text.split("&")]
     known = _LIBPQ.union(_AUTHORITY, _TLS_NAMES)
     return "@" not in text or (all(name in known for name in names) and (not without_user or "user" in names))
@@ -141,7 +158,7 @@ def _of_pairs(text: str) -> tuple[dict[str, bytes], dict[str, str]]:
 
 
 def _decoded(text: str, part: str) -> bytes:
-    """A percent sign that begins no escape shows that the writer escapes nothing."""
+    """Decode percent escapes. A text with a bare % is taken as it is."""
     if not re.search(r"%(?![0-9a-fA-F]{2})", text):
         return unquote_to_bytes(text)
     if re.search(r"%[0-9a-fA-F]{2}", text):
@@ -205,7 +222,10 @@ def _check(parts: dict[str, bytes], parameters: dict[str, str]) -> None:
 
 
 def _check_supabase(parts: dict[str, bytes], host: str, user: str, parameters: dict[str, str]) -> None:
-    """A user in the other server's form is refused there as if its password were wrong."""
+    """Check the user's form. The pooler wants `user.project`; the direct server wants `user`.
+
+    Each reports the other form as a wrong password.
+    """
     if host.endswith(_POOLER) and "." not in user and "reference=" not in parameters.get("options", ""):
         raise _wrong("names a user without its project: through Supabase's pooler it is user.project-ref")
     direct = _DIRECT.fullmatch(host)
