@@ -98,6 +98,15 @@ def test_no_query_leaves_its_place(page: ModuleType, query: str) -> None:
     assert urlsplit(urljoin("https://a.example/", location))[:3] == ("https", "a.example", f"{PAGE}")
 
 
+@pytest.mark.parametrize("route", [PAGE, FILES])
+def test_the_page_and_its_files_lead_nowhere(page: ModuleType, route: str) -> None:
+    for name in ("app.js", "a/b/", "/"):
+        event = {"routeKey": f"GET {route}", "rawPath": f"{PAGE}/{name}", "pathParameters": {"proxy": name}}
+        assert page.leads_to(event) is None
+    assert page.leads_to({"routeKey": f"GET {PAGE}", "rawPath": PAGE}) is None
+    assert page.leads_to({}) is None
+
+
 def test_page_is_html(get: Get) -> None:
     reply = get()
     assert reply["statusCode"] == 200

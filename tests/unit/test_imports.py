@@ -80,8 +80,9 @@ def fresh(code: str, engine: bool) -> str:
 
 
 def loading(name: str) -> str:
-    path = ROOT / "functions" / name / "app.py"
-    return f"import runpy, sys; module = runpy.run_path({str(path)!r}); assert callable(module['handler']); "
+    folder = ROOT / "functions" / name  # Lambda imports from the function's folder
+    run = f"sys.path.insert(0, {str(folder)!r}); module = runpy.run_path({str(folder / 'app.py')!r})"
+    return f"import runpy, sys; {run}; assert callable(module['handler']); "
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -1,0 +1,31 @@
+"""Which requests are led to the page, and to which address."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+PAGE = "home/settings/whatsapp"
+
+
+def leads_to(event: dict[str, Any]) -> str | None:
+    """Return the page's address for the root and for the page with a slash; None for any other request.
+
+    The address is relative, so it is right behind any host, stage and prefix. It keeps the query.
+    """
+    path = str(event.get("rawPath", ""))
+    if event.get("routeKey", "").endswith(" /"):
+        # A custom domain may put a prefix before the root, and people leave the slash of the root away.
+        _, _, prefix = path.rpartition("/")
+        address = f"./{quote(prefix, safe='')}/{PAGE}" if prefix else PAGE
+    elif path.endswith("/") and not asked_file(event):
+        address = f"../{PAGE.rpartition('/')[2]}"
+    else:
+        return None
+    query = quote(str(event.get("rawQueryString") or ""), safe="%&=+/?:@!$'()*,;[]", errors="replace")
+    return f"{address}?{query}" if query else address
+
+
+def asked_file(event: dict[str, Any]) -> str:
+    """Return the name of the file that the path asks for; empty for the page itself."""
+    return next(iter((event.get("pathParameters") or {}).values()), "")
