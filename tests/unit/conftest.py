@@ -9,6 +9,8 @@ import pytest
 from whatsapp_pairing import published_keys
 from whatsapp_pairing.identity import TokenVerifier
 
+from tests.stack import PATIENCE_SECONDS
+
 from .jwks import Project, served
 
 
@@ -21,6 +23,12 @@ class Clock:
     def monotonic(self) -> float:
         """Seconds that only grow."""
         return self.now
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server on a busy machine has time to answer; a test of the limit sets its own."""
+    monkeypatch.setattr(published_keys, "_ANSWER_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="session")

@@ -28,12 +28,11 @@ class Project:
     def __init__(self) -> None:
         self.keys: dict[str, PrivateKey] = {}
         self.asked = 0
-        # What the server answers instead of the keys: a status and a body; or nothing at all, and hangs up.
+        # The server answers this status and body instead of the keys.
         self.instead: tuple[int, bytes] | None = None
-        self.hangs_up = False
-        # What takes the whole answer over, and the headers of the last question.
+        # This function writes the whole answer, if there is one.
         self.answers: Callable[[BaseHTTPRequestHandler], None] | None = None
-        self.headers: Message | None = None
+        self.headers: Message | None = None  # of the last question
         self.url = ""
         self.add("ec", ec.generate_private_key(ec.SECP256R1()))
         self.add("rsa", rsa.generate_private_key(65537, 2048))
@@ -41,7 +40,7 @@ class Project:
 
     def reset(self) -> None:
         """Bring the server into good order, asked by nobody yet."""
-        self.asked, self.instead, self.hangs_up, self.answers, self.headers = 0, None, False, None, None
+        self.asked, self.instead, self.answers, self.headers = 0, None, None, None
 
     def add(self, kid: str, key: PrivateKey) -> None:
         """Publish a key."""
@@ -105,9 +104,6 @@ def served(project: Project, tls: ssl.SSLContext | None = None) -> Iterator[Proj
             if project.answers is not None:
                 with suppress(ConnectionError):
                     project.answers(self)
-                return
-            if project.hangs_up:
-                self.close_connection = True
                 return
             found = self.path == "/auth/v1/.well-known/jwks.json"
             status, body = project.instead or ((200, project.jwks()) if found else (404, b"{}"))

@@ -232,7 +232,7 @@ def test_the_recipe_s_own_python_is_not_overridden(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["ARCH=amd64", "ARCH=", "ARCHITECTURE=x86_64"])
-def test_a_processor_that_is_none_is_refused(checkout: Path, quick: str, wrong: str) -> None:
+def test_an_unknown_processor_is_refused(checkout: Path, quick: str, wrong: str) -> None:
     done = make(checkout, "build", wrong, PATH=quick)
     assert "ARCH=arm64 or ARCH=x86_64 chooses the processor." in done.stderr
     assert "Building" not in done.stdout

@@ -72,7 +72,7 @@ def test_unknown_keys_do_not_make_us_ask_and_ask(project: Project, verifier: Tok
 @pytest.mark.parametrize(
     "changed", [{"exp": 1}, {"iss": "https://other.example"}, {"aud": "x"}, {"role": "anon"}], ids=str
 )
-def test_claims_that_rule_it_out_make_nobody_ask(
+def test_a_token_with_wrong_claims_fetches_no_keys(
     project: Project, verifier: TokenVerifier, changed: dict[str, object]
 ) -> None:
     refused(verifier, project.token(**changed))

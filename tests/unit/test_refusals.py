@@ -126,7 +126,7 @@ def answered(found: dict[str, str]) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("refusal", Refusal)
-def test_nobody_has_the_authorizers_class(refusal: Refusal) -> None:
+def test_a_refused_caller_keeps_the_authorizers_class(refusal: Refusal) -> None:
     with pytest.raises(Unauthorized) as refused:
         http.caller(answered({"refused": str(refusal)}))
     assert refused.value.refusal is refusal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
@@ -13,6 +14,7 @@ from whatsapp_pairing.errors import Unavailable
 from whatsapp_pairing.identity import TokenVerifier
 
 from infra.sandbox.certificates import TlsAuthority
+from tests.stack import PATIENCE_SECONDS
 
 from .conftest import Clock
 from .jwks import Project, served, unknown
@@ -101,14 +103,7 @@ def promises_more(request: BaseHTTPRequestHandler) -> None:
     request.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"keys": []}')
 
 
-def floods(request: BaseHTTPRequestHandler) -> None:
-    """Send a set of keys of a gigabyte, as far as it is read."""
-    request.wfile.write(b'HTTP/1.1 200 OK\r\n\r\n{"keys": [')
-    for _ in range(1024):
-        request.wfile.write(b"null," * (1024 * 1024 // 5))
-
-
-ANSWERS: list[Answers] = [hangs_up, speaks_no_http, redirects, promises_more, floods]
+ANSWERS: list[Answers] = [hangs_up, speaks_no_http, redirects, promises_more]
 
 
 @pytest.mark.parametrize("answers", ANSWERS, ids=lambda one: one.__name__)
@@ -119,6 +114,26 @@ def test_an_odd_server_is_unavailable(project: Project, verifier: TokenVerifier,
     assert project.asked == 1
     assert away.value.__cause__ is None
     assert "smtp" not in str(away.value)
+
+
+def test_a_flood_is_not_read_to_its_end(project: Project, verifier: TokenVerifier) -> None:
+    """The buffers of both sockets take some megabytes; the rest is never written."""
+    piece, written, given_up = b"null," * (256 * 1024 // 5), [0], threading.Event()
+
+    def floods(request: BaseHTTPRequestHandler) -> None:
+        request.wfile.write(b'HTTP/1.1 200 OK\r\n\r\n{"keys": [')
+        try:
+            while written[0] < 1024**3:
+                request.wfile.write(piece)
+                written[0] += len(piece)
+        finally:
+            given_up.set()
+
+    project.answers = floods
+    with pytest.raises(Unavailable):
+        verifier.verify(project.token())
+    assert given_up.wait(PATIENCE_SECONDS)
+    assert written[0] < 16 * 1024**2
 
 
 def drips(head: bytes, dripping: bytes) -> Answers:
@@ -134,7 +149,7 @@ def drips(head: bytes, dripping: bytes) -> Answers:
 
 
 DRIPS = {
-    "in the head": (b"", b"X-Slow: " + b"x" * 600),
+    "in the head": (b"", b"X-Slow: " + b"x" * 600 + b'\r\n\r\n{"keys": []}'),
     "in the body": (b"Content-Length: 700\r\n\r\n", b'{"keys": []}' + b" " * 688),
     "in a body without a length": (b"\r\n", b'{"keys": []}' + b" " * 688),
 }
