@@ -14,6 +14,9 @@ from typing import Any
 from uuid import UUID
 
 import boto3
+from whatsapp_pairing.reasons import Reason
+
+from tests.integration.world import Secret
 
 ROOT = Path(__file__).resolve().parents[2]
 Call = Callable[..., Any]
@@ -90,3 +93,15 @@ def refused(response: Any, status: int, code: str) -> Any:
     assert parsed["error"] == code
     assert parsed["message"].endswith(".")
     return parsed
+
+
+def show(world: Any, user: UUID, secret: Secret) -> UUID:
+    """Let the user's pairing show its QR."""
+    attempt_id: UUID = world.claim(user)
+    world.show(attempt_id, world.lease(attempt_id), secret)
+    return attempt_id
+
+
+def end(world: Any, attempt_id: UUID, reason: Reason) -> None:
+    """Let the pairing end badly."""
+    assert world.attempts.end(world.attempts.get(attempt_id), reason) is not None

@@ -1,4 +1,4 @@
-"""Who calls, what they accept, and how answers look."""
+"""The caller of a request, and how answers look."""
 
 from __future__ import annotations
 
@@ -135,38 +135,6 @@ def test_a_handler_answers_whatever_comes(happened: dict[str, Any]) -> None:
     response = handler(happened, None)
     assert response["statusCode"] in (200, 401)
     json.loads(response["body"])
-
-
-# ── headers ──
-
-
-@pytest.mark.parametrize(
-    ("header", "language"),
-    [
-        ("", "en"), ("es", "es"), ("es-MX,es;q=0.9,en;q=0.8", "es"), ("ES", "es"), ("en-GB,es", "en"),
-        ("de-DE, fr;q=0.9, es;q=0.1", "es"), ("de", "en"), ("*", "en"), (" es ; q=1", "es"), ("estonian", "en"),
-    ],
-)  # fmt: skip
-def test_language(header: str, language: str) -> None:
-    assert http.language(event(accept_language=header)) == language
-
-
-@pytest.mark.parametrize(
-    ("header", "media"),
-    [
-        ("", OFFERED[0]), ("*/*", OFFERED[0]), ("image/png", "image/png"), ("IMAGE/PNG", "image/png"),
-        ("text/html, text/plain;q=0.9, image/png", "image/png"), ("application/json", OFFERED[0]),
-        ("application/json, text/plain, */*", OFFERED[0]),
-    ],
-)  # fmt: skip
-def test_accepted(header: str, media: str) -> None:
-    assert http.accepted(event(accept=header), OFFERED) == media
-
-
-def test_who_accepts_nothing_that_there_is_is_told() -> None:
-    with pytest.raises(errors.NotAcceptable) as refused:
-        http.accepted(event(accept="*/*;q=0"), OFFERED)
-    assert all(media in refused.value.message for media in OFFERED)
 
 
 # ── answers ──

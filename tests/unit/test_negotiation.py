@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from whatsapp_pairing import http
+from whatsapp_pairing.errors import NotAcceptable
 from whatsapp_pairing.negotiation import language, media_type
 
 SVG, PNG, TEXT = OFFERED = ["image/svg+xml", "image/png", "text/plain"]
@@ -135,3 +137,40 @@ def test_the_language_is_the_one_that_weighs_most(header: str, expected: str) ->
 def test_any_header_has_an_answer(header: str) -> None:
     assert media_type(header, OFFERED) in (*OFFERED, None)
     assert language(header, LANGUAGES) in LANGUAGES
+
+
+def request(**headers: str) -> dict[str, object]:
+    """A request with these headers."""
+    return {"headers": {name.replace("_", "-"): value for name, value in headers.items()}}
+
+
+# ── in a request ──
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("", "en"), ("es", "es"), ("es-MX,es;q=0.9,en;q=0.8", "es"), ("ES", "es"), ("en-GB,es", "en"),
+        ("de-DE, fr;q=0.9, es;q=0.1", "es"), ("de", "en"), ("*", "en"), (" es ; q=1", "es"), ("estonian", "en"),
+    ],
+)  # fmt: skip
+def test_a_request_has_a_language(header: str, expected: str) -> None:
+    assert http.language(request(accept_language=header)) == expected
+
+
+@pytest.mark.parametrize(
+    ("header", "media"),
+    [
+        ("", OFFERED[0]), ("*/*", OFFERED[0]), ("image/png", "image/png"), ("IMAGE/PNG", "image/png"),
+        ("text/html, text/plain;q=0.9, image/png", "image/png"), ("application/json", OFFERED[0]),
+        ("application/json, text/plain, */*", OFFERED[0]),
+    ],
+)  # fmt: skip
+def test_a_request_has_a_media_type(header: str, media: str) -> None:
+    assert http.accepted(request(accept=header), OFFERED) == media
+
+
+def test_a_refusal_names_the_types_on_offer() -> None:
+    with pytest.raises(NotAcceptable) as refused:
+        http.accepted(request(accept="*/*;q=0"), OFFERED)
+    assert all(media in refused.value.message for media in OFFERED)
