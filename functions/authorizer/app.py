@@ -1,9 +1,8 @@
 """HTTP API authorizer: Supabase access token → user.
 
-It lets every request through and names the user only behind a valid token, or else the class of what is wrong: an HTTP
-API would answer a refusal of ours with a bare 403, while the handlers answer 401 in the API's own words
-(``http.caller``). The template has its answers not cached. API Gateway keeps every answer equally long, so a good token
-of a new key would stay refused for as long as a bad one.
+The authorizer allows every request. For a valid token it adds the user id and the token's end, otherwise the class of
+the refusal. The handlers answer 401 (``http.caller``), because an HTTP API turns a refusal into a bare 403. The
+template switches API Gateway's cache off; otherwise a good token of a new key would stay refused.
 """
 
 from functools import cache

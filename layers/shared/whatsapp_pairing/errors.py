@@ -54,7 +54,7 @@ class PairingError(Exception):
 
 
 class Unauthorized(PairingError):
-    """The request carries no valid access token; ``refusal`` says to the log what is wrong with it."""
+    """The request carries no valid access token; ``refusal`` is the class for the log."""
 
     status, code, message = 401, "unauthorized", "Sign in again: the access token is missing, wrong or expired."
 
@@ -62,14 +62,19 @@ class Unauthorized(PairingError):
         self.refusal = refusal
         super().__init__()
 
+    @staticmethod
+    def because(refusal: Refusal) -> "Unauthorized":
+        """Return the exception of this class of refusal."""
+        return AnonymousNotAllowed() if refusal is Refusal.ANONYMOUS else Unauthorized(refusal)
+
     @property
     def challenge(self) -> str:
-        """``WWW-Authenticate`` as RFC 6750 wants it: an error only where a token was sent."""
+        """The header ``WWW-Authenticate`` of RFC 6750. It names an error only where a token was sent."""
         return "Bearer" if self.refusal is Refusal.NO_TOKEN else 'Bearer error="invalid_token"'
 
 
 class AnonymousNotAllowed(Unauthorized):
-    """The token is good, but its user has no account (Supabase's anonymous sign-in), and the operator wants one."""
+    """The token is good, but its user has no account (Supabase: anonymous) and `AllowAnonymousUsers` is false."""
 
     code, message = "anonymous_not_allowed", "Sign in with an account: anonymous users cannot connect WhatsApp."
 

@@ -1,4 +1,4 @@
-"""The API's edges: who calls, what they accept, and how answers and errors look."""
+"""The API's edges: the caller, the types and languages that it accepts, and how answers and errors look."""
 
 import base64
 import hashlib
@@ -11,7 +11,6 @@ from uuid import UUID
 
 from whatsapp_pairing import negotiation
 from whatsapp_pairing.errors import (
-    AnonymousNotAllowed,
     AtCapacity,
     MisconfiguredError,
     NotAcceptable,
@@ -43,14 +42,13 @@ def caller(event: Event) -> UUID:
     Raises
     ------
     Unauthorized
-        It found none, or the token has expired since: the authorizer allows some seconds more.
+        The authorizer found no user, or the token has ended. The authorizer accepts a token for some seconds longer.
     """
     found = _authorizers_answer(event)
     try:
         user_id, expires_at = UUID(found["userId"]), int(found["expiresAt"])
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        refusal = Refusal.parse(found.get("refused"))
-        raise (AnonymousNotAllowed() if refusal is Refusal.ANONYMOUS else Unauthorized(refusal)) from None
+        raise Unauthorized.because(Refusal.parse(found.get("refused"))) from None
     if expires_at <= time.time():
         raise Unauthorized(Refusal.EXPIRED)
     return user_id

@@ -17,7 +17,7 @@ _SYMMETRIC = "HS256"
 _SHORTEST_SECRET = 32
 _LEEWAY_SECONDS = 10
 _LONGEST_TOKEN = 8192
-# When it was issued decides nothing; by a clock that is behind Supabase's it is issued in the future.
+# `iat` is required but not compared with the clock: our clock may be behind Supabase's.
 _OPTIONS: Options = {"require": ["exp", "iat", "sub", "aud", "iss"], "verify_iat": False}
 # Without the signature PyJWT checks no claim either, unless it is told to.
 _CLAIMS_ONLY: Options = {
@@ -105,9 +105,9 @@ class TokenVerifier:
             raise Unauthorized(_refusal(error)) from None
 
     def _refuse_by_claims(self, token: str) -> dict[str, Any]:
-        """Refuse a token that its own claims rule out, and return the header. Believes nothing of the rest.
+        """Refuse a token whose own claims are wrong, before its signature is checked; return its header.
 
-        Such a token makes nobody ask for keys, and the log names what is wrong with it instead of its unknown key.
+        The keys are then not fetched, and the log names the claim.
         """
         unverified = jwt.decode_complete(token, options={"verify_signature": False})
         _require_a_users_role(unverified["payload"])  # first: a project's own keys lack most of the other claims
@@ -128,7 +128,7 @@ class TokenVerifier:
 
     def _identity(self, claims: dict[str, Any]) -> Identity:
         _require_a_users_role(claims)
-        # Supabase writes true or false. With anything else nobody knows whether the user has an account.
+        # Supabase writes true or false. Any other value counts as anonymous.
         anonymous = claims.get("is_anonymous")
         if not (self._allow_anonymous or anonymous is None or anonymous is False):
             raise AnonymousNotAllowed
@@ -139,7 +139,7 @@ class TokenVerifier:
         return Identity(user_id, int(claims["exp"]))
 
     def _key(self, header: dict[str, Any]) -> tuple[Any, list[str]]:
-        """The key that the header names, and what it may have signed with."""
+        """Return the key that the header names, and the algorithms that it may have signed with."""
         if header.get("alg") == _SYMMETRIC:
             return self._shared_secret(), [_SYMMETRIC]
         if header.get("alg") not in ASYMMETRIC:

@@ -1,7 +1,7 @@
-"""Which media type or language a caller wants, by RFC 9110: ranges with weights, the most specific range first.
+"""Chooses the media type or language for a caller by RFC 9110: ranges with weights, the most specific range first.
 
-A header is a caller's text, so nothing in it is an error: a part that cannot be read is left out, and a weight that
-cannot be read counts as 1, the weight of a range without one.
+No header is an error. A part that cannot be read is left out. A weight that cannot be read counts as 1, which is the
+weight of a range without one.
 """
 
 import re
@@ -9,18 +9,18 @@ from collections.abc import Iterator, Sequence
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
 
-# Everything that we send as text is in UTF-8, so a range that asks for it asks for no more than one without it.
-_ALWAYS_SO = ("charset", "utf-8")
+# All our text is UTF-8, so `charset=utf-8` in a range changes nothing.
+_OUR_CHARSET = ("charset", "utf-8")
 
 Weights = dict[str, float | None]
-"""The weight of each offer; None for one that no range matches."""
+"""The weight of each offer; None for an offer that no range matches."""
 
 
 def media_type(accept: str, offered: Sequence[str]) -> str | None:
     """Return the media type to answer with, or None when the caller refuses every one.
 
-    Of equals, the first offered wins. A header that names none of the offers is no refusal: the caller gets the first
-    that it has not excluded with weight 0.
+    Of equal weights, the first offer wins. If the header matches no offer, the first offer that it does not exclude
+    (weight 0) is the answer.
     """
     ranges = [(name, weight) for name, parameters, weight in _ranges(accept) if not parameters]
     weights: Weights = {}
@@ -54,17 +54,17 @@ def _best(weights: Weights) -> str | None:
 
 
 def _ranges(header: str) -> Iterator[tuple[str, list[tuple[str, str]], float]]:
-    """Each range in lower case, its parameters, and its weight."""
+    """Yield each range in lower case, its parameters, and its weight."""
     for item in _split(header.lower(), ","):
         name, *rest = (part.strip() for part in _split(item, ";"))
         pairs = [(key.strip(), _unquoted(value.strip())) for key, _, value in (part.partition("=") for part in rest)]
         weights = [value for key, value in pairs if key == "q"]
-        parameters = [pair for pair in pairs if pair[0] not in ("q", "") and pair != _ALWAYS_SO]
+        parameters = [pair for pair in pairs if pair[0] not in ("q", "") and pair != _OUR_CHARSET]
         yield name, parameters, _weight(weights[0]) if weights else 1.0
 
 
 def _split(text: str, separator: str) -> list[str]:
-    """Split where the separator is outside a quoted string. Reads each sign once, whatever a caller sends."""
+    """Split where the separator is outside a quoted string. The loop reads each sign once, however odd the text."""
     parts, start, quoted, escaped = [], 0, False, False
     for place, sign in enumerate(text):
         if escaped:

@@ -13,18 +13,18 @@ import jwt
 
 from whatsapp_pairing.errors import Unavailable
 
-# What a published key may have signed with: a public key is never taken for a shared secret.
+# The algorithms that are accepted of a published key. A public key is never taken for a shared secret.
 ASYMMETRIC = ["ES256", "RS256"]
 
 _LIVE_SECONDS = 600
-# A token of an unknown key makes us ask again at once, but not within this time after the last answer. So a new key is
-# known this soon, and tokens with invented key ids cause no more than this many questions.
+# An unknown key makes us fetch again, at most every 5 s. So a new key works after 5 s, and invented key ids cause few
+# requests.
 _ASK_AGAIN_SECONDS = 5
 # A server that fails is left alone for this long, or for as long as its failure took.
 _TRY_AGAIN_SECONDS = 1
 _ANSWER_SECONDS = 3
 _LARGEST_BYTES = 256 * 1024
-# Some edges refuse the name that Python's own client gives.
+# Some CDNs refuse the User-Agent of Python's own client.
 _HEADERS = {"User-Agent": "whatsapp-pairing", "Accept": "application/json"}
 _PUBLISHES_NONE = (404, 410)
 
@@ -53,7 +53,7 @@ class PublishedKeys:
         Raises
         ------
         Unavailable
-            The keys cannot be fetched, so nobody knows.
+            The keys cannot be fetched, so the key may exist or not.
         """
         age = float("inf") if self._read_at is None else time.monotonic() - self._read_at
         if age >= _LIVE_SECONDS or (key_id not in self._keys and age >= _ASK_AGAIN_SECONDS):
@@ -74,7 +74,7 @@ class PublishedKeys:
         self._read_at = time.monotonic()
 
     def _download(self) -> Any:
-        """The parsed answer. Follows no redirect, reads no more than a set of keys may need, and ends in time."""
+        """Return the parsed answer. The download follows no redirect, and its size and its time are limited."""
         kind = HTTPSConnection if self._url.scheme == "https" else HTTPConnection
         connection = kind(self._url.hostname or "", self._url.port, timeout=_ANSWER_SECONDS)
         with closing(connection):
@@ -116,6 +116,6 @@ class PublishedKeys:
 
 
 def _hang_up(connected: socket.socket) -> None:
-    # Not the TLS socket's own shutdown, which would pull the session from under the thread that reads.
+    # Shut the plain socket down. The TLS socket's own `shutdown` would break the thread that reads.
     with suppress(OSError):
         socket.socket.shutdown(connected, socket.SHUT_RDWR)

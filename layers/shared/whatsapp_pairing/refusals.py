@@ -1,4 +1,4 @@
-"""Why a request has no user: one word for the log, chosen from this list and never made of what the caller sent."""
+"""Why a request has no user. The log gets one of these words and nothing that the caller sent."""
 
 from enum import StrEnum
 
@@ -12,7 +12,7 @@ class Refusal(StrEnum):
     TOO_LONG = "too_long"
     MALFORMED = "malformed"
     ALGORITHM = "algorithm"
-    """Signed in a way that this installation does not accept, e.g. HS256 without ``LegacyJwtSecretName``."""
+    """The token is signed in a way that we do not accept, e.g. HS256 without ``LegacyJwtSecretName``."""
 
     UNKNOWN_KEY = "unknown_key"
     """The project publishes no key of this id (now)."""

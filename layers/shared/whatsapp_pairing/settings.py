@@ -52,7 +52,7 @@ class Settings:
 
     @property
     def accepted_issuers(self) -> list[str]:
-        """Issuers that tokens may name beside the project's own address, separated by commas; none is the rule.
+        """Issuers that tokens may name beside the project's own address, separated by commas; usually empty.
 
         An entry without a path is the address of a project, whose issuer ends in ``/auth/v1``.
         """
