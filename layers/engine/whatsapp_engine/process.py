@@ -25,7 +25,7 @@ _START_SECONDS = 30.0
 # A child that has not beaten for this long hangs.
 _SILENT_SECONDS = 8.0
 _SCHEMA = "whatsapp_engine"
-# What neonize takes for a file of SQLite, and SQLite for none.
+# neonize takes this name for a file of SQLite. SQLite then keeps everything in memory.
 _IN_MEMORY = ":memory:"
 # Of a URL's parameters, those that Go's driver knows as libpq does; what else it finds it sends to the server.
 _SHARED_PARAMETERS = {
@@ -59,7 +59,7 @@ class ProcessEngine:
         return self._start("pair")
 
     def resume(self, jid: str) -> "ChildRun":
-        """Log a stored device in. One that is not stored would abort the child."""
+        """Log a stored device in. A device that is not stored would abort the child."""
         return self._start("resume", jid)
 
     def log_out(self, jid: str) -> "ChildRun":
