@@ -2,13 +2,13 @@
 # usage: PYTHON=python3 [NAMED=yes] sh infra/venv.sh FOLDER LOCK WHAT
 #
 # Make the virtual environment FOLDER from LOCK. Make it anew if the lock has changed, the last attempt was interrupted,
-# its Python is missing or too old, or the folder was moved (its programs name their Python by a path). With NAMED, also
-# make it anew if PYTHON is another Python.
+# its Python is missing, too old or another than before, packages are missing, or the folder was moved (its programs name
+# their Python by a path). With NAMED, also make it anew if PYTHON is another Python.
 set -eu
 
 folder=$1 lock=$2 what=$3
 PYTHON=${PYTHON:-python3}
-mark="$(pwd -P)/$folder $(cksum <"$lock")"
+packages='import sys; print("lib/python%d.%d/site-packages" % sys.version_info[:2])'
 new_enough='import sys; sys.exit(sys.version_info < (3, 11))'
 which='import sys; print(sys.version_info[:3], sys.base_prefix)'
 
@@ -17,8 +17,14 @@ fail() {
   exit 1
 }
 
+# What a whole environment is known by: its place, its lock, and the names in the folder of packages of its Python.
+mark() {
+  echo "$(pwd -P)/$folder $(cksum <"$lock") $(ls "$folder/$("$folder/bin/python" -I -S -c "$packages")" 2>/dev/null | grep -v __pycache__ | cksum)"
+}
+
 whole() {
-  [ "$(cat "$folder/installed" 2>/dev/null)" = "$mark" ] && "$folder/bin/python" -I -S -c "$new_enough" 2>/dev/null || return 1
+  "$folder/bin/python" -I -S -c "$new_enough" 2>/dev/null || return 1
+  [ "$(cat "$folder/installed" 2>/dev/null)" = "$(mark 2>/dev/null)" ] || return 1
   [ -z "${NAMED:-}" ] || [ "$("$PYTHON" -c "$which" 2>&1)" = "$("$folder/bin/python" -c "$which")" ]
 }
 
@@ -27,7 +33,7 @@ if whole; then
 fi
 
 another="Name another with PYTHON=/path/to/python3.11."
-version=$("$PYTHON" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null) ||
+version=$("$PYTHON" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null) && [ -n "$version" ] ||
   fail "Python 3.11 or newer is needed, and $PYTHON does not run. Install one, or name it with PYTHON=/path/to/python3.11."
 this="$version ($(command -v "$PYTHON"))"
 "$PYTHON" -c "$new_enough" || fail "Python 3.11 or newer is needed; this is $this. $another"
@@ -44,4 +50,4 @@ rm -rf "$folder"
 "$folder/bin/python" -c '
 import pathlib, sysconfig
 pathlib.Path(sysconfig.get_path("purelib"), "repository.pth").write_text("../../../..\n")'
-echo "$mark" >"$folder/installed"
+mark >"$folder/installed"

@@ -90,6 +90,11 @@ class Postgres:
         self._server.remove()
         shutil.rmtree(self._directory, ignore_errors=True)
 
+    @property
+    def log(self) -> Path:
+        """What the server writes."""
+        return self._server.log
+
     def halt(self) -> None:
         """End the server at once, as a crash would; its data stays."""
         self._server.stop(signal.SIGQUIT)

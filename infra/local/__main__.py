@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -50,7 +51,7 @@ def main() -> None:
     logging.getLogger("infra.local").setLevel(logging.INFO)
     code = asyncio.run(_main(caller))
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
+        with contextlib.suppress(OSError, AttributeError):  # closed, full, or never there
             stream.flush()
     # moto's interpreter leaves threads behind that wait for callbacks; there is nothing left to wait for.
     os._exit(code)

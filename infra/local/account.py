@@ -75,6 +75,8 @@ def account_for(folder: Path) -> Account:
         owner = folder.stat()
         if owner.st_uid != 0:
             return Account(owner.st_uid, owner.st_gid)
+        if any(folder.iterdir()):
+            raise LocalError(f"{folder} belongs to root, but Postgres refuses to run as root. Give it to another user.")
     try:
         nobody = pwd.getpwnam("nobody")
     except KeyError:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-
 from infra.local.payload import HttpRequest, HttpResponse
 from infra.local.stack import Cors
 
@@ -47,6 +45,10 @@ def _origin_headers(cors: Cors, request: HttpRequest) -> list[tuple[str, str]]:
         return []
     if "*" in cors.origins:
         return [(_ALLOW_ORIGIN, "*")]
-    if any(fnmatchcase(origin, allowed) for allowed in cors.origins):
-        return [(_ALLOW_ORIGIN, origin)]
-    return []
+    return [(_ALLOW_ORIGIN, origin)] if any(_allows(allowed, origin) for allowed in cors.origins) else []
+
+
+def _allows(allowed: str, origin: str) -> bool:
+    """Compare letter by letter; ``https://*`` and the like allow each host."""
+    before, star, after = allowed.partition("*")
+    return origin == allowed if not star else origin.startswith(before) and origin.endswith(after)

@@ -9,6 +9,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from infra.local.errors import LocalError
+from infra.migrate.connection import without_password
 
 # The last part of a secret's name in template.yaml, and the role whose URL it holds.
 ROLES = {need: f"whatsapp_{need}" for need in ("api", "worker", "engine")}
@@ -22,9 +23,6 @@ _BECOME = """
       end if;
     end $$
 """
-
-# Two runners with one database wait for each other here.
-_LOCK = "select pg_advisory_xact_lock(hashtext('whatsapp_local.mark'))"
 
 _HOLDS_OURS = """
     select to_regclass('public.whatsapp_sessions') is not null
@@ -44,12 +42,12 @@ _MAKE_MARK = """
 STANDINS = Path(__file__).with_name("supabase.sql")
 
 
-def claim(database_url: str, whatsapp_id: str, *, embedded: bool) -> None:
-    """Mark a database as this local stack's, or check that it is.
+def prepare(database_url: str, whatsapp_id: str, *, embedded: bool) -> None:
+    """Check whose database this is, bring it up to date, and mark it as this local stack's.
 
     The engine opens the devices that a database holds against the WhatsApp of this run. A WhatsApp that does not know
-    a device makes the engine delete its keys. So the mark names the WhatsApp, and a database that is not marked is
-    used only while it holds nothing of the product yet.
+    a device makes the engine delete its keys. So the mark names the WhatsApp. A database without a mark is used only
+    while it holds nothing of the product, and it gets its mark only when it has been prepared.
 
     Parameters
     ----------
@@ -65,45 +63,41 @@ def claim(database_url: str, whatsapp_id: str, *, embedded: bool) -> None:
     LocalError
         The database belongs to somebody else, cannot be reached or refuses.
     """
-    where = host(database_url)
-    try:
-        with psycopg.connect(database_url, connect_timeout=10, prepare_threshold=None) as connection:
-            connection.execute(_LOCK)
-            if connection.execute("select to_regclass('whatsapp_local.mark') is not null").fetchone() == (True,):
-                marks = {name for (name,) in connection.execute("select whatsapp from whatsapp_local.mark")}
-                if marks != {whatsapp_id}:
-                    raise LocalError(_other_whatsapp(where, embedded))
-                return
-            if not embedded and connection.execute(_HOLDS_OURS).fetchone() == (True,):
-                raise LocalError(
-                    f"the database on {where} already holds whatsapp_sessions that no local stack has made, "
-                    "so nothing was changed there. Give --database-url an empty database."
-                )
-            connection.execute(_MAKE_MARK)
-            connection.execute("insert into whatsapp_local.mark (whatsapp) values (%s)", (whatsapp_id,))
-    except psycopg.Error as error:
-        raise LocalError(f"the database on {where} cannot be used: {_without_password(error, database_url)}") from error
-
-
-def prepare(database_url: str) -> None:
-    """Bring a database up to date: Supabase's stand-ins where they are missing, then migrations and engine.
-
-    Raises
-    ------
-    LocalError
-        The database cannot be reached or refuses.
-    """
     from infra.migrate import MigrateError, create_engine_tables, up
 
     try:
         with psycopg.connect(database_url, autocommit=True, connect_timeout=10) as connection:
+            marked = _check_mark(connection, database_url, whatsapp_id, embedded)
             connection.execute(STANDINS.read_bytes())
         up(database_url)
         create_engine_tables(database_url)
         with psycopg.connect(database_url, autocommit=True, connect_timeout=10) as connection:
             connection.execute(_BECOME)
-    except (psycopg.Error, MigrateError) as error:
-        raise LocalError(f"the database cannot be made ready: {_without_password(error, database_url)}") from error
+            if not marked:
+                with connection.transaction():
+                    connection.execute(_MAKE_MARK)
+                    connection.execute("insert into whatsapp_local.mark (whatsapp) values (%s)", (whatsapp_id,))
+    except psycopg.Error as error:
+        raise LocalError(
+            f"the database on {host(database_url)} cannot be used: {_about(error, database_url)}"
+        ) from error
+    except MigrateError as error:
+        raise LocalError(f"the database on {host(database_url)} cannot be made ready: {error}") from error
+
+
+def _check_mark(connection: psycopg.Connection, database_url: str, whatsapp_id: str, embedded: bool) -> bool:
+    where = host(database_url)
+    if connection.execute("select to_regclass('whatsapp_local.mark') is not null").fetchone() == (True,):
+        marks = {name for (name,) in connection.execute("select whatsapp from whatsapp_local.mark")}
+        if marks != {whatsapp_id}:
+            raise LocalError(_other_whatsapp(where, embedded))
+        return True
+    if not embedded and connection.execute(_HOLDS_OURS).fetchone() == (True,):
+        raise LocalError(
+            f"the database on {where} already holds whatsapp_sessions that no local stack has made, "
+            "so nothing was changed there. Give --database-url an empty database."
+        )
+    return False
 
 
 def as_role(database_url: str, role: str) -> str:
@@ -137,10 +131,6 @@ def _other_whatsapp(where: str, embedded: bool) -> str:
     )
 
 
-def _without_password(error: Exception, database_url: str) -> str:
-    try:
-        password = urlsplit(database_url).password
-    except ValueError:
-        password = None
-    text = str(error).strip()
-    return text.replace(password, "***") if password else text
+def _about(error: psycopg.Error, database_url: str) -> str:
+    """What Postgres says, in one sentence. The context of a statement helps nobody at the terminal."""
+    return error.diag.message_primary or without_password(error, database_url)

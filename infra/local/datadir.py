@@ -30,7 +30,7 @@ class DataDir:
         Raises
         ------
         LocalError
-            Another runner uses it, or it cannot be made.
+            Another runner uses it, or it cannot be made or written.
         """
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
@@ -44,6 +44,12 @@ class DataDir:
             owner = os.read(self._lock, 20).decode().strip()
             os.close(self._lock)
             raise LocalError(f"the data directory {self.path} is in use by another runner (pid {owner})") from None
+        for file in self.logs.iterdir():
+            if not os.access(file, os.W_OK) or file.is_dir():
+                os.close(self._lock)
+                raise LocalError(
+                    f"cannot write {file}; it may belong to another user. Remove it or use another --data-dir."
+                )
         os.ftruncate(self._lock, 0)
         os.write(self._lock, f"{os.getpid()}\n".encode())
         return self

@@ -8,6 +8,7 @@ of every command before Python starts.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterable, Mapping, MutableMapping
@@ -60,8 +61,9 @@ def restart_without_python_variables(module: str) -> None:
     Python reads them before any of our code runs. The process keeps its id and the signals that it ignores.
     """
     if any(name.startswith("PYTHON") for name in os.environ):
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-        os.execve(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]], clean)
+        without = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        with contextlib.suppress(OSError):  # an interpreter that this user cannot start: go on with what there is
+            os.execve(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]], without)
 
 
 def for_the_real_whatsapp(caller: Mapping[str, str]) -> dict[str, str]:

@@ -18,6 +18,7 @@ from infra.local.errors import LocalError
 from infra.sandbox.files import write_atomically
 
 TOKEN_SECONDS = 3600
+CURVE = ec.SECP256R1()
 
 
 class Identity:
@@ -76,14 +77,15 @@ class Identity:
 
 def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
     if not path.exists():
-        new = ec.generate_private_key(ec.SECP256R1())
+        new = ec.generate_private_key(CURVE)
         pem = new.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         write_atomically(path, pem)
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise LocalError(f"cannot read the signing key {path}: {error}. Remove it to get a new one.") from error
-    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != CURVE.name:
+        raise LocalError(f"the signing key {path} is of another kind than ES256. Remove it to get a new one.")
     return key

@@ -39,6 +39,8 @@ def parse(arguments: Sequence[str]) -> Options:
     mode = "live" if given.live else given.whatsapp
     if mode == "external" and not (given.whatsapp_proxy and given.whatsapp_ca and given.whatsapp_root):
         parser.error("--whatsapp external needs --whatsapp-proxy, --whatsapp-ca and --whatsapp-root")
+    if mode != "external" and (given.whatsapp_proxy or given.whatsapp_ca or given.whatsapp_root):
+        parser.error("--whatsapp-proxy, --whatsapp-ca and --whatsapp-root need --whatsapp external")
     parameters = dict(given.parameter)
     if given.qr_seconds is not None:
         parameters["QrTimeoutSeconds"] = str(given.qr_seconds)

@@ -88,6 +88,7 @@ class EmbeddedPostgres:
         self._process: subprocess.Popen[bytes] | None = None
         self._account = Account()
         self.binaries = Path()
+        self._said_from = 0
 
     @property
     def pid(self) -> int:
@@ -189,7 +190,7 @@ class EmbeddedPostgres:
             finally:
                 self._guard.forget(process.pid)
         if status:
-            raise LocalError(f"cannot make a database in {self._data}; initdb says:\n{_tail(self.log)}")
+            raise LocalError(f"cannot make a database in {self._data}; initdb says:\n{self._said()}")
         unfinished.rename(self._data)
 
     def _require_user_name(self) -> None:
@@ -204,15 +205,23 @@ class EmbeddedPostgres:
             ) from None
 
     def _start(self) -> None:
-        for _ in range(3):  # somebody may take the port between our look and its bind
+        for _ in range(3):
             self.port = _free_port()
             self._spawn()
             if self._ready():
                 return
+            if not _is_taken(self.port):  # else somebody took it between our look and the server's
+                break
         raise self._not_starting()
 
     def _not_starting(self) -> LocalError:
-        return LocalError(f"Postgres does not start; the end of {self.log} says:\n{_tail(self.log)}")
+        return LocalError(f"Postgres does not start in {self._wanted}; it says:\n{self._said()}")
+
+    def _said(self) -> str:
+        """The end of what the last program that was started has written."""
+        with self.log.open("rb") as log:
+            log.seek(self._said_from)
+            return "\n".join(log.read().decode(errors="replace").splitlines()[-10:])
 
     def _spawn(self) -> None:
         command = [str(self.binaries / "postgres"), "-D", str(self._data), "-p", str(self.port)]
@@ -223,6 +232,7 @@ class EmbeddedPostgres:
         self._guard.watch(self._process.pid, signal.SIGINT)
 
     def _popen(self, command: list[str], log: int) -> subprocess.Popen[bytes]:
+        self._said_from = os.fstat(log).st_size
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -257,8 +267,7 @@ class EmbeddedPostgres:
                 return True
             if time.monotonic() > deadline:
                 self.stop()
-                said = _tail(self.log)
-                raise LocalError(f"Postgres did not answer within {START_SECONDS:.0f} s; {self.log} says:\n{said}")
+                raise LocalError(f"Postgres did not answer within {START_SECONDS:.0f} s; it says:\n{self._said()}")
             time.sleep(0.02)
         self._guard.forget(process.pid)
         self._process = None
@@ -296,7 +305,11 @@ def _free_port() -> int:
         return port
 
 
-def _tail(path: Path, lines: int = 10) -> str:
-    with contextlib.suppress(OSError):
-        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
-    return "(no log)"
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+        return False

@@ -18,6 +18,7 @@ from typing import TypeVar
 from infra.local import database, logs, sandbox
 from infra.local.datadir import DataDir
 from infra.local.dev import DevPaths
+from infra.local.errors import LocalError
 from infra.local.gateway import Gateway, HttpServer
 from infra.local.guard import Guard
 from infra.local.httpserver import bind, is_loopback, own_url
@@ -69,7 +70,10 @@ async def run(options: Options, caller: Mapping[str, str]) -> None:
         stack = _read(options, url)
         runner = _Runner(options, caller, stack, python, data, url, resources)
         await runner.start(listening)
-        print(f"ready {url}", flush=True)
+        try:
+            print(f"ready {url}", flush=True)
+        except OSError as error:
+            raise LocalError(f"cannot write to standard output: {error.strerror}") from error
         logger.info("started in %.1f s; logs are in %s", time.monotonic() - started, data.logs)
         await asyncio.Event().wait()
 
@@ -158,8 +162,7 @@ class _Runner:
     def _prepare_database(self, url: str, whatsapp: WhatsApp) -> None:
         if self._options.database_url is not None:
             logger.info("the database is on %s", database.host(url))
-        database.claim(url, whatsapp.id, embedded=self._options.database_url is None)
-        database.prepare(url)
+        database.prepare(url, whatsapp.id, embedded=self._options.database_url is None)
 
     async def _start_whatsapp(self) -> WhatsApp:
         options = self._options

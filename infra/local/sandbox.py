@@ -76,7 +76,7 @@ class Sandbox:
         try:
             with self._log_path.open("ab") as log:
                 self._process = process = SandboxProcess.start(self._data_dir, log)
-        except RuntimeError as error:
+        except (RuntimeError, OSError) as error:
             raise LocalError(str(error)) from error
         self._guard.watch(process.pid)
         return WhatsApp("sandbox", _id(process.ready["root"]), process.engine_environment(), process.ready["control"])

@@ -65,7 +65,7 @@ class SandboxProcess:
             process.kill()
             with process:  # waits, and closes the pipes
                 pass
-            raise RuntimeError(f"the sandbox did not start; {log.name if log else 'its standard error'} says why")
+            raise RuntimeError(f"the sandbox did not start: {_last_line(log)}")
         return cls(process, json.loads(line.removeprefix("ready ")))
 
     def engine_environment(self) -> dict[str, str]:
@@ -81,3 +81,10 @@ class SandboxProcess:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 return self._process.wait()
+
+
+def _last_line(log: IO[bytes] | None) -> str:
+    if log is None:
+        return "its standard error says why"
+    lines = Path(log.name).read_text(errors="replace").splitlines()
+    return lines[-1] if lines else f"{log.name} is empty"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -12,12 +13,22 @@ from urllib.parse import urlsplit
 import psutil
 import psycopg
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from infra.local.database import as_role
+from infra.local.errors import LocalError
+from infra.local.identity import Identity
 from tests.local.running import TEMPLATE, FixtureStack, eventually
+from tests.local.starting import PLAIN, fixture, started
 from tests.stack import PATIENCE_SECONDS, ROOT, call
 
 USER = "6f3a1a52-6d2c-4d36-9a35-8f6f3b1c2d4e"
+
+
+def _pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, password: bytes | None = None) -> bytes:
+    locked = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked)
 
 
 @pytest.fixture
@@ -154,9 +165,32 @@ def _living(family: list[psutil.Process]) -> list[psutil.Process]:
     return [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_a_broken_signing_key_is_named(tmp_path: Path) -> None:
-    (tmp_path / "signing-key.pem").touch()
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "cannot read the signing key {}"),
+        (_pem(rsa.generate_private_key(65537, 2048)), "the signing key {} is of another kind than ES256"),
+        (_pem(ec.generate_private_key(ec.SECP384R1())), "the signing key {} is of another kind than ES256"),
+        (_pem(ec.generate_private_key(ec.SECP256R1()), b"password"), "cannot read the signing key {}"),
+    ],
+    ids=["empty", "RSA", "P-384", "encrypted"],
+)
+def test_a_signing_key_of_no_use_is_named(tmp_path: Path, content: bytes, words: str) -> None:
+    key = tmp_path / "signing-key.pem"
+    key.write_bytes(content)
+    with pytest.raises(LocalError, match=re.escape(words.format(key))):
+        Identity(key, "http://127.0.0.1", "postgresql://")
 
-    assert f"cannot read the signing key {tmp_path}/signing-key.pem" in _refused(
-        "--port", "0", "--data-dir", str(tmp_path)
-    )
+
+def test_a_log_of_another_user_is_named(tmp_path: Path) -> None:
+    (tmp_path / "logs" / "sandbox.log").mkdir(parents=True)
+
+    assert f"cannot write {tmp_path}/logs/sandbox.log" in _refused("--port", "0", "--data-dir", str(tmp_path))
+
+
+def test_a_full_standard_output_is_said(tmp_path: Path) -> None:
+    with started(tmp_path / "data", PLAIN, *fixture(tmp_path), shell="exec >/dev/full") as start:
+        assert start.url is None
+    said = (tmp_path / "data.stderr").read_text()
+    assert "infra.local: cannot write to standard output: No space left on device" in said
+    assert "Traceback" not in said

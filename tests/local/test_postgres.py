@@ -58,6 +58,15 @@ def test_a_kill_in_the_first_initdb_leaves_nothing_that_counts(folder: Path, ser
     assert not half.exists()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused by Postgres")
+def test_a_folder_of_root_is_named(folder: Path, server: EmbeddedPostgres) -> None:
+    (folder / "postgres").mkdir()
+    (folder / "postgres" / "PG_VERSION").touch()
+
+    with pytest.raises(LocalError, match="belongs to root, but Postgres refuses to run as root"):
+        server.start()
+
+
 def test_an_empty_folder_becomes_a_database(folder: Path, server: EmbeddedPostgres) -> None:
     (folder / "postgres").mkdir()
 
@@ -77,6 +86,8 @@ def test_a_missing_database_ends_the_start_at_once(server: EmbeddedPostgres) -> 
 def test_a_folder_that_is_no_database_is_named(folder: Path, server: EmbeddedPostgres) -> None:
     (folder / "postgres").mkdir()
     (folder / "postgres" / "holiday.jpg").touch()
+    if os.geteuid() == 0:
+        os.chown(folder / "postgres", 65534, 65534)
 
     with pytest.raises(LocalError, match=f"{folder}/postgres"):
         server.start()

@@ -66,6 +66,16 @@ def test_an_embedded_database_of_a_lost_sandbox_is_refused(tmp_path: Path) -> No
         assert "was filled with another WhatsApp" in start.said
 
 
+def test_a_database_that_cannot_be_prepared_keeps_no_mark(database_url: str, tmp_path: Path) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("comment on schema auth is null; drop function auth.uid() cascade")
+    with started(tmp_path / "data", PLAIN, *fixture(tmp_path), "--database-url", database_url) as start:
+        assert start.url is None
+        assert "this is not a Supabase database" in start.said
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("select to_regclass('whatsapp_local.mark')").fetchone() == (None,)
+
+
 def test_the_password_of_a_database_is_never_printed(tmp_path: Path) -> None:
     url = "postgresql://me:topsecret@127.0.0.1:1/app?password=topsecret"
     with started(tmp_path / "data", PLAIN, *fixture(tmp_path), "--database-url", url) as start:

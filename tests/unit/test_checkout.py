@@ -147,10 +147,16 @@ def test_a_broken_environment_is_made_anew(checkout: Path, quick: str) -> None:
     (checkout / "requirements" / "dev.txt").write_text("# another lock\n")
     assert [setup(checkout), setup(checkout)] == [MADE, ""]
 
+    names = checkout / ".venv" / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+    (names / "package").mkdir(parents=True)
+    assert [setup(checkout), setup(checkout)] == [MADE, ""]  # its packages are others than those that were installed
+
     moved = checkout.rename(checkout.with_name("moved"))
     assert [setup(moved), setup(moved)] == [MADE, ""]
     assert setup(moved, f"PYTHON={sys.executable}") == ""
-    assert "no-such-python does not run" in setup(moved, "PYTHON=no-such-python")
+    for none in ("no-such-python", "/bin/true"):
+        assert f"{none} does not run" in setup(moved, f"PYTHON={none}")
+    assert setup(moved) == ""
 
 
 def test_each_environment_says_what_it_is_for(checkout: Path, quick: str) -> None:
@@ -214,7 +220,7 @@ def test_the_recipe_s_own_python_is_not_overridden(checkout: Path) -> None:
     sam = checkout / ".venv-sam"
     make(checkout, "sam-tools")
     shutil.copytree(ROOT / "infra" / "build", checkout / "infra" / "build")
-    package = next(sam.glob("lib/python*/site-packages")) / "samcli"
+    package = checkout / "samcli"
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "__main__.py").write_text(

@@ -83,9 +83,11 @@ def normalised(text: str) -> str:
     """
     bare = _bare(text.encode("utf-8", "replace").decode())
     scheme = _SCHEME.match(bare)
+    if scheme and _SCHEME.search(bare, scheme.end()):
+        raise _wrong("holds more than one URL: give one of them")
     if scheme:
         parts, parameters = _of_url(re.sub(r"[\r\n\t]+\s*", "", bare[scheme.end() :]).rstrip(_TRAILING))
-    elif re.match(r"\w+\s*=", bare):
+    elif re.match(r"\w[\w ]*=", bare):
         parts, parameters = _of_pairs(bare)
     else:
         raise _wrong(_other_form(bare))
@@ -208,8 +210,7 @@ def _check(parts: dict[str, bytes], parameters: dict[str, str]) -> None:
         raise _wrong("has a port that is not a number from 1 to 65535")
     if not user and not (host.startswith("/") or host in _ON_THIS_MACHINE):
         raise _wrong(f"names no user: give {_FORM}")
-    if not text["dbname"]:
-        raise _wrong("names no database: end it with /postgres, as Supabase's is called")
+    _check_database(text["dbname"])
     mode = parameters.get("sslmode", "prefer")
     if mode not in _TLS_MODES:
         raise _wrong(f"has an sslmode that Postgres does not know: it knows {', '.join(_TLS_MODES)}")
@@ -219,6 +220,13 @@ def _check(parts: dict[str, bytes], parameters: dict[str, str]) -> None:
     if "\0" in "".join([*text.values(), *parameters.values()]):
         raise _wrong("holds a zero byte, written as %00")
     _check_supabase(parts, host.lower(), user, parameters)
+
+
+def _check_database(name: str) -> None:
+    if not name:
+        raise _wrong("names no database: end it with /postgres, as Supabase's is called")
+    if re.search(r"[\s\"'\\]", name):
+        raise _wrong("has a database name with a space, a quote or a backslash: end the URL after the name")
 
 
 def _check_supabase(parts: dict[str, bytes], host: str, user: str, parameters: dict[str, str]) -> None:
