@@ -1,7 +1,7 @@
-// The four calls of the API, in the name of one sign-in.
+// The four calls of the API. One sign-in makes them.
 import { Unreachable, json, observeClock, retryAfter, send, strange } from "./net.js";
 
-/** The API understood and refused: `code` for us, `message` for the person. */
+/** The API understood the request and refused it: `code` is for this script, `message` for the person. */
 export class Refused extends Error {
   constructor(code, message, wait) {
     super(message);
@@ -25,7 +25,7 @@ export function ours(response, fits = () => true) {
   const refused = !response.ok && body.success === false && typeof body.error === "string";
   if (!refused || body.error === "internal") throw strange(response);
   const message = typeof body.message === "string" ? body.message : "";
-  throw new Refused(body.error, message, retryAfter(response, response.status === 429 ? 5 : 0));
+  throw new Refused(body.error, message, retryAfter(response));
 }
 
 const isSession = (body) => typeof body.status === "string";

@@ -1,4 +1,4 @@
-// The page: a model, the actions that change it, and what the client of the signed-in person tells.
+// The page: a model, the actions that change it, and the answers of the signed-in person's client.
 import { Refused, TokenRefused } from "./api.js";
 import { openAuth } from "./auth.js";
 import { createClient } from "./client.js";
@@ -25,12 +25,12 @@ const NOBODY = {
   busy: null, // the action under way: connect, disconnect, scan, signIn
   confirming: false,
   retryAt: 0,
-  notice: null, // what an action ended with
-  trouble: null, // what polling suffers from
+  notice: null, // the result of the last action, in words
+  trouble: null, // why polling fails, in words
   doubt: null, // { cause, text, until, settled }: an action whose end is unknown
-  pictureTrouble: null, // what loading the QR suffers from
+  pictureTrouble: null, // why the QR does not load, in words
   pictureFailures: 0, // in a row
-  failed: false, // this script itself
+  failed: false, // true: this script itself has failed
 };
 
 const model = {
@@ -43,7 +43,7 @@ const model = {
 let client = null; // of model.signIn
 let opening = null; // the poller that finds out how people sign in here
 let signingIn = null; // aborts the sign-in under way
-let turn = 0; // counts actions: what an earlier one ends with is not shown
+let turn = 0; // counts actions and sign-outs: the result of an action of an older turn is not shown
 let complaint = ""; // the last error in the console
 
 const view = createView(t, languages, { connect, disconnect, sandboxScan, signIn, signOut, confirm });
@@ -59,7 +59,7 @@ function update(changes) {
   draw();
 }
 
-/** This script is wrong, not the server: say so, and why, once. */
+/** Show that the page itself has failed, and log the error once. */
 function failed(error) {
   complain(error);
   update({ failed: true });
@@ -70,7 +70,7 @@ function complain(error) {
   complaint = String(error);
 }
 
-// --- who is here
+// --- the sign-in: find out how people sign in here, then enter and leave
 
 function start() {
   update({ phase: "loading", auth: null });
@@ -105,7 +105,7 @@ function leave({ ended }) {
   update({ ...NOBODY, signIn: null, phase: "signIn", notice });
 }
 
-// --- what the client tells
+// --- answers of the client
 
 function accept(status) {
   const confirming = model.confirming && status.status === "connected";
@@ -137,7 +137,10 @@ const wordsFor = ({ code }) => (code === "anonymous_not_allowed" ? "anonymousRef
 
 // --- actions
 
-/** Run one action at a time. `work` resolves to what to do then, which is nobody's when the person has left meanwhile. */
+/**
+ * Run one action at a time. `work` resolves to a function that shows the result. It is not called if the person has
+ * signed out.
+ */
 async function act(name, work) {
   if (model.busy) return;
   const own = ++turn;
@@ -185,7 +188,8 @@ function sandboxScan(number) {
     try {
       await model.auth.sandboxPhone.scan(model.status.qr, number);
     } catch (error) {
-      model.notice = error.message && error instanceof Refused ? error.message : t("sandboxFailed");
+      const notice = error.message && error instanceof Refused ? error.message : t("sandboxFailed");
+      return () => { model.notice = notice; };
     }
   });
 }
@@ -215,7 +219,7 @@ function confirm(confirming) {
   update({ confirming });
 }
 
-// --- the back/forward cache: a document that is put away shows nobody, and finds out anew who is here when it returns
+// --- the back/forward cache: the page forgets the person when the browser puts it away, and starts again when it returns
 
 window.addEventListener("pagehide", ({ persisted }) => {
   if (!persisted) return;

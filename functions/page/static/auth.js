@@ -3,7 +3,7 @@ import { DEVELOPMENT, developmentAuth } from "./development.js";
 import { json, send, strange } from "./net.js";
 import { supabaseAuth } from "./supabase.js";
 
-/** Resolves to the way to sign in, or to null when there is none. Throws Unreachable when nobody can tell. */
+/** Resolves to the way to sign in, or to null when there is none. Throws Unreachable when our server does not answer properly. */
 export async function openAuth(root) {
   const response = await send(new URL("home/settings/whatsapp/config.json", root));
   const config = json(response);

@@ -1,5 +1,5 @@
 // The client of one signed-in person: connect, disconnect, watch. It knows nothing of the page. When the sign-in ends,
-// its requests are aborted and it tells nobody anything more.
+// its requests are aborted and it makes no more callbacks.
 import { createApi } from "./api.js";
 import { SignedOut } from "./net.js";
 import { loadSvg } from "./picture.js";
@@ -11,16 +11,16 @@ const PACE_MS = { usual: 2_000, shortest: 100, longest: 60_000 };
 export function createClient(signIn, root) {
   const api = createApi(signIn, root);
   const watches = new Set();
-  let turn = 0; // counts starts and ends of actions: an answer asked for before one is older than it
+  let epoch = 0; // counts starts and ends of actions; an answer of an older epoch is dropped
   let last = null;
 
-  /** Run an action; what it makes of the state is told at once, and the state is asked for again. */
+  /** Run an action. Its result goes to every watch at once, and every watch asks for the state again. */
   async function act(work) {
-    turn += 1;
+    epoch += 1;
     try {
       accept(await work());
     } finally {
-      turn += 1;
+      epoch += 1;
       if (!signIn.signal.aborted) for (const watch of watches) watch.now();
     }
   }
@@ -45,19 +45,19 @@ export function createClient(signIn, root) {
      *
      * @param told  `status(session)`: the state; also once more when an action has changed it
      *              `picture({ url, text })`: the QR `text` as an object URL, good until the next call; null: there is none
-     *              `failed(error)`, `pictureFailed(error)`: what asking for them suffers from, each time
+     *              `failed(error)`, `pictureFailed(error)`: each failure to get the state or the picture
      */
     watch(told) {
       const pictures = createPictures(api, told);
 
       async function ask() {
-        const asked = turn;
+        const asked = epoch;
         try {
           const status = await api.status();
-          if (asked === turn) accept(status);
+          if (asked === epoch) accept(status);
           return pace(status.pollAfterMs);
         } catch (error) {
-          if (asked === turn) throw error;
+          if (asked === epoch) throw error;
           return 0;
         }
       }
@@ -83,12 +83,12 @@ export function createClient(signIn, root) {
       watches.add(watch);
       signIn.signal.addEventListener("abort", stop);
       poller.now();
-      return { now: poller.now, stop };
+      return { stop };
     },
   };
 }
 
-/** Loads the picture of the QR on show, again at each call until it is there. */
+/** Loads the picture of the QR on show. Each call tries again until the picture is there. */
 function createPictures(api, told) {
   let wanted = null;
   let url = null;

@@ -1,4 +1,4 @@
-// The local runner only: a token for the asking instead of a sign-in, and the sandbox's phone.
+// For the local runner only: it gives a token without a sign-in, and it has the sandbox's phone.
 import { createSignIn } from "./signin.js";
 import { json, post, strange } from "./net.js";
 import { ours } from "./api.js";

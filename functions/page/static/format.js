@@ -22,7 +22,7 @@ const PLANS = [
   [/^856(20)(\d\d)(\d{3})(\d{3})$/, "856 $1 $2 $3 $4"], // Laos
   [/^880(1\d{3})(\d{6})$/, "880 $1-$2"], // Bangladesh
   [/^977(9\d\d)(\d{7})$/, "977 $1-$2"], // Nepal
-  [/^(\d\d)(\d{3})(\d{4})(\d{4})$/, "$1 $2 $3 $4", TWO_DIGIT_CODES], // China, and who is not listed
+  [/^(\d\d)(\d{3})(\d{4})(\d{4})$/, "$1 $2 $3 $4", TWO_DIGIT_CODES], // China and all other countries with two-digit codes
 ];
 
 /** "34600111222" → "+34 600 111 222": the country code, then groups of three, the last of three or four. */

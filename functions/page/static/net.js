@@ -1,8 +1,8 @@
-// One way out to the network: with a time limit, failures told apart, and the server's clock kept.
+// Every request of the page goes through `send`. This module also tells failures apart and keeps the server's clock.
 
 /**
- * No answer, or one that is not the server's own: a gateway's 5xx or 429, a proxy's page, our API's `internal`. Worth
- * another try. Nobody knows what the request has changed. A refusal with a code of our API is a Refused.
+ * The server did not answer, or the answer is not its own: a gateway's 5xx or 429, a proxy's page, our API's `internal`.
+ * The caller may try again, but cannot know what the request has changed. A refusal with a code of our API is a Refused.
  */
 export class Unreachable extends Error {
   constructor(reason, { answered = false, retryAfter = 0 } = {}) {
@@ -12,15 +12,15 @@ export class Unreachable extends Error {
   }
 }
 
-/** The sign-in that asked is over, so the answer is nobody's. */
+/** The sign-in that asked is over, so its answer is dropped. */
 export class SignedOut extends Error {}
 
 const TIMEOUT_MS = 20_000;
 const LONGEST_RETRY_S = 3600;
 
 /**
- * Fetch a whole answer: `{ status, ok, headers, text }`. Never uses or fills the browser's cache. Follows no redirect: no
- * server of ours redirects, a login page in between does.
+ * Fetch a whole answer: `{ status, ok, headers, text }`. It neither uses nor fills the browser's cache. It follows no
+ * redirect: our servers never redirect, but a login page in between does.
  *
  * Throws SignedOut once `signal` is aborted, and Unreachable when no whole answer comes in time.
  */
@@ -48,7 +48,7 @@ export async function send(url, { signal, ...options } = {}) {
   }
 }
 
-/** send a JSON body. */
+/** POST a JSON body; otherwise as `send`. */
 export const post = (url, body, { headers = {}, ...options } = {}) =>
   send(url, {
     method: "POST",
@@ -67,24 +67,22 @@ export function json({ text }) {
   }
 }
 
-/** What an answer is that is not the server's own. */
+/** The error for an answer that is not the server's own. */
 export const strange = (response) =>
-  new Unreachable(String(response.status), {
-    answered: true,
-    retryAfter: retryAfter(response, response.status === 429 ? 5 : 0),
-  });
+  new Unreachable(String(response.status), { answered: true, retryAfter: retryAfter(response) });
 
-/** Seconds of a Retry-After header. */
-export function retryAfter(response, fallback) {
+/** Seconds that the Retry-After header asks for; without one, 5 after a 429 and 0 otherwise. */
+export function retryAfter(response) {
   const value = Number(response.headers.get("Retry-After") ?? NaN);
-  return Number.isFinite(value) && value >= 0 ? Math.min(value, LONGEST_RETRY_S) : fallback;
+  if (Number.isFinite(value) && value >= 0) return Math.min(value, LONGEST_RETRY_S);
+  return response.status === 429 ? 5 : 0;
 }
 
 // The server's clock minus performance.now(): the person's own clock may be wrong, or be set while we wait.
 let offset = Date.now() - performance.now();
 let measured = false;
 
-/** Learn the server's time from an answer that tells it. Small differences are only the way's. */
+/** Learn the server's time from an answer that tells it. Small differences come from the network. */
 export function observeClock(response, sentAt) {
   const time = Date.parse(response.headers.get("Server-Time") ?? "");
   if (Number.isNaN(time)) return;

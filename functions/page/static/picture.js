@@ -2,7 +2,7 @@
 import { Unreachable } from "./net.js";
 
 /**
- * Resolves to the object URL of an SVG that this browser can show; whoever gets it revokes it. Throws Unreachable for
+ * Resolves to the object URL of an SVG that this browser can show. The caller revokes the URL. Throws Unreachable for
  * anything else: a proxy's page, nothing, half a picture (of which Chromium would show the upper part).
  */
 export async function loadSvg(text) {

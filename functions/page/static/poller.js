@@ -1,4 +1,4 @@
-// Asks again and again: at the server's pace, slower in a hidden tab, ever slower while nothing answers.
+// The poller asks again and again: at the server's pace, slower in a hidden tab, ever slower while nothing answers.
 
 const HIDDEN_MS = 15_000;
 const FIRST_BACKOFF_MS = 1_000;

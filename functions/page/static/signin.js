@@ -7,14 +7,16 @@ const RENEW_BEFORE_MS = 60_000;
 /**
  * @param provider  where the tokens come from and are kept:
  *   `renew(tokens, signal)` resolves to new tokens, or to null when the provider says that there will be no more;
- *   `keep(tokens)` and `forget()` are about a reload; `leave(tokens)` tells the provider that the person signs out
+ *   `keep(tokens)` stores them for a reload, and `forget()` removes them;
+ *   `leave(tokens)` tells the provider that the person signs out
  * @param tokens    `{ access, expiresAt }` and what the provider adds, or null: ask `renew` first
  */
 export function createSignIn(provider, tokens) {
   const ending = new AbortController();
   const { signal } = ending;
   let renewing = null;
-  let inVain = null; // a token that the API has refused although it was new
+  // The token that the API refused directly after its renewal. It is not renewed again.
+  let refusedWhenNew = null;
   let ended = null;
 
   async function renew() {
@@ -49,25 +51,25 @@ export function createSignIn(provider, tokens) {
     /** An access token, renewed when it is about to expire or when the API has just refused it. */
     async token({ refused = null } = {}) {
       if (signal.aborted) throw new SignedOut();
-      const worn = tokens && tokens.access === refused && refused !== inVain;
-      if (!tokens || worn || tokens.expiresAt - Date.now() < RENEW_BEFORE_MS) {
-        renewing ??= renew().finally(() => { renewing = null; }); // one renewal for all who ask at once
+      const wasRefused = tokens && tokens.access === refused && refused !== refusedWhenNew;
+      if (!tokens || wasRefused || tokens.expiresAt - Date.now() < RENEW_BEFORE_MS) {
+        renewing ??= renew().finally(() => { renewing = null; }); // all requests that wait share one renewal
         await renewing;
       }
       if (signal.aborted) throw new SignedOut();
       return tokens.access;
     },
 
-    /** What the API said to a token. A new one that it refuses is not renewed again and again. */
+    /** Note whether the API accepted a token. `token` does not renew one whose refusal is noted here. */
     judged(access, accepted) {
-      if (!accepted) inVain = access;
-      else if (inVain === access) inVain = null;
+      if (!accepted) refusedWhenNew = access;
+      else if (refusedWhenNew === access) refusedWhenNew = null;
     },
 
     signOut: () => end("signOut"),
     endElsewhere: () => end("elsewhere"),
 
-    /** The document is put away (back/forward cache). What the tab keeps stays, so that a return can begin anew. */
+    /** The document is put away (back/forward cache). The tab keeps the tokens for the return. */
     suspend: () => end("suspended"),
   };
 }

@@ -1,4 +1,4 @@
-// What a tab or a profile keeps for a reload. A browser may deny it: a frame of another site, a private window, a full
+// Storage of a tab or a profile, for a reload. A browser may deny it: a frame of another site, a private window, a full
 // disk. Then nothing is kept, and the page goes on with what it has in memory.
 
 function storage(name) {

@@ -1,13 +1,13 @@
 // Sign-in by Supabase Auth, with e-mail and password. Tokens live in the sign-in and, for a reload, in this tab's
 // sessionStorage: never in localStorage or an address.
 import { createSignIn } from "./signin.js";
-import { Unreachable, json, post, strange } from "./net.js";
+import { json, post, strange } from "./net.js";
 import { tab } from "./storage.js";
 
 const TOKENS = "whatsapp-pairing.tokens";
 const ENDED = "whatsapp-pairing.ended.";
 
-// What Supabase says when a session cannot be renewed. Any other refusal may be a proxy's, or over in a moment.
+// Supabase's refusals that end a session. Any other refusal may be a proxy's, or over in a moment.
 const SESSION_OVER = new Set([
   "bad_jwt", "invalid_credentials", "invalid_grant", "refresh_token_already_used", "refresh_token_not_found",
   "session_expired", "session_not_found", "user_banned", "user_not_found",
@@ -41,7 +41,7 @@ export function supabaseAuth({ supabaseUrl, supabaseAnonKey }) {
   const address = (path) => new URL(`auth/v1/${path}`, supabaseUrl.replace(/\/*$/, "/"));
   const apikey = { apikey: supabaseAnonKey };
 
-  /** Ask for tokens: `{ tokens }`, or `{ code, status }` of Supabase's refusal. */
+  /** Ask for tokens: `{ tokens }`, or `{ code, response }` of a refusal. */
   async function grant(type, body, id, signal) {
     const response = await post(address(`token?grant_type=${type}`), body, { headers: apikey, signal });
     const answer = json(response);
@@ -52,7 +52,7 @@ export function supabaseAuth({ supabaseUrl, supabaseAnonKey }) {
       return { tokens: { id, access, refresh, expiresAt: Date.now() + 1000 * seconds } }; // by this clock at both ends
     }
     if (response.status >= 500) throw strange(response);
-    return { code: codeOf(answer), status: response.status, response };
+    return { code: codeOf(answer), response };
   }
 
   function begin(tokens) {
@@ -88,10 +88,10 @@ export function supabaseAuth({ supabaseUrl, supabaseAnonKey }) {
       return begin(tokens);
     },
 
-    /** Sign a person in; throws SignInRefused, or Unreachable when nobody can tell. */
+    /** Sign a person in; throws SignInRefused, or Unreachable when Supabase does not answer properly. */
     async signIn(email, password, signal) {
-      const { tokens, code, status } = await grant("password", { email, password }, newId(), signal);
-      if (!tokens) throw refusal(code, status);
+      const { tokens, code, response } = await grant("password", { email, password }, newId(), signal);
+      if (!tokens) throw refusal(code, response);
       keep(tokens);
       return begin(tokens);
     },
@@ -135,9 +135,9 @@ function codeOf({ error_code: first, code: second, error: third }) {
   return named ?? null;
 }
 
-function refusal(code, status) {
+function refusal(code, response) {
   if (REFUSALS.has(code)) return new SignInRefused(REFUSALS.get(code));
-  if (status === 429) return new SignInRefused("signInTooMany");
+  if (response.status === 429) return new SignInRefused("signInTooMany");
   if (code) return new SignInRefused("signInRefused", { code });
-  return new Unreachable(String(status), { answered: true }); // a proxy's, or a gateway's
+  return strange(response); // a proxy's, or a gateway's
 }

@@ -1,4 +1,4 @@
-// Draws the model. render() may run at any time and as often as one likes: it only touches what differs.
+// Draws the model. render() may run at any time and as often as one likes: it changes only the elements that differ.
 import { ago, countdown, dateTime, inSeconds, minutes, phoneNumber, wholeNumber } from "./format.js";
 
 const LAST_CALL_MS = 30_000;
@@ -19,9 +19,9 @@ export function createView(t, { language, locale }, actions) {
   const all = (selector) => [...document.querySelectorAll(selector)];
   const panels = new Map(all("[data-panel]").map((panel) => [panel.dataset.panel, panel]));
   let shown = "loading";
-  const told = { reason: "", deadline: null }; // what the announcer has said, so as to say it once
+  const told = { reason: "", deadline: null }; // the announcer says each of these once
   let qrStarted = { text: null, at: 0 };
-  let problems = []; // what drawing has thrown
+  let problems = []; // errors of the last drawing
 
   document.documentElement.lang = language;
   for (const list of all(".steps")) list.append(byId("steps").content.cloneNode(true));
@@ -32,7 +32,7 @@ export function createView(t, { language, locale }, actions) {
   listen();
 
   function listen() {
-    // The second click of a double click (detail 2) must not press what has taken the button's place.
+    // The second click of a double click (detail 2) must not press the button that has taken this one's place.
     const press = (element, act) => element.addEventListener("click", ({ detail }) => {
       if (detail < 2 && element.getAttribute("aria-disabled") !== "true") act();
     });
@@ -63,7 +63,7 @@ export function createView(t, { language, locale }, actions) {
     element.setAttribute("aria-disabled", String(disabled));
   }
 
-  /** Change the panel; the focus follows only when it would be lost with the old one. Returns what is news then. */
+  /** Change the panel; the focus follows only when it would be lost with the old one. Returns the words to announce. */
   function show(panel) {
     if (panel === shown) return null;
     const old = panels.get(shown);
@@ -87,7 +87,7 @@ export function createView(t, { language, locale }, actions) {
     return reason;
   }
 
-  /** Once in each window: who does not see the countdown should know when to hurry. */
+  /** The words for a screen reader when time runs out, once in each window: it does not read the countdown. */
   function lastCall(panel, deadline, now) {
     const left = Date.parse(deadline ?? "") - now;
     if (panel !== "qr" || deadline === told.deadline || !(left > 0 && left <= LAST_CALL_MS)) return null;
@@ -95,13 +95,13 @@ export function createView(t, { language, locale }, actions) {
     return t("lastCall", { time: inSeconds(left, locale) });
   }
 
-  /** Tell who does not see it; null is no news, and "" makes room for the same words again. */
+  /** Let a screen reader say the news; null is no news, and "" makes room for the same words again. */
   function announce(news) {
     const said = news.filter((text) => text !== null);
     if (said.length) setText(byId("announcer"), said.join(" ").trim());
   }
 
-  /** Draw one part. What fails in it does not keep the others, and the buttons, from being drawn. */
+  /** Draw one part. If it fails, the other parts and the buttons are drawn all the same. */
   function part(draw) {
     try {
       draw();
@@ -110,7 +110,7 @@ export function createView(t, { language, locale }, actions) {
     }
   }
 
-  /** Draw all; returns what could not be drawn. */
+  /** Draw all parts; returns the errors of those that failed. */
   function render(model, now) {
     problems = [];
     part(() => drawAll(model, now));
@@ -198,7 +198,7 @@ export function createView(t, { language, locale }, actions) {
     setText(byId("error-code"), error?.code ? t("errorCode", { code: error.code }) : "");
   }
 
-  /** Empty all that tells something about a person, on show or not. */
+  /** Empty every element that tells something about a person, visible or not. */
   function forget() {
     for (const form of all("form")) form.reset();
     for (const element of all("[data-personal]")) setText(element, "");
