@@ -49,8 +49,21 @@ def polls(page: Page, site: Site, count: int = 2) -> None:
     until(page, lambda: site.count(STATUS) >= wanted)
 
 
+def stop_clocks(page: Page, site: Site) -> None:
+    """Let the clocks of the page and of the server stand still, at the same time; `pass_time` moves both.
+
+    The time that the machine needs changes nothing on the page then: no timer fires and no notice ends by itself.
+    """
+    site.stop_clock()
+    page.clock.install(time=site.now() - timedelta(days=1))
+    page.clock.pause_at(site.now())
+
+
 def pass_time(page: Page, site: Site, seconds: float) -> None:
-    """Move the page's clock and the server's; wants a page with ``clock=True``."""
+    """Move the clocks that `stop_clocks` has stopped. Each timer that is due by then fires once.
+
+    The page plans its next question when it has seen the last answer, so wait for what that answer shows before this.
+    """
     site.skew += timedelta(seconds=seconds)
     page.clock.fast_forward(1000 * seconds)
 
@@ -75,15 +88,15 @@ def chromium() -> Iterator[Browser]:
 def open_page(chromium: Browser) -> Iterator[OpenPage]:
     """Open an address in a fresh browser profile: ``open_page(url, locale="es-ES", viewport=…)``.
 
-    ``script`` runs before the page's own, as in a browser that lacks something. With ``clock=True`` the test may move
-    the page's time (`pass_time`).
+    ``script`` runs before the page's own, as in a browser that lacks something. With ``clock=site`` time stands
+    still on the page and on the site until the test moves it (`stop_clocks`).
 
     At the end of the test the page must have been quiet: see `_watch`.
     """
     contexts = []
     problems: list[str] = []
 
-    def visit(url: str, *, script: str = "", clock: bool = False, **options: Any) -> Page:
+    def visit(url: str, *, script: str = "", clock: Site | None = None, **options: Any) -> Page:
         context = chromium.new_context(**({"locale": "en-GB", "timezone_id": "Europe/Madrid"} | options))
         contexts.append(context)
         context.set_default_timeout(1000 * PATIENCE_SECONDS)
@@ -92,7 +105,7 @@ def open_page(chromium: Browser) -> Iterator[OpenPage]:
             context.add_init_script(script)
         page = context.new_page()
         if clock:
-            page.clock.install()
+            stop_clocks(page, clock)
         _watch(page, urlsplit(url).hostname, problems)
         page.goto(url)
         return page

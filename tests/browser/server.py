@@ -61,6 +61,8 @@ class Server:
         How far the clock of this server's answers is from the machine's, which is the browser's.
     broken : bool
         Cut every connection without an answer.
+    released : int
+        How many answers that were held have been said, or could not be said because the page had aborted the request.
     """
 
     def __init__(self) -> None:
@@ -68,6 +70,8 @@ class Server:
         self.standing: dict[str, Answer] = {}
         self.skew = timedelta()
         self.broken = False
+        self.released = 0
+        self._stopped: datetime | None = None
         self._queued: defaultdict[str, deque[Answer]] = defaultdict(deque)
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler_for(self))
         self._http.daemon_threads = True
@@ -86,7 +90,11 @@ class Server:
 
     def now(self) -> datetime:
         """The time by this server's clock."""
-        return datetime.now(UTC) + self.skew
+        return (self._stopped or datetime.now(UTC)) + self.skew
+
+    def stop_clock(self) -> None:
+        """Let this server's clock stand still; from now on only `skew` moves it."""
+        self._stopped = self._stopped or datetime.now(UTC)
 
     def next(self, call: str, *answers: Answer) -> None:
         """Queue one-time answers to a call such as ``"POST /api/whatsapp/connect"``."""
@@ -125,8 +133,17 @@ def _handler_for(server: Server) -> Callable[..., BaseHTTPRequestHandler]:
                 self.close_connection = True
                 return
             answer = server.reply(Request(self.command, self.path, headers, body))
-            if answer.held and not answer.held.wait(LONGEST_HOLD_SECONDS):
+            if not answer.held:
+                self._say(answer)
+                return
+            if not answer.held.wait(LONGEST_HOLD_SECONDS):
                 raise TimeoutError(f"nobody has released the answer to {self.path}")
+            try:
+                self._say(answer)
+            finally:
+                server.released += 1
+
+        def _say(self, answer: Answer) -> None:
             if answer.lost:
                 self.close_connection = True
                 return

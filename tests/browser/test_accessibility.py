@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from .conftest import OpenPage, pass_time, polls
+from .conftest import OpenPage, pass_time
 from .fakes import Site, Supabase, attempt, disconnected, state
+from .steps import QR, expect_qr
 
-QR = "https://wa.me/settings/linked_devices#2@aFirstRef/0123456789abcdef,Zm9v,YmFy,YmF6,1"
 UNLINKED = {"code": "unlinked_from_phone", "message": "This device was unlinked on your phone."}
 LONG = "WhatsApp asks your account for a passkey to link devices, which does not work here. " * 2
 
@@ -205,8 +205,10 @@ def test_reason_that_comes_after_its_panel_is_said_each_time(site: Site, open_pa
     ids=["en", "es"],
 )
 def test_last_half_minute_is_said_once(site: Site, open_page: OpenPage, locale: str, words: str) -> None:
+    page = open_page(site.url, locale=locale, clock=site)
+    expect(page.locator("#card")).to_have_attribute("data-state", "disconnected")
     site.waiting(QR, left=90)
-    page = open_page(site.url, locale=locale, clock=True)
+    pass_time(page, site, 1)
     expect(page.locator("#qr")).to_be_visible()
     page.evaluate("""() => {
       window.said = [];
@@ -214,14 +216,15 @@ def test_last_half_minute_is_said_once(site: Site, open_page: OpenPage, locale: 
       new MutationObserver(note).observe(announcer, { childList: true });
     }""")
     said = page.locator("#announcer")
-    pass_time(page, site, 62)
-    expect(said).to_have_text(re.compile(words.replace(r"\d+", r"[12]?\d")))
-    site.status |= {"qr": QR.replace("aFirstRef", "aSecondRef")}  # a new code in the same window
-    polls(page, site)
-    page.wait_for_timeout(1000)  # two more drawings
+    second = QR.replace("aFirstRef", "aSecondRef")
+    site.status |= {"qr": second}  # a new code in the same window, which comes after the words
+    pass_time(page, site, 61)
+    expect(said).to_have_text(re.compile(words.replace(r"\d+", "28")))
+    expect_qr(page, second)  # drawn with its status, and again with its picture
     assert len([text for text in page.evaluate("window.said") if re.match(words, text)]) == 1
     page.evaluate("window.said = []")
     site.waiting(QR, left=25)  # another attempt, seen late
+    pass_time(page, site, 1)
     page.wait_for_function("(words) => window.said.some((text) => new RegExp(words).test(text))", arg=words)
 
 

@@ -7,10 +7,10 @@ import json
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from .conftest import OpenPage, pass_time, polls, until
+from .conftest import OpenPage, pass_time, polls, stop_clocks, until
 from .fakes import CONNECT, DISCONNECT, PAGE, QR_PICTURE, STATUS, Site, Supabase, error, qr
 from .server import Answer
-from .test_settings_page import QR, expect_qr
+from .steps import QR, expect_qr
 
 CONFIG = f"GET {PAGE}/config.json"
 TRYING = "The server is not answering properly. Trying again…"
@@ -41,7 +41,7 @@ FOREIGN = {
 
 
 def test_config_of_somebody_else_is_asked_for_again(site: Site, supabase: Supabase, bare: Page) -> None:
-    bare.clock.install()
+    stop_clocks(bare, site)
     for name, answer in FOREIGN.items():
         site.standing[CONFIG] = answer
         bare.goto(site.url)
@@ -64,11 +64,12 @@ def test_local_runner_is_not_taken_for_granted(site: Site, bare: Page, kind: str
 
 def test_status_of_somebody_else_changes_nothing(site: Site, open_page: OpenPage) -> None:
     site.connect()
-    page = open_page(site.url, clock=True)
+    page = open_page(site.url, clock=site)
     number = page.get_by_role("heading", name="+34 600 111 222")
     expect(number).to_be_visible()
     for name, answer in FOREIGN.items():
         site.standing[STATUS] = answer
+        pass_time(page, site, 1)  # the next status
         expect(page.locator("#network"), name).to_have_text(TRYING)
         expect(number, name).to_be_visible()
         expect(page.locator("#badge"), name).to_have_text("Connected")
@@ -80,7 +81,7 @@ def test_status_of_somebody_else_changes_nothing(site: Site, open_page: OpenPage
 
 def test_disconnect_of_somebody_else_disconnects_nobody(site: Site, open_page: OpenPage) -> None:
     site.connect()
-    page = open_page(site.url, clock=True)
+    page = open_page(site.url, clock=site)
     page.get_by_role("button", name="Disconnect").click()
     for name, answer in FOREIGN.items():
         site.standing[DISCONNECT] = answer
@@ -95,7 +96,7 @@ def test_disconnect_of_somebody_else_disconnects_nobody(site: Site, open_page: O
 
 
 def test_connect_of_somebody_else_connects_nobody(site: Site, open_page: OpenPage) -> None:
-    page = open_page(site.url, clock=True)
+    page = open_page(site.url, clock=site)
     for name, answer in FOREIGN.items():
         site.standing[CONNECT] = answer
         page.get_by_role("button", name="Connect WhatsApp").click()

@@ -13,9 +13,8 @@ from playwright.sync_api import Page, expect
 
 from .conftest import OpenPage, polls, until
 from .fakes import PAGE, Site, Supabase, attempt, iso, state
-from .test_sign_in import sign_in
+from .steps import QR, sign_in
 
-QR = "https://wa.me/settings/linked_devices#2@aFirstRef/0123456789abcdef,Zm9v,YmFy,YmF6,1"
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>\'"><a href=javascript:hacked=1>'
 
 

@@ -8,9 +8,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from .conftest import ARGUMENTS, PATIENCE_SECONDS, OpenPage, installed, polls, until
-from .fakes import DISCONNECT, STATUS, TOKEN, Site, Supabase
-from .test_settings_page import QR, expect_qr
-from .test_sign_in import sign_in
+from .fakes import DISCONNECT, STATUS, Site, Supabase
+from .steps import QR, REFRESH, expect_qr, sign_in
 
 WORDS = {
     "en": ("Connect WhatsApp", "Getting your QR code…", "Finishing", "Disconnect", "Yes, disconnect"),
@@ -130,7 +129,7 @@ def test_denied_storage_keeps_nobody_from_signing_in(
     sign_in(page)
     from_the_button_to_connected_and_back(page, site)
     site.tokens.clear()
-    until(page, lambda: supabase.count(TOKEN + "?grant_type=refresh_token") == 1)
+    until(page, lambda: supabase.count(REFRESH) == 1)
     polls(page, site)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
     page.get_by_role("button", name="Sign out").click()
@@ -155,7 +154,7 @@ def test_disk_that_fills_up_brings_no_old_tokens_back(site: Site, supabase: Supa
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
     page.evaluate("() => { Storage.prototype.setItem = () => { throw new Error('full'); }; }")
     site.tokens.clear()
-    until(page, lambda: supabase.count(TOKEN + "?grant_type=refresh_token") == 1)
+    until(page, lambda: supabase.count(REFRESH) == 1)
     polls(page, site)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
     assert page.evaluate("sessionStorage.length") == 0
@@ -197,7 +196,7 @@ def test_oldest_browser_goes_all_the_way(site: Site, supabase: Supabase, open_pa
     sign_in(page)
     from_the_button_to_connected_and_back(page, site)
     site.tokens.clear()
-    until(page, lambda: supabase.count(TOKEN + "?grant_type=refresh_token") == 1)
+    until(page, lambda: supabase.count(REFRESH) == 1)
     polls(page, site)
     page.reload()
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()

@@ -17,52 +17,12 @@ from .fakes import (
     Answer,
     Site,
     Supabase,
-    auth_error,
     disconnected,
     error,
 )
-from .test_sign_in import sign_in
+from .steps import LATE, QR, REFRESH, everything_in, expect_b, hand_over, hold_renewal, late, sign_in, sign_in_a
 
-QR = "https://wa.me/settings/linked_devices#2@aFirstRef/0123456789abcdef,Zm9v,YmFy,YmF6,1"
 A, B = "Bearer access-1", "Bearer access-2"
-KEPT = "JSON.parse(sessionStorage.getItem('whatsapp-pairing.tokens'))"
-
-
-def sign_in_a(page: Page, button: str) -> None:
-    """Let A sign in, and wait for their panel."""
-    sign_in(page)
-    expect(page.get_by_role("button", name=button)).to_be_visible()
-
-
-def hand_over(page: Page, site: Site) -> None:
-    """Let A sign out, and B sign in, whose phone has another number."""
-    page.get_by_role("button", name="Sign out").click()
-    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-    site.connect(phoneNumber="34699999999")
-    sign_in(page)
-    expect(page.get_by_role("heading", name="+34 699 999 999")).to_be_visible()
-
-
-def expect_b(page: Page, site: Site, seen: int) -> None:
-    """B is signed in, and nothing that was asked since `seen` is in A's name."""
-    polls(page, site, 3)
-    expect(page.get_by_role("heading", name="+34 699 999 999")).to_be_visible()
-    assert page.evaluate(KEPT)["access"] == "access-2"
-    used = {one.headers["authorization"] for one in site.requests[seen:] if one.path.startswith("/api/")}
-    assert used == {B}
-
-
-LATE = {
-    "tokens": Answer(200, {"access_token": "access-of-a", "refresh_token": "refresh-of-a", "expires_in": 3600}),
-    "refusal": auth_error(400, "refresh_token_not_found"),
-    "trouble": Answer(502, b"<html>"),
-    "lost": Answer(200, lost=True),
-}
-
-
-def late(answer: Answer, held: threading.Event) -> Answer:
-    """The answer, but not before the event."""
-    return Answer(answer.status, answer.body, answer.headers, held=held, lost=answer.lost)
 
 
 @pytest.mark.parametrize("answer", LATE.values(), ids=LATE)
@@ -71,11 +31,7 @@ def test_late_renewal_does_not_reach_the_next_person(
 ) -> None:
     site.connect()
     page = open_page(site.url)
-    sign_in_a(page, "Disconnect")
-    held = threading.Event()
-    supabase.next(TOKEN, late(answer, held))
-    site.tokens.clear()
-    until(page, lambda: supabase.count(TOKEN + "?grant_type=refresh_token"))
+    held = hold_renewal(page, site, supabase, answer)
     hand_over(page, site)
     seen = len(site.requests)
     held.set()
@@ -90,15 +46,12 @@ def test_late_renewal_does_not_reach_the_next_person(
 def test_late_renewal_brings_nobody_back(site: Site, supabase: Supabase, open_page: OpenPage, answer: Answer) -> None:
     site.connect()
     page = open_page(site.url)
-    sign_in_a(page, "Disconnect")
-    held = threading.Event()
-    supabase.next(TOKEN, late(answer, held))
-    site.tokens.clear()
-    until(page, lambda: supabase.count(TOKEN + "?grant_type=refresh_token"))
+    held = hold_renewal(page, site, supabase, answer)
     page.get_by_role("button", name="Sign out").click()
     held.set()
     until(page, lambda: supabase.count("POST /auth/v1/logout?scope=local"))
-    page.wait_for_timeout(500)
+    until(page, lambda: supabase.released == 1)
+    page.evaluate("0")  # the page has seen the answer, if it still could
     assert page.evaluate("sessionStorage.length") == 0
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     expect(page.locator("#notice")).to_be_hidden()
@@ -160,7 +113,7 @@ def test_action_that_waits_for_a_renewal_ends_with_its_person(
     supabase.next(TOKEN, late(answer, held))
     site.tokens.clear()
     press(page, action)
-    until(page, lambda: supabase.count(TOKEN + "?grant_type=refresh_token"))
+    until(page, lambda: supabase.count(REFRESH))
     hand_over(page, site)
     seen = len(site.requests)
     held.set()
@@ -168,7 +121,7 @@ def test_action_that_waits_for_a_renewal_ends_with_its_person(
     assert [one.headers["authorization"] for one in site.requests if one.method == "POST"] == [A]
 
 
-def test_late_status_and_picture_are_nobodys(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_late_status_and_picture_are_dropped(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     site.waiting(QR)
     held = threading.Event()
     site.next(QR_PICTURE, Answer(200, b"<svg/>", held=held))
@@ -213,12 +166,3 @@ def test_number_of_the_sandbox_phone_does_not_stay(site: Site, supabase: Supabas
     page.evaluate("document.getElementById('sandbox-number').value = '4915112345678'")
     page.get_by_role("button", name="Sign out").click()
     assert page.locator("#sandbox-number").input_value() == "34600111222"
-
-
-def everything_in(page: Page) -> str:
-    """Every text, attribute and value of the document, on show or not."""
-    text: str = page.evaluate("""() => [...document.body.querySelectorAll("*")].flatMap((e) => [
-      ...[...e.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data),
-      ...[...e.attributes].map((attribute) => attribute.value), e.value ?? "",
-    ]).join("\\n")""")
-    return text

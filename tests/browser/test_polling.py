@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from .conftest import OpenPage, until
-from .fakes import STATUS, Site
+from .conftest import OpenPage, pass_time, until
+from .fakes import STATUS, Site, disconnected
 
 
 def test_unchanged_status_costs_a_304(site: Site, open_page: OpenPage) -> None:
@@ -19,23 +19,52 @@ def test_unchanged_status_costs_a_304(site: Site, open_page: OpenPage) -> None:
 
 def test_pace_is_the_servers(site: Site, open_page: OpenPage) -> None:
     site.status["pollAfterMs"] = 60_000
-    page = open_page(site.url)
+    page = open_page(site.url, clock=site)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
-    page.wait_for_timeout(500)
+    sent = _sent_from_now(page)
+    pass_time(page, site, 59)
+    page.evaluate("0")  # a question asked by now is in the list
+    assert sent == []
     assert site.count(STATUS) == 1
+    pass_time(page, site, 2)
+    until(page, lambda: site.count(STATUS) == 2)
+    assert len(sent) == 1
     page.get_by_role("button", name="Connect WhatsApp").click()  # an action asks at once
     expect(page.get_by_role("heading", name="Getting your QR code…")).to_be_visible()
-    until(page, lambda: site.count(STATUS) >= 2)
+    until(page, lambda: site.count(STATUS) == 3)
 
 
 def test_hidden_tab_asks_less_and_catches_up(site: Site, open_page: OpenPage) -> None:
-    page = open_page(site.url)
+    page = open_page(site.url, clock=site)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
     _hide(page, "hidden")
-    until(page, lambda: _is_quiet(page, site))
+    site.connect()
+    pass_time(page, site, 1)  # the question that was planned already
+    expect(page.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
+    sent = _sent_from_now(page)
+    pass_time(page, site, 14)
+    page.evaluate("0")
+    assert sent == []
+    site.status = disconnected()
+    pass_time(page, site, 2)
+    expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
+    assert len(sent) == 1
     site.connect()
     _hide(page, "visible")
     expect(page.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
+
+
+def test_stopped_clock_does_not_follow_the_machines(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site.url, clock=site)
+    expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
+
+    def times() -> tuple[list[float], float]:
+        return page.evaluate("[Date.now(), performance.now()]"), site.now().timestamp()
+
+    before = times()
+    page.wait_for_timeout(200)  # twice the server's pace, and a fifth of a second on a clock that goes
+    assert times() == before
+    assert site.count(STATUS) == 1
 
 
 def test_reload_keeps_the_development_user_only(site: Site, open_page: OpenPage) -> None:
@@ -49,11 +78,11 @@ def test_reload_keeps_the_development_user_only(site: Site, open_page: OpenPage)
     assert "development" not in stored
 
 
-def _is_quiet(page: Page, site: Site) -> bool:
-    """Whether the page asks for nothing for a second, which is ten times the server's pace."""
-    before = site.count(STATUS)
-    page.wait_for_timeout(1000)
-    return site.count(STATUS) == before
+def _sent_from_now(page: Page) -> list[str]:
+    """The addresses of the requests that the page sends from now on. Chromium reports them before the next evaluate."""
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    return sent
 
 
 def _hide(page: Page, visibility: str) -> None:

@@ -8,14 +8,7 @@ from playwright.sync_api import Page, expect
 from .conftest import OpenPage, pass_time, polls, until
 from .fakes import STATUS, TOKEN, Site, Supabase, auth_error, error
 from .server import Answer
-
-REFRESH = TOKEN + "?grant_type=refresh_token"
-
-
-def sign_in(page: Page, password: str = "correct horse") -> None:
-    page.get_by_label("E-mail").fill("ana@example.com")
-    page.get_by_label("Password").fill(password)
-    page.get_by_label("Password").press("Enter")
+from .steps import REFRESH, sign_in
 
 
 def stored(page: Page) -> tuple[int, int]:
@@ -128,7 +121,7 @@ def test_renewal_refused_by_a_proxy_ends_nothing(
     site: Site, supabase: Supabase, open_page: OpenPage, body: bytes
 ) -> None:
     site.connect()
-    page = open_page(site.url, clock=True)
+    page = open_page(site.url, clock=site)
     sign_in(page)
     number = page.get_by_role("heading", name="+34 600 111 222")
     expect(number).to_be_visible()
@@ -136,6 +129,7 @@ def test_renewal_refused_by_a_proxy_ends_nothing(
         headers = {"Location": "/login"} if status == 302 else {}
         supabase.standing[TOKEN] = Answer(status, body, headers)
         site.tokens.clear()
+        pass_time(page, site, 1)  # the next status
         trouble = "The server is not answering properly. Trying again…"
         expect(page.locator("#network"), str(status)).to_have_text(trouble)
         expect(number, str(status)).to_be_visible()

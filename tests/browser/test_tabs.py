@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from .conftest import OpenPage, polls, until
-from .fakes import STATUS, TOKEN, Site, Supabase
+from .conftest import OpenPage, pass_time, polls, until
+from .fakes import TOKEN, Site, Supabase, error
 from .server import Answer
-from .test_next_person import KEPT, LATE, everything_in, expect_b, late, sign_in_a
-from .test_sign_in import sign_in
+from .steps import KEPT, LATE, QR, everything_in, expect_b, hold_renewal, late, sign_in, sign_in_a
 
 
 def test_sign_out_ends_the_copy_of_a_tab(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
@@ -71,13 +70,15 @@ def bring_back(page: Page) -> None:
 
 def test_document_that_is_put_away_shows_nobody(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     site.connect()
-    page = open_page(site.url)
+    page = open_page(site.url, clock=site)
     sign_in_a(page, "Disconnect")
     put_away(page)
     assert "600 111 222" not in everything_in(page)
-    asked = site.count(STATUS)
-    page.wait_for_timeout(500)
-    assert site.count(STATUS) <= asked + 1  # one may have been under way
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    pass_time(page, site, 120)
+    page.evaluate("0")
+    assert sent == []
     bring_back(page)
     expect(page.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
 
@@ -88,11 +89,7 @@ def test_document_that_comes_back_finds_out_who_is_here(
 ) -> None:
     site.connect()
     page = open_page(site.url)
-    sign_in_a(page, "Disconnect")
-    held = threading.Event()
-    supabase.next(TOKEN, late(LATE["tokens"], held))
-    site.tokens.clear()
-    until(page, lambda: supabase.count(TOKEN + "?grant_type=refresh_token"))
+    held = hold_renewal(page, site, supabase, LATE["tokens"])
     put_away(page)
     if then == "signed out":
         page.evaluate("sessionStorage.clear()")
@@ -121,7 +118,24 @@ def test_sign_in_that_is_put_away_signs_nobody_in(site: Site, supabase: Supabase
     held.set()
     bring_back(page)
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-    page.wait_for_timeout(500)
+    until(page, lambda: supabase.released == 1)
+    page.evaluate("0")  # the page has seen the answer, if it still could
     assert page.evaluate("sessionStorage.length") == 0
     sign_in(page)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
+
+
+def test_late_failure_of_a_scan_is_dropped(site: Site, open_page: OpenPage) -> None:
+    site.waiting(QR)
+    held = threading.Event()
+    site.next("POST /dev/phone/scan", late(error(422, "scan_failed", "The phone did not understand this QR."), held))
+    page = open_page(site.url, clock=site)
+    page.get_by_role("button", name="Scan with the sandbox phone").click()
+    until(page, lambda: site.count("POST /dev/phone/scan"))
+    put_away(page)
+    bring_back(page)
+    expect(page.get_by_role("button", name="Scan with the sandbox phone")).to_be_visible()
+    with page.expect_event("requestfinished", lambda request: request.url.endswith("/scan")):
+        held.set()
+    pass_time(page, site, 1)  # one more drawing
+    expect(page.locator("#notice")).to_be_hidden()

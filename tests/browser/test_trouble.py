@@ -1,0 +1,148 @@
+"""Errors, pauses and a network that fails: what the settings page says then."""
+
+from __future__ import annotations
+
+import re
+import threading
+
+import pytest
+from playwright.sync_api import expect
+
+from .conftest import OpenPage, pass_time, until
+from .fakes import CONNECT, STATUS, Site, error
+from .server import Answer
+from .steps import QR, expect_qr
+
+
+def test_error_has_its_reason_and_a_retry(site: Site, open_page: OpenPage) -> None:
+    site.fail("qr_timeout", "WhatsApp did not send a QR code in time. Please try again.")
+    page = open_page(site.url)
+    expect(page.get_by_text("WhatsApp did not send a QR code in time.").last).to_be_visible()
+    expect(page.get_by_text("Code: qr_timeout")).to_be_visible()
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("heading", name="Getting your QR code…")).to_be_visible()
+
+
+def test_pause_between_attempts_is_counted_down(site: Site, open_page: OpenPage) -> None:
+    site.fail("scan_timeout", "The QR code was not scanned in time.")
+    site.next(CONNECT, error(429, "too_soon", "Too soon.", Retry_After="60"))
+    page = open_page(site.url, clock=site)
+    page.get_by_role("button", name="Try again").click()
+    waiting = page.get_by_role("button", name=re.compile(r"Try again in \d+ s"))
+    expect(waiting).to_be_visible()
+    waiting.click(force=True)  # does nothing
+    expect(page.get_by_text("There is a pause between tries.")).to_be_visible()
+    pass_time(page, site, 61)
+    expect(page.get_by_role("button", name="Try again", exact=True)).to_be_visible()
+    assert site.count(CONNECT) == 1
+    page.get_by_role("button", name="Try again", exact=True).click()
+    expect(page.get_by_role("heading", name="Getting your QR code…")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("locale", "idle", "waiting", "notice"),
+    [
+        ("en-GB", "Connect WhatsApp", r"^Connect in (60:00|5\d:\d\d)$", "There is a pause between tries."),
+        ("es-ES", "Conectar WhatsApp", r"^Conectar en (60:00|5\d:\d\d)$", "Hay una pausa entre un intento"),
+    ],
+    ids=["en", "es"],
+)
+def test_long_pause_is_in_minutes(
+    site: Site, open_page: OpenPage, locale: str, idle: str, waiting: str, notice: str
+) -> None:
+    site.next(CONNECT, error(429, "too_soon", "Too soon.", Retry_After="3600"))
+    page = open_page(site.url, locale=locale, clock=site)
+    page.get_by_role("button", name=idle).click()
+    expect(page.get_by_role("button", name=re.compile(waiting))).to_be_disabled()
+    expect(page.get_by_role("alert")).to_contain_text(notice)
+
+
+def test_last_minute_of_a_pause_is_in_seconds(site: Site, open_page: OpenPage) -> None:
+    site.fail("scan_timeout", "The QR code was not scanned in time.")
+    site.next(CONNECT, error(429, "too_soon", "Too soon.", Retry_After="119"))
+    page = open_page(site.url, clock=site)
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("button", name=re.compile(r"^Try again in 1:\d\d$"))).to_be_visible()
+    pass_time(page, site, 60)
+    expect(page.get_by_role("button", name=re.compile(r"^Try again in \d+ s$"))).to_be_visible()
+
+
+def test_full_house_says_so_and_when_to_try_again(site: Site, open_page: OpenPage) -> None:
+    message = "Many people are connecting right now. Try again in a moment."
+    site.next(CONNECT, error(503, "at_capacity", "English only", Retry_After="30"))
+    page = open_page(site.url, clock=site)
+    page.get_by_role("button", name="Connect WhatsApp").click()
+    expect(page.get_by_text(message)).to_be_visible()
+    expect(page.get_by_role("button", name=re.compile(r"Connect in \d+ s"))).to_be_visible()
+
+
+def test_lost_connection_is_said_and_mended(site: Site, open_page: OpenPage) -> None:
+    site.connect()
+    page = open_page(site.url)
+    expect(page.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
+    site.broken = True
+    expect(page.get_by_text("No connection. Trying again…")).to_be_visible()
+    expect(page.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
+    site.broken = False
+    expect(page.get_by_text("No connection. Trying again…")).to_be_hidden()
+
+
+def test_action_without_connection_promises_nothing(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site.url)
+    expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
+    site.broken = True
+    page.get_by_role("button", name="Connect WhatsApp").click()
+    expect(page.locator("#network")).to_have_text(
+        "No connection. Trying again… This page is checking whether your click worked…"
+    )
+    site.broken = False
+    expect(page.locator("#network")).to_be_hidden()
+    page.get_by_role("button", name="Connect WhatsApp").click()
+    expect(page.get_by_role("heading", name="Getting your QR code…")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("locale", "button", "said"),
+    [
+        ("en-GB", "Connect WhatsApp", "No answer came. This page is checking whether your click worked…"),
+        ("es-ES", "Conectar WhatsApp", "No ha llegado respuesta. Esta página está comprobando si tu clic"),
+    ],
+    ids=["en", "es"],
+)
+def test_lost_answer_is_found_out_about(site: Site, open_page: OpenPage, locale: str, button: str, said: str) -> None:
+    site.status["pollAfterMs"] = 60_000  # so that nothing but the click shows the QR
+    page = open_page(site.url, locale=locale, clock=site)
+    expect(page.get_by_role("button", name=button)).to_be_visible()
+    site.standing[CONNECT] = Answer(202, lost=True)  # each time: Chromium itself asks again on a new connection
+    site.waiting(QR)  # the server has done it
+    page.get_by_role("button", name=button).click()
+    expect(page.locator("#network")).to_contain_text(said)
+    expect_qr(page, QR)
+    pass_time(page, site, 4)
+    expect(page.locator("#network")).to_be_hidden()
+
+
+def test_no_answer_in_time_is_no_answer(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site.url, clock=site)
+    expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
+    never = threading.Event()
+    site.next(CONNECT, Answer(202, site.status, held=never))
+    page.get_by_role("button", name="Connect WhatsApp").click()
+    until(page, lambda: site.count(CONNECT) == 1)
+    site.standing[STATUS] = Answer(200, site.status, held=never)
+    pass_time(page, site, 21)
+    expect(page.locator("#network")).to_contain_text("This page is checking whether your click worked…")
+    never.set()
+
+
+def test_server_without_sense_is_waited_for(site: Site, open_page: OpenPage) -> None:
+    site.next(STATUS, Answer(502, b"<html>Bad Gateway</html>", {"Content-Type": "text/html"}))
+    page = open_page(site.url)
+    expect(page.get_by_text("The server is not answering properly.")).to_be_visible()
+    expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
+
+
+def test_hostile_text_stays_text(site: Site, open_page: OpenPage) -> None:
+    site.fail("internal", "<img src=x onerror=alert(1)>")
+    page = open_page(site.url)
+    expect(page.locator("#error-message")).to_have_text("<img src=x onerror=alert(1)>")
