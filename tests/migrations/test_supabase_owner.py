@@ -112,7 +112,7 @@ def test_the_roles_do_their_work_there(server: Postgres, owner_url: str) -> None
 
 
 def test_the_local_runner_runs_its_functions_as_the_roles(owner_url: str) -> None:
-    prepare(owner_url)
+    prepare(owner_url, "live", embedded=True)
     for role in ROLES.values():
         with psycopg.connect(as_role(f"{owner_url}?connect_timeout=5", role)) as connection:
             assert connection.execute("select current_user").fetchone() == (role,)
