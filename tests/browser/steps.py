@@ -86,6 +86,13 @@ def hold_renewal(page: Page, site: Site, supabase: Supabase, answer: Answer) -> 
     return held
 
 
+def assert_only_marks(page: Page) -> None:
+    """The profile keeps nothing of a person but the random ids of sign-ins that have ended, and when."""
+    for name, value in page.evaluate("Object.entries(localStorage)"):
+        assert re.fullmatch(r"whatsapp-pairing\.ended\.[a-z0-9]{1,28}", name)
+        assert re.fullmatch(r"[0-9]{13}", value)
+
+
 def everything_in(page: Page) -> str:
     """Every text, attribute and value of the document, on show or not."""
     text: str = page.evaluate("""() => [...document.body.querySelectorAll("*")].flatMap((e) => [

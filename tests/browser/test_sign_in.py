@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from .conftest import OpenPage, pass_time, polls, until
 from .fakes import STATUS, TOKEN, Site, Supabase, auth_error, error
 from .server import Answer
-from .steps import REFRESH, sign_in
+from .steps import REFRESH, assert_only_marks, sign_in
 
 
 def stored(page: Page) -> tuple[int, int]:
@@ -33,7 +33,8 @@ def test_sign_in_use_reload_sign_out(site: Site, supabase: Supabase, open_page: 
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     expect(page.get_by_label("E-mail")).to_be_focused()
     assert page.get_by_label("Password").input_value() == ""
-    assert stored(page) == (0, 0)
+    assert page.evaluate("sessionStorage.length") == 0
+    assert_only_marks(page)
     until(page, lambda: supabase.count("POST /auth/v1/logout?scope=local"))
     out = [request for request in supabase.requests if "/logout" in request.path and request.method == "POST"]
     assert [request.headers["authorization"] for request in out] == ["Bearer access-1"]

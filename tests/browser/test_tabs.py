@@ -10,9 +10,21 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from .conftest import OpenPage, pass_time, polls, until
-from .fakes import TOKEN, Site, Supabase, error
-from .server import Answer
-from .steps import KEPT, LATE, QR, everything_in, expect_b, hold_renewal, late, sign_in, sign_in_a
+from .fakes import PAGE, TOKEN, Site, Supabase, error
+from .server import Answer, Request
+from .steps import (
+    KEPT,
+    LATE,
+    QR,
+    REFRESH,
+    assert_only_marks,
+    everything_in,
+    expect_b,
+    hold_renewal,
+    late,
+    sign_in,
+    sign_in_a,
+)
 
 
 def test_sign_out_ends_the_copy_of_a_tab(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
@@ -42,6 +54,107 @@ def test_sign_out_leaves_another_sign_in_alone(site: Site, supabase: Supabase, o
     polls(other, site, 3)
     expect(other.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
     assert other.evaluate(KEPT)["access"] == "access-2"
+
+
+def test_copy_that_was_elsewhere_brings_nobody_back(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+    site.connect()
+    page = open_page(site.url)
+    sign_in_a(page, "Disconnect")
+    copy = copy_of(page, site)
+    expect(copy.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
+    copy.goto(site.url + "/icon.svg")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    copy.go_back()
+    expect_nobody(copy)
+    assert_only_marks(copy)
+
+
+def test_copy_that_is_loading_brings_nobody_back(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+    site.connect()
+    page = open_page(site.url)
+    sign_in_a(page, "Disconnect")
+    copy = copy_of(page, site)
+    expect(copy.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
+    held = threading.Event()
+    config = f"{PAGE}/config.json"
+    site.next(f"GET {config}", late(site.answer(Request("GET", config, {}, {})), held))
+    seen = site.count(f"GET {config}")
+    copy.reload()
+    until(copy, lambda: site.count(f"GET {config}") > seen)
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    held.set()
+    expect_nobody(copy)
+    assert_only_marks(copy)
+
+
+NO_MESSAGES = {
+    "no channel": "delete window.BroadcastChannel",
+    "refused": "BroadcastChannel = class { constructor() { throw new DOMException('', 'SecurityError'); } }",
+    "cannot send": "BroadcastChannel.prototype.postMessage = () => { throw new DOMException('', 'DataCloneError'); }",
+    "closed": "BroadcastChannel.prototype.close = () => { throw new DOMException('', 'InvalidStateError'); }",
+}
+
+
+@pytest.mark.parametrize("script", NO_MESSAGES.values(), ids=NO_MESSAGES)
+def test_copy_that_hears_nothing_ends_at_its_next_request(
+    site: Site, supabase: Supabase, open_page: OpenPage, script: str
+) -> None:
+    site.connect()
+    page = open_page(site.url, script=script)
+    sign_in_a(page, "Disconnect")
+    copy = copy_of(page, site)
+    expect(copy.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect_nobody(copy)
+    expect(copy.get_by_text("Your session has ended. Sign in again.")).to_be_visible()
+
+
+def test_renewal_in_a_copy_that_hears_nothing_is_dropped(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+    site.connect()
+    page = open_page(site.url, script=NO_MESSAGES["no channel"])
+    sign_in_a(page, "Disconnect")
+    site.status["pollAfterMs"] = 60_000
+    polls(page, site, 1)
+    copy = copy_of(page, site)
+    expect(copy.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
+    held = threading.Event()
+    supabase.next(TOKEN, late(LATE["tokens"], held))
+    site.tokens.clear()
+    copy.get_by_role("button", name="Disconnect").click()
+    copy.get_by_role("button", name="Yes, disconnect").click()
+    until(copy, lambda: supabase.count(REFRESH))
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    held.set()
+    expect_nobody(copy)
+
+
+def test_marks_of_ended_sign_ins_stay_few(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+    page = open_page(site.url)
+    sign_in_a(page, "Connect WhatsApp")
+    page.evaluate("""() => {
+      localStorage.setItem("another", "stays");
+      for (let n = 0; n < 90; n++) localStorage.setItem(`whatsapp-pairing.ended.new${n}`, String(Date.now() - n));
+      for (const at of ["0", "", "never", "-1", String(2 * Date.now()), String(Date.now() - 40 * 86_400_000)]) {
+        localStorage.setItem(`whatsapp-pairing.ended.old${at}`, at);
+      }
+    }""")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    names: list[str] = page.evaluate("Object.keys(localStorage)")
+    ours = {name.removeprefix("whatsapp-pairing.ended.") for name in names if name != "another"}
+    assert len(ours) == 50
+    assert {f"new{n}" for n in range(49)} < ours
+    assert len(names) == 51
+
+
+def expect_nobody(page: Page) -> None:
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert page.evaluate("sessionStorage.length") == 0
+    assert "600 111 222" not in everything_in(page)
 
 
 def copy_of(page: Page, site: Site) -> Page:

@@ -7,6 +7,7 @@ const RENEW_BEFORE_MS = 60_000;
 /**
  * @param provider  where the tokens come from and are kept:
  *   `renew(tokens, signal)` resolves to new tokens, or to null when the provider says that there will be no more;
+ *   `isOver()` tells whether the person has signed out in a copy of this tab;
  *   `keep(tokens)` stores them for a reload, and `forget()` removes them;
  *   `leave(tokens)` tells the provider that the person signs out
  * @param tokens    `{ access, expiresAt }` and what the provider adds, or null: ask `renew` first
@@ -21,13 +22,19 @@ export function createSignIn(provider, tokens) {
 
   async function renew() {
     const next = await provider.renew(tokens, signal);
-    if (signal.aborted) throw new SignedOut();
+    stillOn();
     if (!next) {
       end("refused");
       throw new SignedOut();
     }
     tokens = next;
     provider.keep(next);
+  }
+
+  /** Throws SignedOut when the sign-in is over, here or in a copy of this tab. */
+  function stillOn() {
+    if (!signal.aborted && provider.isOver()) end("elsewhere");
+    if (signal.aborted) throw new SignedOut();
   }
 
   function end(reason) {
@@ -50,13 +57,13 @@ export function createSignIn(provider, tokens) {
 
     /** An access token, renewed when it is about to expire or when the API has just refused it. */
     async token({ refused = null } = {}) {
-      if (signal.aborted) throw new SignedOut();
+      stillOn();
       const wasRefused = tokens && tokens.access === refused && refused !== refusedWhenNew;
       if (!tokens || wasRefused || tokens.expiresAt - Date.now() < RENEW_BEFORE_MS) {
         renewing ??= renew().finally(() => { renewing = null; }); // all requests that wait share one renewal
         await renewing;
+        stillOn();
       }
-      if (signal.aborted) throw new SignedOut();
       return tokens.access;
     },
 

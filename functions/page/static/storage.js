@@ -11,6 +11,7 @@ function storage(name) {
   };
   return {
     get: (key) => attempt((kept) => kept.getItem(key)),
+    keys: () => attempt((kept) => Object.keys(kept)) ?? [],
     remove: (key) => void attempt((kept) => kept.removeItem(key)),
 
     /** Keep a text. When that fails, the older text goes too: a reload must not bring back what is over. */

@@ -1,11 +1,11 @@
 // Sign-in by Supabase Auth, with e-mail and password. Tokens live in the sign-in and, for a reload, in this tab's
 // sessionStorage: never in localStorage or an address.
+import { endWithCopies, hasEnded, markEnded } from "./copies.js";
 import { createSignIn } from "./signin.js";
 import { json, post, strange } from "./net.js";
 import { tab } from "./storage.js";
 
 const TOKENS = "whatsapp-pairing.tokens";
-const ENDED = "whatsapp-pairing.ended.";
 
 // Supabase's refusals that end a session. Any other refusal may be a proxy's, or over in a moment.
 const SESSION_OVER = new Set([
@@ -66,9 +66,11 @@ export function supabaseAuth({ supabaseUrl, supabaseAnonKey }) {
         throw strange(response);
       },
       keep,
+      isOver: () => hasEnded(id),
       forget() { if (restored()?.id === id) tab.remove(TOKENS); },
       /** The tokens are forgotten here already. This call may fail; they expire anyway. */
       leave({ access }) {
+        markEnded(id);
         const headers = { ...apikey, Authorization: `Bearer ${access}` };
         post(address("logout?scope=local"), {}, { headers }).catch(() => {});
       },
@@ -84,6 +86,10 @@ export function supabaseAuth({ supabaseUrl, supabaseAnonKey }) {
     restore() {
       const tokens = restored();
       if (!tokens) return null;
+      if (hasEnded(tokens.id)) {
+        tab.remove(TOKENS);
+        return null;
+      }
       if (!tokens.id) keep(Object.assign(tokens, { id: newId() }));
       return begin(tokens);
     },
@@ -107,21 +113,6 @@ function restored() {
   } catch {
     return null;
   }
-}
-
-/** A tab that was duplicated holds the same sign-in. It ends there too when the person signs out here. */
-function endWithCopies(signIn, id) {
-  let copies;
-  try {
-    copies = new BroadcastChannel(ENDED + id);
-  } catch {
-    return; // Safari before 15.4, or a frame that may not: the copy ends when it renews its tokens
-  }
-  copies.onmessage = () => signIn.endElsewhere();
-  signIn.signal.addEventListener("abort", () => {
-    if (signIn.ended === "signOut") copies.postMessage("");
-    copies.close();
-  });
 }
 
 const newId = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("");
