@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from playwright.sync_api import Page, expect
 
 from .conftest import OpenPage, pass_time, polls, until
 from .fakes import STATUS, TOKEN, Site, Supabase, auth_error, error
 from .server import Answer
-from .steps import REFRESH, assert_only_marks, sign_in
+from .steps import REFRESH, assert_only_marks, late, sign_in
 
 
 def stored(page: Page) -> tuple[int, int]:
@@ -67,15 +69,43 @@ def test_wrong_password_and_trouble(site: Site, supabase: Supabase, open_page: O
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
-def test_token_is_renewed_before_it_expires(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
-    supabase.expires_in = 30  # inside the margin: due at once
-    page = open_page(site.url)
+@pytest.mark.parametrize("lifetime", [8, 60, 61, 300, 3600])
+def test_token_is_renewed_once_before_it_expires(
+    site: Site, supabase: Supabase, open_page: OpenPage, lifetime: int
+) -> None:
+    supabase.expires_in = lifetime
+    page = open_page(site.url, clock=site)
     sign_in(page)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
-    used = {request.headers["authorization"] for request in site.requests if request.path.startswith("/api/")}
-    assert used
-    assert "Bearer access-1" not in used
-    assert supabase.count(REFRESH) >= 1
+    renewals = []
+    for sent, share in enumerate((0.25, 0.25, 0.49), 1):
+        site.connect(messagesSent=sent)
+        pass_time(page, site, share * lifetime)
+        expect(page.locator("#sent")).to_have_text(str(sent))
+        renewals.append(supabase.count(REFRESH))
+    assert renewals == [0, 0, 1]
+
+
+@pytest.mark.parametrize("field", ["E-mail", "Password"])
+def test_editing_the_form_stops_the_sign_in(site: Site, supabase: Supabase, open_page: OpenPage, field: str) -> None:
+    page = open_page(site.url)
+    held = threading.Event()
+    supabase.next(TOKEN, late(Answer(200, supabase.issue()), held))
+    sign_in(page)
+    until(page, lambda: supabase.count(TOKEN + "?grant_type=password"))
+    expect(page.get_by_role("button", name="Signing in…")).to_be_visible()
+    page.get_by_label(field).press("b")
+    expect(page.get_by_role("button", name="Sign in")).not_to_have_attribute("aria-disabled", "true")
+    held.set()
+    until(page, lambda: supabase.released == 1)
+    page.evaluate("0")  # the page has seen the answer, if it still could
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(page.locator("#notice")).to_be_hidden()
+    assert stored(page) == (0, 0)
+    site.connect(phoneNumber="34699999999")
+    sign_in(page)
+    expect(page.get_by_role("heading", name="+34 699 999 999")).to_be_visible()
+    assert {one.headers["authorization"] for one in site.requests if "/api/" in one.path} == {"Bearer access-2"}
 
 
 def test_refused_token_is_renewed_once(site: Site, supabase: Supabase, open_page: OpenPage) -> None:

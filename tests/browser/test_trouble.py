@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from .conftest import OpenPage, pass_time, until
-from .fakes import CONNECT, STATUS, Site, error
+from .fakes import CONNECT, DISCONNECT, STATUS, Site, disconnected, error
 from .server import Answer
 from .steps import QR, expect_qr
 
@@ -74,6 +74,71 @@ def test_full_house_says_so_and_when_to_try_again(site: Site, open_page: OpenPag
     page.get_by_role("button", name="Connect WhatsApp").click()
     expect(page.get_by_text(message)).to_be_visible()
     expect(page.get_by_role("button", name=re.compile(r"Connect in \d+ s"))).to_be_visible()
+
+
+STRANGERS = {
+    "html": Answer(503, b"<h1>Maintenance", {"Content-Type": "text/html", "Retry-After": "3600"}),
+    "html-429": Answer(429, b"<h1>Slow down", {"Content-Type": "text/html", "Retry-After": "3600"}),
+    "json": Answer(503, {"message": "Service Unavailable"}, {"Retry-After": "3600"}),
+    "true": Answer(503, {"success": True, "error": "unavailable"}, {"Retry-After": "3600"}),
+    "no-code": Answer(429, {"success": False}, {"Retry-After": "3600"}),
+    "fault": error(500, "internal", "An error.", Retry_After="3600"),
+    "not-a-wait": error(403, "forbidden", "No.", Retry_After="3600"),
+}
+
+
+@pytest.mark.parametrize("answer", STRANGERS.values(), ids=STRANGERS)
+def test_stranger_does_not_silence_the_page(site: Site, open_page: OpenPage, answer: Answer) -> None:
+    site.next(STATUS, answer)
+    page = open_page(site.url, clock=site)
+    expect(page.locator("#network")).to_have_text("The server is not answering properly. Trying again…")
+    pass_time(page, site, 31)
+    expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
+
+
+@pytest.mark.parametrize("answer", STRANGERS.values(), ids=STRANGERS)
+def test_stranger_does_not_lock_the_button(site: Site, open_page: OpenPage, answer: Answer) -> None:
+    page = open_page(site.url, clock=site)
+    site.next(CONNECT, answer)
+    page.get_by_role("button", name="Connect WhatsApp").click()
+    expect(page.get_by_role("button", name=re.compile(r"^Connect in (30|[12]?\d) s$"))).to_be_visible()
+    pass_time(page, site, 31)
+    page.get_by_role("button", name="Connect WhatsApp").click()
+    expect(page.get_by_role("heading", name="Getting your QR code…")).to_be_visible()
+
+
+def test_stranger_does_not_silence_the_start(site: Site, open_page: OpenPage) -> None:
+    site.next("GET /dev/config", STRANGERS["html"])
+    page = open_page(site.url, clock=site)
+    expect(page.locator("#network")).to_have_text("The server is not answering properly. Trying again…")
+    pass_time(page, site, 31)
+    expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
+
+
+@pytest.mark.parametrize("code", [429, 503])
+def test_our_own_wait_is_kept(site: Site, open_page: OpenPage, code: int) -> None:
+    site.next(STATUS, error(code, "unavailable", "Busy.", Retry_After="120"))
+    page = open_page(site.url, clock=site)
+    expect(page.locator("#network")).to_have_text("The server is not answering properly. Trying again…")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    pass_time(page, site, 119)
+    page.evaluate("0")  # a question asked by now is in the list
+    assert sent == []
+    pass_time(page, site, 2)
+    expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
+
+
+@pytest.mark.parametrize("answer", [error(503, "unavailable", "Busy.", Retry_After="3600"), STRANGERS["html"]])
+def test_refused_disconnect_does_not_lock_connect(site: Site, open_page: OpenPage, answer: Answer) -> None:
+    site.waiting(QR)
+    page = open_page(site.url)
+    site.next(DISCONNECT, answer)
+    page.get_by_role("button", name="Cancel").click()
+    until(page, lambda: site.count(DISCONNECT))
+    expect(page.get_by_role("button", name="Cancel")).not_to_have_attribute("aria-disabled", "true")
+    site.status = disconnected()
+    expect(page.get_by_role("button", name="Connect WhatsApp")).not_to_have_attribute("aria-disabled", "true")
 
 
 def test_lost_connection_is_said_and_mended(site: Site, open_page: OpenPage) -> None:

@@ -25,7 +25,8 @@ export function ours(response, fits = () => true) {
   const refused = !response.ok && body.success === false && typeof body.error === "string";
   if (!refused || body.error === "internal") throw strange(response);
   const message = typeof body.message === "string" ? body.message : "";
-  throw new Refused(body.error, message, retryAfter(response));
+  const mayAskToWait = response.status === 429 || response.status === 503;
+  throw new Refused(body.error, message, retryAfter(response, mayAskToWait ? "ours" : "strange"));
 }
 
 const isSession = (body) => typeof body.status === "string";

@@ -46,7 +46,7 @@ let signingIn = null; // aborts the sign-in under way
 let turn = 0; // counts actions and sign-outs: the result of an action of an older turn is not shown
 let complaint = ""; // the last error in the console
 
-const view = createView(t, languages, { connect, disconnect, sandboxScan, signIn, signOut, confirm });
+const view = createView(t, languages, { connect, disconnect, sandboxScan, signIn, editSignIn, signOut, confirm });
 
 function draw() {
   const { doubt } = model;
@@ -149,21 +149,21 @@ async function act(name, work) {
   try {
     done = await work();
   } catch (error) {
-    done = () => actionFailed(error);
+    done = () => actionFailed(name, error);
   }
   if (turn !== own) return;
   done?.();
   update({ busy: null });
 }
 
-function actionFailed(error) {
+function actionFailed(name, error) {
   if (error instanceof SignedOut) return;
   if (error instanceof TokenRefused) model.trouble = t(wordsFor(error));
   else if (error instanceof Unreachable) model.doubt = doubtAfter(error);
   else if (error instanceof Refused) {
     model.notice = OWN_WORDS.has(error.code) ? t(OWN_WORDS.get(error.code)) : error.message || t("errorUnknown");
   } else failed(error);
-  if (error.retryAfter) model.retryAt = serverNow() + 1000 * error.retryAfter;
+  if (name === "connect" && error.retryAfter) model.retryAt = serverNow() + 1000 * error.retryAfter;
 }
 
 /** Whether the server has done it is unknown until the next status. */
@@ -209,6 +209,14 @@ function signIn(email, password) {
       return () => { model.notice = t(error.answered ? "signInFailed" : "signInOffline"); };
     }
   });
+}
+
+/** What is in the form is no longer what was sent, perhaps it is another person's: the sign-in under way ends. */
+function editSignIn() {
+  if (model.busy !== "signIn") return;
+  signingIn.abort();
+  turn += 1;
+  update({ busy: null });
 }
 
 function signOut() {

@@ -25,7 +25,7 @@ export function developmentAuth(root, { sandboxPhone }) {
         userId = answer.userId;
         profile.set(USER, userId);
       }
-      return { access: answer.accessToken, expiresAt: Infinity };
+      return { access: answer.accessToken, expiresAt: Infinity, lifetime: Infinity };
     },
     isOver: () => false,
     keep() {},

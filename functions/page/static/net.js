@@ -16,7 +16,7 @@ export class Unreachable extends Error {
 export class SignedOut extends Error {}
 
 const TIMEOUT_MS = 20_000;
-const LONGEST_RETRY_S = 3600;
+const LONGEST_RETRY_S = { ours: 3600, strange: 30 }; // a stranger's page must not silence this one for long
 
 /**
  * Fetch a whole answer: `{ status, ok, headers, text }`. It neither uses nor fills the browser's cache. It follows no
@@ -69,12 +69,12 @@ export function json({ text }) {
 
 /** The error for an answer that is not the server's own. */
 export const strange = (response) =>
-  new Unreachable(String(response.status), { answered: true, retryAfter: retryAfter(response) });
+  new Unreachable(String(response.status), { answered: true, retryAfter: retryAfter(response, "strange") });
 
-/** Seconds that the Retry-After header asks for; without one, 5 after a 429 and 0 otherwise. */
-export function retryAfter(response) {
+/** Seconds that the Retry-After header of our answer, or of a strange one, asks for; without one, 5 after a 429 and else 0. */
+export function retryAfter(response, whose) {
   const value = Number(response.headers.get("Retry-After") ?? NaN);
-  if (Number.isFinite(value) && value >= 0) return Math.min(value, LONGEST_RETRY_S);
+  if (Number.isFinite(value) && value >= 0) return Math.min(value, LONGEST_RETRY_S[whose]);
   return response.status === 429 ? 5 : 0;
 }
 

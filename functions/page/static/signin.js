@@ -2,7 +2,11 @@
 // renewal under way and its own end. No request that one sign-in started reads or changes another one.
 import { SignedOut } from "./net.js";
 
-const RENEW_BEFORE_MS = 60_000;
+const LONGEST_MARGIN_MS = 60_000;
+const MARGIN_SHARE = 0.25; // of the lifetime, so that tokens that live a minute or less are not renewed at every request
+
+/** How long before its end a token is renewed. A tab may hold tokens without a lifetime from an older page. */
+const margin = ({ lifetime = Infinity }) => Math.min(LONGEST_MARGIN_MS, MARGIN_SHARE * lifetime);
 
 /**
  * @param provider  where the tokens come from and are kept:
@@ -10,7 +14,7 @@ const RENEW_BEFORE_MS = 60_000;
  *   `isOver()` tells whether the person has signed out in a copy of this tab;
  *   `keep(tokens)` stores them for a reload, and `forget()` removes them;
  *   `leave(tokens)` tells the provider that the person signs out
- * @param tokens    `{ access, expiresAt }` and what the provider adds, or null: ask `renew` first
+ * @param tokens    `{ access, expiresAt, lifetime }` in milliseconds, and what the provider adds, or null: ask `renew` first
  */
 export function createSignIn(provider, tokens) {
   const ending = new AbortController();
@@ -59,7 +63,7 @@ export function createSignIn(provider, tokens) {
     async token({ refused = null } = {}) {
       stillOn();
       const wasRefused = tokens && tokens.access === refused && refused !== refusedWhenNew;
-      if (!tokens || wasRefused || tokens.expiresAt - Date.now() < RENEW_BEFORE_MS) {
+      if (!tokens || wasRefused || tokens.expiresAt - Date.now() < margin(tokens)) {
         renewing ??= renew().finally(() => { renewing = null; }); // all requests that wait share one renewal
         await renewing;
         stillOn();

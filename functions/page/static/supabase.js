@@ -49,7 +49,8 @@ export function supabaseAuth({ supabaseUrl, supabaseAnonKey }) {
       const { access_token: access, refresh_token: refresh } = answer;
       if (!isToken(access) || !isToken(refresh)) throw strange(response);
       const seconds = answer.expires_in > 0 ? Number(answer.expires_in) : 3600;
-      return { tokens: { id, access, refresh, expiresAt: Date.now() + 1000 * seconds } }; // by this clock at both ends
+      const lifetime = 1000 * seconds;
+      return { tokens: { id, access, refresh, lifetime, expiresAt: Date.now() + lifetime } }; // by this clock at both ends
     }
     if (response.status >= 500) throw strange(response);
     return { code: codeOf(answer), response };

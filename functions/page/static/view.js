@@ -49,6 +49,7 @@ export function createView(t, { language, locale }, actions) {
     byId("confirm").addEventListener("keydown", (event) => { if (event.key === "Escape") keepConnected(); });
     for (const button of all("[data-cancel]")) press(button, actions.disconnect);
     submit(byId("sign-in"), () => actions.signIn(byId("email").value, byId("password").value));
+    byId("sign-in").addEventListener("input", actions.editSignIn);
     submit(byId("sandbox"), () => actions.sandboxScan(byId("sandbox-number").value));
   }
 
