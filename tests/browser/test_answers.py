@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
 from .conftest import OpenPage, pass_time, polls, stop_clocks, until
-from .fakes import CONNECT, DISCONNECT, PAGE, QR_PICTURE, STATUS, Site, Supabase, error, qr
+from .fakes import CONNECT, DISCONNECT, PAGE, QR_PICTURE, STATUS, Site, Supabase, attempt, error, qr, state
 from .server import Answer
-from .steps import QR, expect_qr
+from .steps import QR, everything_in, expect_qr
 
 CONFIG = f"GET {PAGE}/config.json"
 TRYING = "The server is not answering properly. Trying again…"
@@ -37,6 +38,9 @@ FOREIGN = {
     "timeout": Answer(408, b"<p>Timeout", HTML),
     "gateway": Answer(502, b"<p>Bad gateway", HTML),
     "proxy-401": Answer(401, b"<p>Log in to the proxy", HTML),
+    "proxy-401-json": Answer(401, {"message": "Please log in to the proxy"}),
+    "proxy-401-error": Answer(401, {"error": "login", "message": "Unauthorized"}),
+    "proxy-404-json": Answer(404, {"message": "No such page"}),
 }
 
 
@@ -53,7 +57,7 @@ def test_config_of_somebody_else_is_asked_for_again(site: Site, supabase: Supaba
         expect(bare.locator("#network"), name).to_be_hidden()
 
 
-@pytest.mark.parametrize("kind", ["html", "object", "redirect"])
+@pytest.mark.parametrize("kind", ["html", "object", "redirect", "proxy-404-json"])
 def test_local_runner_is_not_taken_for_granted(site: Site, bare: Page, kind: str) -> None:
     site.standing["GET /dev/config"] = FOREIGN[kind]
     bare.goto(site.url)
@@ -114,6 +118,9 @@ PICTURES = FOREIGN | {
     "html-as-svg": Answer(200, FOREIGN["html"].body, SVG),
     "cut-svg": Answer(200, qr.svg(QR)[:-600], SVG),
     "svg-that-ends-early": Answer(200, qr.svg(QR)[:-600] + b"</svg>", SVG),
+    "empty-svg": Answer(200, b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>', SVG),
+    "no-size": Answer(200, qr.svg(QR).replace(b'width="', b'width="0" x="', 1), SVG),
+    "no-path": Answer(200, re.sub(rb' d="[^"]*"', b' d=""', qr.svg(QR)), SVG),
     "not-xml": Answer(200, b"<svg", SVG),
     "promises-more": Answer(200, qr.svg(QR)[:-600], SVG, promised=600),
     "503": error(503, "unavailable", "Busy."),
@@ -127,7 +134,7 @@ def test_picture_counts_only_when_it_loads(site: Site, open_page: OpenPage) -> N
     for name, answer in PICTURES.items():
         site.standing[QR_PICTURE] = answer
         site.waiting(QR)
-        expect(page.locator("#network"), name).to_have_text(TRYING)
+        expect(page.locator("#network"), name).to_have_text(f"The QR code does not load. {TRYING}")
         expect(page.get_by_role("heading", name="Scan this code with WhatsApp"), name).to_be_visible()
         expect(page.locator("#qr"), name).to_be_hidden()
         expect(page.locator("#qr-wait"), name).to_be_visible()
@@ -179,6 +186,18 @@ def test_redirect_gets_no_token(site: Site, open_page: OpenPage) -> None:
     expect(page.locator("#network")).to_have_text(TRYING)
     until(page, lambda: site.count(STATUS) > 1)
     assert not any(request.path == "/elsewhere" for request in site.requests)
+
+
+def test_time_and_number_that_are_none_are_not_shown(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site.url)
+    for deadline in ("soon", {}, [], True, "2026-99-99T00:00:00Z"):
+        site.status = state("connecting", attempt=attempt(site.now(), 60) | {"deadline": deadline})
+        polls(page, site)
+        expect(page.get_by_role("heading", name="Getting your QR code…")).to_be_visible()
+        assert "NaN" not in everything_in(page), deadline
+    site.connect(messagesSent="many", messagesReceived={})
+    expect(page.locator("#sent")).to_have_text("—")
+    expect(page.locator("#received")).to_have_text("—")
 
 
 def test_wishes_of_an_answer_have_limits(site: Site, open_page: OpenPage) -> None:

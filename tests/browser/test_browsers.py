@@ -91,6 +91,14 @@ def test_names_that_are_no_languages_break_nothing(site: Site, open_page: OpenPa
     expect(page.get_by_role("button", name="Desconectar" if "es" in told else "Disconnect")).to_be_visible()
 
 
+@pytest.mark.parametrize("told", ["[]", "null", "undefined"])
+def test_browser_that_tells_one_language_is_heard(site: Site, open_page: OpenPage, told: str) -> None:
+    script = f"""Object.defineProperties(Navigator.prototype, {{
+      languages: {{ get: () => ({told}) }}, language: {{ get: () => "es" }} }})"""
+    page = open_page(site.url, script=script)
+    expect(page.get_by_role("button", name="Conectar WhatsApp")).to_be_visible()
+
+
 def test_chromium_with_a_strange_language_goes_all_the_way(site: Site, chromium: Browser) -> None:
     flag = "--accept-lang=en-US@posix"
     browser = chromium.browser_type.launch(executable_path=installed(), args=[*ARGUMENTS, flag])

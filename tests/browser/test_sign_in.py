@@ -194,6 +194,25 @@ def test_refused_sign_in_says_why(site: Site, supabase: Supabase, open_page: Ope
             expect(page.get_by_role("alert"), str(body)).to_contain_text(sentence)
 
 
+OLD_WORDS = {
+    "Email not confirmed": "Confirm your e-mail first",
+    "captcha protection: request disallowed (no captcha_token found)": "Sign-in asks for a CAPTCHA here",
+    "captcha verification process failed": "Sign-in asks for a CAPTCHA here",
+    "Invalid login credentials": "The e-mail or the password is wrong.",
+    "User is banned": "This account is blocked.",
+    "Email logins are disabled": "This account cannot sign in with e-mail and password here.",
+}
+
+
+def test_refusal_without_a_code_of_its_own_says_why(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+    page = open_page(site.url)
+    for words, sentence in OLD_WORDS.items():
+        for body in ({"error": "invalid_grant", "error_description": words}, {"code": 400, "msg": words}):
+            supabase.next(TOKEN, Answer(400, body))
+            sign_in(page, "wrong")
+            expect(page.get_by_role("alert"), str(body)).to_contain_text(sentence)
+
+
 def test_captcha_is_explained_in_spanish(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url, locale="es-ES")
     supabase.next(TOKEN, auth_error(400, "captcha_failed"))
@@ -238,13 +257,22 @@ def test_refusal_of_a_guest_asks_for_an_account(site: Site, supabase: Supabase, 
     expect(page.locator("#network")).to_contain_text("Inicia sesión con una cuenta: los invitados no pueden")
 
 
-def test_refusal_of_every_token_says_what_is_wrong(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+@pytest.mark.parametrize(
+    "refusal",
+    [error(401, "unauthorized", "Sign in."), Answer(401, {"message": "Unauthorized"})],
+    ids=["ours", "gateway"],
+)
+def test_refusal_of_every_token_says_what_is_wrong(
+    site: Site, supabase: Supabase, open_page: OpenPage, refusal: Answer
+) -> None:
     page = open_page(site.url)
-    site.standing[STATUS] = error(401, "unauthorized", "Sign in.")
+    site.standing[STATUS] = refusal
     sign_in(page)
     expect(page.locator("#network")).to_contain_text(
         "this service does not accept your sign-in. Your password is right"
     )
+    expect(page.get_by_text("Loading…")).to_be_hidden()
+    expect(page.locator(".spinner:visible")).to_have_count(0)
     until(page, lambda: site.count(STATUS) >= 4)
     assert supabase.count(REFRESH) == 1  # not once for each refusal
     expect(page.get_by_role("heading", name="Sign in")).to_be_hidden()

@@ -18,16 +18,31 @@ export class TokenRefused extends Unreachable {
   }
 }
 
+/** Whether an answer is a refusal of our API, not a proxy's. */
+export function isRefusal(response) {
+  const { success, error } = json(response);
+  return !response.ok && success === false && typeof error === "string";
+}
+
+/** Whether an answer is API Gateway's own error, which has these words and nothing else. */
+export function isGateway(response, words) {
+  const body = json(response);
+  return body.message === words && Object.keys(body).length === 1;
+}
+
 /** The body of a 2xx of our own; throws the API's refusal, or Unreachable when the answer is not the API's. */
 export function ours(response, fits = () => true) {
   const body = json(response);
   if (response.ok && body.success === true && fits(body)) return body;
-  const refused = !response.ok && body.success === false && typeof body.error === "string";
-  if (!refused || body.error === "internal") throw strange(response);
+  if (!isRefusal(response) || body.error === "internal") throw strange(response);
   const message = typeof body.message === "string" ? body.message : "";
   const mayAskToWait = response.status === 429 || response.status === 503;
   throw new Refused(body.error, message, retryAfter(response, mayAskToWait ? "ours" : "strange"));
 }
+
+/** A proxy may answer 401 too. That says nothing about the token. */
+const isTokenRefused = (response) =>
+  response.status === 401 && (isRefusal(response) || isGateway(response, "Unauthorized"));
 
 const isSession = (body) => typeof body.status === "string";
 
@@ -45,16 +60,16 @@ export function createApi(signIn, root) {
     };
     let token = await signIn.token();
     let response = await attempt(token);
-    if (response.status === 401) {
+    if (isTokenRefused(response)) {
       // A 401 changes nothing, so the call may be made again, by the same person.
       const next = await signIn.token({ refused: token });
       if (next !== token) response = await attempt(token = next);
-      if (response.status === 401) {
+      if (isTokenRefused(response)) {
         signIn.judged(token, false);
-        const { error, message } = json(response);
-        throw message ? new TokenRefused(error) : strange(response);
+        throw new TokenRefused(json(response).error);
       }
     }
+    if (response.status === 401) throw strange(response);
     signIn.judged(token, true);
     return response;
   }

@@ -16,7 +16,7 @@ const DOUBT_MS = 3_000; // long enough to be read
 // Errors that the API states in English only.
 const OWN_WORDS = new Map([["too_soon", "tooSoon"], ["at_capacity", "full"], ["unavailable", "busy"]]);
 
-const languages = pickLanguage(navigator.languages ?? [navigator.language]);
+const languages = pickLanguage(navigator.languages?.length ? navigator.languages : [navigator.language]);
 const t = translator(languages.language);
 
 const NOBODY = {
@@ -27,6 +27,7 @@ const NOBODY = {
   retryAt: 0,
   notice: null, // the result of the last action, in words
   trouble: null, // why polling fails, in words
+  refused: false, // true: the API refuses the person's tokens
   doubt: null, // { cause, text, until, settled }: an action whose end is unknown
   pictureTrouble: null, // why the QR does not load, in words
   pictureFailures: 0, // in a row
@@ -111,7 +112,7 @@ function accept(status) {
   const confirming = model.confirming && status.status === "connected";
   const notice = status.status === model.status?.status ? model.notice : null; // it was about the old state
   const doubt = model.doubt && { ...model.doubt, settled: true };
-  update({ status, confirming, notice, doubt, trouble: null, failed: false });
+  update({ status, confirming, notice, doubt, trouble: null, refused: false, failed: false });
 }
 
 function picture(image) {
@@ -122,12 +123,13 @@ function picture(image) {
 function pictureFailed(error) {
   const pictureFailures = model.pictureFailures + 1;
   if (!(error instanceof Unreachable)) failed(error);
-  else if (pictureFailures > 1) update({ pictureTrouble: t(error.answered ? "troubled" : "qrBlocked") });
+  else if (pictureFailures > 1) update({ pictureTrouble: t(error.answered ? "qrTroubled" : "qrBlocked") });
   model.pictureFailures = pictureFailures;
 }
 
 function troubled(error) {
-  if (error instanceof TokenRefused) update({ trouble: t(wordsFor(error)) });
+  model.refused = error instanceof TokenRefused;
+  if (model.refused) update({ trouble: t(wordsFor(error)) });
   else if (error instanceof Unreachable) update({ trouble: t(error.answered ? "troubled" : "offline") });
   else if (error instanceof Refused) update({ trouble: t("troubled") });
   else failed(error);

@@ -1,4 +1,5 @@
 // How people sign in at this installation.
+import { isGateway, isRefusal } from "./api.js";
 import { DEVELOPMENT, developmentAuth } from "./development.js";
 import { json, send, strange } from "./net.js";
 import { supabaseAuth } from "./supabase.js";
@@ -17,7 +18,7 @@ export async function openAuth(root) {
 async function openDevelopment(root) {
   const response = await send(new URL("dev/config", root), DEVELOPMENT);
   const config = json(response);
-  if (response.status === 404 && Object.keys(config).length) return null; // ours, or API Gateway's: no local runner
+  if (response.status === 404 && (isRefusal(response) || isGateway(response, "Not Found"))) return null; // no local runner
   if (!response.ok || typeof config.whatsapp !== "string") throw strange(response);
   return developmentAuth(root, config);
 }

@@ -11,8 +11,13 @@ const PLANS = [
   [/^549(11)(\d{4})(\d{4})$/, "54 9 $1 $2-$3"], // Argentina
   [new RegExp(`^549(${ARGENTINA_3})(\\d{3})(\\d{4})$`), "54 9 $1 $2-$3"],
   [/^549(\d{4})(\d\d)(\d{4})$/, "54 9 $1 $2-$3"],
+  [/^54(11)(\d{4})(\d{4})$/, "54 $1 $2-$3"], // Argentina, without the 9 of mobile numbers
+  [new RegExp(`^54(${ARGENTINA_3})(\\d{3})(\\d{4})$`), "54 $1 $2-$3"],
+  [/^54(\d{4})(\d\d)(\d{4})$/, "54 $1 $2-$3"],
   [/^521(33|5[56]|81)(\d{4})(\d{4})$/, "52 1 $1 $2 $3"], // Mexico, with the 1 of mobile numbers
   [/^521(\d{3})(\d{3})(\d{4})$/, "52 1 $1 $2 $3"],
+  [/^52(33|5[56]|81)(\d{4})(\d{4})$/, "52 $1 $2 $3"], // and without it
+  [/^52(\d{3})(\d{3})(\d{4})$/, "52 $1 $2 $3"],
   [/^49(15\d\d)(\d{7})$/, "49 $1 $2"], // Germany
   [/^49(1[67]\d)(\d{8})$/, "49 $1 $2"],
   [/^43(6\d\d)(\d{8})$/, "43 $1 $2"], // Austria
@@ -55,8 +60,9 @@ export function countdown(ms) {
   return seconds > 60 ? minutes(ms) : `${seconds} s`;
 }
 
-/** "1,284", in the reader's way. */
-export const wholeNumber = (value, locale) => new Intl.NumberFormat(locale).format(value);
+/** "1,284", in the reader's way; "—" for anything but a number. */
+export const wholeNumber = (value, locale) =>
+  Number.isFinite(value) ? new Intl.NumberFormat(locale).format(value) : "—";
 
 /** "30 seconds", in the reader's way. */
 export const inSeconds = (ms, locale) =>

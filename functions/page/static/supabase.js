@@ -28,6 +28,15 @@ const REFUSALS = new Map([
   ["user_sso_managed", "signInDisabled"],
 ]);
 
+// What older versions say in words only, without a code or with `invalid_grant`.
+const OLD_WORDS = [
+  [/captcha/i, "signInCaptcha"],
+  [/email not confirmed/i, "signInUnconfirmed"],
+  [/invalid login credentials/i, "signInWrong"],
+  [/user is banned/i, "signInBanned"],
+  [/email logins are disabled/i, "signInDisabled"],
+];
+
 /** A sign-in that was refused; `reason` is the key of a string, `values` fill it. */
 export class SignInRefused extends Error {
   constructor(reason, values = {}) {
@@ -128,6 +137,12 @@ function codeOf({ error_code: first, code: second, error: third }) {
 }
 
 function refusal(code, response) {
+  if (!code || code === "invalid_grant") {
+    const { msg, message, error_description: description } = json(response);
+    const words = [msg, message, description].find((value) => typeof value === "string") ?? "";
+    const [, reason] = OLD_WORDS.find(([form]) => form.test(words)) ?? [];
+    if (reason) return new SignInRefused(reason);
+  }
   if (REFUSALS.has(code)) return new SignInRefused(REFUSALS.get(code));
   if (response.status === 429) return new SignInRefused("signInTooMany");
   if (code) return new SignInRefused("signInRefused", { code });

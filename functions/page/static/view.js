@@ -129,7 +129,8 @@ export function createView(t, { language, locale }, actions) {
     const cancel = t(model.busy === "disconnect" ? "cancelling" : "cancel");
     for (const element of all("[data-cancel]")) button(element, cancel, Boolean(model.busy));
     const deadline = status.attempt?.deadline;
-    const left = deadline ? t("timeLeft", { time: minutes(Date.parse(deadline) - now) }) : "";
+    const end = Date.parse(deadline ?? "") - now;
+    const left = Number.isNaN(end) ? "" : t("timeLeft", { time: minutes(end) });
     for (const line of all("[data-time-left]")) setText(line, left);
     if (panel === "qr") part(() => drawQr(model, now));
     if (panel === "connected") drawConnected(model, now);
@@ -148,10 +149,11 @@ export function createView(t, { language, locale }, actions) {
     button(element, text, Boolean(busy || early));
   }
 
-  function drawFrame({ phase, trouble, doubt, pictureTrouble, notice, signIn }, panel) {
+  function drawFrame({ phase, trouble, refused, doubt, pictureTrouble, notice, signIn }, panel) {
     const badge = byId("badge");
     setHidden(badge, phase !== "ready" || panel === "loading");
     if (!badge.hidden) setText(badge, t(`badge.${panel}`));
+    setHidden(byId("card"), panel === "loading" && refused); // there is nothing to wait for
     setHidden(byId("sign-out"), !(signIn?.canSignOut && phase === "ready"));
     const network = [trouble ?? doubt?.cause ?? pictureTrouble, doubt?.text].filter(Boolean).join(" ");
     for (const [element, text] of [[byId("network"), network], [byId("notice"), notice]]) {
