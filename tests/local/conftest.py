@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,3 +18,12 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FixtureStack]:
     stack = FixtureStack(tmp_path_factory.mktemp("runner"))
     yield stack
     assert stack.stop() == 0
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users may enter. Every start of pytest closes pytest's own folders to them again."""
+    folder = Path(tempfile.mkdtemp(prefix="whatsapp-pairing-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)

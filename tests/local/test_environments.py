@@ -142,11 +142,10 @@ def guard() -> Iterator[Guard]:
 
 @ROOTS
 def test_root_changes_the_mode_of_no_folder_it_has_not_made(
-    tmp_path: Path, guard: Guard, monkeypatch: pytest.MonkeyPatch
+    open_folder: Path, guard: Guard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(account, "PLACE", tmp_path / "place")
-    _open(tmp_path)
-    home = tmp_path / "home"
+    monkeypatch.setattr(account, "PLACE", open_folder / "place")
+    home = open_folder / "home"
     home.mkdir(mode=0o700)
     before = {folder: stat.S_IMODE(folder.stat().st_mode) for folder in (home, *home.parents)}
     users = {entry.pw_name for entry in pwd.getpwall()}
@@ -154,7 +153,7 @@ def test_root_changes_the_mode_of_no_folder_it_has_not_made(
 
     try:
         server.start()
-        assert (home / "postgres").resolve().parent == tmp_path / "place"
+        assert (home / "postgres").resolve().parent == open_folder / "place"
     finally:
         server.stop()
     again = server.start()
@@ -167,26 +166,27 @@ def test_root_changes_the_mode_of_no_folder_it_has_not_made(
 
 @ROOTS
 def test_root_runs_postgres_from_a_package_nobody_can_read(
-    tmp_path: Path, guard: Guard, monkeypatch: pytest.MonkeyPatch
+    open_folder: Path, guard: Guard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(account, "PLACE", tmp_path / "place")
-    _open(tmp_path)
-    hidden = tmp_path / "hidden $HOME"
+    monkeypatch.setattr(account, "PLACE", open_folder / "place")
+    hidden = open_folder / "hidden $HOME"
     _install(hidden, monkeypatch)
     hidden.chmod(0o700)
-    server = postgres.EmbeddedPostgres(tmp_path / "postgres", tmp_path / "log", guard)
+    server = postgres.EmbeddedPostgres(open_folder / "postgres", open_folder / "log", guard)
 
     try:
         server.start()
-        assert server.binaries.is_relative_to(tmp_path / "place")
+        assert server.binaries.is_relative_to(open_folder / "place")
     finally:
         server.stop()
 
 
-def test_a_path_that_initdb_cannot_bear_is_named(tmp_path: Path, guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_that_initdb_cannot_bear_is_named(
+    open_folder: Path, guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(postgres, "account_for", lambda _: Account())
-    _install(tmp_path / "worth $1", monkeypatch)
-    server = postgres.EmbeddedPostgres(tmp_path / "postgres", tmp_path / "log", guard)
+    _install(open_folder / "worth $1", monkeypatch)
+    server = postgres.EmbeddedPostgres(open_folder / "postgres", open_folder / "log", guard)
 
     with pytest.raises(LocalError, match=r"Move the project, or give the local stack a database"):
         server.start()
@@ -227,13 +227,6 @@ def _install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (folder / part).symlink_to(Path(wheel.origin).parents[1] / part)
     origin = str(folder / postgres.WHEEL / "__init__.py")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: SimpleNamespace(origin=origin))
-
-
-def _open(folder: Path) -> None:
-    """Let a folder of the test and pytest's own above it be entered by others."""
-    for one in (folder, *folder.parents):
-        if "pytest-" in str(one):
-            one.chmod(stat.S_IMODE(one.stat().st_mode) | 0o011)
 
 
 def test_a_machine_without_ipv4_localhost_shows_a_qr(tmp_path: Path) -> None:

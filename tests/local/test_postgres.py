@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -21,34 +22,26 @@ from tests.stack import ROOT
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder that Postgres can use in place, also under root."""
-    for one in (tmp_path, *tmp_path.parents):
-        if "pytest-" in str(one):
-            one.chmod(0o755)
-    return tmp_path
-
-
-@pytest.fixture
-def server(folder: Path) -> Iterator[EmbeddedPostgres]:
+def server(open_folder: Path) -> Iterator[EmbeddedPostgres]:
     """A server that is not started yet."""
     guard = Guard()
-    server = EmbeddedPostgres(folder / "postgres", folder / "log", guard)
+    server = EmbeddedPostgres(open_folder / "postgres", open_folder / "log", guard)
     yield server
     server.stop()
     guard.close()
 
 
-def test_a_kill_in_the_first_initdb_leaves_nothing_that_counts(folder: Path, server: EmbeddedPostgres) -> None:
-    half = folder / "postgres.new"
+def test_a_kill_in_the_first_initdb_leaves_nothing_that_counts(open_folder: Path, server: EmbeddedPostgres) -> None:
+    half = open_folder / "postgres.new"
     runner = subprocess.Popen(
-        [*COMMAND, "--whatsapp", "sandbox", "--data-dir", str(folder)],
+        [*COMMAND, "--whatsapp", "sandbox", "--data-dir", str(open_folder)],
         cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     eventually((half / "PG_VERSION").exists, "half a database")
     family = psutil.Process(runner.pid).children(recursive=True)
     for process in (runner, *family):
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
     runner.wait()
     eventually(lambda: not any(one.is_running() for one in family), "end of the children")
     assert half.is_dir()
@@ -59,16 +52,16 @@ def test_a_kill_in_the_first_initdb_leaves_nothing_that_counts(folder: Path, ser
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused by Postgres")
-def test_a_folder_of_root_is_named(folder: Path, server: EmbeddedPostgres) -> None:
-    (folder / "postgres").mkdir()
-    (folder / "postgres" / "PG_VERSION").touch()
+def test_a_folder_of_root_is_named(open_folder: Path, server: EmbeddedPostgres) -> None:
+    (open_folder / "postgres").mkdir()
+    (open_folder / "postgres" / "PG_VERSION").touch()
 
     with pytest.raises(LocalError, match="belongs to root, but Postgres refuses to run as root"):
         server.start()
 
 
-def test_an_empty_folder_becomes_a_database(folder: Path, server: EmbeddedPostgres) -> None:
-    (folder / "postgres").mkdir()
+def test_an_empty_folder_becomes_a_database(open_folder: Path, server: EmbeddedPostgres) -> None:
+    (open_folder / "postgres").mkdir()
 
     psycopg.connect(server.start()).close()
 
@@ -83,20 +76,20 @@ def test_a_missing_database_ends_the_start_at_once(server: EmbeddedPostgres) -> 
         server.start()
 
 
-def test_a_folder_that_is_no_database_is_named(folder: Path, server: EmbeddedPostgres) -> None:
-    (folder / "postgres").mkdir()
-    (folder / "postgres" / "holiday.jpg").touch()
+def test_a_folder_that_is_no_database_is_named(open_folder: Path, server: EmbeddedPostgres) -> None:
+    (open_folder / "postgres").mkdir()
+    (open_folder / "postgres" / "holiday.jpg").touch()
     if os.geteuid() == 0:
-        os.chown(folder / "postgres", 65534, 65534)
+        os.chown(open_folder / "postgres", 65534, 65534)
 
-    with pytest.raises(LocalError, match=f"{folder}/postgres"):
+    with pytest.raises(LocalError, match=f"{open_folder}/postgres"):
         server.start()
 
 
-def test_a_live_postgres_of_somebody_else_is_left_alone(folder: Path, server: EmbeddedPostgres) -> None:
+def test_a_live_postgres_of_somebody_else_is_left_alone(open_folder: Path, server: EmbeddedPostgres) -> None:
     server.start()
     server.stop()
-    data = folder / "postgres"
+    data = open_folder / "postgres"
     owner = data.stat().st_uid
     other = subprocess.Popen(
         [str(server.binaries / "postgres"), "-D", ".", "-p", str(server.port), "-c", "unix_socket_directories="],
@@ -118,9 +111,9 @@ def test_a_live_postgres_of_somebody_else_is_left_alone(folder: Path, server: Em
         other.wait(60)
 
 
-def test_a_stale_lock_is_no_obstacle(folder: Path, server: EmbeddedPostgres) -> None:
+def test_a_stale_lock_is_no_obstacle(open_folder: Path, server: EmbeddedPostgres) -> None:
     server.start()
-    lock = folder / "postgres" / "postmaster.pid"
+    lock = open_folder / "postgres" / "postmaster.pid"
     words = lock.read_text().split("\n", 1)[1]
     server.stop()
     lock.write_text(f"{os.getpid()}\n{words}")
