@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from infra.local.errors import LocalError
+from infra.local.options import NEEDS
 from infra.migrate.connection import without_password
 
 # The last part of a secret's name in template.yaml, and the role whose URL it holds.
-ROLES = {need: f"whatsapp_{need}" for need in ("api", "worker", "engine")}
-
-# The user of the URL may not be a superuser. Since Postgres 16 the creator of a role acts as it only after granting it
-# to itself.
-_BECOME = """
-    do $$ begin
-      if not (select rolsuper from pg_roles where rolname = current_user) then
-        grant whatsapp_api, whatsapp_worker, whatsapp_engine to current_user;
-      end if;
-    end $$
-"""
+ROLES = {need: f"whatsapp_{need}" for need in NEEDS}
 
 _HOLDS_OURS = """
     select to_regclass('public.whatsapp_sessions') is not null
@@ -71,12 +63,10 @@ def prepare(database_url: str, whatsapp_id: str, *, embedded: bool) -> None:
             connection.execute(STANDINS.read_bytes())
         up(database_url)
         create_engine_tables(database_url)
-        with psycopg.connect(database_url, autocommit=True, connect_timeout=10) as connection:
-            connection.execute(_BECOME)
-            if not marked:
-                with connection.transaction():
-                    connection.execute(_MAKE_MARK)
-                    connection.execute("insert into whatsapp_local.mark (whatsapp) values (%s)", (whatsapp_id,))
+        if not marked:
+            with psycopg.connect(database_url, connect_timeout=10) as connection:
+                connection.execute(_MAKE_MARK)
+                connection.execute("insert into whatsapp_local.mark (whatsapp) values (%s)", (whatsapp_id,))
     except psycopg.Error as error:
         raise LocalError(
             f"the database on {host(database_url)} cannot be used: {_about(error, database_url)}"
@@ -100,17 +90,36 @@ def _check_mark(connection: psycopg.Connection, database_url: str, whatsapp_id: 
     return False
 
 
-def as_role(database_url: str, role: str) -> str:
-    """The URL of the same database for one of the roles that the migrations make.
+def login_urls(database_url: str, given: Mapping[str, str]) -> dict[str, str]:
+    """The URLs by which the functions log in, by the need that the secret's name ends in.
 
-    The roles have no password, and a server that is not ours keeps the one that it is given: so the functions log in
-    as the URL's own user and are the role from their first statement on. What a real login may do is what the role
-    may do; the integration tests log in for real.
+    Parameters
+    ----------
+    database_url
+        The database, as its owner. It lends host and name to a role whose own URL is not given. Such a role logs in
+        without a password, as the embedded Postgres lets it. The runner changes no password of a role.
+    given
+        URLs of roles, by need: ``--api-database-url`` and so on.
+
+    Raises
+    ------
+    LocalError
+        A role cannot log in; the message names its option.
     """
     parts = urlsplit(database_url)
-    query = dict(parse_qsl(parts.query))
-    query["options"] = f"{query.get('options', '')} -crole={role}".strip()
-    return urlunsplit(parts._replace(query=urlencode(query, quote_via=quote)))  # libpq takes no "+" for a space
+    server = parts.netloc.rpartition("@")[2]
+    urls = {
+        need: given.get(need) or urlunsplit(parts._replace(netloc=f"{role}@{server}")) for need, role in ROLES.items()
+    }
+    for need, url in urls.items():
+        try:
+            psycopg.connect(url, connect_timeout=10).close()
+        except psycopg.OperationalError as error:
+            raise LocalError(
+                f"{ROLES[need]} cannot log in to {host(database_url)}; give its URL with --{need}-database-url "
+                f"({without_password(error, url)})"
+            ) from error
+    return urls
 
 
 def host(database_url: str) -> str:

@@ -12,6 +12,9 @@ from whatsapp_pairing.errors import MisconfiguredError
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# The functions log in as one of three roles.
+NEEDS = ("api", "worker", "engine")
+
 
 @dataclass(frozen=True)
 class Options:
@@ -20,6 +23,7 @@ class Options:
     host: str = "127.0.0.1"
     port: int = 3000
     database_url: str | None = None
+    login_urls: Mapping[str, str] = field(default_factory=dict)
     may_delete: bool = False
     data_dir: Path = Path(".local")
     template: Path = ROOT / "template.yaml"
@@ -39,6 +43,8 @@ def parse(arguments: Sequence[str]) -> Options:
     mode = "live" if given.live else given.whatsapp
     if mode == "external" and not (given.whatsapp_proxy and given.whatsapp_ca and given.whatsapp_root):
         parser.error("--whatsapp external needs --whatsapp-proxy, --whatsapp-ca and --whatsapp-root")
+    if not given.database_url and any(getattr(given, f"{need}_database_url") for need in NEEDS):
+        parser.error("the URLs of the roles need --database-url")
     if mode != "external" and (given.whatsapp_proxy or given.whatsapp_ca or given.whatsapp_root):
         parser.error("--whatsapp-proxy, --whatsapp-ca and --whatsapp-root need --whatsapp external")
     parameters = dict(given.parameter)
@@ -50,6 +56,7 @@ def parse(arguments: Sequence[str]) -> Options:
         host=given.host,
         port=given.port,
         database_url=given.database_url,
+        login_urls={need: url for need in NEEDS if (url := getattr(given, f"{need}_database_url"))},
         may_delete=given.may_delete,
         data_dir=given.data_dir,
         template=given.built.resolve() / "template.yaml" if given.built else given.template,
@@ -74,6 +81,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--database-url", metavar="URL", type=_database_url, help="use this Postgres (default: an embedded one)"
     )
+    for need in NEEDS:
+        parser.add_argument(
+            f"--{need}-database-url", metavar="URL", type=_database_url,
+            help=f"with --database-url: how whatsapp_{need} logs in there (default: without a password)",
+        )  # fmt: skip
     parser.add_argument(
         "--may-delete", action="store_true",
         help="with --database-url: let cleanup, unlink and Disconnect delete there",

@@ -116,10 +116,10 @@ class _Runner:
         await asyncio.to_thread(self._prepare_database, database_url, whatsapp)
 
         invoker = await self._start_functions(aws.url, whatsapp)
-        secrets = {}
+        secrets: dict[str, str] = {}
         if prefix := self._stack.parameters.get(DATABASE_SECRETS):
-            for need, role in database.ROLES.items():
-                secrets[f"{prefix}/{need}"] = json.dumps({"url": database.as_role(database_url, role)})
+            urls = await asyncio.to_thread(database.login_urls, database_url, self._options.login_urls)
+            secrets = {f"{prefix}/{need}": json.dumps({"url": url}) for need, url in urls.items()}
         loop = asyncio.get_running_loop()
         await asyncio.to_thread(aws.start, self._stack.state_machines, secrets, invoker, loop)
 

@@ -41,6 +41,15 @@ LOGINS = {
     "whatsapp_worker": "login",
     "whatsapp_engine": "login",
 }
+_SETTINGS = (
+    "DateStyle=ISO, MDY; default_transaction_isolation=read committed; idle_in_transaction_session_timeout=5s;"
+    " lock_timeout={lock}; row_security=on; statement_timeout={statement}"
+)
+_LIMITS = {
+    "whatsapp_api": {"statement": "4s", "lock": "3s"},
+    "whatsapp_worker": {"statement": "4s", "lock": "3s"},
+    "whatsapp_engine": {"statement": "30s", "lock": "10s"},
+}
 _GRANTS = {
     "whatsapp_api": {
         "schema whatsapp_private": "usage",
@@ -201,6 +210,8 @@ def _private() -> list[Expected]:
 
 def _logins() -> list[Expected]:
     facts = [Expected(f"role {name}", attributes) for name, attributes in LOGINS.items()]
+    for role, limits in _LIMITS.items():
+        facts.append(Expected(f"settings of role {role}", _SETTINGS.format(**limits), f"role {role}"))
     for role, grants in _GRANTS.items():
         for place, privileges in grants.items():
             parent = f"table {ENGINE_TABLE}" if place == ENGINE_TABLES else place

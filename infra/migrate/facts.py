@@ -168,6 +168,18 @@ _LOGINS = """
     from pg_roles r where r.rolname = any(%(logins)s)
 """
 
+# Settings that hold in every database. A database's own settings of a role would beat them.
+_SETTINGS = """
+    select 'settings of role ' || r.rolname, coalesce(string_agg(setting, '; ' order by setting), 'none')
+    from pg_roles r
+      left join pg_db_role_setting s on s.setrole = r.oid and s.setdatabase in (
+        0, (select oid from pg_database where datname = current_database())
+      )
+      left join lateral unnest(s.setconfig) as setting on true
+    where r.rolname = any(%(logins)s)
+    group by r.rolname
+"""
+
 # Everything in the database that is granted to one of our roles by its name, or that it owns.
 _GRANTED = """
     , granted as (
@@ -228,6 +240,7 @@ _QUERIES = (
     _FUNCTIONS,
     _PRIVILEGES,
     _LOGINS,
+    _SETTINGS,
     _GRANTS,
     _ENGINE_GRANTS,
 )

@@ -60,10 +60,10 @@ class TimedDatabase(Database):
         super().__init__(lambda: url)
         self.taken: list[float] = []
 
-    def run(self, work: Callable[[Connection], T]) -> T:
+    def run_one(self, work: Callable[[Connection], T]) -> T:
         began = time.perf_counter()
         try:
-            return super().run(work)
+            return super().run_one(work)
         finally:
             self.taken.append(time.perf_counter() - began)
 

@@ -49,6 +49,8 @@ class ExplainedDatabase(Database):
     def run(self, work: Callable[[Connection], T]) -> T:
         return super().run(lambda connection: work(_Explaining(connection, self)))  # type: ignore[arg-type]
 
+    run_one = run
+
     def read(self, work: Callable[[Connection], T]) -> T:
         return super().read(lambda connection: work(_Explaining(connection, self)))  # type: ignore[arg-type]
 

@@ -106,9 +106,16 @@ class FlakyDatabase(Database):
     away = False
 
     def run(self, work: Callable[[Connection], T]) -> T:
+        self._refuse_if_away()
+        return super().run(work)
+
+    def run_one(self, work: Callable[[Connection], T]) -> T:
+        self._refuse_if_away()
+        return super().run_one(work)
+
+    def _refuse_if_away(self) -> None:
         if self.away:
             raise StoreUnavailable
-        return super().run(work)
 
 
 class Stage:

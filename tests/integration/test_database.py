@@ -15,6 +15,7 @@ from psycopg.pq import PipelineStatus
 from whatsapp_pairing import database as module
 from whatsapp_pairing.database import Connection, Database
 from whatsapp_pairing.errors import PairingError, StoreUnavailable
+from whatsapp_pairing.repository.sessions import Sessions
 
 from infra.local.template import read_template
 from tests.stack import ROOT
@@ -165,6 +166,58 @@ def test_a_reading_sees_one_moment(world: World, database: Database) -> None:
 
     assert database.read(read) == ([0], [0])
     assert database.run(read) == ([1], [2])
+
+
+@pytest.mark.parametrize("role", ["whatsapp_api", "whatsapp_worker", "whatsapp_engine"])
+def test_a_roles_settings_beat_the_databases(world: World, role: str) -> None:
+    name = psycopg.conninfo.conninfo_to_dict(world.url)["dbname"]
+    others = {
+        "datestyle": "German", "default_transaction_isolation": "serializable", "statement_timeout": "0",
+        "lock_timeout": "0", "row_security": "off", "idle_in_transaction_session_timeout": "0",
+    }  # fmt: skip
+    for setting, value in others.items():
+        world.sql(f"ALTER DATABASE {name} SET {setting} = '{value}'")
+    try:
+        with psycopg.connect(login(world.url, role)) as connection:
+            found = {it: connection.execute(f"SHOW {it}".encode()).fetchone() for it in others}  # type: ignore[arg-type]
+    finally:
+        for setting in others:
+            world.sql(f"ALTER DATABASE {name} RESET {setting}")
+    engine = role == "whatsapp_engine"
+    assert found == {
+        "datestyle": ("ISO, MDY",), "default_transaction_isolation": ("read committed",),
+        "statement_timeout": ("30s" if engine else "4s",), "lock_timeout": ("10s" if engine else "3s",),
+        "row_security": ("on",), "idle_in_transaction_session_timeout": ("5s",),
+    }  # fmt: skip
+
+
+def test_a_status_does_not_depend_on_the_databases_settings(world: World) -> None:
+    name = psycopg.conninfo.conninfo_to_dict(world.url)["dbname"]
+    user = world.user()
+    world.claim(user)
+    world.sql(f"ALTER DATABASE {name} SET datestyle = 'German'")
+    world.sql(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+    try:
+        database = world.new_database("whatsapp_api")
+        assert Sessions(database).get(user).status == "connecting"
+    finally:
+        world.sql(f"ALTER DATABASE {name} RESET ALL")
+
+
+def test_one_statement_is_one_exchange(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    database.run(backend)
+    asked: list[str] = []
+    execute = Connection.execute
+
+    def counted(self: Connection, query: Any, *arguments: Any, **named: Any) -> Any:
+        asked.append(query)
+        return execute(self, query, *arguments, **named)
+
+    monkeypatch.setattr(Connection, "execute", counted)
+    database.run_one(backend)
+    assert len(asked) == 1
+    database.run(backend)
+    assert len(asked) == 1 + 3
 
 
 def test_a_server_that_only_reads_is_unavailable(world: World, database: Database) -> None:

@@ -16,7 +16,6 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from infra.local.database import as_role
 from infra.local.errors import LocalError
 from infra.local.identity import Identity
 from tests.local.running import TEMPLATE, FixtureStack, eventually
@@ -94,7 +93,7 @@ def test_a_postgres_that_was_left_behind_is_no_obstacle(stack: FixtureStack, tmp
 def test_another_postgres_is_used_and_left_alone(tmp_path: Path, database_url: str) -> None:
     stack = FixtureStack(tmp_path, "--database-url", database_url)
     try:
-        assert stack.ask("/probe", do="secret").json() == {"url": as_role(database_url, "whatsapp_api")}
+        assert stack.ask("/probe", do="secret").json() == {"url": database_url.replace("postgres@", "whatsapp_api@")}
         assert call("POST", f"{stack.url}/dev/token", {"userId": USER}).status == 200
         names = {one.name() for one in psutil.Process(stack.process.pid).children()}
         assert "postgres" not in names

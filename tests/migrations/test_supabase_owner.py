@@ -12,7 +12,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from infra.local.database import ROLES, as_role, prepare
+from infra.local.database import ROLES, login_urls, prepare
 from infra.migrate import create_engine_tables, up, verify
 from infra.migrate.expected import LOGINS
 from tests.conftest import STANDINS, Postgres, serving
@@ -113,7 +113,7 @@ def test_the_roles_do_their_work_there(server: Postgres, owner_url: str) -> None
 
 def test_the_local_runner_runs_its_functions_as_the_roles(owner_url: str) -> None:
     prepare(owner_url, "live", embedded=True)
-    for role in ROLES.values():
-        with psycopg.connect(as_role(f"{owner_url}?connect_timeout=5", role)) as connection:
-            assert connection.execute("select current_user").fetchone() == (role,)
+    for need, url in login_urls(owner_url, {}).items():
+        with psycopg.connect(url) as connection:
+            assert connection.execute("select session_user").fetchone() == (ROLES[need],)
     assert verify(owner_url) == []

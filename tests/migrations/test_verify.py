@@ -257,6 +257,16 @@ ROLE_CASES: list[tuple[str, list[str]]] = [
         for role in LOGINS
         for attribute in ("nologin", "superuser", "createrole", "createdb", "replication", "bypassrls")
     ),
+    *(
+        (f"alter role {role} {change}", [f"differs: settings of role {role}"])
+        for role in LOGINS
+        for change in ("set statement_timeout = 0", "reset lock_timeout", "set work_mem = '1MB'")
+    ),
+    (
+        "do $$ begin execute format("
+        "'alter role whatsapp_api in database %I set datestyle = German', current_database()); end $$",
+        ["differs: settings of role whatsapp_api"],
+    ),
     ("alter role whatsapp_api inherit", ["differs: role whatsapp_api"]),
     ("revoke authenticated from whatsapp_api", ["differs: role whatsapp_api"]),
     *((f"grant service_role to {role}", [f"differs: role {role}"]) for role in LOGINS),

@@ -273,7 +273,7 @@ class Stopped(Database):
             raise StoreUnavailable
         return result
 
-    read = run
+    read = run_one = run
 
 
 class WatchedLeases(Leases):

@@ -175,7 +175,7 @@ def test_connections_are_bounded_and_none_idles_with_locks(connection: psycopg.C
         " current_setting('idle_in_transaction_session_timeout') from pg_roles where rolname = session_user"
     )
     assert row[0] == row[1]
-    assert row[2] == "15s"
+    assert row[2] == "5s"
 
 
 def test_the_lookup_of_keys_uses_its_index(world: World) -> None:

@@ -16,10 +16,8 @@ from whatsapp_pairing.errors import MisconfiguredError, StoreRefused, StoreUnava
 Row = dict[str, Any]
 T = TypeVar("T")
 
-# Each goes to the server as one text. A statement that takes longer waits for a lock or a sick server; a linker's lease
-# lasts 8 s.
-_WRITE = "BEGIN; SET LOCAL statement_timeout = '4s'"
-_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = '4s'"
+_WRITE = "BEGIN"
+_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 # A server that does not even say so is frozen, or a pooler in front of it has no connection to give.
 _SILENT_SECONDS = 5.0
 # For all tries together, so that there is an answer before the function's own Timeout.
@@ -67,6 +65,14 @@ class Database:
         self._url = url
         self._connection: Connection | None = None
 
+    def run_one(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work``, which is one statement and so a transaction of its own, in one exchange with the server.
+
+        It is tried once more as ``run`` is, and raises what ``run`` raises. Its time limits are settings of the role
+        (migrations/20250115000000_role_settings.sql).
+        """
+        return self._run(None, work)
+
     def run(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in one transaction and return what it returns.
 
@@ -86,7 +92,7 @@ class Database:
         """Run ``work``, which writes nothing, as ``run`` does; all of its statements see the same moment."""
         return self._run(_READ, work)
 
-    def _run(self, begin: str, work: Callable[[Connection], T]) -> T:
+    def _run(self, begin: str | None, work: Callable[[Connection], T]) -> T:
         given_up_at = time.monotonic() + _PATIENCE_SECONDS
         reused = self._connection is not None
         try:
@@ -96,10 +102,12 @@ class Database:
                 raise
             return self._run_once(begin, work, given_up_at)
 
-    def _run_once(self, begin: str, work: Callable[[Connection], T], given_up_at: float) -> T:
+    def _run_once(self, begin: str | None, work: Callable[[Connection], T], given_up_at: float) -> T:
         try:
             connection = self._connection or self._connect()
             connection.given_up_at = given_up_at
+            if begin is None:
+                return work(connection)
             with _transaction(connection, begin):
                 return work(connection)
         except psycopg.Error as error:

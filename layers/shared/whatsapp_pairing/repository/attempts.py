@@ -196,7 +196,7 @@ class Attempts(Table):
             except ForeignKeyViolation:
                 raise Unauthorized from None
 
-        return self._database.run(claim)
+        return self._database.run_one(claim)
 
     def show_linked(self, user_id: UUID) -> None:
         """Make the row of a user who has a linked device say so."""

@@ -56,13 +56,13 @@ class Table:
         return self._database.run(work)
 
     def _one(self, statement: str, **parameters: object) -> Row | None:
-        return self._database.run(lambda connection: connection.execute(statement, parameters).fetchone())
+        return self._database.run_one(lambda connection: connection.execute(statement, parameters).fetchone())
 
     def _do(self, statement: str, **parameters: object) -> None:
-        self._database.run(lambda connection: connection.execute(statement, parameters))
+        self._database.run_one(lambda connection: connection.execute(statement, parameters))
 
     def _all(self, statement: str, **parameters: object) -> list[Row]:
-        return self._database.run(lambda connection: connection.execute(statement, parameters).fetchall())
+        return self._database.run_one(lambda connection: connection.execute(statement, parameters).fetchall())
 
 
 def attempt_from(row: Row | None) -> Attempt | None:
