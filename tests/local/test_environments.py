@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from infra.local import account, postgres
+from infra.local import account, binaries, postgres
 from infra.local.account import Account
 from infra.local.environment import FOR_THE_REAL_WHATSAPP, clean, for_the_real_whatsapp
 from infra.local.errors import LocalError
@@ -219,13 +219,13 @@ def test_root_without_the_right_to_run_as_nobody_is_told(tmp_path: Path) -> None
 
 def _install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the package of Postgres seem to be installed in a folder."""
-    wheel = importlib.util.find_spec(postgres.WHEEL)
+    wheel = importlib.util.find_spec(binaries.WHEEL)
     assert wheel is not None
     assert wheel.origin is not None
     folder.mkdir()
-    for part in (postgres.WHEEL, f"{postgres.WHEEL}.libs"):
+    for part in (binaries.WHEEL, f"{binaries.WHEEL}.libs"):
         (folder / part).symlink_to(Path(wheel.origin).parents[1] / part)
-    origin = str(folder / postgres.WHEEL / "__init__.py")
+    origin = str(folder / binaries.WHEEL / "__init__.py")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: SimpleNamespace(origin=origin))
 
 
