@@ -4,7 +4,9 @@
 
 files.py          the files, in order
 statements.py     a file's statements
-history.py        the record, shared with the Supabase CLI
+history.py        our record of what was applied
+supabase_history.py  the Supabase CLI's record, for products that copy the files
+adoption.py       old records taken over; a database without a record adopted
 runner.py         up and status
 expected.py       what must be there: the place to extend
 facts.py          what is there
@@ -16,13 +18,14 @@ from .connection import without_password
 from .engine_tables import create_engine_tables
 from .errors import MigrateError
 from .files import MIGRATIONS
-from .runner import Status, status, up
+from .runner import Outcome, Status, status, up
 from .verification import Finding, verify
 
 __all__ = [
     "MIGRATIONS",
     "Finding",
     "MigrateError",
+    "Outcome",
     "Status",
     "create_engine_tables",
     "status",

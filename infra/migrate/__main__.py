@@ -39,13 +39,20 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="up|status|verify")
     for name, text in {
         "up": "apply every pending migration, each in one transaction",
-        "status": "list migrations: applied, pending, and other projects' records",
+        "status": "list migrations: applied, changed since, pending, and records without a file",
         "verify": "check what the database holds; exit 1 and a list of what is missing or different",
     }.items():
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("--database-url", metavar="URL", help="default: the environment's DATABASE_URL")
         if name != "verify":
             command.add_argument("--directory", type=Path, default=MIGRATIONS, help="default: migrations/")
+        if name == "up":
+            command.add_argument(
+                "--supabase-history",
+                action="store_true",
+                help="record the files in the Supabase CLI's history too: for products whose supabase/migrations "
+                "holds copies of them",
+            )
         command.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
@@ -53,19 +60,23 @@ def _parser() -> argparse.ArgumentParser:
 def _up(url: str, options: argparse.Namespace) -> int:
     if options.directory == MIGRATIONS:
         require_session(url)
-    versions = up(url, options.directory)
+    done = up(url, options.directory, supabase_history=options.supabase_history)
     if options.directory == MIGRATIONS:
         fill(url)
-    lines = [f"applied {version}" for version in versions] or ["nothing to apply"]
-    return _say({"applied": versions}, lines, options.json)
+    lines = [f"adopted {version}: no record of it, but the database is complete" for version in done.adopted]
+    lines += [f"took over the record of {version} from the Supabase CLI's history" for version in done.taken_over]
+    if done.taken_over and not options.supabase_history:
+        lines.append("(removed there; if your supabase/migrations holds our files, run `up --supabase-history`)")
+    lines += [f"applied {version}" for version in done.applied]
+    return _say(asdict(done), lines or ["nothing to apply"], options.json)
 
 
 def _status(url: str, options: argparse.Namespace) -> int:
     found = status(url, options.directory)
-    changed = " (recorded with other statements; `verify` tells whether that matters)"
+    changed = " (the file has changed since; `verify` tells whether that matters)"
     lines = [f"applied   {name}" + (changed if name in found.changed else "") for name in found.applied]
     lines += [f"pending   {name}" for name in found.pending]
-    lines += [f"not ours  {name}" for name in found.not_ours]
+    lines += [f"no file   {name}" for name in found.not_here]
     return _say(asdict(found), lines, options.json)
 
 

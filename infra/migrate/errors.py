@@ -4,7 +4,8 @@ MigrateError
 ├── BadMigration        a file or the directory is not usable
 ├── NotReachable        no connection to the database
 ├── NotSupabase         the database lacks what Supabase provides
-├── VersionTaken        another project's migration is recorded under one of our versions
+├── VersionTaken        another migration is recorded under one of our versions
+├── HistoryLost         our tables without a record of the migrations, and not what the migrations make
 ├── EngineTablesFailed  whatsmeow's own tables could not be made
 └── MigrationFailed     Postgres refused a statement; nothing of the file was kept
     └── Busy            a lock or the time allowed did not suffice; run it again
@@ -31,6 +32,10 @@ class NotSupabase(MigrateError):
 
 class VersionTaken(MigrateError):
     """Another migration is recorded under the version of one of ours."""
+
+
+class HistoryLost(MigrateError):
+    """The database holds our tables, no record of the migrations, and not all that they make."""
 
 
 class EngineTablesFailed(MigrateError):

@@ -18,7 +18,7 @@ ENGINE_TABLE = "whatsapp_engine.whatsmeow_device"
 ENGINE_VERSION = "whatsapp_engine.whatsmeow_version"
 ENGINE_TABLES = "whatsmeow's tables"
 PRIVATE_TABLES = ("attempts", "devices")
-PRIVATE_SCHEMAS = ("whatsapp_private", "whatsapp_engine")
+PRIVATE_SCHEMAS = ("whatsapp_private", "whatsapp_engine", "whatsapp_migrations")
 
 # Indexes that rules of ours rest on (two clicks are one attempt); a merely useful one may come and go.
 PRIVATE_INDEXES = {

@@ -26,7 +26,7 @@ _TABLES = """
       select c.oid, c.relrowsecurity, format('%%I.%%I', n.nspname, c.relname) as name
       from pg_class c join pg_namespace n on n.oid = c.relnamespace
       where c.relkind in ('r', 'p')
-        and (c.oid = to_regclass(%(sessions)s) or n.nspname in ('whatsapp_private', 'whatsapp_engine'))
+        and (c.oid = to_regclass(%(sessions)s) or n.nspname = any(%(schemas)s))
     )
 """
 

@@ -22,16 +22,22 @@ def explained(migration: Migration, number: int, problem: psycopg.Error) -> Migr
     number
         The statement that failed, counted from 1; 0 when it was one of the runner's own.
     """
-    diag = problem.diag
     place = f"statement {number} of {len(migration.statements)}" if number else "its record"
-    lines = [f"{migration.label}, {place}: {diag.message_primary or str(problem).strip()}"]
+    at = _where(migration.statements[number - 1], problem.diag) if number else ""
+    return refused(f"{migration.label}, {place}", problem, at=at, kept="  nothing of this file was kept")
+
+
+def refused(what: str, problem: psycopg.Error, *, at: str = "", kept: str = "  nothing was kept") -> MigrationFailed:
+    """Turn `problem` into a message that begins with `what` and repeats Postgres' own words."""
+    diag = problem.diag
+    lines = [f"{what}: {diag.message_primary or str(problem).strip()}"]
     if diag.message_detail and not isinstance(problem, _DETAIL_IS_A_ROW):
         lines.append(f"  detail: {diag.message_detail}")
     if diag.message_hint:
         lines.append(f"  hint: {diag.message_hint}")
-    if number:
-        lines.append(f"  at: {_where(migration.statements[number - 1], diag)}")
-    lines.append("  nothing of this file was kept")
+    if at:
+        lines.append(f"  at: {at}")
+    lines.append(kept)
     if isinstance(problem, _WAITED_TOO_LONG):
         lines.append("  the database was busy (a long transaction, or another migration): run it again")
         return Busy("\n".join(lines))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,12 +26,18 @@ class Migration:
     version: str
     name: str
     path: Path
+    text: str
     statements: tuple[str, ...]
 
     @property
     def label(self) -> str:
         """The file's name, for messages."""
         return self.path.name
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the file's text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 def read_migrations(directory: Path = MIGRATIONS) -> list[Migration]:
@@ -58,7 +65,8 @@ def _read(path: Path) -> Migration:
     if match is None:
         raise BadMigration(f"{path.name}: a migration is named <14 digits>_<name>.sql")
     try:
-        statements = split(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        statements = split(text)
     except (UnicodeDecodeError, ValueError) as problem:
         raise BadMigration(f"{path.name}: {problem}") from problem
     for number, statement in enumerate(statements, 1):
@@ -67,4 +75,4 @@ def _read(path: Path) -> Migration:
                 f"{path.name}, statement {number}: {word.upper()} does not belong in a migration; "
                 "each file already runs in one transaction"
             )
-    return Migration(match["version"], match["name"], path, tuple(statements))
+    return Migration(match["version"], match["name"], path, text, tuple(statements))

@@ -1,4 +1,4 @@
-"""The record of applied migrations, shared with the Supabase CLI: `supabase_migrations.schema_migrations`."""
+"""The record of what was applied: the schema `whatsapp_migrations`, which only its owner may read."""
 
 from __future__ import annotations
 
@@ -9,18 +9,24 @@ import psycopg
 from .errors import VersionTaken
 from .files import Migration
 
-# The CLI builds the table in these steps; older projects have it without the later columns.
+# The revokes are for a project whose default privileges open new tables of every schema.
 _CREATE = """
-    create schema if not exists supabase_migrations;
-    create table if not exists supabase_migrations.schema_migrations (version text not null primary key);
-    alter table supabase_migrations.schema_migrations add column if not exists statements text[];
-    alter table supabase_migrations.schema_migrations add column if not exists name text;
+    create schema if not exists whatsapp_migrations;
+    create table if not exists whatsapp_migrations.history (
+      version text primary key,
+      name text not null,
+      checksum text,
+      applied_at timestamptz not null default now()
+    );
+    comment on column whatsapp_migrations.history.checksum is
+      'SHA-256 of the file''s text; null where the record was taken over or the database was adopted';
+    alter table whatsapp_migrations.history enable row level security;
+    revoke all on schema whatsapp_migrations from public, anon, authenticated, service_role;
+    revoke all on all tables in schema whatsapp_migrations from public, anon, authenticated, service_role;
 """
-_COLUMNS = """
-    select attname from pg_attribute
-    where attrelid = to_regclass('supabase_migrations.schema_migrations') and attnum > 0 and not attisdropped
-"""
-_INSERT = "insert into supabase_migrations.schema_migrations (version, name, statements) values (%s, %s, %s)"
+_EXISTS = "select to_regclass('whatsapp_migrations.history') is not null"
+_READ = "select version, name, checksum from whatsapp_migrations.history order by version"
+_INSERT = "insert into whatsapp_migrations.history (version, name, checksum) values (%s, %s, %s)"
 
 # Any number does, as long as every runner takes the same and nobody else does.
 _LOCK = 0x7768617473617070  # "whatsapp"
@@ -28,11 +34,12 @@ _LOCK = 0x7768617473617070  # "whatsapp"
 
 @dataclass(frozen=True)
 class Applied:
-    """One recorded migration, ours or another's. Old records have no name and no statements."""
+    """One recorded migration."""
 
     version: str
-    name: str | None
-    statements: tuple[str, ...] | None
+    name: str
+    checksum: str | None
+    """SHA-256 of the file's text when it was applied; None where nobody knows it."""
 
 
 def wait_for_turn(connection: psycopg.Connection) -> None:
@@ -44,30 +51,21 @@ def wait_for_turn(connection: psycopg.Connection) -> None:
 
 
 def create(connection: psycopg.Connection) -> None:
-    """Create the record as the Supabase CLI does, where it or a column of it is missing.
-
-    It looks first: even an `add column if not exists` that adds nothing waits for every reader of the table.
-    """
-    if not {"version", "name", "statements"} <= _columns(connection):
+    """Create the record where it is missing."""
+    if not _exists(connection):
         connection.execute(_CREATE)
 
 
 def read(connection: psycopg.Connection) -> dict[str, Applied]:
-    """What is recorded, by version; empty where there is no record yet."""
-    present = _columns(connection)
-    if not present:
+    """Return what is recorded, by version; empty where there is no record yet."""
+    if not _exists(connection):
         return {}
-    name = "name" if "name" in present else "null"
-    statements = "statements" if "statements" in present else "null"
-    rows = connection.execute(  # the names are ours, not the caller's
-        f"select version, {name}, {statements} from supabase_migrations.schema_migrations order by version".encode()
-    )
-    return {version: Applied(version, name, None if texts is None else tuple(texts)) for version, name, texts in rows}
+    return {version: Applied(version, name, checksum) for version, name, checksum in connection.execute(_READ)}
 
 
-def add(connection: psycopg.Connection, migration: Migration) -> None:
-    """Record `migration` as applied."""
-    connection.execute(_INSERT, (migration.version, migration.name, list(migration.statements)))
+def add(connection: psycopg.Connection, migration: Migration, checksum: str | None) -> None:
+    """Record `migration` as applied, with the checksum of the text that was applied, if it is known."""
+    connection.execute(_INSERT, (migration.version, migration.name, checksum))
 
 
 def is_applied(migration: Migration, applied: dict[str, Applied]) -> bool:
@@ -76,17 +74,17 @@ def is_applied(migration: Migration, applied: dict[str, Applied]) -> bool:
     Raises
     ------
     VersionTaken
-        Its version is recorded under another name: two projects share the database and chose the same second.
+        Its version is recorded under another name.
     """
     record = applied.get(migration.version)
-    if record is not None and record.name not in (None, "", migration.name):
+    if record is not None and record.name != migration.name:
         raise VersionTaken(
             f"{migration.label}: version {migration.version} is recorded here as '{record.name}'."
-            " If that is the same migration, correct its name in supabase_migrations.schema_migrations;"
-            " if not, give our file another version."
+            " If that is the same migration, correct its name in whatsapp_migrations.history;"
+            " if not, give the file another version."
         )
     return record is not None
 
 
-def _columns(connection: psycopg.Connection) -> set[str]:
-    return {name for (name,) in connection.execute(_COLUMNS)}
+def _exists(connection: psycopg.Connection) -> bool:
+    return connection.execute(_EXISTS).fetchone() == (True,)

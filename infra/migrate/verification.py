@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import psycopg
+
 from .connection import connected, readable, require_supabase
 from .expected import expected
-from .facts import read_facts
+from .facts import collect_facts, read_facts
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ def verify(database_url: str) -> list[Finding]:
     with connected(readable(database_url)) as connection:
         require_supabase(connection)
         return list(compare(read_facts(connection)))
+
+
+def read_findings(connection: psycopg.Connection) -> list[Finding]:
+    """Do what `verify` does within the caller's transaction, whose `search_path` is empty afterwards."""
+    return list(compare(collect_facts(connection)))
 
 
 def checks() -> int:

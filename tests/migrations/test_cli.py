@@ -46,9 +46,9 @@ def test_status_shows_whose_is_what(database_url: str, tmp_path: Path, capsys: p
     assert main(["up", *arguments]) == 0
     file.write_text("select 2")
     assert main(["status", *arguments]) == 0
-    assert "applied   20300101000001_theirs.sql (recorded with other statements" in capsys.readouterr().out
+    assert "applied   20300101000001_theirs.sql (the file has changed since" in capsys.readouterr().out
     assert main(["status", "--database-url", database_url]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "not ours  20300101000001_theirs"
+    assert capsys.readouterr().out.splitlines()[-1] == "no file   20300101000001_theirs"
 
 
 def test_json(migrated_url: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,7 +58,7 @@ def test_json(migrated_url: str, capsys: pytest.CaptureFixture[str]) -> None:
 
     code, answer = run("verify")
     assert (code, answer["ok"], answer["findings"]) == (0, True, [])
-    assert run("up") == (0, {"applied": []})
+    assert run("up") == (0, {"applied": [], "taken_over": [], "adopted": []})
     assert run("status")[1]["pending"] == []
     with psycopg.connect(migrated_url, autocommit=True) as connection:
         connection.execute("alter table public.whatsapp_sessions disable row level security")

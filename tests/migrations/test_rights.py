@@ -49,6 +49,7 @@ def test_each_sees_and_changes_their_own_row(connection: psycopg.Connection) -> 
         "select from whatsapp_private.attempts",
         "select from whatsapp_private.devices",
         "create table whatsapp_engine.mine (id int)",
+        "select from whatsapp_migrations.history",
     ],
 )
 @pytest.mark.parametrize("role", ["authenticated", "anon"])
@@ -56,6 +57,12 @@ def test_nobody_touches_more(connection: psycopg.Connection, role: str, statemen
     act_as(connection, role, ALICE)
     with pytest.raises(pg.InsufficientPrivilege):
         connection.execute(statement.encode())
+
+
+def test_no_api_role_reads_the_record(connection: psycopg.Connection) -> None:
+    act_as(connection, "service_role")
+    with pytest.raises(pg.InsufficientPrivilege):
+        connection.execute("select from whatsapp_migrations.history")
 
 
 def test_without_a_token_there_is_nothing(connection: psycopg.Connection) -> None:

@@ -59,7 +59,7 @@ def test_verify_is_content(owner_url: str) -> None:
 
 
 def test_it_may_be_repeated(owner_url: str) -> None:
-    assert up(owner_url) == []
+    assert up(owner_url).applied == []
     create_engine_tables(owner_url)
     assert verify(owner_url) == []
 

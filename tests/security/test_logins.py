@@ -30,7 +30,7 @@ NOBODY = [
     "select from auth.users",
     "select id from auth.users",
     "insert into auth.users default values",
-    "select from supabase_migrations.schema_migrations",
+    "select from whatsapp_migrations.history",
     "select rolpassword from pg_authid",
     "select pg_read_file('/etc/passwd')",
     "copy (select 1) to program 'true'",

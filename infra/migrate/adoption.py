@@ -1,0 +1,77 @@
+"""Where the database stands before `up`: old records are taken over, and a database without a record is adopted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+from . import history, supabase_history
+from .errors import HistoryLost
+from .files import MIGRATIONS, Migration
+from .verification import read_findings
+
+_HOLDS_OURS = "select to_regclass('whatsapp_private.attempts') is not null"
+
+
+@dataclass(frozen=True)
+class Found:
+    """Versions whose record was made now, without applying anything."""
+
+    taken_over: list[str]
+    """Their records stood in the Supabase CLI's history."""
+    adopted: list[str]
+    """They had no record at all, and the database held all that they make."""
+
+
+def settle(connection: psycopg.Connection, migrations: Sequence[Migration], *, supabase: bool) -> Found:
+    """Make our record complete, within the caller's transaction.
+
+    Parameters
+    ----------
+    supabase
+        Keep our records in the Supabase CLI's history, and add those that it lacks; otherwise remove them there.
+
+    Raises
+    ------
+    HistoryLost
+        The database has no record and is not what the migrations make.
+    """
+    history.create(connection)
+    taken_over = _take_over(connection, migrations, keep=supabase)
+    adopted = [] if history.read(connection) else _adopt(connection, migrations)
+    if supabase:
+        supabase_history.create(connection, migrations)
+        records = history.read(connection)
+        for migration in migrations:
+            if history.is_applied(migration, records):
+                supabase_history.add(connection, migration)
+    return Found(taken_over, adopted)
+
+
+def _take_over(connection: psycopg.Connection, migrations: Sequence[Migration], *, keep: bool) -> list[str]:
+    theirs, known = supabase_history.ours(connection, migrations), history.read(connection)
+    taken = [it for it in migrations if it.version in theirs and not history.is_applied(it, known)]
+    for migration in taken:
+        history.add(connection, migration, None)
+    if theirs and not keep:
+        supabase_history.remove(connection, theirs)
+    return [migration.version for migration in taken]
+
+
+def _adopt(connection: psycopg.Connection, migrations: Sequence[Migration]) -> list[str]:
+    ours = all(migration.path.parent == MIGRATIONS for migration in migrations)
+    if not ours or connection.execute(_HOLDS_OURS).fetchone() != (True,):
+        return []
+    # The engine's tables are made after the migrations, so their lack says nothing about these.
+    findings = [finding for finding in read_findings(connection) if "whatsmeow" not in finding.what]
+    if findings:
+        raise HistoryLost(
+            "this database holds the tables of whatsapp-pairing, but no record of its migrations (a dump leaves the"
+            f" record out), and it is not what this release makes. The first of {len(findings)} findings:"
+            f" {findings[0]}. Put right what `verify` lists, or run `up` of the release that made the database."
+        )
+    for migration in migrations:
+        history.add(connection, migration, None)
+    return [migration.version for migration in migrations]
