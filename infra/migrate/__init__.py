@@ -2,16 +2,16 @@
 
 `python -m infra.migrate up|status|verify --database-url …`; from Python, `up`, `status` and `verify`.
 
-files.py          the files, in order
-statements.py     a file's statements
-history.py        our record of what was applied
+files.py             the files, in order
+execution.py         a file as one query, and what is told of a refusal
+history.py           our record of what was applied
 supabase_history.py  the Supabase CLI's record, for products that copy the files
-adoption.py       old records taken over; a database without a record adopted
-runner.py         up and status
-expected.py       what must be there: the place to extend
-facts.py          what is there
-verification.py   verify: the two compared
-engine_tables.py  whatsmeow's own tables
+adoption.py          old records taken over; a database without a record adopted
+runner.py            up and status
+expected.py          what must be there: the place to extend
+facts.py             what is there
+verification.py      verify: the two compared
+engine_tables.py     whatsmeow's own tables
 """
 
 from .connection import without_password

@@ -9,14 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from .errors import BadMigration
-from .statements import first_word, split
 
 MIGRATIONS = Path(__file__).resolve().parent.parent.parent / "migrations"
 
 _FILE_NAME = re.compile(r"(?P<version>[0-9]{14})_(?P<name>.+)\.sql")
-
-# Each file is one transaction together with its record; a file that ends it would be half applied on failure.
-_TRANSACTION_CONTROL = frozenset({"abort", "begin", "commit", "end", "rollback", "start"})
 
 
 @dataclass(frozen=True)
@@ -27,7 +23,6 @@ class Migration:
     name: str
     path: Path
     text: str
-    statements: tuple[str, ...]
 
     @property
     def label(self) -> str:
@@ -46,8 +41,8 @@ def read_migrations(directory: Path = MIGRATIONS) -> list[Migration]:
     Raises
     ------
     BadMigration
-        The directory does not exist or has no migration, two files share a version, a file is misnamed, or
-        one begins or ends a transaction.
+        The directory does not exist or has no migration, two files share a version, or a file is misnamed or not
+        text.
     """
     if not directory.is_dir():
         raise BadMigration(f"no such directory: {directory}")
@@ -66,13 +61,6 @@ def _read(path: Path) -> Migration:
         raise BadMigration(f"{path.name}: a migration is named <14 digits>_<name>.sql")
     try:
         text = path.read_text(encoding="utf-8")
-        statements = split(text)
-    except (UnicodeDecodeError, ValueError) as problem:
+    except UnicodeDecodeError as problem:
         raise BadMigration(f"{path.name}: {problem}") from problem
-    for number, statement in enumerate(statements, 1):
-        if (word := first_word(statement)) in _TRANSACTION_CONTROL:
-            raise BadMigration(
-                f"{path.name}, statement {number}: {word.upper()} does not belong in a migration; "
-                "each file already runs in one transaction"
-            )
-    return Migration(match["version"], match["name"], path, text, tuple(statements))
+    return Migration(match["version"], match["name"], path, text)

@@ -12,7 +12,7 @@ from . import history
 from . import supabase_history as records_of_supabase
 from .adoption import Found, settle
 from .connection import connected, limit_waits, readable, require_supabase
-from .failure import explained, refused
+from .execution import execute, refused
 from .files import MIGRATIONS, Migration, read_migrations
 
 # Waiting for another runner holds nobody up. Waiting for a lock on a table in use does: everybody queues
@@ -98,7 +98,7 @@ def _settle(connection: psycopg.Connection, migrations: Sequence[Migration], *, 
             _take_turn(connection)
             return settle(connection, migrations, supabase=supabase)
     except psycopg.Error as problem:
-        raise refused("the record of migrations", problem) from problem
+        raise refused("the record of migrations", problem, kept="nothing was kept") from problem
 
 
 def _apply(connection: psycopg.Connection, migration: Migration, *, supabase: bool = False) -> bool:
@@ -108,24 +108,16 @@ def _apply(connection: psycopg.Connection, migration: Migration, *, supabase: bo
             _take_turn(connection)
             if history.is_applied(migration, history.read(connection)):
                 return False
-            _execute(connection, migration)
+            execute(connection, migration.text)
             history.add(connection, migration, migration.checksum)
             if supabase:
                 records_of_supabase.add(connection, migration)
         return True
     except psycopg.Error as problem:
-        raise explained(migration, 0, problem) from problem
+        raise refused(migration.label, problem, text=migration.text) from problem
 
 
 def _take_turn(connection: psycopg.Connection) -> None:
     limit_waits(connection, lock=TURN_SECONDS, statement=TURN_SECONDS)
     history.wait_for_turn(connection)
     limit_waits(connection, lock=_LOCK_SECONDS, statement=_STATEMENT_SECONDS)
-
-
-def _execute(connection: psycopg.Connection, migration: Migration) -> None:
-    for number, statement in enumerate(migration.statements, 1):
-        try:
-            connection.execute(statement.encode())
-        except psycopg.Error as problem:
-            raise explained(migration, number, problem) from problem

@@ -119,7 +119,7 @@ def test_a_failing_file(database_url: str, tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "20300101000001_step.sql").write_text("select nope")
     arguments = ["--database-url", database_url, "--directory", str(tmp_path)]
     assert main(["up", *arguments]) == 1
-    assert 'error: 20300101000001_step.sql, statement 1 of 1: column "nope"' in capsys.readouterr().err
+    assert 'error: 20300101000001_step.sql: column "nope"' in capsys.readouterr().err
     assert main(["up", "--json", *arguments]) == 1
     assert json.loads(capsys.readouterr().out)["ok"] is False
 

@@ -9,10 +9,11 @@ import psycopg
 import pytest
 from psycopg import errors as pg
 
+from infra.migrate.execution import execute
 from infra.migrate.facts import collect_facts
 from infra.migrate.files import read_migrations
 
-STATEMENTS = read_migrations()[0].statements
+MIGRATION = read_migrations()[0].text
 ALICE = "00000000-0000-0000-0000-000000000001"
 
 # Locks that readers or writers of the table would have to wait for.
@@ -136,8 +137,7 @@ def prepare(connection: psycopg.Connection, things: Iterable[str]) -> None:
 
 
 def migrate(connection: psycopg.Connection) -> None:
-    for statement in STATEMENTS:
-        connection.execute(statement.encode())
+    execute(connection, MIGRATION)
 
 
 def facts_of_a_fresh_table(connection: psycopg.Connection) -> dict[str, str]:
