@@ -144,11 +144,10 @@ def standins_template(postgres: Postgres) -> str:
 @pytest.fixture(scope="session")
 def migrated_template(postgres: Postgres, standins_template: str) -> str:
     """The name of a database with every migration applied, to be copied."""
-    from infra.migrate import create_engine_tables, up
+    from infra.migrate import up
 
     name = postgres.create(standins_template)
     up(postgres.url(name))
-    create_engine_tables(postgres.url(name))
     return name
 
 

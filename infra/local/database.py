@@ -55,14 +55,13 @@ def prepare(database_url: str, whatsapp_id: str, *, embedded: bool) -> None:
     LocalError
         The database belongs to somebody else, cannot be reached or refuses.
     """
-    from infra.migrate import MigrateError, create_engine_tables, up
+    from infra.migrate import MigrateError, up
 
     try:
         with psycopg.connect(database_url, autocommit=True, connect_timeout=10) as connection:
             marked = _check_mark(connection, database_url, whatsapp_id, embedded)
             connection.execute(STANDINS.read_bytes())
         up(database_url)
-        create_engine_tables(database_url)
         if not marked:
             with psycopg.connect(database_url, connect_timeout=10) as connection:
                 connection.execute(_MAKE_MARK)

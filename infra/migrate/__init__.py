@@ -6,6 +6,10 @@ files.py             the files, in order
 execution.py         a file as one query, and what is told of a refusal
 history.py           our record of what was applied
 supabase_history.py  the Supabase CLI's record, for products that copy the files
+functions.py         repeatable migrations: one file for each database function
+release.py           the newest release that has migrated the database
+turn.py              one runner at a time
+numbered.py          the numbered files, applied once
 adoption.py          old records taken over; a database without a record adopted
 runner.py            up and status
 expected.py          what must be there: the place to extend
@@ -15,7 +19,6 @@ engine_tables.py     whatsmeow's own tables
 """
 
 from .connection import without_password
-from .engine_tables import create_engine_tables
 from .errors import MigrateError
 from .files import MIGRATIONS
 from .runner import Outcome, Status, status, up
@@ -27,7 +30,6 @@ __all__ = [
     "MigrateError",
     "Outcome",
     "Status",
-    "create_engine_tables",
     "status",
     "up",
     "verify",

@@ -10,13 +10,12 @@ from pathlib import Path
 import psycopg
 from whatsapp_pairing.database_url import NO_SESSION, is_transaction_pooler
 
-from . import history
 from .connection import connected, limit_waits, readable
 from .errors import EngineTablesFailed, NotReachable
+from .turn import LOCK_SECONDS, take_turn
 
 _LAYERS = Path(__file__).resolve().parents[2] / "layers"
 _ENGINE_SECONDS = 60
-_LOCK_SECONDS = 5
 
 # A device is found by its binding's fingerprint (whatsapp_private.devices); whatsmeow does not mind another
 # index. Not CREATE INDEX IF NOT EXISTS: it stops writers before it looks.
@@ -56,20 +55,13 @@ def create_engine_tables(database_url: str) -> None:
     """
     url = readable(database_url)
     require_session(url)
-    fill(url)
-
-
-def fill(url: str) -> None:
-    """Do the work of `create_engine_tables` on a URL that is `readable` and keeps a session."""
     with connected(url) as connection:
         try:
             with connection.transaction():
+                take_turn(connection)
                 # Our transaction is idle while the engine works in a connection of its own.
-                idle = _ENGINE_SECONDS + 10
-                limit_waits(connection, lock=idle, statement=idle, idle=idle)
-                history.wait_for_turn(connection)
+                limit_waits(connection, lock=LOCK_SECONDS, statement=_ENGINE_SECONDS, idle=_ENGINE_SECONDS + 10)
                 _run_engine(url, connection.info.password)
-                limit_waits(connection, lock=_LOCK_SECONDS, statement=_ENGINE_SECONDS, idle=idle)
                 connection.execute(_INDEX)
                 connection.execute(_GRANT)
         except psycopg.Error as problem:

@@ -6,6 +6,7 @@ MigrateError
 ├── NotSupabase         the database lacks what Supabase provides
 ├── VersionTaken        another migration is recorded under one of our versions
 ├── HistoryLost         our tables without a record of the migrations, and not what the migrations make
+├── NewerRelease        a newer release has migrated the database; nothing to do for this one
 ├── EngineTablesFailed  whatsmeow's own tables could not be made
 └── MigrationFailed     Postgres refused a statement; nothing of the file was kept
     └── Busy            a lock or the time allowed did not suffice; run it again
@@ -36,6 +37,14 @@ class VersionTaken(MigrateError):
 
 class HistoryLost(MigrateError):
     """The database holds our tables, no record of the migrations, and not all that they make."""
+
+
+class NewerRelease(MigrateError):
+    """A newer release has migrated the database, so this one leaves it alone. It is no failure."""
+
+    def __init__(self, recorded: str, this: str) -> None:
+        super().__init__(f"the database is of release {recorded}, newer than this one ({this}): nothing was done")
+        self.recorded = recorded
 
 
 class EngineTablesFailed(MigrateError):

@@ -32,7 +32,7 @@ class Migration:
     @property
     def checksum(self) -> str:
         """SHA-256 of the file's text."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        return checksum_of(self.text)
 
 
 def read_migrations(directory: Path = MIGRATIONS) -> list[Migration]:
@@ -55,12 +55,21 @@ def read_migrations(directory: Path = MIGRATIONS) -> list[Migration]:
     return migrations
 
 
+def read_text(path: Path) -> str:
+    """Return the text of a file; raise `BadMigration` if it is not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as problem:
+        raise BadMigration(f"{path.name}: {problem}") from problem
+
+
+def checksum_of(text: str) -> str:
+    """Return the SHA-256 of a file's text, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _read(path: Path) -> Migration:
     match = _FILE_NAME.fullmatch(path.name)
     if match is None:
         raise BadMigration(f"{path.name}: a migration is named <14 digits>_<name>.sql")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as problem:
-        raise BadMigration(f"{path.name}: {problem}") from problem
-    return Migration(match["version"], match["name"], path, text)
+    return Migration(match["version"], match["name"], path, read_text(path))

@@ -12,7 +12,7 @@ from .files import Migration
 # The revokes are for a project whose default privileges open new tables of every schema.
 _CREATE = """
     create schema if not exists whatsapp_migrations;
-    create table if not exists whatsapp_migrations.history (
+    create table whatsapp_migrations.history (
       version text primary key,
       name text not null,
       checksum text,
@@ -20,16 +20,25 @@ _CREATE = """
     );
     comment on column whatsapp_migrations.history.checksum is
       'SHA-256 of the file''s text; null where the record was taken over or the database was adopted';
+    create table whatsapp_migrations.functions (
+      name text primary key,
+      checksum text not null,
+      applied_at timestamptz not null default now()
+    );
+    create table whatsapp_migrations.release (
+      single boolean primary key default true check (single),
+      number text not null,
+      recorded_at timestamptz not null default now()
+    );
     alter table whatsapp_migrations.history enable row level security;
+    alter table whatsapp_migrations.functions enable row level security;
+    alter table whatsapp_migrations.release enable row level security;
     revoke all on schema whatsapp_migrations from public, anon, authenticated, service_role;
     revoke all on all tables in schema whatsapp_migrations from public, anon, authenticated, service_role;
 """
 _EXISTS = "select to_regclass('whatsapp_migrations.history') is not null"
 _READ = "select version, name, checksum from whatsapp_migrations.history order by version"
 _INSERT = "insert into whatsapp_migrations.history (version, name, checksum) values (%s, %s, %s)"
-
-# Any number does, as long as every runner takes the same and nobody else does.
-_LOCK = 0x7768617473617070  # "whatsapp"
 
 
 @dataclass(frozen=True)
@@ -40,14 +49,6 @@ class Applied:
     name: str
     checksum: str | None
     """SHA-256 of the file's text when it was applied; None where nobody knows it."""
-
-
-def wait_for_turn(connection: psycopg.Connection) -> None:
-    """Be the only runner until the end of the transaction.
-
-    The lock ends with the transaction, so it works behind a transaction pooler and cannot be left behind.
-    """
-    connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
 
 
 def create(connection: psycopg.Connection) -> None:

@@ -1,32 +1,23 @@
-"""Applies migrations: each file in one transaction together with its record."""
+"""`up` and `status`: numbered files, the engine's tables, function files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
-
-from . import history
+from . import engine_tables, functions, history, numbered, release
 from . import supabase_history as records_of_supabase
-from .adoption import Found, settle
-from .connection import connected, limit_waits, readable, require_supabase
-from .execution import execute, refused
+from .connection import connected, readable, require_supabase
 from .files import MIGRATIONS, Migration, read_migrations
-
-# Waiting for another runner holds nobody up. Waiting for a lock on a table in use does: everybody queues
-# behind us.
-TURN_SECONDS = 60
-_LOCK_SECONDS = 5
-_STATEMENT_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What `up` did, by version."""
+    """What `up` did: versions of numbered files, and names of functions."""
 
     applied: list[str]
+    functions: list[str]
     taken_over: list[str]
     """Recorded in the Supabase CLI's history until now."""
     adopted: list[str]
@@ -37,8 +28,11 @@ class Outcome:
 class Status:
     """Where a database stands: files applied, files to come, and records without a file."""
 
+    release: str | None
+    """The newest release that has migrated the database."""
     applied: list[str]
     pending: list[str]
+    """Numbered files that were never applied, and function files whose present text was not."""
     not_here: list[str]
     """Recorded, but no file of the directory: of a newer release, or of another directory."""
     changed: list[str]
@@ -46,43 +40,54 @@ class Status:
 
 
 def up(database_url: str, directory: Path = MIGRATIONS, *, supabase_history: bool = False) -> Outcome:
-    """Apply every pending migration of `directory`, oldest first.
+    """Bring a database to this release: numbered files, then the engine's own tables, then the changed functions.
 
-    Safe from two places at once, and again after a failure: a file is applied as a whole or not at all.
+    Safe from two places at once, and again after a failure: a file is applied as a whole or not at all. The engine's
+    tables belong to `MIGRATIONS`; another directory goes without them.
 
     Parameters
     ----------
     supabase_history
-        Record the migrations in the Supabase CLI's history too, for a product that copies the files into its own
+        Record the numbered files in the Supabase CLI's history too, for a product that copies them into its own
         `supabase/migrations`.
 
     Raises
     ------
+    NewerRelease
+        A newer release has migrated the database; nothing was done.
     MigrateError
         See `infra.migrate.errors`; its text says what to do.
     """
-    migrations = read_migrations(directory)
-    with connected(readable(database_url)) as connection:
+    migrations, repeatable = read_migrations(directory), functions.read_functions(directory)
+    url, ours = readable(database_url), directory == MIGRATIONS
+    if ours:
+        engine_tables.require_session(url)
+    with connected(url) as connection:
         require_supabase(connection)
-        found = _settle(connection, migrations, supabase=supabase_history)
-        records = history.read(connection)
-        pending = [migration for migration in migrations if not history.is_applied(migration, records)]
-        applied = [it.version for it in pending if _apply(connection, it, supabase=supabase_history)]
-        return Outcome(applied, found.taken_over, found.adopted)
+        done = numbered.apply(connection, migrations, supabase=supabase_history)
+    if ours:
+        engine_tables.create_engine_tables(url)
+    with connected(url) as connection:
+        made = functions.apply(connection, repeatable)
+    return Outcome(done.versions, made, done.found.taken_over, done.found.adopted)
 
 
 def status(database_url: str, directory: Path = MIGRATIONS) -> Status:
     """Compare the files of `directory` with what the database has recorded."""
-    migrations = read_migrations(directory)
+    migrations, repeatable = read_migrations(directory), functions.read_functions(directory)
     with connected(readable(database_url)) as connection:
         records = history.read(connection)
         to_take_over = records_of_supabase.ours(connection, migrations)
+        to_make = functions.changed(connection, repeatable)
+        newest = release.read(connection)
     applied = [it for it in migrations if history.is_applied(it, records) or it.version in to_take_over]
     ours = {migration.version for migration in migrations}
     checksums = {record.version: record.checksum for record in records.values()}
+    pending = _labels(migration for migration in migrations if migration not in applied)
     return Status(
-        applied=_labels(applied),
-        pending=_labels(migration for migration in migrations if migration not in applied),
+        release=newest,
+        applied=[*_labels(applied), *(it.label for it in repeatable if it not in to_make)],
+        pending=[*pending, *(it.label for it in to_make)],
         not_here=[f"{it.version}_{it.name}" for it in records.values() if it.version not in ours],
         changed=_labels(it for it in applied if checksums.get(it.version) not in (None, it.checksum)),
     )
@@ -90,34 +95,3 @@ def status(database_url: str, directory: Path = MIGRATIONS) -> Status:
 
 def _labels(migrations: Iterable[Migration]) -> list[str]:
     return [migration.label for migration in migrations]
-
-
-def _settle(connection: psycopg.Connection, migrations: Sequence[Migration], *, supabase: bool) -> Found:
-    try:
-        with connection.transaction():
-            _take_turn(connection)
-            return settle(connection, migrations, supabase=supabase)
-    except psycopg.Error as problem:
-        raise refused("the record of migrations", problem, kept="nothing was kept") from problem
-
-
-def _apply(connection: psycopg.Connection, migration: Migration, *, supabase: bool = False) -> bool:
-    """Apply `migration` unless another runner just did; tell whether this one did."""
-    try:
-        with connection.transaction():
-            _take_turn(connection)
-            if history.is_applied(migration, history.read(connection)):
-                return False
-            execute(connection, migration.text)
-            history.add(connection, migration, migration.checksum)
-            if supabase:
-                records_of_supabase.add(connection, migration)
-        return True
-    except psycopg.Error as problem:
-        raise refused(migration.label, problem, text=migration.text) from problem
-
-
-def _take_turn(connection: psycopg.Connection) -> None:
-    limit_waits(connection, lock=TURN_SECONDS, statement=TURN_SECONDS)
-    history.wait_for_turn(connection)
-    limit_waits(connection, lock=_LOCK_SECONDS, statement=_STATEMENT_SECONDS)

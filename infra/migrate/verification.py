@@ -11,6 +11,7 @@ import psycopg
 from .connection import connected, readable, require_supabase
 from .expected import expected
 from .facts import collect_facts, read_facts
+from .release import refuse_newer
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,14 @@ def verify(database_url: str) -> list[Finding]:
 
     Raises
     ------
+    NewerRelease
+        A newer release has migrated the database, so this one cannot judge it.
     MigrateError
         The database cannot be reached or is no Supabase database.
     """
     with connected(readable(database_url)) as connection:
         require_supabase(connection)
+        refuse_newer(connection)
         return list(compare(read_facts(connection)))
 
 

@@ -28,7 +28,7 @@ from whatsapp_pairing.repository.sessions import Sessions
 from whatsapp_pairing.repository.sweeps import Sweeps
 from whatsapp_pairing.session import OVERDUE_SECONDS
 
-from infra.migrate import create_engine_tables, up
+from infra.migrate import up
 from tests.conftest import STANDINS, Postgres
 from tests.integration.crowd import fill
 from tests.integration.plans import ExplainedDatabase, Plan
@@ -268,7 +268,6 @@ def main() -> int:
         with server.connect(name) as connection:
             connection.execute(STANDINS.read_bytes())
         up(server.url(name))
-        create_engine_tables(server.url(name))
         began = time.perf_counter()
         with connect(server.url(name)) as admin:
             world = World(server.url(name), admin)

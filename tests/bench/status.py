@@ -20,7 +20,7 @@ from whatsapp_pairing.database import act_as
 from whatsapp_pairing.repository.attempts import LAST_ATTEMPT
 from whatsapp_pairing.repository.sessions import SESSION
 
-from infra.migrate import create_engine_tables, up
+from infra.migrate import up
 from tests.conftest import STANDINS, Postgres
 from tests.functions.support import ROOT, Context, event, load
 
@@ -62,7 +62,6 @@ def prepare(url: str) -> UUID:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(STANDINS.read_bytes())
         up(url)
-        create_engine_tables(url)
         connection.execute("INSERT INTO auth.users (id, email) VALUES (%s, 'bench@example.test')", (user,))
         connection.execute(
             "INSERT INTO public.whatsapp_sessions (user_id, session_status, qr_code) VALUES (%s, 'waiting_qr', %s)",

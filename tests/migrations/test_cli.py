@@ -58,7 +58,7 @@ def test_json(migrated_url: str, capsys: pytest.CaptureFixture[str]) -> None:
 
     code, answer = run("verify")
     assert (code, answer["ok"], answer["findings"]) == (0, True, [])
-    assert run("up") == (0, {"applied": [], "taken_over": [], "adopted": []})
+    assert run("up") == (0, {"applied": [], "functions": [], "taken_over": [], "adopted": []})
     assert run("status")[1]["pending"] == []
     with psycopg.connect(migrated_url, autocommit=True) as connection:
         connection.execute("alter table public.whatsapp_sessions disable row level security")

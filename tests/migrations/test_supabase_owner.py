@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from infra.local.database import ROLES, login_urls, prepare
-from infra.migrate import create_engine_tables, up, verify
+from infra.migrate import up, verify
 from infra.migrate.expected import LOGINS
 from tests.conftest import STANDINS, Postgres, serving
 from tests.integration.world import Secret, World, connect
@@ -50,7 +50,6 @@ def owner_url(server: Postgres) -> str:
         )
     url = server.url(name).replace("postgres@", f"{OWNER}@")
     up(url)
-    create_engine_tables(url)
     return url
 
 
@@ -60,7 +59,6 @@ def test_verify_is_content(owner_url: str) -> None:
 
 def test_it_may_be_repeated(owner_url: str) -> None:
     assert up(owner_url).applied == []
-    create_engine_tables(owner_url)
     assert verify(owner_url) == []
 
 
@@ -82,7 +80,6 @@ def test_another_database_of_the_server_finds_the_roles_and_uses_them(server: Po
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(STANDINS.read_bytes())
         up(url)
-        create_engine_tables(url)
         assert verify(url) == []
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from infra.migrate import create_engine_tables, engine_tables, runner, status, up, verify
+from infra.migrate import engine_tables, numbered, status, turn, up, verify
 from infra.migrate.errors import (
     Busy,
     EngineTablesFailed,
@@ -45,7 +45,7 @@ def test_each_file_once(database_url: str) -> None:
     applied = up(database_url).applied
     assert applied[:2] == OURS
     assert up(database_url).applied == []
-    assert [finding.what for finding in verify(database_url)] == ["table whatsapp_engine.whatsmeow_device"]
+    assert verify(database_url) == []
     assert recorded(database_url) == applied
 
 
@@ -89,9 +89,7 @@ def test_runners_at_once(database_url: str) -> None:
 
     def run(_: int) -> list[str]:
         start.wait()
-        versions = up(database_url).applied
-        create_engine_tables(database_url)
-        return versions
+        return up(database_url).applied
 
     with ThreadPoolExecutor(3) as pool:
         applied = [version for versions in pool.map(run, range(3)) for version in versions]
@@ -102,7 +100,7 @@ def test_runners_at_once(database_url: str) -> None:
 def test_the_engines_tables_want_their_schema(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_tables, "_run_engine", lambda *_: None)
     with pytest.raises(EngineTablesFailed, match=r"whatsapp_engine.* does not exist"):
-        create_engine_tables(database_url)
+        engine_tables.create_engine_tables(database_url)
 
 
 def test_an_engine_that_fails_tells_no_password(
@@ -114,15 +112,15 @@ def test_an_engine_that_fails_tells_no_password(
     (package / "tables.py").write_text("import sys; sys.exit('no luck with ' + sys.stdin.read())")
     monkeypatch.setattr(engine_tables, "_LAYERS", tmp_path)
     with pytest.raises(EngineTablesFailed, match="no luck with postgresql") as caught:
-        create_engine_tables(database_url.replace("postgres@", "postgres:s3cret@"))
+        engine_tables.create_engine_tables(database_url.replace("postgres@", "postgres:s3cret@"))
     assert "s3cret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("limit", ["_LOCK_SECONDS", "_STATEMENT_SECONDS"])
+@pytest.mark.parametrize("limit", ["LOCK_SECONDS", "STATEMENT_SECONDS"])
 def test_it_does_not_wait_for_long(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    monkeypatch.setattr(runner, limit, 1)
+    monkeypatch.setattr(turn, limit, 1)
     query(database_url, "create table t ()")
     with psycopg.connect(database_url) as someone:
         someone.execute("lock table t in share mode")
@@ -138,7 +136,7 @@ def test_nothing_is_left_on_the_session(migrated_url: str, tmp_path: Path) -> No
         connection.execute("do $$ begin end $$")  # loads plpgsql, which has settings of its own
         before = connection.execute("select name, setting from pg_settings order by 1").fetchall()
         for migration in read_migrations(directory(tmp_path, "select 1")):
-            assert runner._apply(connection, migration)
+            assert numbered._apply(connection, migration)
         assert connection.execute("select name, setting from pg_settings order by 1").fetchall() == before
         for left in ("pg_locks where locktype = 'advisory'", "pg_prepared_statements"):
             assert connection.execute(f"select count(*) from {left}".encode()).fetchone() == (0,)
@@ -162,7 +160,6 @@ def test_as_supabases_postgres_who_is_no_superuser(database_url: str) -> None:
     )
     url = database_url.replace("postgres@", "supabase_postgres@")
     assert up(url).applied[:2] == OURS
-    create_engine_tables(url)
     assert verify(url) == []
 
 

@@ -1,0 +1,105 @@
+"""Repeatable migrations: one file per database function, applied again when its text changes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from .errors import BadMigration, MigrationFailed
+from .execution import execute, refused
+from .files import checksum_of, read_text
+from .turn import take_turn
+
+FOLDER = "functions"
+
+# The number lets a changed signature be a new function beside the old one, which deployed code still calls.
+_FILE_NAME = re.compile(r"(?P<name>[a-z][a-z0-9_]*_v[1-9][0-9]*)\.sql")
+
+_EXISTS = "select to_regclass('whatsapp_migrations.functions') is not null"
+_READ = "select name, checksum from whatsapp_migrations.functions"
+_RECORD = """
+    insert into whatsapp_migrations.functions (name, checksum) values (%s, %s)
+    on conflict (name) do update set checksum = excluded.checksum, applied_at = now()
+"""
+_MADE = "select exists (select from pg_proc where proname = %s)"
+
+
+@dataclass(frozen=True)
+class Function:
+    """One file: `<name>_v<number>.sql`."""
+
+    name: str
+    text: str
+
+    @property
+    def label(self) -> str:
+        """The file's name, for messages."""
+        return f"{FOLDER}/{self.name}.sql"
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the file's text."""
+        return checksum_of(self.text)
+
+
+def read_functions(directory: Path) -> list[Function]:
+    """Read the function files of a directory of migrations, in the order of their names.
+
+    Raises
+    ------
+    BadMigration
+        A file is misnamed or not text.
+    """
+    folder = directory / FOLDER
+    if not folder.is_dir():
+        return []
+    paths = (path for path in sorted(folder.iterdir()) if path.name != "README.md" and not path.name.startswith("."))
+    return [_read(path) for path in paths]
+
+
+def changed(connection: psycopg.Connection, functions: Sequence[Function]) -> list[Function]:
+    """Return the functions whose text is not the one that was applied."""
+    applied = _applied(connection)
+    return [function for function in functions if applied.get(function.name) != function.checksum]
+
+
+def apply(connection: psycopg.Connection, functions: Sequence[Function]) -> list[str]:
+    """Apply the changed ones of `functions`, each in one transaction with its record, and return their names."""
+    return [function.name for function in changed(connection, functions) if _apply(connection, function)]
+
+
+def _apply(connection: psycopg.Connection, function: Function) -> bool:
+    try:
+        with connection.transaction():
+            take_turn(connection)
+            if not changed(connection, [function]):
+                return False  # another runner just did it
+            execute(connection, function.text)
+            if connection.execute(_MADE, (function.name,)).fetchone() != (True,):
+                raise MigrationFailed(
+                    f"{function.label}: it makes no function with the name {function.name}\n"
+                    "  nothing of this file was kept"
+                )
+            connection.execute(_RECORD, (function.name, function.checksum))
+        return True
+    except psycopg.Error as problem:
+        raise refused(function.label, problem, text=function.text) from problem
+
+
+def _applied(connection: psycopg.Connection) -> dict[str, str]:
+    if connection.execute(_EXISTS).fetchone() != (True,):
+        return {}
+    return dict(connection.execute(_READ).fetchall())
+
+
+def _read(path: Path) -> Function:
+    match = _FILE_NAME.fullmatch(path.name)
+    if match is None:
+        raise BadMigration(
+            f"{FOLDER}/{path.name}: the file of a function is named <function>_v<number>.sql, in lower case"
+        )
+    return Function(match["name"], read_text(path))

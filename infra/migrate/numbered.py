@@ -1,0 +1,63 @@
+"""Numbered migrations: each file once, in one transaction together with its record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+from . import history, release, supabase_history
+from .adoption import Found, settle
+from .execution import execute, refused
+from .files import Migration
+from .turn import take_turn
+
+
+@dataclass(frozen=True)
+class Applied:
+    """The versions that were applied, and those whose record was made without applying anything."""
+
+    versions: list[str]
+    found: Found
+
+
+def apply(connection: psycopg.Connection, migrations: Sequence[Migration], *, supabase: bool) -> Applied:
+    """Apply every pending one of `migrations`, oldest first.
+
+    Parameters
+    ----------
+    supabase
+        Record them in the Supabase CLI's history too.
+    """
+    found = _settle(connection, migrations, supabase=supabase)
+    records = history.read(connection)
+    pending = [migration for migration in migrations if not history.is_applied(migration, records)]
+    return Applied([it.version for it in pending if _apply(connection, it, supabase=supabase)], found)
+
+
+def _settle(connection: psycopg.Connection, migrations: Sequence[Migration], *, supabase: bool) -> Found:
+    try:
+        with connection.transaction():
+            take_turn(connection)
+            found = settle(connection, migrations, supabase=supabase)
+            release.record(connection)
+            return found
+    except psycopg.Error as problem:
+        raise refused("the record of migrations", problem, kept="nothing was kept") from problem
+
+
+def _apply(connection: psycopg.Connection, migration: Migration, *, supabase: bool = False) -> bool:
+    """Apply `migration` unless another runner just did; tell whether this one did."""
+    try:
+        with connection.transaction():
+            take_turn(connection)
+            if history.is_applied(migration, history.read(connection)):
+                return False
+            execute(connection, migration.text)
+            history.add(connection, migration, migration.checksum)
+            if supabase:
+                supabase_history.add(connection, migration)
+        return True
+    except psycopg.Error as problem:
+        raise refused(migration.label, problem, text=migration.text) from problem
