@@ -14,7 +14,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from tests.api.document import DOCUMENT, answers, complaints, operations
-from tests.stack import Stack, User
+from tests.stack import PATIENCE_SECONDS, Stack, User
 
 API = schemathesis.openapi.from_dict(DOCUMENT)
 
@@ -184,7 +184,10 @@ def _pairing(visitor: Visitor, user: User) -> None:
     assert (started.status_code, started.json()["status"]) == (202, "connecting")
     assert visitor.ask(CONNECT, token).json()["attempt"]["id"] == started.json()["attempt"]["id"]
 
-    text = user.qr()
+    window = started.json()["attempt"]["deadline"]
+    # The workflow opens the scan's window right after the first QR, and the session changes with it.
+    opened = user.wait(PATIENCE_SECONDS, "scan window", lambda it: it["qr"] and it["attempt"]["deadline"] != window)
+    text = str(opened["qr"])
     shown = visitor.ask(STATUS, token, Accept_Language="es")
     assert shown.json()["status"] == "waiting_qr"
     assert visitor.ask_twice(STATUS, token, If_None_Match=shown.headers["etag"][0]).status_code == 304
