@@ -1,6 +1,6 @@
 """Applies the migrations of `migrations/` and checks what a database holds.
 
-`python -m infra.migrate up|status|verify --database-url …`; from Python, `up`, `status` and `verify`.
+`python -m infra.migrate up|status|verify --database-url …`, `… snapshot`; from Python, `up`, `status` and `verify`.
 
 files.py             the files, in order
 execution.py         a file as one query, and what is told of a refusal
@@ -12,7 +12,9 @@ turn.py              one runner at a time
 numbered.py          the numbered files, applied once
 adoption.py          old records taken over; a database without a record adopted
 runner.py            up and status
-expected.py          what must be there: the place to extend
+scope.py             what is looked at
+expected.py          what must be there: expected.json
+fresh.py             writes expected.json from a fresh database
 facts.py             what is there
 verification.py      verify: the two compared
 engine_tables.py     whatsmeow's own tables

@@ -1,4 +1,4 @@
-"""The command line: `python -m infra.migrate up|status|verify`."""
+"""The command line: `python -m infra.migrate up|status|verify|snapshot`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import psycopg
 from . import MIGRATIONS, MigrateError, status, up, verify
 from .connection import readable
 from .errors import NewerRelease
+from .expected import SNAPSHOT
 from .verification import checks
 
 
@@ -22,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 is well, 1 is not, 2 is a wrong call."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    if options.command == "snapshot":
+        return _snapshot(options)
     url = options.database_url or os.environ.get("DATABASE_URL", "")
     if not url:
         parser.error("which database? give --database-url or set DATABASE_URL")
@@ -38,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m infra.migrate", description="Migrations of whatsapp-pairing.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="up|status|verify")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="up|status|verify|snapshot")
     for name, text in {
         "up": "apply every pending migration, each in one transaction, and the engine's own tables",
         "status": "list migrations: applied, changed since, pending, and records without a file",
@@ -56,7 +59,17 @@ def _parser() -> argparse.ArgumentParser:
                 "holds copies of them",
             )
         command.add_argument("--json", action="store_true", help="print JSON")
+    text = "write what `verify` expects, from a database that the migrations make now; read the diff before a commit"
+    command = commands.add_parser("snapshot", help=text, description=text)
+    command.add_argument("--file", type=Path, default=SNAPSHOT, help="default: infra/migrate/expected.json")
     return parser
+
+
+def _snapshot(options: argparse.Namespace) -> int:
+    from .fresh import write_snapshot  # starts a Postgres, which the other commands do not need
+
+    print(f"{options.file}: {'changed' if write_snapshot(options.file) else 'as before'}")
+    return 0
 
 
 def _up(url: str, options: argparse.Namespace) -> int:

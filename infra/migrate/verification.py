@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +13,7 @@ from .connection import connected, readable, require_supabase
 from .expected import expected
 from .facts import collect_facts, read_facts
 from .release import refuse_newer
+from .scope import LOGINS, SESSIONS
 
 
 @dataclass(frozen=True)
@@ -75,5 +77,13 @@ def compare(facts: dict[str, str]) -> Iterator[Finding]:
             yield Finding("differs", wanted.name, found, wanted.value)
     for name in sorted(facts.keys() - known):
         # Permissive policies and grants add up: one more may open what ours close.
-        if name.startswith(("policy ", "privileges of ")):
+        if name.startswith("privileges of ") or (name.startswith("policy ") and _opens(name, facts[name])):
             yield Finding("differs", name, facts[name], "absent")
+
+
+def _opens(name: str, policy: str) -> bool:
+    """Tell whether a policy beyond ours shows or changes rows for somebody who comes through the API, or for us."""
+    if not name.endswith(f" on {SESSIONS}"):
+        return True
+    match = re.match(r"permissive for \w+ to (.*?)(?: using | with check |$)", policy)
+    return match is not None and not {"public", "anon", "authenticated", *LOGINS}.isdisjoint(match[1].split(", "))

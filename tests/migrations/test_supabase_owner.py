@@ -14,7 +14,7 @@ import pytest
 
 from infra.local.database import ROLES, login_urls, prepare
 from infra.migrate import up, verify
-from infra.migrate.expected import LOGINS
+from infra.migrate.scope import LOGINS
 from tests.conftest import STANDINS, Postgres, serving
 from tests.integration.world import Secret, World, connect
 

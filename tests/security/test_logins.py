@@ -12,7 +12,7 @@ from psycopg import errors as pg
 from whatsapp_engine.process import ProcessEngine
 from whatsapp_pairing.engine import LoggedOut, Online, Qr, Scanned
 
-from infra.migrate.expected import LOGINS
+from infra.migrate.scope import LOGINS
 from infra.sandbox.process import SandboxProcess
 from tests.integration.world import Secret, World, login
 from tests.sandbox_client import SandboxClient

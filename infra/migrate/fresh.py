@@ -1,0 +1,49 @@
+"""The snapshot of a fresh database, which a Postgres of its own holds for a moment."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+from .expected import SNAPSHOT, snapshot
+from .facts import read_facts
+from .runner import up
+
+
+def write_snapshot(path: Path = SNAPSHOT) -> bool:
+    """Write the snapshot of a database that the migrations have just made; tell whether the file has changed."""
+    with _database() as url:
+        up(url)
+        with psycopg.connect(url, autocommit=True) as connection:
+            text = snapshot(read_facts(connection))
+    changed = not path.exists() or path.read_text(encoding="utf-8") != text
+    path.write_text(text, encoding="utf-8")
+    return changed
+
+
+@contextmanager
+def _database() -> Iterator[str]:
+    """Start a server without any role of ours, with Supabase's stand-ins in its database."""
+    # The local stack imports this package, and only this command needs its server.
+    from infra.local.database import STANDINS
+    from infra.local.guard import Guard
+    from infra.local.postgres import EmbeddedPostgres
+
+    with tempfile.TemporaryDirectory(prefix="whatsapp-pairing-snapshot-", ignore_cleanup_errors=True) as directory:
+        place = Path(directory)
+        place.chmod(0o755)  # under root, the server runs as nobody
+        guard = Guard()
+        server = EmbeddedPostgres(place / "data", place / "log", guard, {"synchronous_commit": "off"}, "16")
+        try:
+            server.start()
+            with psycopg.connect(server.url(), autocommit=True) as connection:
+                connection.execute(STANDINS.read_bytes())
+            yield server.url()
+        finally:
+            server.stop()
+            guard.close()
+            server.remove()

@@ -1,0 +1,257 @@
+"""What is done to a migrated database, and what `verify` then says, up to the second colon."""
+
+from __future__ import annotations
+
+from infra.migrate.expected import expected
+from infra.migrate.scope import ENGINE_TABLE, ENGINE_VERSION, LOGINS, OUTSIDERS, PRIVATE_SCHEMAS
+
+FUNCTIONS = [
+    name.removeprefix("function ")
+    for name in (fact.name for fact in expected())
+    if name.startswith("function whatsapp_private.")
+]
+TABLE = "public.whatsapp_sessions"
+FUNCTION = "function public.update_whatsapp_sessions_updated_at()"
+TRIGGER = "trigger_update_whatsapp_sessions_updated_at"
+SERVES_ALL = "WhatsApp pairing serves every user"
+
+CASES: list[tuple[str, list[str]]] = [
+    (f"drop table {TABLE} cascade", [f"missing: table {TABLE}"]),
+    (f"alter table {TABLE} alter id drop default", [f"differs: column {TABLE}.id"]),
+    (f"alter table {TABLE} alter user_id drop not null", [f"differs: column {TABLE}.user_id"]),
+    (f"alter table {TABLE} alter phone_number type varchar(30)", [f"differs: column {TABLE}.phone_number"]),
+    (
+        f"alter table {TABLE} alter session_status set default 'error'",
+        [f"differs: column {TABLE}.session_status"],
+    ),
+    (
+        f"alter table {TABLE} drop column qr_code",
+        [
+            f"missing: column {TABLE}.qr_code",
+            *(f"differs: privileges of {role} on table {TABLE}" for role in ("whatsapp_api", "whatsapp_worker")),
+        ],
+    ),
+    (f"alter table {TABLE} alter connected_at type timestamp", [f"differs: column {TABLE}.connected_at"]),
+    (f"alter table {TABLE} alter last_seen set not null", [f"differs: column {TABLE}.last_seen"]),
+    (f"alter table {TABLE} alter messages_sent drop default", [f"differs: column {TABLE}.messages_sent"]),
+    (
+        f"alter table {TABLE} alter messages_received type bigint",
+        [f"differs: column {TABLE}.messages_received"],
+    ),
+    (f"alter table {TABLE} rename created_at to made_at", [f"missing: column {TABLE}.created_at"]),
+    (f"alter table {TABLE} alter updated_at drop not null", [f"differs: column {TABLE}.updated_at"]),
+    (f"alter table {TABLE} drop constraint whatsapp_sessions_pkey", [f"missing: primary key of {TABLE}"]),
+    (
+        f"alter table {TABLE} drop constraint whatsapp_sessions_user_id_key",
+        [f"missing: unique key (user_id) of {TABLE}"],
+    ),
+    (
+        f"alter table {TABLE} drop constraint whatsapp_sessions_user_id_fkey",
+        [f"missing: foreign key (user_id) to auth.users of {TABLE}"],
+    ),
+    (
+        f"alter table {TABLE} add foreign key (user_id) references auth.users",
+        [f"differs: foreign key (user_id) to auth.users of {TABLE}"],
+    ),
+    (
+        f"alter table {TABLE} drop constraint valid_session_status",
+        [f"missing: check valid_session_status of {TABLE}"],
+    ),
+    (
+        (
+            f"alter table {TABLE} drop constraint valid_session_status,"
+            " add constraint valid_session_status check (session_status <> '')"
+        ),
+        [f"differs: check valid_session_status of {TABLE}"],
+    ),
+    ("drop index public.idx_whatsapp_sessions_user_id", ["missing: index idx_whatsapp_sessions_user_id"]),
+    ("drop index public.idx_whatsapp_sessions_status", ["missing: index idx_whatsapp_sessions_status"]),
+    (
+        (
+            "drop index public.idx_whatsapp_sessions_updated_at;"
+            f"create index idx_whatsapp_sessions_updated_at on {TABLE} (created_at)"
+        ),
+        ["differs: index idx_whatsapp_sessions_updated_at"],
+    ),
+    (
+        ("update pg_index set indisvalid = false where indexrelid = 'public.idx_whatsapp_sessions_status'::regclass"),
+        ["differs: index idx_whatsapp_sessions_status"],
+    ),
+    (f"alter table {TABLE} disable row level security", [f"differs: row level security of {TABLE}"]),
+    *(
+        (
+            f'drop policy "Users can {verb} their own WhatsApp sessions" on {TABLE}',
+            [f'missing: policy "Users can {verb} their own WhatsApp sessions" on {TABLE}'],
+        )
+        for verb in ("view", "insert", "update", "delete")
+    ),
+    (
+        f'alter policy "Users can view their own WhatsApp sessions" on {TABLE} using (true)',
+        [f'differs: policy "Users can view their own WhatsApp sessions" on {TABLE}'],
+    ),
+    (
+        f'alter policy "Users can update their own WhatsApp sessions" on {TABLE} with check (true)',
+        [f'differs: policy "Users can update their own WhatsApp sessions" on {TABLE}'],
+    ),
+    (
+        f'alter policy "Users can delete their own WhatsApp sessions" on {TABLE} to service_role',
+        [f'differs: policy "Users can delete their own WhatsApp sessions" on {TABLE}'],
+    ),
+    (f'create policy "all" on {TABLE} using (true)', [f'differs: policy "all" on {TABLE}']),
+    (f'create policy "theirs" on {TABLE} to service_role using (true)', []),
+    (f'create policy "stricter" on {TABLE} as restrictive using (true)', []),
+    (f"drop trigger {TRIGGER} on {TABLE}", [f"missing: trigger {TRIGGER}"]),
+    (f"alter table {TABLE} disable trigger {TRIGGER}", [f"differs: trigger {TRIGGER}"]),
+    (f"drop {FUNCTION} cascade", [f"missing: {FUNCTION}", f"missing: trigger {TRIGGER}"]),
+    (f"alter {FUNCTION} reset search_path", [f"differs: {FUNCTION}"]),
+    (f"alter {FUNCTION} security definer", [f"differs: {FUNCTION}"]),
+    (
+        (
+            f"create or replace {FUNCTION} returns trigger language plpgsql set search_path = ''"
+            " as 'begin return new; end;'"
+        ),
+        [f"differs: body of {FUNCTION}"],
+    ),
+    *(
+        (
+            f"revoke {right} on {TABLE} from authenticated",
+            [f"differs: privileges of authenticated on {TABLE}"],
+        )
+        for right in ("select", "insert", "update", "delete")
+    ),
+    (f"grant truncate on {TABLE} to authenticated", [f"differs: privileges of authenticated on {TABLE}"]),
+    (f"grant select on {TABLE} to anon", [f"differs: privileges of anon on {TABLE}"]),
+    (f"grant update (qr_code) on {TABLE} to anon", [f"differs: privileges of anon on {TABLE}"]),
+    (f"grant select on {TABLE} to public", [f"differs: privileges of PUBLIC on {TABLE}"]),
+    (f"grant all on {TABLE} to service_role", []),
+    *((f"drop schema {schema} cascade", [f"missing: schema {schema}"]) for schema in PRIVATE_SCHEMAS),
+    *(
+        (
+            f"grant usage on schema {schema} to {role}",
+            [f"differs: privileges of {role} on schema {schema}"],
+        )
+        for schema in PRIVATE_SCHEMAS
+        for role in OUTSIDERS
+    ),
+    *(
+        (
+            f"create table {schema}.t (id int); grant select (id) on {schema}.t to {role}",
+            [f"differs: privileges of {role} inside schema {schema}"],
+        )
+        for schema in PRIVATE_SCHEMAS
+        for role in OUTSIDERS
+    ),
+    (
+        "create function whatsapp_private.f() returns int language sql as 'select 1'",
+        ["differs: privileges of PUBLIC inside schema whatsapp_private"],
+    ),
+    (
+        "create sequence whatsapp_engine.s; grant usage on sequence whatsapp_engine.s to anon",
+        ["differs: privileges of anon inside schema whatsapp_engine"],
+    ),
+    *(
+        (f"drop table whatsapp_private.{name} cascade", [f"missing: table whatsapp_private.{name}"])
+        for name in ("attempts", "devices")
+    ),
+    *(
+        (
+            f"alter table whatsapp_private.{name} disable row level security",
+            [f"differs: row level security of whatsapp_private.{name}"],
+        )
+        for name in ("attempts", "devices")
+    ),
+    (f"drop table {ENGINE_TABLE} cascade", [f"missing: table {ENGINE_TABLE}"]),
+    *(
+        (f'drop policy "{SERVES_ALL}" on {table}', [f'missing: policy "{SERVES_ALL}" on {table}'])
+        for table in (TABLE, *(f"whatsapp_private.{name}" for name in ("attempts", "devices")))
+    ),
+    (
+        f'alter policy "{SERVES_ALL}" on {TABLE} to public',
+        [f'differs: policy "{SERVES_ALL}" on {TABLE}'],
+    ),
+    *(
+        (f'create policy "more" on {table} to whatsapp_api using (true)', [f'differs: policy "more" on {table}'])
+        for table in (TABLE, "whatsapp_private.devices")
+    ),
+    *((f"drop function {name}", [f"missing: function {name}"]) for name in FUNCTIONS),
+    *((f"alter function {name} security invoker", [f"differs: function {name}"]) for name in FUNCTIONS),
+    *((f"alter function {name} reset search_path", [f"differs: function {name}"]) for name in FUNCTIONS),
+    (
+        f"grant execute on function {FUNCTIONS[0]} to authenticated",
+        ["differs: privileges of authenticated inside schema whatsapp_private"],
+    ),
+    (f"drop table {ENGINE_VERSION}", [f"missing: table {ENGINE_VERSION}"]),
+    *(
+        (f"revoke all on {place} from {role}", [f"missing: privileges of {role} on {place}"])
+        for role, place in (
+            ("whatsapp_api", "schema whatsapp_private"),
+            ("whatsapp_api", "table whatsapp_private.attempts"),
+            ("whatsapp_api", "table whatsapp_private.devices"),
+            ("whatsapp_api", f"table {TABLE}"),
+            ("whatsapp_api", "function whatsapp_private.stored_jid(bytea)"),
+            ("whatsapp_worker", "schema whatsapp_private"),
+            ("whatsapp_worker", "table whatsapp_private.attempts"),
+            ("whatsapp_worker", "table whatsapp_private.devices"),
+            ("whatsapp_worker", f"table {TABLE}"),
+            ("whatsapp_engine", "schema whatsapp_engine"),
+            ("whatsapp_engine", f"table {ENGINE_VERSION}"),
+        )
+    ),
+    *(
+        (
+            f"revoke execute on function {name} from whatsapp_worker",
+            [f"missing: privileges of whatsapp_worker on function {name}"],
+        )
+        for name in FUNCTIONS
+    ),
+    *(
+        (change, [f"differs: privileges of {role} on {place}"])
+        for change, role, place in (
+            (
+                "grant update (user_id) on whatsapp_private.attempts to whatsapp_api",
+                "whatsapp_api",
+                "table whatsapp_private.attempts",
+            ),
+            (f"grant select on {TABLE} to whatsapp_worker", "whatsapp_worker", f"table {TABLE}"),
+            (
+                "grant select on whatsapp_private.devices to whatsapp_api with grant option",
+                "whatsapp_api",
+                "table whatsapp_private.devices",
+            ),
+            ("grant select (id) on auth.users to whatsapp_worker", "whatsapp_worker", "table auth.users"),
+            (f"grant select on {ENGINE_TABLE} to whatsapp_worker", "whatsapp_worker", f"table {ENGINE_TABLE}"),
+            ("grant create on schema whatsapp_engine to whatsapp_engine", "whatsapp_engine", "schema whatsapp_engine"),
+            (f"grant update on {ENGINE_VERSION} to whatsapp_engine", "whatsapp_engine", f"table {ENGINE_VERSION}"),
+            (f"revoke delete on {ENGINE_TABLE} from whatsapp_engine", "whatsapp_engine", "whatsmeow's tables"),
+            ("create table whatsapp_engine.whatsmeow_more ()", "whatsapp_engine", "whatsmeow's tables"),
+            (
+                "alter table whatsapp_private.devices owner to whatsapp_api",
+                "whatsapp_api",
+                "table whatsapp_private.devices",
+            ),
+        )
+    ),
+]
+
+# The same for roles, which belong to the whole server: nothing of these is committed.
+ROLE_CASES: list[tuple[str, list[str]]] = [
+    *(
+        (f"alter role {role} {attribute}", [f"differs: role {role}"])
+        for role in LOGINS
+        for attribute in ("nologin", "superuser", "createrole", "createdb", "replication", "bypassrls")
+    ),
+    *(
+        (f"alter role {role} {change}", [f"differs: settings of role {role}"])
+        for role in LOGINS
+        for change in ("set statement_timeout = 0", "reset lock_timeout", "set work_mem = '1MB'")
+    ),
+    (
+        "do $$ begin execute format("
+        "'alter role whatsapp_api in database %I set datestyle = German', current_database()); end $$",
+        ["differs: settings of role whatsapp_api"],
+    ),
+    ("alter role whatsapp_api inherit", ["differs: role whatsapp_api"]),
+    ("revoke authenticated from whatsapp_api", ["differs: role whatsapp_api"]),
+    *((f"grant service_role to {role}", [f"differs: role {role}"]) for role in LOGINS),
+    ("alter role whatsapp_engine rename to somebody", ["missing: role whatsapp_engine"]),
+]
