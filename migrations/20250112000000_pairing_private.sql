@@ -1,6 +1,10 @@
 -- What decides whose WhatsApp is opened lives here, out of reach of anon and authenticated:
 -- the row in public.whatsapp_sessions is its owner's to edit and only shows what these tables know.
 
+-- The foreign keys lock auth.users. A migration that waits for the lock makes every sign-in wait behind it, so it fails
+-- after 5 s and may be run again.
+SET LOCAL lock_timeout = '5s';
+
 CREATE SCHEMA IF NOT EXISTS whatsapp_private;
 -- whatsmeow creates and upgrades its own tables in here (python -m infra.migrate up runs that step).
 CREATE SCHEMA IF NOT EXISTS whatsapp_engine;
@@ -76,7 +80,8 @@ ALTER FUNCTION public.update_whatsapp_sessions_updated_at() SET search_path = ''
 CREATE INDEX whatsapp_sessions_pending ON public.whatsapp_sessions (updated_at)
   WHERE session_status IN ('connecting', 'waiting_qr');
 
--- A frontend on Supabase may follow its row instead of polling.
+-- A frontend on Supabase may follow its row instead of polling. In restored and self-hosted projects the publication may
+-- belong to another role; pairing works without it.
 DO $$
 BEGIN
   IF EXISTS (SELECT FROM pg_publication WHERE pubname = 'supabase_realtime') AND NOT EXISTS (
@@ -85,4 +90,7 @@ BEGIN
   ) THEN
     ALTER PUBLICATION supabase_realtime ADD TABLE public.whatsapp_sessions;
   END IF;
+EXCEPTION WHEN insufficient_privilege THEN
+  RAISE WARNING 'the publication supabase_realtime belongs to another role, so Realtime does not show whatsapp_sessions'
+    USING HINT = 'As a superuser: ALTER PUBLICATION supabase_realtime ADD TABLE public.whatsapp_sessions;';
 END $$;

@@ -80,6 +80,7 @@ def _up(url: str, options: argparse.Namespace) -> int:
         lines.append("(removed there; if your supabase/migrations holds our files, run `up --supabase-history`)")
     lines += [f"applied {version}" for version in done.applied]
     lines += [f"applied functions/{name}.sql" for name in done.functions]
+    lines += [f"note: {notice}" for notice in done.notices]
     return _say(asdict(done), lines or ["nothing to apply"], options.json)
 
 
@@ -94,10 +95,13 @@ def _status(url: str, options: argparse.Namespace) -> int:
 
 def _verify(url: str, options: argparse.Namespace) -> int:
     findings = verify(url)
-    lines = [str(finding) for finding in findings] or [f"ok: {checks()} checks"]
-    answer = {"ok": not findings, "checks": checks(), "findings": [asdict(finding) for finding in findings]}
+    wrong = [finding for finding in findings if finding.kind != "beyond"]
+    lines = [str(finding) for finding in findings]
+    if not wrong:
+        lines.append(f"ok: {checks()} checks")
+    answer = {"ok": not wrong, "checks": checks(), "findings": [asdict(finding) for finding in findings]}
     _say(answer, lines, options.json)
-    return 1 if findings else 0
+    return 1 if wrong else 0
 
 
 def _say(answer: object, lines: Sequence[str], as_json: bool) -> int:

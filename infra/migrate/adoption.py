@@ -10,7 +10,7 @@ import psycopg
 from . import history, supabase_history
 from .errors import HistoryLost
 from .files import MIGRATIONS, Migration
-from .verification import read_findings
+from .verification import ABSENT, read_findings
 
 _HOLDS_OURS = "select to_regclass('whatsapp_private.attempts') is not null"
 
@@ -64,8 +64,12 @@ def _adopt(connection: psycopg.Connection, migrations: Sequence[Migration]) -> l
     ours = all(migration.path.parent == MIGRATIONS for migration in migrations)
     if not ours or connection.execute(_HOLDS_OURS).fetchone() != (True,):
         return []
-    # The engine's tables are made after the migrations, so their lack says nothing about these.
-    findings = [finding for finding in read_findings(connection) if "whatsmeow" not in finding.what]
+    # The engine's tables are made after the migrations, and what the product has added is no lack.
+    findings = [
+        finding
+        for finding in read_findings(connection)
+        if "whatsmeow" not in finding.what and finding.kind != "beyond" and finding.wanted != ABSENT
+    ]
     if findings:
         raise HistoryLost(
             "this database holds the tables of whatsapp-pairing, but no record of its migrations (a dump leaves the"

@@ -17,6 +17,20 @@ from .turn import LOCK_SECONDS, take_turn
 _LAYERS = Path(__file__).resolve().parents[2] / "layers"
 _ENGINE_SECONDS = 60
 
+# whatsmeow's table of its version has no key, so Postgres refuses every change to it while a publication is for
+# all tables. This makes the table as whatsmeow does, and gives it an identity before whatsmeow writes to it.
+_VERSION = """
+DO $$
+BEGIN
+  IF to_regclass('whatsapp_engine.whatsmeow_version') IS NULL THEN
+    CREATE TABLE whatsapp_engine.whatsmeow_version (version INTEGER, compat INTEGER);
+  END IF;
+  IF (SELECT relreplident FROM pg_class WHERE oid = 'whatsapp_engine.whatsmeow_version'::REGCLASS) <> 'f' THEN
+    ALTER TABLE whatsapp_engine.whatsmeow_version REPLICA IDENTITY FULL;
+  END IF;
+END $$
+"""
+
 # A device is found by its binding's fingerprint (whatsapp_private.devices); whatsmeow does not mind another
 # index. Not CREATE INDEX IF NOT EXISTS: it stops writers before it looks.
 _INDEX = """
@@ -57,6 +71,9 @@ def create_engine_tables(database_url: str) -> None:
     require_session(url)
     with connected(url) as connection:
         try:
+            with connection.transaction():
+                take_turn(connection)
+                connection.execute(_VERSION)
             with connection.transaction():
                 take_turn(connection)
                 # Our transaction is idle while the engine works in a connection of its own.

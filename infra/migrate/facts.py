@@ -37,6 +37,7 @@ _COLUMNS = """
     select format('column %%s.%%s', t.name, a.attname),
       format_type(a.atttypid, a.atttypmod) || case when a.attnotnull then ' not null' else '' end
         || coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), '')
+        || case when a.attidentity = '' then '' else ' identity' end
     from tables t join pg_attribute a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
       left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
 """
@@ -154,6 +155,13 @@ _PRIVILEGES = """
     group by roles.name, places.place
 """
 
+# A publication sends what its tables hold to its subscribers.
+_PUBLICATIONS = """
+    select format('publication %%s of schema %%s', pubname, schemaname), string_agg(tablename, ', ' order by tablename)
+    from pg_publication_tables where schemaname = any(%(schemas)s)
+    group by pubname, schemaname
+"""
+
 _LOGINS = """
     select 'role ' || r.rolname, concat_ws(
       ', ',
@@ -242,6 +250,7 @@ _QUERIES = (
     _TRIGGERS,
     _FUNCTIONS,
     _PRIVILEGES,
+    _PUBLICATIONS,
     _LOGINS,
     _SETTINGS,
     _GRANTS,

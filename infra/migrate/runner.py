@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from psycopg.errors import Diagnostic
+
 from . import engine_tables, functions, history, numbered, release
 from . import supabase_history as records_of_supabase
 from .connection import connected, readable, require_supabase
@@ -22,6 +24,8 @@ class Outcome:
     """Recorded in the Supabase CLI's history until now."""
     adopted: list[str]
     """Without any record until now; the database held all that they make."""
+    notices: list[str]
+    """Optional steps that Postgres did not allow, each with what to do."""
 
 
 @dataclass(frozen=True)
@@ -58,18 +62,21 @@ def up(database_url: str, directory: Path = MIGRATIONS, *, supabase_history: boo
     MigrateError
         See `infra.migrate.errors`; its text says what to do.
     """
+    directory = directory.resolve()
     migrations, repeatable = read_migrations(directory), functions.read_functions(directory)
     url, ours = readable(database_url), directory == MIGRATIONS
     if ours:
         engine_tables.require_session(url)
+    notices: list[str] = []
     with connected(url) as connection:
         require_supabase(connection)
+        connection.add_notice_handler(lambda diag: notices.extend(_warning(diag)))
         done = numbered.apply(connection, migrations, supabase=supabase_history)
     if ours:
         engine_tables.create_engine_tables(url)
     with connected(url) as connection:
         made = functions.apply(connection, repeatable)
-    return Outcome(done.versions, made, done.found.taken_over, done.found.adopted)
+    return Outcome(done.versions, made, done.found.taken_over, done.found.adopted, notices)
 
 
 def status(database_url: str, directory: Path = MIGRATIONS) -> Status:
@@ -95,3 +102,9 @@ def status(database_url: str, directory: Path = MIGRATIONS) -> Status:
 
 def _labels(migrations: Iterable[Migration]) -> list[str]:
     return [migration.label for migration in migrations]
+
+
+def _warning(diag: Diagnostic) -> list[str]:
+    if diag.severity_nonlocalized != "WARNING":
+        return []
+    return [". ".join(text for text in (diag.message_primary, diag.message_hint) if text)]

@@ -15,12 +15,18 @@ from .facts import collect_facts, read_facts
 from .release import refuse_newer
 from .scope import LOGINS, SESSIONS
 
+ABSENT = "absent"
+"""What a finding wants of a thing that opens what ours close."""
+
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is missing or differs."""
+    """One thing that is missing, or differs, or stands on the owner's table beyond ours.
 
-    kind: Literal["missing", "differs"]
+    What is beyond may refuse what pairing writes, or be quite right for the product, so it is told and is no failure.
+    """
+
+    kind: Literal["missing", "differs", "beyond"]
     what: str
     found: str = ""
     wanted: str = ""
@@ -28,6 +34,8 @@ class Finding:
     def __str__(self) -> str:
         if self.kind == "missing":
             return f"missing: {self.what}"
+        if self.kind == "beyond":
+            return f"beyond: {self.what}: {self.found}; it is the product's, and may refuse what pairing writes"
         return f"differs: {self.what}: {self.found}; should be: {self.wanted}"
 
 
@@ -37,7 +45,7 @@ def verify(database_url: str) -> list[Finding]:
     Returns
     -------
     list[Finding]
-        What is missing or different; empty when all is well.
+        What is missing, different or beyond ours; empty when all is well.
 
     Raises
     ------
@@ -76,14 +84,32 @@ def compare(facts: dict[str, str]) -> Iterator[Finding]:
         elif found != wanted.value:
             yield Finding("differs", wanted.name, found, wanted.value)
     for name in sorted(facts.keys() - known):
-        # Permissive policies and grants add up: one more may open what ours close.
-        if name.startswith("privileges of ") or (name.startswith("policy ") and _opens(name, facts[name])):
-            yield Finding("differs", name, facts[name], "absent")
+        # Permissive policies and grants add up: one more may open what ours close. So does a publication.
+        if name.startswith(("privileges of ", "publication ")) or _opens(name, facts[name]):
+            yield Finding("differs", name, facts[name], ABSENT)
+        elif f"table {SESSIONS}" not in lost and _refuses(name, facts[name]):
+            yield Finding("beyond", name, facts[name])
 
 
 def _opens(name: str, policy: str) -> bool:
     """Tell whether a policy beyond ours shows or changes rows for somebody who comes through the API, or for us."""
+    if not name.startswith("policy "):
+        return False
     if not name.endswith(f" on {SESSIONS}"):
         return True
     match = re.match(r"permissive for \w+ to (.*?)(?: using | with check |$)", policy)
     return match is not None and not {"public", "anon", "authenticated", *LOGINS}.isdisjoint(match[1].split(", "))
+
+
+def _refuses(name: str, value: str) -> bool:
+    """Tell whether something on the owner's table may keep a row from being written."""
+    kind = name.partition(" ")[0]
+    if kind == "policy":
+        return value.startswith("restrictive")
+    if kind == "column":
+        return name.startswith(f"column {SESSIONS}.") and value.endswith(" not null")
+    if kind == "index":
+        return value.startswith("CREATE UNIQUE INDEX") and f" ON {SESSIONS} " in value
+    if kind == "trigger":
+        return f" ON {SESSIONS} " in value
+    return kind in ("check", "unique", "foreign") and name.endswith(f" of {SESSIONS}")

@@ -99,7 +99,36 @@ CASES: list[tuple[str, list[str]]] = [
     ),
     (f'create policy "all" on {TABLE} using (true)', [f'differs: policy "all" on {TABLE}']),
     (f'create policy "theirs" on {TABLE} to service_role using (true)', []),
-    (f'create policy "stricter" on {TABLE} as restrictive using (true)', []),
+    (
+        f'create policy "stricter" on {TABLE} as restrictive using (true)',
+        [f'beyond: policy "stricter" on {TABLE}'],
+    ),
+    (f"alter table {TABLE} add tenant int not null", [f"beyond: column {TABLE}.tenant"]),
+    (f"alter table {TABLE} add tenant int not null default 1", []),
+    (f"alter table {TABLE} add more int not null generated always as identity", []),
+    (f"alter table {TABLE} add constraint short check (qr_code <> '')", [f"beyond: check short of {TABLE}"]),
+    (f"alter table {TABLE} add unique (phone_number)", [f"beyond: unique key (phone_number) of {TABLE}"]),
+    (f"create unique index one_phone on {TABLE} (phone_number)", ["beyond: index one_phone"]),
+    (f"create index phones on {TABLE} (phone_number)", []),
+    (
+        f"create table public.profiles (id uuid primary key); alter table {TABLE} add foreign key (user_id)"
+        " references public.profiles",
+        [f"beyond: foreign key (user_id) to public.profiles of {TABLE}"],
+    ),
+    (
+        f"create trigger audit after insert on {TABLE} for each row"
+        " execute function public.update_whatsapp_sessions_updated_at()",
+        ["beyond: trigger audit"],
+    ),
+    (
+        "create publication tasks for table whatsapp_private.attempts",
+        ["differs: publication tasks of schema whatsapp_private"],
+    ),
+    (
+        "create publication everything for all tables",
+        [f"differs: publication everything of schema {schema}" for schema in sorted(PRIVATE_SCHEMAS)],
+    ),
+    (f"create publication shown for table {TABLE}", []),
     (f"drop trigger {TRIGGER} on {TABLE}", [f"missing: trigger {TRIGGER}"]),
     (f"alter table {TABLE} disable trigger {TRIGGER}", [f"differs: trigger {TRIGGER}"]),
     (f"drop {FUNCTION} cascade", [f"missing: {FUNCTION}", f"missing: trigger {TRIGGER}"]),

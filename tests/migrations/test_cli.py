@@ -59,7 +59,7 @@ def test_json(migrated_url: str, capsys: pytest.CaptureFixture[str]) -> None:
 
     code, answer = run("verify")
     assert (code, answer["ok"], answer["findings"]) == (0, True, [])
-    assert run("up") == (0, {"applied": [], "functions": [], "taken_over": [], "adopted": []})
+    assert run("up") == (0, {"applied": [], "functions": [], "taken_over": [], "adopted": [], "notices": []})
     assert run("status")[1]["pending"] == []
     with psycopg.connect(migrated_url, autocommit=True) as connection:
         connection.execute("alter table public.whatsapp_sessions disable row level security")
@@ -70,6 +70,15 @@ def test_json(migrated_url: str, capsys: pytest.CaptureFixture[str]) -> None:
         False,
         [finding | {"found": "disabled", "wanted": "enabled"}],
     )
+
+
+def test_what_is_beyond_ours_is_told_and_no_failure(migrated_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with psycopg.connect(migrated_url, autocommit=True) as connection:
+        connection.execute("alter table public.whatsapp_sessions add column tenant int not null")
+    assert main(["verify", "--database-url", migrated_url]) == 0
+    first, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("beyond: column public.whatsapp_sessions.tenant: integer not null; ")
+    assert last.startswith("ok: ")
 
 
 def test_the_flag_wins_over_the_environment(

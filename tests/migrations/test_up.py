@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -10,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from infra.migrate import engine_tables, numbered, status, turn, up, verify
+from infra.migrate import MIGRATIONS, engine_tables, numbered, status, turn, up, verify
 from infra.migrate.errors import (
     Busy,
     EngineTablesFailed,
@@ -47,6 +48,11 @@ def test_each_file_once(database_url: str) -> None:
     assert up(database_url).applied == []
     assert verify(database_url) == []
     assert recorded(database_url) == applied
+
+
+def test_a_relative_path_names_our_directory(database_url: str) -> None:
+    up(database_url, Path(os.path.relpath(MIGRATIONS)))
+    assert verify(database_url) == []
 
 
 def test_a_failure_leaves_nothing_behind(database_url: str, tmp_path: Path) -> None:
@@ -104,7 +110,7 @@ def test_the_engines_tables_want_their_schema(database_url: str, monkeypatch: py
 
 
 def test_an_engine_that_fails_tells_no_password(
-    database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    migrated_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     package = tmp_path / "engine" / "whatsapp_engine"
     package.mkdir(parents=True)
@@ -112,7 +118,7 @@ def test_an_engine_that_fails_tells_no_password(
     (package / "tables.py").write_text("import sys; sys.exit('no luck with ' + sys.stdin.read())")
     monkeypatch.setattr(engine_tables, "_LAYERS", tmp_path)
     with pytest.raises(EngineTablesFailed, match="no luck with postgresql") as caught:
-        engine_tables.create_engine_tables(database_url.replace("postgres@", "postgres:s3cret@"))
+        engine_tables.create_engine_tables(migrated_url.replace("postgres@", "postgres:s3cret@"))
     assert "s3cret" not in str(caught.value)
 
 
