@@ -65,7 +65,9 @@ class Endings:
 
     def learn(self) -> None:
         """Add to the secrets what the database has seen."""
-        for source, name, value in self._sql("SELECT DISTINCT source, name, value FROM witness.seen"):
+        seen = self._sql("SELECT DISTINCT source, name, value FROM witness.seen")
+        # QRs first: a QR holds the adv secret of its device, which is then named as the engine's.
+        for source, name, value in sorted(seen, key=lambda row: row[1] != "qr_code"):
             if name == "qr_code":
                 self.secrets.add_qr(value)
             elif name in ("task_token", "phone_number", "jid", "our_jid", "lid", "pn"):

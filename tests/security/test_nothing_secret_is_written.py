@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import chain
 
 import pytest
 from whatsapp_pairing.reasons import Reason
 
+from infra.local.database import ROLES
 from tests.conftest import Postgres, serving
 from tests.emf import metrics_in
 from tests.security.endings import Endings
@@ -30,7 +32,8 @@ def endings(server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Itera
     folder = tmp_path_factory.mktemp("endings")
     url = server.url(server.create()).replace("postgres@", f"postgres:{PASSWORD}@")
     with (folder / "stderr").open("w") as stderr:
-        stack = Stack(folder, "--database-url", url, stderr=stderr)
+        logins = [(f"--{need}-database-url", url.replace("postgres:", f"{role}:")) for need, role in ROLES.items()]
+        stack = Stack(folder, "--database-url", url, *chain.from_iterable(logins), stderr=stderr)
         try:
             endings = Endings(stack, url)
             endings.drive()
