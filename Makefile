@@ -32,7 +32,7 @@ run-built: setup build .aws-sam/runtime/installed  ## the same from what `make b
 	exec $(BIN)/python -m infra.local --built $(ARGS)
 
 test: setup sam-tools security-tools  ## everything but the slow tests; ARGS="-k name" for some
-	@echo "Running the tests (about 12 minutes on 2 cores) ..."
+	@echo "Running the tests (about 15 minutes on 2 cores) ..."
 	$(BIN)/python -m pytest $(ARGS)
 
 test-slow: setup  ## what takes real minutes: the default time limits, all refs of a QR
