@@ -133,10 +133,14 @@ class EmbeddedPostgres:
 
     def remove(self) -> None:
         """Remove what a stopped one kept, also in the account's place."""
-        for folder in {self._data, self._data.with_name(self._data.name + ".new")}:
+        for folder in (self._data, self._unfinished):
             shutil.rmtree(folder, ignore_errors=True)
         if self._wanted.is_symlink():
             self._wanted.unlink()
+
+    @property
+    def _unfinished(self) -> Path:
+        return self._data.with_name(self._data.name + ".new")
 
     def _init(self) -> None:
         """Let initdb write to a sibling folder, and rename it at the end.
@@ -144,7 +148,7 @@ class EmbeddedPostgres:
         If initdb is killed, no half folder remains under the final name.
         """
         self._require_user_name()
-        unfinished = self._data.with_name(self._data.name + ".new")
+        unfinished = self._unfinished
         if unfinished.exists():
             shutil.rmtree(unfinished)
         self._account.own(unfinished)

@@ -20,9 +20,9 @@ class Found:
     """Versions whose record was made now, without applying anything."""
 
     taken_over: list[str]
-    """Their records stood in the Supabase CLI's history."""
+    """Migrations whose records stood in the Supabase CLI's history."""
     adopted: list[str]
-    """They had no record at all, and the database held all that they make."""
+    """Migrations without any record, in a database that held all that they make."""
 
 
 def settle(connection: psycopg.Connection, migrations: Sequence[Migration], *, supabase: bool) -> Found:

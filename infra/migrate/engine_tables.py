@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import psycopg
 from whatsapp_pairing.database_url import NO_SESSION, is_transaction_pooler
+
+from infra import LAYERS
 
 from .connection import connected, limit_waits, readable
 from .errors import EngineTablesFailed, NotReachable
 from .turn import LOCK_SECONDS, take_turn
 
-_LAYERS = Path(__file__).resolve().parents[2] / "layers"
 _ENGINE_SECONDS = 60
 
 # whatsmeow's table of its version has no key, so Postgres refuses every change to it while a publication is for
@@ -87,7 +87,7 @@ def create_engine_tables(database_url: str) -> None:
 
 
 def _run_engine(database_url: str, password: str) -> None:
-    path = os.pathsep.join([*(str(_LAYERS / name) for name in ("engine", "shared")), os.getenv("PYTHONPATH", "")])
+    path = os.pathsep.join([*(str(LAYERS / name) for name in ("engine", "shared")), os.getenv("PYTHONPATH", "")])
     try:
         done = subprocess.run(
             [sys.executable, "-m", "whatsapp_engine.tables"],

@@ -40,7 +40,7 @@ class HistoryLost(MigrateError):
 
 
 class NewerRelease(MigrateError):
-    """A newer release has migrated the database, so this one leaves it alone. It is no failure."""
+    """A newer release has migrated the database, so this release changes nothing. The command line exits 0."""
 
     def __init__(self, recorded: str, this: str) -> None:
         super().__init__(f"the database is of release {recorded}, newer than this one ({this}): nothing was done")

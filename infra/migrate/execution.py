@@ -10,7 +10,7 @@ from .errors import Busy, MigrationFailed
 
 _WAITED_TOO_LONG = (pg.LockNotAvailable, pg.QueryCanceled, pg.DeadlockDetected)
 
-# Their detail is the whole row that offends, with whatever secrets it holds.
+# The detail of these errors is the whole row that offends, with the secrets in it.
 _DETAIL_IS_A_ROW = (pg.CheckViolation, pg.NotNullViolation)
 
 # Where plpgsql refuses a command that EXECUTE cannot run.

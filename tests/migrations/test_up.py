@@ -116,7 +116,7 @@ def test_an_engine_that_fails_tells_no_password(
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
     (package / "tables.py").write_text("import sys; sys.exit('no luck with ' + sys.stdin.read())")
-    monkeypatch.setattr(engine_tables, "_LAYERS", tmp_path)
+    monkeypatch.setattr(engine_tables, "LAYERS", tmp_path)
     with pytest.raises(EngineTablesFailed, match="no luck with postgresql") as caught:
         engine_tables.create_engine_tables(migrated_url.replace("postgres@", "postgres:s3cret@"))
     assert "s3cret" not in str(caught.value)
