@@ -3,31 +3,35 @@
 from functools import cache
 from typing import Any
 
-from whatsapp_pairing.cleaning import clean, look
+from whatsapp_pairing.cleaning import Cleaning, look
 from whatsapp_pairing.database import Database
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.payloads import Clean, parse
 from whatsapp_pairing.repository.attempts import Attempts
+from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.repository.sweeps import Sweeps
 from whatsapp_pairing.settings import settings
 from whatsapp_pairing.workflow import Workflow
 
 
 @cache
-def parts() -> tuple[Attempts, Sweeps, Workflow]:
+def parts() -> tuple[Attempts, Sweeps, Rows, Workflow]:
     """Return what the instance keeps between invocations."""
     database = Database(lambda: settings().database_url)
-    return Attempts(database), Sweeps(database), Workflow(settings())
+    rows = Rows(database, settings().write_session_rows)
+    return Attempts(database), Sweeps(database), rows, Workflow(settings())
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
     """Sweep while there is something to sweep and time to do it, and say how much it was."""
     dry_run = parse(Clean, event).dry_run
-    attempts, sweeps, workflow = parts()
+    attempts, sweeps, rows, workflow = parts()
     if dry_run:
         swept = look(sweeps)
     else:
-        swept = clean(attempts, sweeps, workflow, lambda: context.get_remaining_time_in_millis() / 1000)
+        swept = Cleaning(
+            attempts, sweeps, rows, workflow, lambda: context.get_remaining_time_in_millis() / 1000
+        ).run()
     logger.info("would be cleaned" if dry_run else "cleaned", extra=swept.as_dict())
     return swept.as_dict()

@@ -8,16 +8,18 @@ from whatsapp_pairing.database import Database
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.pairing import connect
 from whatsapp_pairing.repository.attempts import Attempts
+from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.repository.sessions import Sessions
 from whatsapp_pairing.settings import settings
 from whatsapp_pairing.workflow import Workflow
 
 
 @cache
-def parts() -> tuple[Attempts, Sessions, Workflow]:
+def parts() -> tuple[Sessions, tuple[Attempts, Rows, Workflow]]:
     """Return what the instance keeps between invocations."""
     database = Database(lambda: settings().database_url)
-    return Attempts(database), Sessions(database), Workflow(settings())
+    rows = Rows(database, settings().write_session_rows)
+    return Sessions(database), (Attempts(database), rows, Workflow(settings()))
 
 
 @logger.inject_lambda_context(clear_state=True, correlation_id_path=http.REQUEST_ID)
@@ -26,5 +28,6 @@ def handler(event: http.Event, context: Any) -> http.Response:
     """Answer 202 for a new attempt, 200 with what is running or linked, 429 inside the pause, 503 when all is taken."""
     user_id = http.caller(event)
     logger.append_keys(user_id=str(user_id))
-    click = connect(user_id, settings().qr_timeout_seconds, settings().max_live_pairings, *parts())
-    return http.shown(event, click.session, 202 if click.started else 200)
+    sessions, pairing = parts()
+    started = connect(user_id, settings().qr_timeout_seconds, settings().max_live_pairings, *pairing)
+    return http.shown(event, sessions.get(user_id), 202 if started else 200)

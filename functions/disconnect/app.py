@@ -8,14 +8,16 @@ from whatsapp_pairing.database import Database
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.pairing import disconnect
 from whatsapp_pairing.repository.attempts import Attempts
+from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.settings import settings
 from whatsapp_pairing.workflow import Workflow
 
 
 @cache
-def parts() -> tuple[Attempts, Workflow]:
+def parts() -> tuple[Attempts, Rows, Workflow]:
     """Return what the instance keeps between invocations."""
-    return Attempts(Database(lambda: settings().database_url)), Workflow(settings())
+    database = Database(lambda: settings().database_url)
+    return Attempts(database), Rows(database, settings().write_session_rows), Workflow(settings())
 
 
 @logger.inject_lambda_context(clear_state=True, correlation_id_path=http.REQUEST_ID)

@@ -9,15 +9,17 @@ from whatsapp_pairing.linking import link
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.payloads import Link, parse
 from whatsapp_pairing.repository.leases import Leases
+from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.settings import settings
 from whatsapp_pairing.workflow import Workflow
 
 
 @cache
-def parts() -> tuple[Leases, Workflow, ProcessEngine]:
+def parts() -> tuple[Leases, Rows, Workflow, ProcessEngine]:
     """Return what the instance keeps between invocations; an engine keeps nothing, its processes end with it."""
     database = Database(lambda: settings().database_url)
-    return Leases(database), Workflow(settings()), ProcessEngine(lambda: settings().engine_database_url)
+    rows = Rows(database, settings().write_session_rows)
+    return Leases(database), rows, Workflow(settings()), ProcessEngine(lambda: settings().engine_database_url)
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -11,9 +11,9 @@ import psycopg
 from .scope import (
     ENGINE_TABLES,
     ENGINE_VERSION,
-    LOGINS,
     OUTSIDERS,
     PRIVATE_SCHEMAS,
+    ROLES,
     SESSIONS,
     TRIGGER_FUNCTION,
 )
@@ -98,6 +98,7 @@ _FUNCTIONS = """
       format('%%s%%s in %%s, security %%s', case when f.proretset then 'setof ' end, f.prorettype::regtype, l.lanname,
              case when f.prosecdef then 'definer' else 'invoker' end)
         || coalesce(', ' || array_to_string(f.proconfig, ', '), '')
+        || case when f.proowner = to_regrole('whatsapp_functions') then ', owned by whatsapp_functions' else '' end
     from functions f join pg_language l on l.oid = f.prolang
     union all
     select 'body of function ' || name, case
@@ -162,7 +163,7 @@ _PUBLICATIONS = """
     group by pubname, schemaname
 """
 
-_LOGINS = """
+_ROLES = """
     select 'role ' || r.rolname, concat_ws(
       ', ',
       case when r.rolcanlogin then 'login' else 'no login' end,
@@ -176,7 +177,7 @@ _LOGINS = """
         select string_agg(distinct m.roleid::regrole::text, ', ') from pg_auth_members m where m.member = r.oid
       )
     )
-    from pg_roles r where r.rolname = any(%(logins)s)
+    from pg_roles r where r.rolname = any(%(roles)s)
 """
 
 # Settings that hold in every database. A database's own settings of a role would beat them.
@@ -187,7 +188,7 @@ _SETTINGS = """
         0, (select oid from pg_database where datname = current_database())
       )
       left join lateral unnest(s.setconfig) as setting on true
-    where r.rolname = any(%(logins)s)
+    where r.rolname = any(%(roles)s)
     group by r.rolname
 """
 
@@ -212,7 +213,7 @@ _GRANTED = """
         select 'function ' || p.oid::regprocedure, 0, null, coalesce(p.proacl, acldefault('f', p.proowner))
         from pg_proc p
       ) as objects (object, number, attribute, acl), aclexplode(acl) join pg_roles r on r.oid = grantee
-      where r.rolname = any(%(logins)s)
+      where r.rolname = any(%(roles)s)
     ), privileges as (
       -- A grant on all columns says more than one on some.
       select rolname, object, privilege || case when bool_or(number = 0) then ''
@@ -251,7 +252,7 @@ _QUERIES = (
     _FUNCTIONS,
     _PRIVILEGES,
     _PUBLICATIONS,
-    _LOGINS,
+    _ROLES,
     _SETTINGS,
     _GRANTS,
     _ENGINE_GRANTS,
@@ -272,7 +273,7 @@ def collect_facts(connection: psycopg.Connection) -> dict[str, str]:
         "sessions": SESSIONS,
         "function": TRIGGER_FUNCTION,
         "schemas": list(PRIVATE_SCHEMAS),
-        "logins": list(LOGINS),
+        "roles": list(ROLES),
         "engine_version": ENGINE_VERSION,
         "engine_tables": ENGINE_TABLES,
         "outsiders": list(OUTSIDERS),

@@ -14,5 +14,8 @@ ENGINE_TABLES = "whatsmeow's tables"
 
 LOGINS = ("whatsapp_api", "whatsapp_worker", "whatsapp_engine")
 
+# Owns the database functions, and logs in nowhere.
+ROLES = (*LOGINS, "whatsapp_functions")
+
 # Nobody who comes through the API may reach the private schemas; PUBLIC is everybody.
 OUTSIDERS = ("anon", "authenticated", "PUBLIC")

@@ -60,10 +60,10 @@ class TimedDatabase(Database):
         super().__init__(lambda: url)
         self.taken: list[float] = []
 
-    def run_one(self, work: Callable[[Connection], T]) -> T:
+    def run_text_(self, work: Callable[[Connection], T]) -> T:
         began = time.perf_counter()
         try:
-            return super().run_one(work)
+            return super().run(work)
         finally:
             self.taken.append(time.perf_counter() - began)
 

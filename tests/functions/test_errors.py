@@ -19,7 +19,6 @@ from whatsapp_pairing.engine import Online, Qr, Reached, Scanned
 from whatsapp_pairing.errors import PairingError, StoreRefused, WorkflowUnavailable
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.devices import Taken
-from whatsapp_pairing.repository.leases import Linked
 from whatsapp_pairing.session import Session, Status
 from whatsapp_pairing.settings import Settings
 from whatsapp_pairing.workflow import Workflow

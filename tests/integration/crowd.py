@@ -27,10 +27,13 @@ SELECT "user", CASE WHEN kind <= 1 THEN 'waiting_qr' WHEN kind <= 4 THEN 'discon
        substring(jid FROM '^[0-9]+'), now() - interval '1 h' - n * interval '1 s'
 FROM crowd WHERE kind <> 2;
 
-INSERT INTO whatsapp_private.devices (user_id, attempt_id, fingerprint, jid, state, created_at, updated_at)
+INSERT INTO whatsapp_private.devices (user_id, attempt_id, fingerprint, jid, state, created_at, unlink_due_at)
 SELECT CASE WHEN kind <> 2 THEN "user" END, attempt, fingerprint, CASE WHEN kind NOT IN (0, 3) THEN jid END,
-       CASE WHEN kind <= 1 THEN 'offered' WHEN kind IN (3, 4) THEN 'unlinking' ELSE 'linked' END, at, at
+       CASE WHEN kind <= 1 THEN 'offered' WHEN kind IN (3, 4) THEN 'unlinking' ELSE 'linked' END, at,
+       CASE WHEN kind IN (3, 4) THEN at + interval '4 min' END
 FROM crowd, LATERAL (SELECT now() - interval '1 h' - n * interval '1 s' AS at) t WHERE kind <> 1;
+
+INSERT INTO whatsapp_private.sessions (user_id, version, shown_version) SELECT "user", 2, 2 FROM crowd WHERE kind <> 2;
 
 INSERT INTO whatsapp_engine.whatsmeow_device (jid, registration_id, noise_key, identity_key, signed_pre_key,
   signed_pre_key_id, signed_pre_key_sig, adv_key, adv_details, adv_account_sig, adv_account_sig_key, adv_device_sig)
@@ -43,6 +46,7 @@ TABLES = (
     "auth.users",
     "whatsapp_private.attempts",
     "whatsapp_private.devices",
+    "whatsapp_private.sessions",
     "public.whatsapp_sessions",
     "whatsapp_engine.whatsmeow_device",
 )

@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from whatsapp_pairing.errors import WorkflowUnavailable
-from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.settings import Settings
 from whatsapp_pairing.workflow import Workflow
 
@@ -42,8 +41,8 @@ class RecordedWorkflow(Workflow):
     def succeed(self, token: str | None) -> bool:
         return self._record("succeed", token)
 
-    def fail(self, token: str | None, reason: Reason) -> bool:
-        return self._record("fail", token, reason)
+    def fail(self, token: str | None) -> bool:
+        return self._record("fail", token)
 
     def heartbeat(self, token: str | None) -> bool:
         return self._record("heartbeat", token)

@@ -6,17 +6,18 @@ the clock moves, every time in the private tables moves with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from types import TracebackType
 from uuid import UUID
 
-from whatsapp_pairing.database import Connection, Database, T
+from whatsapp_pairing.database import Connection, Database, Row, T
 from whatsapp_pairing.engine import Event, LoggedOut, Online, Qr, Reached, Scanned
 from whatsapp_pairing.errors import StoreUnavailable
 from whatsapp_pairing.linking import link
 from whatsapp_pairing.pairing import disconnect, open_phase, settle_phase
 from whatsapp_pairing.repository.leases import Leases
+from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.session import Phase
 
 from .recorder import RecordedWorkflow
@@ -109,9 +110,9 @@ class FlakyDatabase(Database):
         self._refuse_if_away()
         return super().run(work)
 
-    def run_one(self, work: Callable[[Connection], T]) -> T:
+    def run_text(self, text: str, parameters: Mapping[str, object]) -> Row | None:
         self._refuse_if_away()
-        return super().run_one(work)
+        return super().run_text(text, parameters)
 
     def _refuse_if_away(self) -> None:
         if self.away:
@@ -133,7 +134,7 @@ class Stage:
             database.run(lambda connection: connection.execute("SELECT"))  # logging in must not cost the attempt time
         self.attempt_id = world.claim(self.user)
         self.workflow = RecordedWorkflow(hear=self._hear)
-        self.leases = Leases(self.database)
+        self.leases, self.rows = Leases(self.database), Rows(self.database)
         self.scripts = list(scripts)
         self.started: list[str] = []
         self.closed_at: list[float] = []
@@ -145,15 +146,15 @@ class Stage:
 
     def link(self) -> str:
         """Run a linker to its end."""
-        return link(self.attempt_id, self.leases, self.workflow, self, self.clock, self.clock.sleep)
+        return link(self.attempt_id, self.leases, self.rows, self.workflow, self, self.clock, self.clock.sleep)
 
     def disconnect(self) -> None:
         """The user gives up."""
-        disconnect(self.user, self.world.attempts, self.workflow)
+        disconnect(self.user, self.world.attempts, self.world.rows, self.workflow)
 
     def settle(self, error: str = "States.Timeout") -> object:
         """The workflow's wait ends badly."""
-        return settle_phase(self.attempt_id, error, self.world.attempts, self.workflow)
+        return settle_phase(self.attempt_id, error, self.world.attempts, self.world.rows, self.workflow)
 
     def open_wait(self, phase: Phase) -> None:
         """The workflow enters a wait."""
@@ -219,7 +220,7 @@ def scan(world: World, secret: Secret, jid: str = JID) -> list[Step]:
 
 def online(jid: str = JID) -> Online:
     """The device has logged in."""
-    return Online(jid, jid.partition(":")[0])
+    return Online(jid)
 
 
 def removed(world: World, jid: str = JID) -> list[Step]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
-from whatsapp_pairing.cleaning import clean
+from whatsapp_pairing.cleaning import Cleaning
 from whatsapp_pairing.engine import Reached, Refused, Synced
 from whatsapp_pairing.errors import TooSoon, WorkflowUnavailable
 from whatsapp_pairing.pairing import connect, disconnect, end
@@ -108,9 +108,9 @@ def test_a_click_is_counted_when_it_starts_something_even_if_the_workflow_is_awa
 ) -> None:
     user = world.user()
     with pytest.raises(WorkflowUnavailable):
-        connect(user, WINDOW, LIMIT, world.attempts, world.sessions, RecordedWorkflow({"start"}))
+        connect(user, WINDOW, LIMIT, world.attempts, world.rows, RecordedWorkflow({"start"}))
     assert values(counted(), "PairingStarted") == [1]
-    assert not connect(user, WINDOW, LIMIT, world.attempts, world.sessions, RecordedWorkflow()).started
+    assert not connect(user, WINDOW, LIMIT, world.attempts, world.rows, RecordedWorkflow())
     assert counted() == []
 
 
@@ -153,13 +153,13 @@ def cancelled_before_its_linker(world: World) -> Stage:
 
 def swept(world: World) -> Stage:
     stage = overdue(world)
-    clean(world.attempts, world.sweeps, stage.workflow, lambda: 120.0)
+    Cleaning(world.attempts, world.sweeps, world.rows, stage.workflow, lambda: 120.0).run()
     return stage
 
 
 def clicked_again(world: World) -> Stage:
     stage = overdue(world)
-    assert connect(stage.user, WINDOW, LIMIT, world.attempts, world.sessions, stage.workflow).started
+    assert connect(stage.user, WINDOW, LIMIT, world.attempts, world.rows, stage.workflow)
     return stage
 
 
@@ -191,10 +191,10 @@ def test_an_end_is_counted_once_whoever_brings_it_about_and_whoever_comes_later(
     assert values(metrics, "LegsPerPairing") == [legs]
 
     stage.settle()
-    clean(world.attempts, world.sweeps, stage.workflow, lambda: 120.0)
+    Cleaning(world.attempts, world.sweeps, world.rows, stage.workflow, lambda: 120.0).run()
     assert stage.link() == "not_needed"
     if ended is not clicked_again:
-        disconnect(stage.user, world.attempts, stage.workflow)
+        disconnect(stage.user, world.attempts, world.rows, stage.workflow)
     assert counted() == []
 
 
@@ -202,8 +202,8 @@ def test_of_two_who_would_end_it_at_once_one_counts(world: World, counted: Count
     stage = overdue(world)
     seen = world.attempts.get(stage.attempt_id)
     assert seen is not None
-    assert end(seen, Reason.QR_TIMEOUT, world.attempts) is not None
-    assert end(seen, Reason.LINKER_FAILED, world.attempts) is None
+    assert end(seen, Reason.QR_TIMEOUT, world.attempts, world.rows) is not None
+    assert end(seen, Reason.LINKER_FAILED, world.attempts, world.rows) is None
     assert ends(counted()) == ["qr_timeout"]
 
 
@@ -211,7 +211,7 @@ def test_the_pause_between_two_attempts_counts_nothing(world: World, counted: Co
     stage = cancelled_before_its_linker(world)
     counted()
     with pytest.raises(TooSoon):
-        connect(stage.user, WINDOW, LIMIT, world.attempts, world.sessions, stage.workflow)
+        connect(stage.user, WINDOW, LIMIT, world.attempts, world.rows, stage.workflow)
     assert counted() == []
 
 

@@ -14,7 +14,7 @@ import pytest
 from psycopg.pq import PipelineStatus
 from whatsapp_pairing import database as module
 from whatsapp_pairing.database import Connection, Database
-from whatsapp_pairing.errors import PairingError, StoreUnavailable
+from whatsapp_pairing.errors import PairingError, StoreRefused, StoreUnavailable
 from whatsapp_pairing.repository.sessions import Sessions
 
 from infra.local.template import read_template
@@ -151,21 +151,37 @@ def test_the_patience_ends_before_the_functions_do() -> None:
 
 def test_nothing_is_asked_before_the_last_answer_has_come(database: Database) -> None:
     """Supabase's pooler may give the second answer to somebody else."""
-    for run in (database.run, database.read):
-        assert run(lambda connection: connection.pgconn.pipeline_status) == PipelineStatus.OFF
+    assert database.run(lambda connection: connection.pgconn.pipeline_status) == PipelineStatus.OFF
 
 
-def test_a_reading_sees_one_moment(world: World, database: Database) -> None:
-    def count(connection: Connection) -> list[int]:
-        return [row["n"] for row in connection.execute("SELECT count(*) AS n FROM whatsapp_private.attempts")]
+def test_a_text_is_one_exchange_and_answers_with_its_last_row(database: Database) -> None:
+    text = "BEGIN; SET LOCAL lock_timeout = '1s'; SELECT 1 AS one; COMMIT; SELECT %(two)s AS two;"
+    assert database.run_text(text, {"two": 2}) == {"two": 2}
+    shown = database.run(lambda connection: connection.execute("SHOW lock_timeout").fetchone())
+    assert shown == {"lock_timeout": "3s"}
 
-    def read(connection: Connection) -> tuple[list[int], list[int]]:
-        before = count(connection)
-        world.claim()
-        return before, count(connection)
 
-    assert database.read(read) == ([0], [0])
-    assert database.run(read) == ([1], [2])
+@pytest.mark.parametrize("refused", ["SELECT 1 / 0", "SELECT pg_sleep(1)", "SELECT nothing"])
+def test_a_refused_text_keeps_nothing_and_the_connection(world: World, database: Database, refused: str) -> None:
+    pid, attempt_id = database.run(backend), world.claim()
+    clear = "UPDATE whatsapp_private.attempts SET task_token = NULL WHERE id = %(id)s"
+    world.sql("UPDATE whatsapp_private.attempts SET task_token = 'kept', ended_at = now(), outcome = 'cancelled'")
+    text = f"BEGIN; SET LOCAL statement_timeout = '100ms'; {clear}; {refused}; COMMIT; SELECT 1 AS one"
+    with pytest.raises(StoreRefused):
+        database.run_text(text, {"id": attempt_id})
+    assert world.attempt(attempt_id)["task_token"] == "kept"
+    assert database.run(backend) == pid
+
+
+def test_a_failure_in_the_work_keeps_the_connection(database: Database) -> None:
+    pid = database.run(backend)
+
+    def fail(connection: Connection) -> None:
+        raise KeyError("ours")
+
+    with pytest.raises(KeyError):
+        database.run(fail)
+    assert database.run(backend) == pid
 
 
 @pytest.mark.parametrize("role", ["whatsapp_api", "whatsapp_worker", "whatsapp_engine"])
@@ -214,15 +230,13 @@ def test_one_statement_is_one_exchange(database: Database, monkeypatch: pytest.M
         return execute(self, query, *arguments, **named)
 
     monkeypatch.setattr(Connection, "execute", counted)
-    database.run_one(backend)
-    assert len(asked) == 1
     database.run(backend)
-    assert len(asked) == 1 + 3
+    assert len(asked) == 1
 
 
 def test_a_server_that_only_reads_is_unavailable(world: World, database: Database) -> None:
     """After a failover the old connections may lead to a copy."""
-    update = "UPDATE whatsapp_private.attempts SET legs = legs"
+    update = "UPDATE whatsapp_private.attempts SET task_token = NULL"
     name = psycopg.conninfo.conninfo_to_dict(world.url)["dbname"]
     world.sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     try:
@@ -231,19 +245,6 @@ def test_a_server_that_only_reads_is_unavailable(world: World, database: Databas
     finally:
         world.sql(f"ALTER DATABASE {name} RESET default_transaction_read_only")
     database.run(lambda connection: connection.execute(update))
-
-
-def test_a_failure_in_the_work_rolls_back_and_keeps_the_connection(world: World, database: Database) -> None:
-    pid, attempt_id = database.run(backend), world.claim()
-
-    def fail(connection: Connection) -> None:
-        connection.execute("UPDATE whatsapp_private.attempts SET legs = 7")
-        raise KeyError("ours")
-
-    with pytest.raises(KeyError):
-        database.run(fail)
-    assert world.attempt(attempt_id)["legs"] == 0
-    assert database.run(backend) == pid
 
 
 def test_nothing_is_prepared_on_the_server(database: Database) -> None:

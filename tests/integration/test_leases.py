@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.devices import Devices
-from whatsapp_pairing.repository.leases import Completed, Leases, Linked
+from whatsapp_pairing.repository.leases import Leases
 from whatsapp_pairing.session import LEASE_SECONDS, LOGIN_SECONDS, Attempt, Phase, Status
 
 from tests.stack import PATIENCE_SECONDS
@@ -39,18 +39,18 @@ class Pairing:
         assert world.show(self.attempt_id, self.lease, self.secret)
 
     @property
-    def linked(self) -> Linked:
+    def linked(self) -> str:
         """The device, as the engine names it after the scan."""
-        return Linked(JID, self.secret.fingerprint)
+        return JID
 
     def scan(self) -> Attempt:
         """Let a phone scan, all the way to the binding."""
         self.world.store_keys(self.secret, JID)
         return there(self.world.leases.scanned(self.attempt_id, self.lease, self.linked))
 
-    def connect(self) -> Completed:
+    def connect(self) -> Attempt:
         """Let the device come online."""
-        return there(self.world.leases.connected(self.attempt_id, self.lease, self.linked, "5215550009"))
+        return there(self.world.leases.connected(self.attempt_id, self.lease, self.linked))
 
 
 def there(found: T | None) -> T:
@@ -174,13 +174,13 @@ def lose_its_user(pairing: Pairing) -> None:
 
 
 LOSSES = [lose_to_another, lose_to_a_disconnect, lose_to_the_workflow, lose_to_a_new_attempt, lose_its_user]
-WRITES: dict[str, Callable[[Leases, UUID, UUID, Linked], Any]] = {
+WRITES: dict[str, Callable[[Leases, UUID, UUID, str], Any]] = {
     "renew": lambda leases, attempt, lease, _: leases.renew(attempt, lease),
     "show_qr": lambda leases, attempt, lease, _: leases.show_qr(
         attempt, lease, Secret("late").text(), 60, Secret("late").fingerprint
     ),
     "scanned": lambda leases, attempt, lease, device: leases.scanned(attempt, lease, device),
-    "connected": lambda leases, attempt, lease, device: leases.connected(attempt, lease, device, "5215550009"),
+    "connected": lambda leases, attempt, lease, device: leases.connected(attempt, lease, device),
     "release": lambda leases, attempt, lease, _: leases.release(attempt, lease, Reason.INTERNAL),
 }
 
@@ -210,6 +210,9 @@ def test_a_qr_is_shown_and_its_device_bound(pairing: Pairing) -> None:
     assert session.qr_expires_at is not None
     assert (device["user_id"], device["attempt_id"]) == (pairing.user, pairing.attempt_id)
     assert (device["state"], device["lease_id"], device["jid"]) == ("offered", pairing.lease, None)
+    row = pairing.world.show_row(pairing.user)
+    assert row is not None
+    assert row["qr_code"] == pairing.secret.text()
 
 
 def test_the_next_qr_of_a_device_takes_the_place_of_the_last(pairing: Pairing) -> None:
@@ -240,9 +243,9 @@ def test_a_scan_hides_the_qr_and_binds_the_jid(pairing: Pairing) -> None:
     assert attempt.scanned
     assert (session.status, session.qr, session.poll_after_ms) == (Status.WAITING_QR, None, 400)
     assert (device["state"], device["jid"]) == ("linking", JID)
-    row = pairing.world.row(pairing.user)
+    row = pairing.world.show_row(pairing.user)
     assert row is not None
-    assert row["qr_code"] is None
+    assert (row["session_status"], row["qr_code"]) == ("waiting_qr", None)
 
 
 def test_a_scan_in_the_last_second_has_time_to_log_in_but_only_once(pairing: Pairing) -> None:
@@ -271,10 +274,11 @@ def test_a_scan_before_the_workflow_opens_the_scans_window_keeps_its_time(pairin
     assert opened.remaining > LOGIN_SECONDS - 5
 
 
-def test_a_scan_of_an_unknown_device_is_not_written(pairing: Pairing) -> None:
+def test_a_scan_without_stored_keys_is_not_written(pairing: Pairing) -> None:
+    """The device is the one whose keys whatsmeow has stored under the JID."""
+    pairing.world.store_keys(Secret(), JID)  # somebody else's device
     before = pairing.world.snapshot()
-    unknown = Linked(JID, Secret("somebody else's").fingerprint)
-    assert pairing.world.leases.scanned(pairing.attempt_id, pairing.lease, unknown) is None
+    assert pairing.world.leases.scanned(pairing.attempt_id, pairing.lease, JID) is None
     assert pairing.world.snapshot() == before
 
 
@@ -293,7 +297,7 @@ def test_the_newest_of_two_scanned_devices_is_resumed(pairing: Pairing) -> None:
     world.age(5)
     world.show(pairing.attempt_id, pairing.lease, newer)
     world.store_keys(newer, "5215550009:4@s.whatsapp.net")
-    assert world.leases.resumable(pairing.attempt_id) == Linked("5215550009:4@s.whatsapp.net", newer.fingerprint)
+    assert world.leases.resumable(pairing.attempt_id) == "5215550009:4@s.whatsapp.net"
 
 
 def test_a_device_may_get_the_jid_of_one_that_is_gone_from_the_phone(world: World) -> None:
@@ -331,7 +335,7 @@ def test_a_scan_locks_the_attempt_before_its_device(pairing: Pairing) -> None:
 
 def test_connected_ends_the_attempt_and_shows_the_number(pairing: Pairing) -> None:
     pairing.scan()
-    attempt = pairing.connect().attempt
+    attempt = pairing.connect()
 
     session, device = pairing.world.sessions.get(pairing.user), pairing.world.bound(pairing.secret)
     assert (attempt.outcome, attempt.alive) == ("connected", False)

@@ -1,18 +1,16 @@
-"""Two statements in the same moment, one waiting for the other: the second must see what the first has done."""
+"""Two calls of one user in the same moment: the second waits, and then sees what the first has done."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
-from uuid import uuid4
+from typing import TypeVar
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 from psycopg.rows import dict_row
 from whatsapp_pairing.reasons import Reason
-from whatsapp_pairing.repository import attempts, leases
-from whatsapp_pairing.repository.leases import Linked
 from whatsapp_pairing.session import LEASE_SECONDS, LOGIN_SECONDS, MOST_PER_HOUR, OVERDUE_SECONDS, PAUSES, Phase, Status
 
 from .world import LIMIT, WINDOW, Secret, World, login
@@ -21,13 +19,14 @@ JID = "5215550009:3@s.whatsapp.net"
 T = TypeVar("T")
 
 
-def behind(world: World, role: str, statement: str, then: Callable[[], T], **parameters: Any) -> T:
-    """Run a statement, hold its locks until ``then`` waits for one of them, and return what ``then`` returns."""
+def behind(world: World, role: str, function: str, arguments: list[object], then: Callable[[], T]) -> T:
+    """Call a function, hold its locks until ``then`` waits for one of them, and return what ``then`` returns."""
+    places = ", ".join(["%s"] * len(arguments))
     with (
         psycopg.connect(login(world.url, role), row_factory=dict_row) as first,
         ThreadPoolExecutor(1) as pool,
     ):
-        assert first.execute(statement.encode(), parameters).fetchone()
+        assert first.execute(f"SELECT whatsapp_private.{function}({places})".encode(), arguments).fetchone()
         second = pool.submit(then)
         try:
             world.wait_for_a_blocked_backend()
@@ -36,96 +35,103 @@ def behind(world: World, role: str, statement: str, then: Callable[[], T], **par
         return second.result()
 
 
-def qr(world: World) -> tuple[Secret, dict[str, Any]]:
-    """A pairing that is about to show its first QR: the device, and the parameters of that."""
-    attempt_id, secret = world.claim(), Secret()
-    return secret, {
-        "id": attempt_id, "lease": world.lease(attempt_id), "qr": secret.text(), "seconds": 60.0,
-        "fingerprint": secret.fingerprint, "ttl": LEASE_SECONDS, "status": Status.WAITING_QR,
-    }  # fmt: skip
+class FirstQr:
+    """A pairing that is about to show its first QR."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.secret = world, Secret()
+        self.user = world.user()
+        self.attempt_id = world.claim(self.user)
+        self.lease = world.lease(self.attempt_id)
+
+    def behind(self, then: Callable[[], T]) -> T:
+        """Show the QR, and do something in the same moment."""
+        qr = [self.secret.text(), 60.0, self.secret.fingerprint]
+        arguments = [self.attempt_id, self.lease, LEASE_SECONDS, *qr]
+        return behind(self.world, "whatsapp_worker", "show_qr_v1", arguments, then)
 
 
-def show_first(world: World, showing: dict[str, Any], then: Callable[[], T]) -> T:
-    return behind(world, "whatsapp_worker", leases._SHOW_QR, then, **showing)
+@pytest.fixture
+def first_qr(world: World) -> FirstQr:
+    return FirstQr(world)
 
 
-def test_a_disconnect_gives_up_the_device_whose_first_qr_is_just_being_shown(world: World) -> None:
-    secret, showing = qr(world)
-    user = world.attempt(showing["id"])["user_id"]
-    world.store_keys(secret, JID)  # a phone that is very quick
+def test_a_disconnect_gives_up_the_device_of_a_qr_just_shown(world: World, first_qr: FirstQr) -> None:
+    world.store_keys(first_qr.secret, JID)  # a phone that is very quick
 
-    ended = show_first(world, showing, lambda: world.attempts.disconnect(user))
+    ended = first_qr.behind(lambda: world.attempts.disconnect(first_qr.user))
 
-    assert ended.devices == [world.bound(secret)["id"]]
-    assert world.bound(secret)["state"] == "unlinking"
-    row = world.row(user)
-    assert row
-    assert (row["session_status"], row["qr_code"]) == ("disconnected", None)
+    assert ended.devices == [world.bound(first_qr.secret)["id"]]
+    assert world.bound(first_qr.secret)["state"] == "unlinking"
+    assert world.sessions.get(first_qr.user).status is Status.DISCONNECTED
 
 
-def test_an_end_gives_up_the_device_whose_first_qr_is_just_being_shown(world: World) -> None:
-    secret, showing = qr(world)
-    attempt = world.attempts.get(showing["id"])
+def test_an_end_gives_up_the_device_of_a_qr_just_shown(world: World, first_qr: FirstQr) -> None:
+    attempt = world.attempts.get(first_qr.attempt_id)
     assert attempt
-    world.store_keys(secret, JID)
+    world.store_keys(first_qr.secret, JID)
 
-    devices = show_first(world, showing, lambda: world.attempts.end(attempt, Reason.QR_TIMEOUT))
+    ended = first_qr.behind(lambda: world.attempts.end(attempt, Reason.QR_TIMEOUT))
 
-    assert devices == [world.bound(secret)["id"]]
-    assert world.bound(secret)["state"] == "unlinking"
+    assert ended
+    assert ended.devices == [world.bound(first_qr.secret)["id"]]
+    assert world.bound(first_qr.secret)["state"] == "unlinking"
 
 
-def test_the_next_linker_holds_the_device_whose_first_qr_is_just_being_shown(world: World) -> None:
-    secret, showing = qr(world)
+def test_the_next_linker_holds_the_device_of_a_qr_just_shown(world: World, first_qr: FirstQr) -> None:
     world.sql("UPDATE whatsapp_private.attempts SET lease_expires_at = now()")  # it is late: the lease is just over
     lease = uuid4()
 
-    assert show_first(world, showing, lambda: world.leases.take(showing["id"], lease))
+    assert first_qr.behind(lambda: world.leases.take(first_qr.attempt_id, lease))
 
-    assert world.bound(secret)["lease_id"] == lease
+    assert world.bound(first_qr.secret)["lease_id"] == lease
 
 
-def test_a_connect_does_not_bring_back_what_is_just_being_disconnected(world: World) -> None:
+def claiming(user: UUID, attempt_id: UUID) -> list[object]:
+    return [user, attempt_id, WINDOW, LIMIT, [float(pause) for pause in PAUSES], MOST_PER_HOUR, OVERDUE_SECONDS]
+
+
+def test_a_click_does_not_bring_back_what_is_just_disconnected(world: World) -> None:
     user, secret = world.user(), Secret()
     world.link(user, secret)
+    world.age(3600)
 
-    behind(
-        world, "whatsapp_api", attempts._DISCONNECT, lambda: world.attempts.show_linked(user),
-        user=user, reason=Reason.CANCELLED,
+    claim = behind(
+        world, "whatsapp_api", "disconnect_v1", [uuid4(), user, "cancelled"],
+        lambda: world.attempts.claim(user, uuid4(), WINDOW, LIMIT),
     )  # fmt: skip
 
+    assert (claim.claimed, claim.linked) == (True, False)
     assert world.bound(secret)["state"] == "unlinking"
-    assert world.sessions.get(user).status is Status.DISCONNECTED
+    row = world.show_row(user)
+    assert row
+    assert row["session_status"] == "connecting"
 
 
-def test_a_click_that_a_disconnect_does_not_see_is_shown_all_the_same(world: World) -> None:
+def test_a_disconnect_ends_the_click_that_came_just_before(world: World) -> None:
     user, attempt_id = world.user(), uuid4()
     world.claim(user)
     world.attempts.disconnect(user)
     world.age(3600)
 
     ended = behind(
-        world, "whatsapp_api", attempts._CLAIM, lambda: world.attempts.disconnect(user),
-        user=user, id=attempt_id, window=WINDOW, limit=LIMIT, pauses=list(PAUSES), most=MOST_PER_HOUR,
-        overdue=OVERDUE_SECONDS, status=Status.CONNECTING, qr=None,
-    )  # fmt: skip
+        world, "whatsapp_api", "claim_v1", claiming(user, attempt_id), lambda: world.attempts.disconnect(user)
+    )
 
-    assert not ended.changed
-    shown = world.sessions.get(user)
-    assert shown.attempt
-    assert (shown.status, shown.attempt.id) == (Status.CONNECTING, attempt_id)
+    assert ended.changed
+    assert world.attempt(attempt_id)["outcome"] == "cancelled"
 
 
-def test_the_time_that_a_scan_buys_is_not_cut_by_the_window_that_opens_just_then(world: World) -> None:
-    attempt_id, secret, short = world.claim(window=20.0), Secret(), 15.0
+def test_a_scan_keeps_its_time_when_the_window_opens_just_then(world: World) -> None:
+    user, secret, short = world.user(), Secret(), 15.0
+    attempt_id = world.claim(user, window=20.0)
     lease = world.lease(attempt_id)
     world.show(attempt_id, lease, secret)
+    world.store_keys(secret, JID)
 
     attempt = behind(
-        world, "whatsapp_worker", leases._SCANNED,
+        world, "whatsapp_worker", "scanned_v1", [attempt_id, lease, JID, LOGIN_SECONDS],
         lambda: world.attempts.open_phase(attempt_id, Phase.AUTH, "token", short),
-        id=attempt_id, lease=lease, fingerprint=secret.fingerprint, jid=JID, login=LOGIN_SECONDS,
-        status=Status.WAITING_QR, qr=None,
     )  # fmt: skip
 
     assert attempt
@@ -137,11 +143,11 @@ def test_a_scan_is_noted_whatever_window_opens_just_then(world: World) -> None:
     attempt_id, secret = world.claim(), Secret()
     lease = world.lease(attempt_id)
     world.show(attempt_id, lease, secret)
+    world.store_keys(secret, JID)
 
     attempt = behind(
-        world, "whatsapp_worker", attempts._OPEN_PHASE,
-        lambda: world.leases.scanned(attempt_id, lease, Linked(JID, secret.fingerprint)),
-        id=attempt_id, phase=Phase.AUTH, token="token", window=WINDOW,
+        world, "whatsapp_worker", "open_phase_v1", [attempt_id, Phase.AUTH, "token", WINDOW],
+        lambda: world.leases.scanned(attempt_id, lease, JID),
     )  # fmt: skip
 
     assert attempt

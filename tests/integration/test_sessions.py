@@ -9,8 +9,6 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from whatsapp_pairing.reasons import Reason
-from whatsapp_pairing.repository import sessions as module
-from whatsapp_pairing.repository.leases import Linked
 from whatsapp_pairing.session import Session, Status
 
 from .world import Secret, World
@@ -24,6 +22,7 @@ def shown(world: World) -> tuple[UUID, UUID, UUID, Secret]:
     attempt_id = world.claim(user)
     lease = world.lease(attempt_id)
     world.show(attempt_id, lease, secret)
+    world.show_row(user)
     return user, attempt_id, lease, secret
 
 
@@ -55,21 +54,6 @@ def test_a_user_does_not_see_anothers_row(world: World) -> None:
     assert world.sessions.get(user).qr is not None
 
 
-def test_row_level_security_holds_when_our_own_where_does_not(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    victim, *_ = shown(world)
-    monkeypatch.setattr(module, "SESSION", module.SESSION.replace("%(user)s", f"'{victim}'"))
-
-    assert world.sessions.get(world.user()).status is Status.DISCONNECTED
-    assert world.sessions.get(victim).status is Status.WAITING_QR  # the statement as such finds the row
-
-
-def test_the_role_does_not_outlive_the_reading(world: World) -> None:
-    database = world.databases[0]
-    world.sessions.get(world.user())
-    role = database.run(lambda connection: connection.execute("SELECT current_user AS role").fetchone())
-    assert role == {"role": "whatsapp_api"}
-
-
 def test_an_expired_qr_is_hidden(world: World) -> None:
     user, attempt_id, lease, _ = shown(world)
     world.age(62)
@@ -89,9 +73,10 @@ def test_a_qr_goes_with_the_linker_that_showed_it(world: World) -> None:
 
 def test_the_live_attempt_is_named_and_the_failed_one_too(world: World) -> None:
     user, attempt_id, *_ = shown(world)
-    live = world.sessions.get(user).attempt
+    shown_attempt, live = world.sessions.get(user).attempt, world.attempts.get(attempt_id)
+    assert shown_attempt is not None
     assert live is not None
-    assert live.id == attempt_id
+    assert (shown_attempt.id, shown_attempt.number, shown_attempt.deadline) == (attempt_id, 1, live.deadline)
     world.attempts.end(live, Reason.SCAN_TIMEOUT)
     failed = world.sessions.get(user)
     assert (failed.status, failed.reason) == (Status.ERROR, Reason.SCAN_TIMEOUT)
@@ -100,8 +85,8 @@ def test_the_live_attempt_is_named_and_the_failed_one_too(world: World) -> None:
 
 
 def test_a_new_attempt_hides_the_last_ones_reason(world: World) -> None:
-    user, *_ = shown(world)
-    live = world.sessions.get(user).attempt
+    user, attempt_id, *_ = shown(world)
+    live = world.attempts.get(attempt_id)
     assert live is not None
     world.attempts.end(live, Reason.SCAN_TIMEOUT)
     world.age(1000)
@@ -129,25 +114,32 @@ def test_a_user_who_edits_the_row_in_the_middle_still_connects(world: World, edi
     assert world.snapshot("whatsapp_private.attempts", "whatsapp_private.devices") == before
 
     world.leases.show_qr(attempt_id, lease, secret.text(2), 20, secret.fingerprint)
+    assert world.rows.write(user, 1)
     assert world.sessions.get(user).qr == secret.text(2)
     assert as_user(world, user, EDITS[edit]) == 1
     world.store_keys(secret, JID)
-    assert world.leases.scanned(attempt_id, lease, Linked(JID, secret.fingerprint))
-    assert world.leases.connected(attempt_id, lease, Linked(JID, secret.fingerprint), "5215550009")
+    assert world.leases.scanned(attempt_id, lease, JID)
+    assert world.leases.connected(attempt_id, lease, JID)
 
     session = world.sessions.get(user)
     assert (session.status, session.phone_number, session.qr) == (Status.CONNECTED, "5215550009", None)
 
 
-def test_a_live_attempt_is_not_shown_as_disconnected_because_the_row_is_gone(world: World) -> None:
-    user, attempt_id, *_ = shown(world)
-    as_user(world, user, EDITS["deleted"])
+@pytest.mark.parametrize("edit", EDITS)
+def test_what_a_user_writes_into_the_row_changes_no_session(world: World, edit: str) -> None:
+    user, *_ = shown(world)
+    before = world.sessions.get(user)
 
-    session = world.sessions.get(user)
+    as_user(world, user, EDITS[edit])
 
-    assert session.status is Status.CONNECTING
-    assert session.attempt is not None
-    assert session.attempt.id == attempt_id
+    assert world.sessions.get(user) == before
+    assert before.status is Status.WAITING_QR
+
+
+def test_a_row_from_before_that_says_connected_is_disconnected(world: World) -> None:
+    user = world.user()
+    world.sql("INSERT INTO public.whatsapp_sessions (user_id, session_status) VALUES (%s, 'connected')", user)
+    assert world.sessions.get(user).status is Status.DISCONNECTED
 
 
 def test_a_user_cannot_touch_anothers_row_nor_give_away_their_own(world: World) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 from uuid import UUID, uuid4
 
 import pytest
-from whatsapp_pairing.cleaning import RESERVE_SECONDS, UNLINKS, Swept, clean, look
+from whatsapp_pairing.cleaning import RESERVE_SECONDS, UNLINKS, Cleaning, Swept, look
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts
-from whatsapp_pairing.repository.leases import Linked
+from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.repository.sweeps import Sweeps
 from whatsapp_pairing.session import OVERDUE_SECONDS, Status
 
@@ -24,7 +25,9 @@ JID = "5215550009:3@s.whatsapp.net"
 
 
 def sweep(world: World, workflow: RecordedWorkflow | None = None, batch: int = 200) -> Swept:
-    return clean(world.attempts, world.sweeps, workflow or RecordedWorkflow(), lambda: 120.0, batch)
+    return Cleaning(
+        world.attempts, world.sweeps, world.rows, workflow or RecordedWorkflow(), lambda: 120.0, batch
+    ).run()
 
 
 def lost_pairing(world: World, secret: Secret | None = None) -> tuple[UUID, UUID]:
@@ -42,7 +45,7 @@ def test_nothing_live_is_ever_swept(world: World) -> None:
     secret, lease = Secret(), world.lease(scanned)
     world.show(scanned, lease, secret)
     world.store_keys(secret, JID)
-    world.leases.scanned(scanned, lease, Linked(JID, secret.fingerprint))
+    world.leases.scanned(scanned, lease, JID)
     world.link(world.user(), Secret())
     world.age_rows(100_000)  # rows that say "connecting" for long, with an attempt that lives
     world.age(WINDOW + OVERDUE_SECONDS - 5)  # as late as its workflow may be
@@ -89,8 +92,8 @@ def test_a_batch_is_a_batch_oldest_first(world: World) -> None:
     first, second = world.claim(), world.claim()
     world.age(WINDOW + OVERDUE_SECONDS + 1)
     world.age(5, second)
-    assert [attempt.id for attempt in world.sweeps.overdue_attempts(1)] == [second]
-    assert [attempt.id for attempt in world.sweeps.overdue_attempts(2)] == [second, first]
+    assert world.sweeps.overdue_attempts(1) == [second]
+    assert world.sweeps.overdue_attempts(2) == [second, first]
 
 
 @pytest.mark.parametrize("status", ["connecting", "waiting_qr"])
@@ -102,12 +105,12 @@ def test_a_row_that_no_live_attempt_explains_is_cleared(world: World, status: st
     world.age_rows(301)
     world.sql("INSERT INTO public.whatsapp_sessions (user_id, session_status) VALUES (%s, %s)", recent, status)
 
-    assert sweep(world).rows_cleared == 1
+    assert sweep(world).rows_written == 1
 
     row = world.row(stuck)
     assert row is not None
     assert (row["session_status"], row["qr_code"]) == ("disconnected", None)
-    assert world.sessions.get(fine).status is Status.ERROR
+    assert world.value("SELECT session_status FROM public.whatsapp_sessions WHERE user_id = %s", fine) == "error"
     assert world.value("SELECT session_status FROM public.whatsapp_sessions WHERE user_id = %s", recent) == status
     assert sweep(world) == NOTHING
 
@@ -125,7 +128,7 @@ def test_the_devices_of_a_deleted_user_are_unlinked_once_nobody_holds_them(world
     assert sweep(world, workflow) == NOTHING
     world.age(6)
 
-    assert sweep(world, workflow) == Swept(0, 0, 1, 0, 1)
+    assert sweep(world, workflow) == Swept(orphans_given_up=1, unlinks_started=1)
     assert sweep(world).orphans_given_up == 0
     assert workflow.of("call_unlinks")[-1] == [world.bound(secret)["id"]]
     assert world.bound(kept)["state"] == "linked"
@@ -163,7 +166,7 @@ def test_a_device_in_somebodys_hands_is_left_to_them(world: World) -> None:
     world.drop_keys("5215550001:7@s.whatsapp.net")
     assert world.sweeps.forget_never_scanned(10) == 0
     world.devices.give_back(device_id, lease)
-    assert world.sweeps.forget_never_scanned(10) == 0  # given back a moment ago
+    assert world.sweeps.forget_never_scanned(10) == 1
 
 
 def stale_everything(world: World, each: int) -> None:
@@ -188,6 +191,22 @@ def stale_everything(world: World, each: int) -> None:
         world.claim()
 
 
+def everything(each: int) -> Swept:
+    """What a run finds of ``each``; the devices of the overdue attempts are given up and forgotten."""
+    return Swept(
+        attempts_ended=each,
+        orphans_given_up=each,
+        bindings_forgotten=2 * each,
+        unlinks_started=2 * each,
+        rows_written=each,
+    )
+
+
+def total(*runs: Swept) -> Swept:
+    """What several runs have found."""
+    return Swept(**{name: sum(run.as_dict()[name] for run in runs) for name in NOTHING.as_dict()})
+
+
 def test_two_sweeps_at_once_do_everything_once(world: World) -> None:
     stale_everything(world, 8)
     workflow = RecordedWorkflow()
@@ -196,14 +215,15 @@ def test_two_sweeps_at_once_do_everything_once(world: World) -> None:
 
     def run(number: int) -> Swept:
         start.wait(PATIENCE_SECONDS)
-        return clean(Attempts(databases[number]), Sweeps(databases[number]), workflow, lambda: 120.0, batch=3)
+        database = databases[number]
+        parts = Attempts(database), Sweeps(database), Rows(database), workflow
+        return Cleaning(*parts, lambda: 120.0, batch=3).run()
 
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(run, range(2))
 
     # A sweep leaves what the other has locked, and goes when it finds less than a batch: the next run has the rest.
-    total = first + second + sweep(world, workflow)
-    assert total == Swept(8, 8, 8, 8, 16)
+    assert total(first, second, sweep(world, workflow)) == everything(8)
     started = [device for devices in workflow.of("call_unlinks") for device in devices]
     assert len(started) == len(set(started)) == 16
     assert sweep(world) == NOTHING
@@ -213,17 +233,20 @@ def test_two_sweeps_at_once_do_everything_once(world: World) -> None:
 
 def test_a_run_drains_a_backlog_batch_by_batch(world: World) -> None:
     stale_everything(world, 5)
-    assert sweep(world, batch=2) == Swept(5, 5, 5, 5, 10)
+    assert sweep(world, batch=2) == everything(5)
 
 
 def test_a_run_stops_when_its_time_is_up_and_the_next_goes_on(world: World) -> None:
     stale_everything(world, 5)
-    seconds = [RESERVE_SECONDS + 1] * 4 + [RESERVE_SECONDS]
+    seconds = [RESERVE_SECONDS + 1] * 4
 
-    first = clean(world.attempts, world.sweeps, RecordedWorkflow(), lambda: seconds.pop(0), batch=3)
+    def left() -> float:
+        return seconds.pop() if seconds else RESERVE_SECONDS
 
-    assert first == Swept(3, 3, 3, 3, 8)  # the unlinks are started in any case
-    assert sweep(world) == Swept(2, 2, 2, 2, 2)
+    first = Cleaning(world.attempts, world.sweeps, world.rows, RecordedWorkflow(), left, batch=3).run()
+
+    assert first == Swept(attempts_ended=3, unlinks_started=5)  # the unlinks are started in any case
+    assert total(first, sweep(world)) == everything(5)
 
 
 def test_a_run_starts_a_bounded_number_of_unlinks(world: World) -> None:
@@ -251,9 +274,9 @@ def test_a_dry_run_counts_what_a_run_then_does_and_changes_nothing(world: World)
     before = world.snapshot()
     counted = look(world.sweeps)
     assert world.snapshot() == before
-    # The orphans are given up first, and then unlinked by the same run.
-    assert counted == Swept(3, 3, 3, 3, 3)
-    assert sweep(world) == counted + Swept(unlinks_started=3)
+    # What is given up first is forgotten or unlinked by the same run.
+    assert counted == replace(everything(3), bindings_forgotten=3, unlinks_started=3)
+    assert sweep(world) == everything(3)
     assert look(world.sweeps) == NOTHING
 
 

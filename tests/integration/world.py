@@ -13,7 +13,8 @@ from psycopg.rows import dict_row
 from whatsapp_pairing.database import Database
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.devices import Devices
-from whatsapp_pairing.repository.leases import Leases, Linked
+from whatsapp_pairing.repository.leases import Leases
+from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.repository.sessions import Sessions
 from whatsapp_pairing.repository.sweeps import Sweeps
 from whatsapp_pairing.session import Attempt, Phase
@@ -23,6 +24,8 @@ from tests.stack import PATIENCE_SECONDS
 TABLES = (
     "whatsapp_private.attempts",
     "whatsapp_private.devices",
+    "whatsapp_private.sessions",
+    "whatsapp_private.answers",
     "public.whatsapp_sessions",
     "whatsapp_engine.whatsmeow_device",
     "whatsapp_engine.whatsmeow_privacy_tokens",
@@ -56,8 +59,6 @@ class DeployedAttempts(Attempts):
         super().__init__(worker)
         self._as_api = Attempts(api)
         self.claim = self._as_api.claim
-        self.show_linked = self._as_api.show_linked
-        self.last = self._as_api.last
         self.disconnect = self._as_api.disconnect
 
 
@@ -74,6 +75,7 @@ class World:
         api, worker = self.new_database("whatsapp_api"), self.new_database("whatsapp_worker")
         self.attempts, self.sessions = DeployedAttempts(api, worker), Sessions(api)
         self.leases, self.devices, self.sweeps = Leases(worker), Devices(worker), Sweeps(worker)
+        self.rows = Rows(worker)
 
     def new_database(self, role: str) -> Database:
         """Another connection, logged in as this role, closed with the others."""
@@ -127,6 +129,12 @@ class World:
         assert device is not None
         return device
 
+    def show_row(self, user: UUID) -> dict[str, Any] | None:
+        """Write the user's row as the session is now, and return it."""
+        version = self.value("SELECT version FROM whatsapp_private.sessions WHERE user_id = %s", user)
+        assert self.rows.write(user, version)
+        return self.row(user)
+
     def claim(self, user: UUID | None = None, window: float = WINDOW) -> UUID:
         """Start an attempt and return its id."""
         attempt_id = uuid4()
@@ -149,10 +157,15 @@ class World:
         lease = self.lease(attempt_id)
         self.show(attempt_id, lease, secret)
         self.store_keys(secret, jid)
-        assert self.leases.scanned(attempt_id, lease, Linked(jid, secret.fingerprint))
-        number = jid.partition(":")[0]
-        assert self.leases.connected(attempt_id, lease, Linked(jid, secret.fingerprint), number)
+        assert self.leases.scanned(attempt_id, lease, jid)
+        assert self.leases.connected(attempt_id, lease, jid)
+        self.show_row(user)
         return attempt_id
+
+    def last(self, user: UUID) -> Attempt | None:
+        """The user's newest attempt, live or ended."""
+        found = self.sql("SELECT id FROM whatsapp_private.attempts WHERE user_id = %s ORDER BY number DESC", user)
+        return self.attempts.get(found[0]["id"]) if found else None
 
     def open_auth(self, attempt_id: UUID, token: str = "token-auth", seconds: float = WINDOW) -> None:
         """Let the workflow enter the wait for the scan."""
@@ -189,14 +202,15 @@ class World:
         """Let time pass in the private tables (of one attempt, or of all) without waiting for it."""
         self.sql(
             "UPDATE whatsapp_private.attempts SET started_at = started_at - s, deadline = deadline - s, "
-            "lease_expires_at = lease_expires_at - s, qr_shown_at = qr_shown_at - s, qr_expires_at = qr_expires_at - s "
+            "lease_expires_at = lease_expires_at - s, qr_shown_at = qr_shown_at - s, qr_expires_at = qr_expires_at - s, "
+            "ended_at = ended_at - s "
             "FROM make_interval(secs => %s) s WHERE id = coalesce(%s, id)",
             seconds,
             attempt_id,
         )
         self.sql(
             "UPDATE whatsapp_private.devices SET lease_expires_at = lease_expires_at - s, created_at = created_at - s, "
-            "updated_at = updated_at - s FROM make_interval(secs => %s) s WHERE attempt_id = coalesce(%s, attempt_id)",
+            "scanned_at = scanned_at - s, unlink_due_at = unlink_due_at - s FROM make_interval(secs => %s) s WHERE attempt_id = coalesce(%s, attempt_id)",
             seconds,
             attempt_id,
         )

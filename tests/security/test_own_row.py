@@ -65,8 +65,8 @@ def everything(world: World, attacker: UUID, workflow: RecordedWorkflow) -> None
     """Connect, disconnect, connect again, and cleanup, long after."""
     for _ in range(2):
         with contextlib.suppress(TooSoon):
-            connect(attacker, WINDOW, LIMIT, world.attempts, world.sessions, workflow)
-        disconnect(attacker, world.attempts, workflow)
+            connect(attacker, WINDOW, LIMIT, world.attempts, world.rows, workflow)
+        disconnect(attacker, world.attempts, world.rows, workflow)
     world.age(1000)
     world.age_rows(1000)
     clean(world.attempts, world.sweeps, workflow, lambda: 120.0)
@@ -80,7 +80,7 @@ def test_a_linked_user_reaches_no_device_but_their_own(world: World, victim: UUI
     edit(world, attacker, victim, change)
     before = of_victim(world, victim)
 
-    disconnect(attacker, world.attempts, workflow)
+    disconnect(attacker, world.attempts, world.rows, workflow)
 
     assert workflow.of("call_unlinks") == [[own]]
     assert workflow.of("fail") == [None]
@@ -97,9 +97,9 @@ def test_a_user_who_pairs_steers_no_workflow_but_their_own(world: World, victim:
     edit(world, attacker, victim, change)
     before = of_victim(world, victim), world.attempt(others)
 
-    again = connect(attacker, WINDOW, LIMIT, world.attempts, world.sessions, workflow)
+    again = connect(attacker, WINDOW, LIMIT, world.attempts, world.rows, workflow)
     assert (again.started, workflow.calls) == (False, [])
-    disconnect(attacker, world.attempts, workflow)
+    disconnect(attacker, world.attempts, world.rows, workflow)
 
     assert workflow.of("fail") == ["token-own"]
     assert (of_victim(world, victim), world.attempt(others)) == before
@@ -140,7 +140,7 @@ def test_a_row_that_says_connected_links_nothing(world: World, victim: UUID) -> 
     world.sql("INSERT INTO public.whatsapp_sessions (user_id) VALUES (%s)", attacker)
     edit(world, attacker, victim, "session_status = 'connected', phone_number = '5215550001'")
 
-    assert connect(attacker, WINDOW, LIMIT, world.attempts, world.sessions, workflow).started
+    assert connect(attacker, WINDOW, LIMIT, world.attempts, world.rows, workflow)
 
     assert world.row(attacker)["session_status"] == "connecting"
     assert not disconnect(world.user(), world.attempts, workflow)

@@ -80,7 +80,7 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
 
     def on_connected(self) -> None:
         """Report that the device has logged in."""
-        self.say("online", jid=self._own_jid, number=self._own_jid.partition(":")[0].partition("@")[0])
+        self.say("online", jid=self._own_jid)
 
     def _refuse(self, reason: Reason) -> None:
         self.say("refused", reason=reason)

@@ -1,12 +1,15 @@
 """What the schedule sweeps up. Safe to run twice at once, and at any time: it never touches a live attempt."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 from uuid import UUID
 
+from whatsapp_pairing.errors import PairingError
+from whatsapp_pairing.observability import logger
 from whatsapp_pairing.pairing import end_overdue
 from whatsapp_pairing.repository.attempts import Attempts
+from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.repository.sweeps import Sweeps
 from whatsapp_pairing.workflow import Workflow
 
@@ -24,65 +27,125 @@ class Swept:
     """How much of each was found, or in a dry run would be."""
 
     attempts_ended: int = 0
-    rows_cleared: int = 0
+    tokens_cleared: int = 0
+    answers_deleted: int = 0
     orphans_given_up: int = 0
     bindings_forgotten: int = 0
     unlinks_started: int = 0
+    counters_taken: int = 0
+    rows_written: int = 0
 
     def as_dict(self) -> dict[str, int]:
         """Return the counts by name, for the log."""
         return asdict(self)
 
-    def __add__(self, other: "Swept") -> "Swept":
-        ours, theirs = self.as_dict(), other.as_dict()
-        return Swept(**{name: count + theirs[name] for name, count in ours.items()})
 
-
-def clean(
-    attempts: Attempts, sweeps: Sweeps, workflow: Workflow, seconds_left: Callable[[], float], batch: int = BATCH
-) -> Swept:
-    """End attempts whose workflow is gone, clear stuck rows, unlink devices that no session owns.
+class Cleaning:
+    """One run of cleanup.
 
     Goes on batch by batch, each a short transaction, until nothing is left or the time is up; the next run finds the
-    rest.
+    rest. A sweep that fails does not keep the others from their work.
 
     Parameters
     ----------
     seconds_left : callable
         How long this run may go on.
+    batch : int
+        Rows in one transaction.
     """
-    swept, given_up = Swept(), list[UUID]()
-    more = True
-    while more and seconds_left() > RESERVE_SECONDS:
-        found = Swept(
-            _end_overdue(attempts, sweeps, batch, seconds_left, given_up),
-            sweeps.clear_stuck_rows(batch),
-            sweeps.give_up_orphans(batch),
-            sweeps.forget_never_scanned(batch),
+
+    def __init__(
+        self,
+        attempts: Attempts,
+        sweeps: Sweeps,
+        rows: Rows,
+        workflow: Workflow,
+        seconds_left: Callable[[], float],
+        batch: int = BATCH,
+    ) -> None:
+        self._attempts = attempts
+        self._sweeps = sweeps
+        self._rows = rows
+        self._workflow = workflow
+        self._seconds_left = seconds_left
+        self._batch = batch
+        self._given_up: list[UUID] = []
+        self._failure: PairingError | None = None
+
+    def run(self) -> Swept:
+        """Sweep everything, the users' rows last: each of them may take its time to refuse.
+
+        Raises
+        ------
+        PairingError
+            A sweep failed; the others have done their work.
+        """
+        sweeps = self._sweeps
+        swept = Swept(
+            attempts_ended=self._all(self._end_overdue),
+            tokens_cleared=self._all(sweeps.clear_tokens),
+            answers_deleted=self._all(sweeps.delete_answers),
+            orphans_given_up=self._all(sweeps.give_up_orphans),
+            bindings_forgotten=self._all(sweeps.forget_never_scanned),
+            unlinks_started=self._once(self._start_unlinks),
+            counters_taken=self._all(sweeps.take_counters),
         )
-        more = batch in found.as_dict().values()
-        swept += found
-    # What is over the bound is found by the next run.
-    unlinks = given_up[:UNLINKS]
-    unlinks += sweeps.start_unlinks(UNLINKS - len(unlinks))
-    workflow.call_unlinks(unlinks)
-    return swept + Swept(unlinks_started=len(unlinks))
+        if self._rows.written:
+            self._all(sweeps.mark_wrong_rows)
+            swept = replace(swept, rows_written=self._all(self._write_rows))
+        if self._failure is not None:
+            logger.warning("cleaned in part", extra=swept.as_dict())
+            raise self._failure
+        return swept
+
+    def _all(self, sweep: Callable[[int], int]) -> int:
+        total = 0
+        while self._in_time():
+            found = self._once(lambda: sweep(self._batch))
+            total += found
+            if found < self._batch:
+                break
+        return total
+
+    def _once(self, sweep: Callable[[], int]) -> int:
+        try:
+            return sweep()
+        except PairingError as error:
+            logger.exception("a sweep failed")
+            self._failure = error
+            return 0
+
+    def _in_time(self) -> bool:
+        return self._seconds_left() > RESERVE_SECONDS
+
+    def _end_overdue(self, limit: int) -> int:
+        ended = 0
+        for attempt_id in self._sweeps.overdue_attempts(limit):
+            attempt = self._attempts.get(attempt_id) if self._in_time() else None
+            if attempt is None or attempt.outcome:
+                continue
+            devices = end_overdue(attempt, self._attempts, self._rows)
+            if devices is not None:
+                ended += 1
+                self._given_up += devices
+        return ended
+
+    def _start_unlinks(self) -> int:
+        # The next run finds what is over the bound.
+        unlinks = self._given_up[:UNLINKS]
+        unlinks += self._sweeps.start_unlinks(UNLINKS - len(unlinks))
+        self._workflow.call_unlinks(unlinks)
+        return len(unlinks)
+
+    def _write_rows(self, limit: int) -> int:
+        written = 0
+        for behind in self._sweeps.rows_behind(limit):
+            if not self._in_time():
+                break
+            written += self._rows.write(behind.user_id, behind.version)
+        return written
 
 
 def look(sweeps: Sweeps) -> Swept:
     """Return what there is to clean now, and change nothing."""
     return Swept(**sweeps.count())
-
-
-def _end_overdue(
-    attempts: Attempts, sweeps: Sweeps, batch: int, seconds_left: Callable[[], float], given_up: list[UUID]
-) -> int:
-    ended = 0
-    for attempt in sweeps.overdue_attempts(batch):
-        if seconds_left() <= RESERVE_SECONDS:
-            break
-        devices = end_overdue(attempt, attempts)
-        if devices is not None:
-            ended += 1
-            given_up += devices
-    return ended

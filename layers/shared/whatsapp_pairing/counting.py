@@ -25,10 +25,11 @@ def linker_replaced() -> None:
     count("LinkerReplaced")
 
 
-def connected(attempt: Attempt, since_scan: float) -> None:
+def connected(attempt: Attempt) -> None:
     """Count a good end; how long it took from the click, the person's part in it, and from the scan, all ours."""
     duration("TimeToConnected", attempt.age)
-    duration("ScanToConnected", since_scan)
+    if attempt.since_scan is not None:
+        duration("ScanToConnected", attempt.since_scan)
     ended(CONNECTED, attempt.legs)
 
 

@@ -2,8 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import psycopg
@@ -16,12 +15,11 @@ from whatsapp_pairing.errors import MisconfiguredError, StoreRefused, StoreUnava
 Row = dict[str, Any]
 T = TypeVar("T")
 
-_WRITE = "BEGIN"
-_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 # A server that does not even say so is frozen, or a pooler in front of it has no connection to give.
 _SILENT_SECONDS = 5.0
 # For all tries together, so that there is an answer before the function's own Timeout.
 _PATIENCE_SECONDS = 8.0
+_BRIEF_SECONDS = 2.0
 
 
 class Connection(psycopg.Connection[Row]):
@@ -65,51 +63,71 @@ class Database:
         self._url = url
         self._connection: Connection | None = None
 
-    def run_one(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work``, which is one statement and so a transaction of its own, in one exchange with the server.
-
-        It is tried once more as ``run`` is, and raises what ``run`` raises. Its time limits are settings of the role
-        (migrations/20250115000000_role_settings.sql).
-        """
-        return self._run(None, work)
-
     def run(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work`` in one transaction and return what it returns.
+        """Run ``work``, which is one statement and so one transaction and one exchange, and return what it returns.
 
-        A connection that died between two invocations is noticed only when it is used, so work on a re-used
-        connection is tried once more on a fresh one. Every statement of ours is a compare-and-set and may be repeated.
+        A connection that died between two invocations is noticed only when it is used, so work on a re-used connection
+        is tried once more on a fresh one. Every statement of ours may be repeated. Its time limits are settings of the
+        role (migrations/20250115000000_role_settings.sql).
 
         Raises
         ------
         StoreUnavailable
             Postgres cannot be reached or ended the connection again.
         StoreRefused
-            Postgres refuses a statement. Work that expects a refusal catches the driver's own error.
+            Postgres refuses the statement. Work that expects a refusal catches the driver's own error.
         """
-        return self._run(_WRITE, work)
+        return self._run(work)
 
-    def read(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work``, which writes nothing, as ``run`` does; all of its statements see the same moment."""
-        return self._run(_READ, work)
+    def run_text(self, text: str, parameters: Mapping[str, object]) -> Row | None:
+        """Run several statements, which begin and end a transaction of their own, in one exchange with the server.
 
-    def _run(self, begin: str | None, work: Callable[[Connection], T]) -> T:
-        given_up_at = time.monotonic() + _PATIENCE_SECONDS
+        It waits for two seconds at most, for nothing else may depend on it.
+
+        Returns
+        -------
+        Row or None
+            The last statement's.
+
+        Raises
+        ------
+        StoreRefused
+            Postgres refuses a statement, whatever the reason: the text names its own time limits. Nothing of the
+            transaction is kept, and the connection stays.
+        StoreUnavailable
+            Postgres cannot be reached or ended the connection again.
+        """
+
+        def work(connection: Connection) -> Row | None:
+            cursor = psycopg.ClientCursor(connection, row_factory=dict_row)
+            try:
+                cursor.execute(text.encode(), parameters)
+                while cursor.nextset():
+                    pass
+                return cursor.fetchone()
+            except psycopg.Error as error:
+                if connection.closed:
+                    raise
+                connection.execute("ROLLBACK")
+                raise StoreRefused(detail=_about(error)) from None
+
+        return self._run(work, _BRIEF_SECONDS)
+
+    def _run(self, work: Callable[[Connection], T], patience: float | None = None) -> T:
+        given_up_at = time.monotonic() + (patience or _PATIENCE_SECONDS)
         reused = self._connection is not None
         try:
-            return self._run_once(begin, work, given_up_at)
+            return self._run_once(work, given_up_at)
         except StoreUnavailable:
             if not reused:
                 raise
-            return self._run_once(begin, work, given_up_at)
+            return self._run_once(work, given_up_at)
 
-    def _run_once(self, begin: str | None, work: Callable[[Connection], T], given_up_at: float) -> T:
+    def _run_once(self, work: Callable[[Connection], T], given_up_at: float) -> T:
         try:
             connection = self._connection or self._connect()
             connection.given_up_at = given_up_at
-            if begin is None:
-                return work(connection)
-            with _transaction(connection, begin):
-                return work(connection)
+            return work(connection)
         except psycopg.Error as error:
             if not _away(error):
                 raise StoreRefused(detail=_about(error)) from None
@@ -139,18 +157,6 @@ class Database:
             connection.close()
 
 
-@contextmanager
-def _transaction(connection: Connection, begin: str) -> Iterator[None]:
-    try:
-        connection.execute(begin)
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if not connection.closed:
-            connection.execute("ROLLBACK")
-        raise
-
-
 def _away(error: psycopg.Error) -> bool:
     """Whether the connection is over, and not what was asked wrong."""
     return (
@@ -170,11 +176,3 @@ def _about(error: psycopg.Error) -> str:
     names = {"table": where.table_name, "column": where.column_name, "constraint": where.constraint_name}
     known = [f"{kind} {name}" for kind, name in names.items() if name]
     return ", ".join([f"{type(error).__name__} {error.sqlstate}", *known])
-
-
-def act_as(connection: Connection, claims_json: str) -> None:
-    """Run the rest of the transaction as Supabase's ``authenticated`` role with these JWT claims."""
-    connection.execute(
-        "SELECT set_config('role', 'authenticated', true), set_config('request.jwt.claims', %s, true)",
-        (claims_json,),
-    )

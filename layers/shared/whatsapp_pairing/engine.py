@@ -57,10 +57,9 @@ class Scanned:
 
 @dataclass(frozen=True)
 class Online:
-    """The device has logged in; ``number`` is the phone's, digits only."""
+    """The device has logged in."""
 
     jid: str = field(repr=False)
-    number: str = field(repr=False)
 
 
 @dataclass(frozen=True)

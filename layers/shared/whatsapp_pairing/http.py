@@ -21,7 +21,7 @@ from whatsapp_pairing.errors import (
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.reasons import sentence
 from whatsapp_pairing.refusals import Refusal
-from whatsapp_pairing.session import Attempt, Session, Status
+from whatsapp_pairing.session import Session, ShownAttempt, Status
 
 Event = Mapping[str, Any]
 Response = dict[str, Any]
@@ -183,7 +183,7 @@ def _session_body(session: Session, speaks: str) -> dict[str, Any]:
     }
 
 
-def _attempt(attempt: Attempt | None) -> dict[str, Any] | None:
+def _attempt(attempt: ShownAttempt | None) -> dict[str, Any] | None:
     if attempt is None:
         return None
     return {

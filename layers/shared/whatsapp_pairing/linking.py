@@ -14,7 +14,8 @@ from whatsapp_pairing.errors import StoreUnavailable
 from whatsapp_pairing.holding import Hold, LeaseLost
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.reasons import Reason
-from whatsapp_pairing.repository.leases import Leases, Linked
+from whatsapp_pairing.repository.leases import Leases
+from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.session import CONNECTED, Phase, timeout_reason
 from whatsapp_pairing.workflow import Workflow
 
@@ -38,6 +39,7 @@ class _Next(Enum):
 def link(
     attempt_id: UUID,
     leases: Leases,
+    rows: Rows,
     workflow: Workflow,
     engine: port.Engine,
     clock: Callable[[], float] = time.monotonic,
@@ -65,7 +67,7 @@ def link(
         counting.linker_replaced()
     hold = Hold(attempt, asked_at, lease, leases, workflow, clock, sleep)
     try:
-        return _Linker(hold, leases, workflow, engine, clock).run()
+        return _Linker(hold, leases, rows, workflow, engine, clock).run()
     except LeaseLost:
         _let_go(attempt_id, lease, leases, workflow)
         return "lost"
@@ -88,18 +90,19 @@ class _Linker:
         self,
         hold: Hold,
         leases: Leases,
+        rows: Rows,
         workflow: Workflow,
         engine: port.Engine,
         clock: Callable[[], float],
     ) -> None:
         self._hold = hold
         self._leases = leases
+        self._rows = rows
         self._workflow = workflow
         self._engine = engine
         self._clock = clock
         self._backoff = Backoff()
-        self._device: Linked | None = None
-        self._fingerprint = b""
+        self._jid: str | None = None
         self._online: port.Online | None = None
         self._synced = False
         self._dialling = True
@@ -108,9 +111,9 @@ class _Linker:
     def run(self) -> str:
         """Run one engine after another until the attempt is decided, and record the decision."""
         while True:
-            self._device = self._hold.ask(lambda: self._leases.resumable(self._hold.attempt.id))
-            if self._device:
-                self._bind(self._device)
+            self._jid = self._hold.ask(lambda: self._leases.resumable(self._hold.attempt.id))
+            if self._jid:
+                self._bind(self._jid)
             self._online, self._synced = None, False
             with self._start_engine() as run:
                 decision = self._drive(run)
@@ -123,7 +126,7 @@ class _Linker:
             self._hold.rest(self._backoff.next())
 
     def _start_engine(self) -> port.EngineRun:
-        return self._engine.resume(self._device.jid) if self._device else self._engine.pair()
+        return self._engine.resume(self._jid) if self._jid else self._engine.pair()
 
     def _drive(self, run: port.EngineRun) -> _Next | str:
         """Follow one engine until it decides the attempt or is of no more use."""
@@ -145,14 +148,14 @@ class _Linker:
     def _handle(self, event: port.Event) -> _Next | str:  # noqa: PLR0911  one return for each event
         match event:
             case port.Reached():
-                self._limit_step(LOGIN_STEP_SECONDS if self._device else None)
+                self._limit_step(LOGIN_STEP_SECONDS if self._jid else None)
             case port.Qr():
                 self._backoff.reset()
                 self._hold.found_reachable(True)
                 self._limit_step(None)
                 self._show(event)
             case port.Scanned(jid):
-                self._bind(Linked(jid, self._fingerprint))
+                self._bind(jid)
                 self._limit_step(LOGIN_STEP_SECONDS)
             case port.Online():
                 self._online = event
@@ -178,36 +181,33 @@ class _Linker:
         return _Next.GO_ON
 
     def _show(self, qr: port.Qr) -> None:
-        self._fingerprint = qr.fingerprint
         first = not self._hold.attempt.qr_shown
         self._hold.write(self._leases.show_qr, qr.text, qr.seconds, qr.fingerprint)
         if first:
             counting.first_qr(self._hold.attempt)
         if self._hold.attempt.phase is Phase.QR:
             self._hold.tell(self._workflow.succeed)
+        self._write_row()
 
-    def _bind(self, device: Linked) -> None:
-        self._hold.write(self._leases.scanned, device)
-        self._device = device
+    def _bind(self, jid: str) -> None:
+        self._hold.write(self._leases.scanned, jid)
+        self._jid = jid
+        self._write_row()
+
+    def _write_row(self) -> None:
+        self._rows.write(self._hold.attempt.user_id, self._hold.attempt.version)
 
     def _record_connected(self) -> str:
-        device, online = self._device, self._online
-        assert device
-        assert online
-        linked = Linked(online.jid, device.fingerprint)
-        completed = self._hold.ask(
-            lambda: self._leases.connected(self._hold.attempt.id, self._hold.lease, linked, online.number)
-        )
-        if completed is None:
-            raise LeaseLost
-        self._hold.note(completed.attempt)
-        counting.connected(completed.attempt, completed.since_scan)
+        assert self._online
+        self._hold.write(self._leases.connected, self._online.jid)
+        counting.connected(self._hold.attempt)
         self._hold.tell(self._workflow.succeed)
+        self._write_row()
         return CONNECTED
 
     def _record_verdict(self, reason: Reason) -> str:
         self._hold.write(self._leases.release, reason)
-        self._hold.tell(lambda token: self._workflow.fail(token, reason))
+        self._hold.tell(self._workflow.fail)
         return reason
 
     def _overdue(self) -> _Next | str | None:

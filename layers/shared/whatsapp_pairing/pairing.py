@@ -1,43 +1,25 @@
 """The use cases of the API and of the workflow's tasks."""
 
 import math
-from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from whatsapp_pairing import counting
 from whatsapp_pairing.errors import AtCapacity, TooSoon, WorkflowUnavailable
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.reasons import Reason
-from whatsapp_pairing.repository.attempts import Attempts
-from whatsapp_pairing.repository.sessions import Sessions
-from whatsapp_pairing.session import (
-    CONNECTED,
-    OVERDUE_SECONDS,
-    Again,
-    Attempt,
-    Phase,
-    Session,
-    next_step,
-    timeout_reason,
-)
-from whatsapp_pairing.workflow import Workflow
+from whatsapp_pairing.repository.attempts import Attempts, Claim
+from whatsapp_pairing.repository.rows import Rows
+from whatsapp_pairing.session import CONNECTED, OVERDUE_SECONDS, Again, Attempt, Phase, next_step, timeout_reason
+from whatsapp_pairing.workflow import DECIDED, Workflow
 
-# How Step Functions names a wait that has waited in vain. By any other name it failed at once.
-_WAITED = (None, "States.Timeout", "States.HeartbeatTimeout")
-
-
-@dataclass(frozen=True)
-class Click:
-    """What a click on "Connect" has found: the session now, and whether it started the attempt."""
-
-    started: bool
-    session: Session
+# How Step Functions names the end of a wait that has waited. By any other name the wait failed at once.
+_WAITED = (None, "States.Timeout", "States.HeartbeatTimeout", DECIDED)
 
 
 def connect(
-    user_id: UUID, window_seconds: float, live_limit: int, attempts: Attempts, sessions: Sessions, workflow: Workflow
-) -> Click:
-    """Start pairing, unless a pairing is running or a device is linked: then return what is.
+    user_id: UUID, window_seconds: float, live_limit: int, attempts: Attempts, rows: Rows, workflow: Workflow
+) -> bool:
+    """Start pairing, unless a pairing is running or a device is linked; returns whether an attempt was started.
 
     Raises
     ------
@@ -54,55 +36,59 @@ def connect(
     """
     attempt_id = uuid4()
     claim = attempts.claim(user_id, attempt_id, window_seconds, live_limit)
-    if claim.live and _revive(attempts.last(user_id), attempts, workflow):
+    if claim.live and not claim.claimed and _revive(claim, attempts, rows, workflow):
         claim = attempts.claim(user_id, attempt_id, window_seconds, live_limit)
     if claim.claimed:
         counting.started()
         # The one line with both ids: it leads from a person who complains to everything about their attempt.
         logger.info("pairing started", extra={"attempt_id": str(attempt_id)})
         workflow.start(attempt_id)
-    elif claim.linked:
-        attempts.show_linked(user_id)
-    elif not claim.live:
+    elif not claim.linked and not claim.live:
         raise TooSoon(math.ceil(claim.wait)) if claim.wait > 0 else AtCapacity()
-    return Click(claim.claimed, sessions.get(user_id))
+    if claim.claimed or claim.linked:
+        # The user may have edited or deleted the row of a linked device.
+        rows.write(user_id, claim.version)
+    return claim.claimed
 
 
-def _revive(attempt: Attempt | None, attempts: Attempts, workflow: Workflow) -> bool:
+def _revive(claim: Claim, attempts: Attempts, rows: Rows, workflow: Workflow) -> bool:
     """Help a live attempt whose workflow is missing; returns whether it was given up so that a new one may start."""
-    if attempt is None or attempt.outcome:
-        return True
-    # Without a token no workflow has come to it: nobody but we would end it.
-    if attempt.remaining < (0 if attempt.task_token is None else -OVERDUE_SECONDS):
-        # Its devices are cleanup's to unlink: a click may not start that.
-        return end_overdue(attempt, attempts) is not None
-    if attempt.task_token is None:
+    assert claim.live is not None
+    assert claim.live_remaining is not None
+    # Without a token no workflow has come to the attempt, so nobody but this call would end it.
+    if claim.live_remaining < (-OVERDUE_SECONDS if claim.live_has_workflow else 0):
+        attempt = attempts.get(claim.live)
+        # Cleanup unlinks its devices: a click may not start that.
+        return attempt is None or bool(attempt.outcome) or end_overdue(attempt, attempts, rows) is not None
+    if not claim.live_has_workflow:
         # The click that made it died before StartExecution. The execution's name makes this safe to repeat.
-        workflow.start(attempt.id)
+        workflow.start(claim.live)
     return False
 
 
-def end(attempt: Attempt, reason: Reason, attempts: Attempts) -> list[UUID] | None:
-    """Record the outcome of an attempt, count it and log it.
+def end(attempt: Attempt, reason: Reason, attempts: Attempts, rows: Rows) -> list[UUID] | None:
+    """Record the outcome of an attempt, count it, log it and show it.
 
     Returns
     -------
     list of UUID, or None
         Devices to unlink; None when the attempt changed since it was read.
     """
-    devices = attempts.end(attempt, reason)
-    if devices is not None:
-        counting.ended(reason, attempt.legs)
-        logger.info("attempt ended", extra={"attempt_id": str(attempt.id), "outcome": reason})
-    return devices
+    ended = attempts.end(attempt, reason)
+    if ended is None:
+        return None
+    counting.ended(reason, attempt.legs)
+    logger.info("attempt ended", extra={"attempt_id": str(attempt.id), "outcome": reason})
+    rows.write(attempt.user_id, ended.version)
+    return ended.devices
 
 
-def end_overdue(attempt: Attempt, attempts: Attempts) -> list[UUID] | None:
+def end_overdue(attempt: Attempt, attempts: Attempts, rows: Rows) -> list[UUID] | None:
     """End an attempt whose workflow must be gone, as ``end`` does.
 
-    What its linker found out is the truth, though no workflow was left to hear it.
+    Its verdict counts, though no workflow was left to hear it.
     """
-    return end(attempt, attempt.verdict or timeout_reason(attempt), attempts)
+    return end(attempt, attempt.verdict or timeout_reason(attempt), attempts, rows)
 
 
 def open_phase(
@@ -119,28 +105,25 @@ def open_phase(
         Nothing waits then; the workflow comes again.
     """
     attempt = attempts.open_phase(attempt_id, phase, token, auth_seconds)
-    if attempt is None:
-        ended = attempts.get(attempt_id)
-        outcome = ended.outcome if ended else None
-        if outcome == CONNECTED:
-            workflow.succeed(token)
-        else:
-            workflow.fail(token, Reason.parse(outcome) or Reason.INTERNAL)
-    elif attempt.verdict:
-        workflow.fail(token, attempt.verdict)
+    if attempt and attempt.outcome == CONNECTED:
+        workflow.succeed(token)
+    elif attempt is None or attempt.outcome or attempt.verdict:
+        workflow.fail(token)
     elif phase is Phase.QR and attempt.qr_shown:
         workflow.succeed(token)
     elif not attempt.alive:
         workflow.call_linker(attempt_id)
 
 
-def settle_phase(attempt_id: UUID, error: str | None, attempts: Attempts, workflow: Workflow) -> Again | str:
+def settle_phase(
+    attempt_id: UUID, error: str | None, attempts: Attempts, rows: Rows, workflow: Workflow
+) -> Again | str:
     """Decide what follows a wait that did not end well, and record the end if it is one.
 
     Parameters
     ----------
     error : str or None
-        Name of the error that ended the wait; anything but a reason's code counts as a lost linker.
+        Name of the error that ended the wait. It tells only whether the wait has waited; the database decides.
 
     Returns
     -------
@@ -158,21 +141,21 @@ def settle_phase(attempt_id: UUID, error: str | None, attempts: Attempts, workfl
             return Reason.INTERNAL
         if attempt.outcome:
             return attempt.outcome
-        step = next_step(attempt, Reason.parse(error), at_once=error not in _WAITED)
+        step = next_step(attempt, at_once=error not in _WAITED)
         if isinstance(step, Again):
             return step
-        devices = end(attempt, step.reason, attempts)
+        devices = end(attempt, step.reason, attempts, rows)
         if devices is not None:
             workflow.call_unlinks(devices)
             return step.reason
-        # The linker has changed the attempt since we read it: decide again.
+        # The linker has changed the attempt since it was read: decide again.
 
 
-def disconnect(user_id: UUID, attempts: Attempts, workflow: Workflow) -> bool:
+def disconnect(user_id: UUID, attempts: Attempts, rows: Rows, workflow: Workflow) -> bool:
     """End the user's pairing or session at once; returns whether there was anything to end.
 
-    The row and the attempt are final when this returns. Waking the workflow and removing the device at WhatsApp are
-    started here and finished by somebody else, cleanup at the latest.
+    Session and attempt are final when this returns. Waking the workflow and removing the device at WhatsApp are started
+    here and finished by other functions, cleanup at the latest.
 
     Raises
     ------
@@ -185,8 +168,9 @@ def disconnect(user_id: UUID, attempts: Attempts, workflow: Workflow) -> bool:
     if ended.changed:
         logger.info("disconnected", extra={"devices": len(ended.devices)})
     try:
-        workflow.fail(ended.task_token, Reason.CANCELLED)
+        workflow.fail(ended.task_token)
     except WorkflowUnavailable:
         logger.warning("the workflow was not woken; it will find its attempt ended", exc_info=True)
     workflow.call_unlinks(ended.devices)
+    rows.write(user_id, ended.version)
     return ended.changed

@@ -41,9 +41,6 @@ OVERDUE_SECONDS = 30
 # A QR that came in the last moment of its window still gets this long until the workflow waits for the scan.
 HANDOVER_SECONDS = 10
 
-# How long an expired QR may stay in sight: the next one is usually on its way.
-QR_GRACE_SECONDS = 3.0
-
 
 class Status(StrEnum):
     """The five values of ``whatsapp_sessions.session_status``."""
@@ -74,32 +71,38 @@ class Attempt:
         Seconds until the deadline by the database's clock; negative when it is over.
     deadline : datetime
         End of the present phase's window. Also what a decision is compared against when it is written.
-    scanned : bool
-        Whether a phone has scanned: there is a device that must be finished or removed, never forgotten.
+    since_scan : float or None
+        Seconds since a phone scanned; None when none has.
     reachable : bool
         Whether WhatsApp answered when the linker last tried.
     alive : bool
         Whether a linker holds the lease.
     outcome : str or None
         ``"connected"``, a reason's code, or None while the attempt lives.
+    version : int
+        Of the session, as the database counts its changes.
     """
 
     id: UUID
     user_id: UUID
-    number: int
     phase: Phase
-    started_at: datetime
     deadline: datetime
     age: float
     remaining: float
+    since_scan: float | None
     task_token: str | None = field(repr=False)
     alive: bool
     legs: int
     qr_shown: bool
-    scanned: bool
     reachable: bool
     verdict: Reason | None
     outcome: str | None
+    version: int
+
+    @property
+    def scanned(self) -> bool:
+        """Whether a phone has scanned: there is a device that must be finished or removed, never forgotten."""
+        return self.since_scan is not None
 
 
 @dataclass(frozen=True)
@@ -123,22 +126,20 @@ class End:
     reason: Reason
 
 
-def next_step(attempt: Attempt, error: Reason | None, at_once: bool = False) -> Again | End:
+def next_step(attempt: Attempt, at_once: bool = False) -> Again | End:
     """Decide what follows a wait that did not end well.
+
+    The attempt alone decides: its verdict where a linker has reached one, otherwise what is left of its window.
 
     Parameters
     ----------
     attempt : Attempt
         A live attempt.
-    error : Reason or None
-        The reason with which the wait was failed; None when it was lost (a heartbeat or the window was missed, a
-        function broke). Which of those it was decides the deadline, not the error's name.
     at_once : bool
         Whether the wait failed before it had waited for anything, so that it may do so again and again.
     """
-    final = error or attempt.verdict
-    if final:
-        return End(final)
+    if attempt.verdict:
+        return End(attempt.verdict)
     if attempt.legs >= MAX_LEGS and not attempt.alive:
         return End(Reason.LINKER_FAILED)
     pause = RETRY_SECONDS if at_once else 0
@@ -162,6 +163,16 @@ def timeout_reason(attempt: Attempt) -> Reason:
 
 
 @dataclass(frozen=True)
+class ShownAttempt:
+    """What a user sees of an attempt."""
+
+    id: UUID
+    number: int
+    started_at: datetime
+    deadline: datetime
+
+
+@dataclass(frozen=True)
 class Session:
     """What a user sees of their WhatsApp; the API's status answer in Python's words.
 
@@ -173,7 +184,7 @@ class Session:
     read_at: datetime = field(compare=False)
     qr: str | None = field(default=None, repr=False)
     qr_expires_at: datetime | None = None
-    attempt: Attempt | None = None
+    attempt: ShownAttempt | None = None
     phone_number: str | None = field(default=None, repr=False)
     connected_at: datetime | None = None
     last_seen: datetime | None = None

@@ -65,6 +65,11 @@ class Settings:
         return self.environment.get("ALLOW_ANONYMOUS_USERS") == "true"
 
     @property
+    def write_session_rows(self) -> bool:
+        """Whether the users' rows in ``public.whatsapp_sessions`` are written; a product that reads none needs none."""
+        return self.environment.get("WRITE_SESSION_ROWS", "true") != "false"
+
+    @property
     def legacy_jwt_secret(self) -> Callable[[], str] | None:
         """Gives the key ``secret`` of the secret LEGACY_JWT_SECRET_NAME; None where only key pairs are accepted."""
         name = self.environment.get("LEGACY_JWT_SECRET_NAME")

@@ -11,8 +11,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from whatsapp_pairing.errors import WorkflowUnavailable
 from whatsapp_pairing.observability import logger
-from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.settings import Settings
+
+# The error of a wait that was failed because the database has the attempt's verdict or outcome.
+DECIDED = "Decided"
 
 # The token's wait is over: it was answered before, timed out, or its execution has ended.
 _STALE = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
@@ -31,7 +33,7 @@ class Workflow:
 
     Notes
     -----
-    Nothing that is sent holds more than ids and reason codes: execution history is readable by operators.
+    Nothing that is sent holds more than ids: execution history is readable by operators.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -67,9 +69,9 @@ class Workflow:
         """Complete a wait; False when there is no such wait any more."""
         return self._answer("send_task_success", token, output="{}")
 
-    def fail(self, token: str | None, reason: Reason) -> bool:
-        """End a wait with a reason; False when there is no such wait any more."""
-        return self._answer("send_task_failure", token, error=reason.value)
+    def fail(self, token: str | None) -> bool:
+        """End a wait whose attempt is decided, as the database says; False when there is no such wait any more."""
+        return self._answer("send_task_failure", token, error=DECIDED)
 
     def heartbeat(self, token: str | None) -> bool:
         """Say that the linker lives; False when there is no such wait any more."""

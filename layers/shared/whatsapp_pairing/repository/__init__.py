@@ -1,11 +1,13 @@
-"""All SQL. Every transition is one compare-and-set statement in one transaction.
+"""All SQL of the functions: calls of database functions, and statements on one table.
 
-A write about an attempt names the attempt, and for a linker its lease, in the WHERE clause: a late event of an old
-attempt changes nothing. Deadlines and leases are compared with the database's clock only.
+A state change is one database function (migrations/functions/) and one exchange. A write about an attempt names the
+attempt, and for a linker its lease, so a late event of an old attempt changes nothing. Postgres compares deadlines and
+leases with its own clock only.
 
 - ``attempts``: what the API and the workflow do to an attempt.
 - ``leases``: what the one live linker does to it.
-- ``devices``: which keys belong to whom, and their removal.
-- ``sessions``: what the user sees, read as the user.
+- ``sessions``: what the user sees.
+- ``rows``: the user's row in ``public.whatsapp_sessions``, which follows the session.
+- ``devices``: devices on their way out.
 - ``sweeps``: what cleanup looks for.
 """

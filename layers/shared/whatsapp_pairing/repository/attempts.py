@@ -1,136 +1,64 @@
 """What the API and the workflow do to an attempt."""
 
 from dataclasses import dataclass, field
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 from psycopg.errors import ForeignKeyViolation
 
 from whatsapp_pairing.database import Connection, Row
 from whatsapp_pairing.errors import Unauthorized
 from whatsapp_pairing.reasons import Reason
-from whatsapp_pairing.repository.rows import ATTEMPT, LOCK, RELEASED_WITH_KEYS, SCANNED, SHOW, Table, attempt_from
-from whatsapp_pairing.session import MOST_PER_HOUR, OVERDUE_SECONDS, PAUSES, Attempt, Phase, Status
+from whatsapp_pairing.repository.table import Table
+from whatsapp_pairing.session import MOST_PER_HOUR, OVERDUE_SECONDS, PAUSES, Attempt, Phase
 
-_CLAIM = f"""
-WITH previous AS (
-  SELECT last.number, last.ended_at, last.failures, greatest(
-    extract(epoch FROM last.started_at - clock_timestamp())::float8
-      + (%(pauses)s::float8[])[least(last.failures + 1, cardinality(%(pauses)s::float8[]))],
-    -- Another one may start when the first of these is an hour old; greatest() passes over it where there are fewer.
-    (SELECT extract(epoch FROM first.started_at - clock_timestamp())::float8 + 3600
-     FROM whatsapp_private.attempts first
-     WHERE first.user_id = last.user_id AND first.number = last.number + 1 - %(most)s)
-  ) AS wait
-  FROM whatsapp_private.attempts last WHERE last.user_id = %(user)s ORDER BY last.number DESC LIMIT 1
-), linked AS (
-  SELECT FROM whatsapp_private.devices WHERE user_id = %(user)s AND state = 'linked'
-), system AS (
-  SELECT count(*) >= %(limit)s AS at_capacity
-  FROM (
-    -- One that is overdue has nothing running any more: cleanup will end it, nobody has to wait for that.
-    SELECT FROM whatsapp_private.attempts
-    WHERE ended_at IS NULL AND deadline > now() - make_interval(secs => %(overdue)s) LIMIT %(limit)s
-  ) AS live
-), a AS (
-  INSERT INTO whatsapp_private.attempts AS a (id, user_id, number, deadline, failures)
-  SELECT %(id)s, %(user)s, coalesce((SELECT number FROM previous), 0) + 1,
-         now() + make_interval(secs => %(window)s),
-         coalesce((SELECT failures FROM previous), 0)
-  WHERE NOT EXISTS (SELECT FROM linked)
-    AND NOT EXISTS (SELECT FROM previous WHERE ended_at IS NULL OR wait > 0)
-    AND NOT (SELECT at_capacity FROM system)
-  ON CONFLICT DO NOTHING
-  RETURNING id, user_id
-), shown AS ({SHOW})
-SELECT EXISTS (SELECT FROM a) AS claimed, EXISTS (SELECT FROM linked) AS linked,
-       EXISTS (SELECT FROM previous WHERE ended_at IS NULL) AS live,
-       coalesce(greatest((SELECT wait FROM previous), 0), 0) AS wait, (SELECT at_capacity FROM system) AS at_capacity
-"""
-
-LAST_ATTEMPT = f"""
-SELECT {ATTEMPT} FROM whatsapp_private.attempts a WHERE a.user_id = %(user)s ORDER BY a.number DESC LIMIT 1
-"""
-
-_GET = f"SELECT {ATTEMPT} FROM whatsapp_private.attempts a WHERE a.id = %(id)s"
-
-_OPEN_PHASE = f"""
-UPDATE whatsapp_private.attempts a SET
-  task_token = %(token)s,
-  phase = CASE WHEN a.phase = 'auth' THEN 'auth' ELSE %(phase)s END,
-  deadline = CASE
-    WHEN a.phase = 'auth' OR %(phase)s = 'qr' THEN a.deadline
-    -- A quick phone has scanned already: what that bought stays.
-    WHEN {SCANNED} THEN greatest(a.deadline, now() + make_interval(secs => %(window)s))
-    ELSE now() + make_interval(secs => %(window)s) END
-WHERE a.id = %(id)s AND a.ended_at IS NULL
-RETURNING {ATTEMPT}
-"""
-
-_END = f"""
-WITH a AS (
-  UPDATE whatsapp_private.attempts a SET
-    ended_at = now(), outcome = %(reason)s, failures = a.failures + %(failed)s,
-    lease_id = NULL, lease_expires_at = NULL, qr_expires_at = NULL
-  WHERE a.id = %(id)s AND a.ended_at IS NULL AND a.deadline = %(deadline)s
-  RETURNING a.id, a.user_id
-), shown AS ({SHOW}), released AS (
-  UPDATE whatsapp_private.devices d SET state = 'unlinking', updated_at = now() FROM a WHERE d.attempt_id = a.id
-  RETURNING d.id, d.jid, d.fingerprint
+_CLAIM = """
+SELECT * FROM whatsapp_private.claim_v1(
+  %(user)s, %(id)s, %(window)s, %(limit)s, %(pauses)s::float8[], %(most)s, %(overdue)s
 )
-SELECT {RELEASED_WITH_KEYS} AS devices
-FROM a
 """
-
-_LOCK_LIVE = "SELECT FROM whatsapp_private.attempts a WHERE a.user_id = %(user)s AND a.ended_at IS NULL FOR UPDATE"
-
-_DISCONNECT = f"""
-WITH a AS (
-  UPDATE whatsapp_private.attempts a SET
-    ended_at = now(), outcome = %(reason)s, lease_id = NULL, lease_expires_at = NULL, qr_expires_at = NULL
-  WHERE a.user_id = %(user)s AND a.ended_at IS NULL
-  RETURNING a.user_id, a.task_token, a.legs
-), released AS (
-  UPDATE whatsapp_private.devices d SET state = 'unlinking', updated_at = now()
-  WHERE d.user_id = %(user)s AND d.state <> 'unlinking'
-  RETURNING d.id, d.jid, d.fingerprint
-), shown AS (
-  UPDATE public.whatsapp_sessions SET
-    session_status = '{Status.DISCONNECTED}', qr_code = NULL, phone_number = NULL, connected_at = NULL
-  -- Also one that says so already: its owner may have written that, and left the QR.
-  WHERE user_id = %(user)s
-)
-SELECT (SELECT task_token FROM a) AS task_token, (SELECT legs FROM a) AS legs,
-       EXISTS (SELECT FROM a) OR EXISTS (SELECT FROM released) OR EXISTS (
-         SELECT FROM public.whatsapp_sessions -- as it was before this statement
-         WHERE user_id = %(user)s AND session_status <> '{Status.DISCONNECTED}'
-       ) AS changed,
-       {RELEASED_WITH_KEYS} AS devices
-"""
-
-# The user may have edited or deleted the row: the binding knows better. Locked, for a disconnect may be giving it up.
-_SHOW_LINKED = f"""
-WITH linked AS (
-  SELECT d.user_id, d.jid, d.updated_at
-  FROM whatsapp_private.devices d WHERE d.user_id = %(user)s AND d.state = 'linked' FOR UPDATE
-)
-INSERT INTO public.whatsapp_sessions AS s (user_id, session_status, phone_number, connected_at, last_seen)
-SELECT user_id, '{Status.CONNECTED}', substring(jid FROM '^[0-9]+'), updated_at, updated_at FROM linked
-ON CONFLICT (user_id) DO UPDATE SET
-  session_status = excluded.session_status, phone_number = excluded.phone_number,
-  connected_at = excluded.connected_at, qr_code = NULL
-WHERE s.session_status <> excluded.session_status
-"""
+_GET = "SELECT * FROM whatsapp_private.attempt_v1(%(id)s)"
+_OPEN_PHASE = "SELECT * FROM whatsapp_private.open_phase_v1(%(id)s, %(phase)s, %(token)s, %(window)s)"
+_END = "SELECT whatsapp_private.end_v1(%(call)s, %(id)s, %(deadline)s, %(reason)s, %(failed)s) AS answer"
+_DISCONNECT = "SELECT whatsapp_private.disconnect_v1(%(call)s, %(user)s, %(reason)s) AS answer"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """Answer to a click on "Connect": ``claimed``, or why not (live, linked, ``wait`` seconds, at capacity)."""
+    """Answer to a click on "Connect".
+
+    Attributes
+    ----------
+    claimed : bool
+        Whether the attempt was started. If not, one of the next four says why.
+    live : UUID or None
+        The attempt that lives, with the seconds that remain until its deadline, and whether a workflow waits for it.
+    linked : bool
+        Whether a device is linked.
+    wait : float
+        Seconds until the pause after the last attempt is over.
+    at_capacity : bool
+        Whether as many attempts live as the system is meant for.
+    version : int
+        Of the session.
+    """
 
     claimed: bool
-    live: bool
     linked: bool
+    live: UUID | None
+    live_remaining: float | None
+    live_has_workflow: bool | None
     wait: float
     at_capacity: bool
+    version: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """An attempt that has ended badly: the devices to unlink, and the session's version."""
+
+    devices: list[UUID]
+    version: int
 
 
 @dataclass(frozen=True)
@@ -147,12 +75,15 @@ class Disconnection:
         How many linkers the attempt had; None when none was running.
     devices : list of UUID
         What to unlink.
+    version : int
+        Of the session.
     """
 
     changed: bool
     task_token: str | None = field(repr=False)
     legs: int | None
     devices: list[UUID]
+    version: int
 
 
 class Attempts(Table):
@@ -171,40 +102,27 @@ class Attempts(Table):
         Unauthorized
             The user was deleted; their token is good for up to an hour longer.
         """
-        while True:
-            row = self._claim(
-                user=user_id,
-                id=attempt_id,
-                window=window_seconds,
-                limit=live_limit,
-                pauses=list(PAUSES),
-                most=MOST_PER_HOUR,
-                overdue=OVERDUE_SECONDS,
-                status=Status.CONNECTING,
-                qr=None,
-            )
-            assert row is not None
-            claim = Claim(**row)
-            if claim.claimed or claim.live or claim.linked or claim.wait > 0 or claim.at_capacity:
-                return claim
-            # Another claim came between our reading and our insert: read again, it is live now.
+        parameters = {
+            "user": user_id,
+            "id": attempt_id,
+            "window": window_seconds,
+            "limit": live_limit,
+            "pauses": list(PAUSES),
+            "most": MOST_PER_HOUR,
+            "overdue": OVERDUE_SECONDS,
+        }
 
-    def _claim(self, **parameters: object) -> Row | None:
         def claim(connection: Connection) -> Row | None:
             try:
                 return connection.execute(_CLAIM, parameters).fetchone()
-            except ForeignKeyViolation:
-                raise Unauthorized from None
+            except ForeignKeyViolation as error:
+                if error.diag.schema_name == "whatsapp_private":
+                    raise Unauthorized from None
+                raise
 
-        return self._database.run_one(claim)
-
-    def show_linked(self, user_id: UUID) -> None:
-        """Make the row of a user who has a linked device say so."""
-        self._do(_SHOW_LINKED, user=user_id)
-
-    def last(self, user_id: UUID) -> Attempt | None:
-        """Return the user's newest attempt, live or ended."""
-        return attempt_from(self._one(LAST_ATTEMPT, user=user_id))
+        row = self._database.run(claim)
+        assert row is not None
+        return Claim(**row)
 
     def get(self, attempt_id: UUID) -> Attempt | None:
         """Return one attempt, or None when it (or its user) does not exist any more."""
@@ -216,33 +134,36 @@ class Attempts(Table):
         Returns
         -------
         Attempt or None
-            None when the attempt has ended.
+            As it is then, which may be ended; None when it does not exist any more.
         """
-        row = self._one_locked(LOCK, _OPEN_PHASE, id=attempt_id, phase=phase, token=token, window=auth_seconds)
-        return attempt_from(row)
+        return attempt_from(self._one(_OPEN_PHASE, id=attempt_id, phase=phase, token=token, window=auth_seconds))
 
-    def end(self, attempt: Attempt, reason: Reason) -> list[UUID] | None:
-        """Record the outcome, clear the QR and give up the attempt's devices.
-
-        Returns
-        -------
-        list of UUID, or None
-            Devices that have keys and must be unlinked; None when the attempt changed since it was read.
-        """
-        row = self._one_locked(
-            LOCK,
+    def end(self, attempt: Attempt, reason: Reason) -> Ended | None:
+        """Record the outcome and give up the attempt's devices; None when it changed since it was read."""
+        row = self._one(
             _END,
+            call=uuid4(),
             id=attempt.id,
             deadline=attempt.deadline,
             reason=reason,
-            failed=0 if reason.by_choice else 1,
-            status=Status.DISCONNECTED if reason.by_choice else Status.ERROR,
-            qr=None,
+            failed=not reason.by_choice,
         )
-        return row["devices"] if row else None
+        assert row is not None
+        return Ended(**_with_ids(row["answer"])) if row["answer"] else None
 
     def disconnect(self, user_id: UUID) -> Disconnection:
-        """End whatever the user has: a live attempt, a linked device, or both."""
-        row = self._one_locked(_LOCK_LIVE, _DISCONNECT, user=user_id, reason=Reason.CANCELLED)
+        """End whatever the user has: a live attempt, a linked device, an error that is shown."""
+        row = self._one(_DISCONNECT, call=uuid4(), user=user_id, reason=Reason.CANCELLED)
         assert row is not None
-        return Disconnection(**row)
+        return Disconnection(**_with_ids(row["answer"]))
+
+
+def attempt_from(row: Row | None) -> Attempt | None:
+    """Return the attempt that a database function has answered (type ``attempt_state``)."""
+    if row is None:
+        return None
+    return Attempt(**row | {"phase": Phase(row["phase"]), "verdict": Reason.parse(row["verdict"])})
+
+
+def _with_ids(answer: dict[str, Any]) -> dict[str, Any]:
+    return answer | {"devices": [UUID(device) for device in answer["devices"]]}

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from whatsapp_pairing.errors import DeviceBusy
-from whatsapp_pairing.repository.rows import Table
+from whatsapp_pairing.repository.table import Table
 from whatsapp_pairing.session import LEASE_SECONDS
 
 # The keys are found by the binding's fingerprint: the JID may not have been noted before a linker died.
@@ -28,7 +28,7 @@ RETURNING d.id
 """
 
 _GIVE_BACK = """
-UPDATE whatsapp_private.devices d SET lease_id = NULL, lease_expires_at = NULL, updated_at = now()
+UPDATE whatsapp_private.devices d SET lease_id = NULL, lease_expires_at = NULL
 WHERE d.id = %(id)s AND d.lease_id = %(lease)s
 """
 

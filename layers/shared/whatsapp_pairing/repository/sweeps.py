@@ -3,21 +3,22 @@
 What each sweep finds is written once, for the sweep and for the dry run that only counts.
 """
 
-from uuid import UUID
+from dataclasses import dataclass
+from uuid import UUID, uuid4
 
-from whatsapp_pairing.repository.rows import ATTEMPT, Table, attempt_from
-from whatsapp_pairing.session import OVERDUE_SECONDS, Attempt
+from whatsapp_pairing.repository.table import Table
+from whatsapp_pairing.session import OVERDUE_SECONDS
 
 _OVERDUE = f"""
 whatsapp_private.attempts a
 WHERE a.ended_at IS NULL AND a.deadline < now() - make_interval(secs => {OVERDUE_SECONDS})
 """
 
-_STUCK = """
-public.whatsapp_sessions s
-WHERE s.session_status IN ('connecting', 'waiting_qr') AND s.updated_at < now() - interval '5 minutes'
-  AND NOT EXISTS (SELECT FROM whatsapp_private.attempts a WHERE a.user_id = s.user_id AND a.ended_at IS NULL)
+# A call that is repeated finds its answer and its token for five minutes.
+_OLD_TOKENS = """
+whatsapp_private.attempts a WHERE a.ended_at < now() - interval '5 minutes' AND a.task_token IS NOT NULL
 """
+_OLD_ANSWERS = "whatsapp_private.answers a WHERE a.answered_at < now() - interval '5 minutes'"
 
 _FREE = "(d.lease_expires_at IS NULL OR d.lease_expires_at <= now())"
 _HAS_KEYS = "whatsapp_private.stored_jid(d.fingerprint) IS NOT NULL"
@@ -27,72 +28,137 @@ _ORPHANS = f"""
 whatsapp_private.devices d WHERE d.user_id IS NULL AND d.state <> 'unlinking' AND {_FREE}
 """
 
-# Offered and never scanned, so there are no keys. A QR lives for 160 seconds at the most.
+# A device is stored with its first QR, and its QRs can be scanned for 160 seconds.
 _NEVER_SCANNED = f"""
 whatsapp_private.devices d
-WHERE d.state = 'unlinking' AND d.updated_at < now() - interval '4 minutes' AND {_FREE} AND NOT {_HAS_KEYS}
+WHERE d.state = 'unlinking' AND d.created_at < now() - interval '4 minutes' AND {_FREE} AND NOT {_HAS_KEYS}
 """
 
-# Started twice as long after each start, once a day in the end: WhatsApp may refuse for long (a ban, an outdated
-# engine). The first condition on updated_at is the one that the index knows.
 _TO_UNLINK = f"""
-whatsapp_private.devices d
-WHERE d.state = 'unlinking' AND d.updated_at < now() - interval '4 minutes'
-  AND d.updated_at < now() - least(interval '4 minutes' * 2 ^ least(d.unlink_starts, 10), interval '1 day')
-  AND {_FREE} AND {_HAS_KEYS}
+whatsapp_private.devices d WHERE d.state = 'unlinking' AND d.unlink_due_at <= now() AND {_FREE} AND {_HAS_KEYS}
 """
 
-# An array and not IN: the batch is chosen once, whatever the plan, and Postgres goes by the primary key. With IN it
-# sometimes read the whole table for 200 rows, as the sample of its last ANALYZE had it.
-_READ_OVERDUE = f"""
-SELECT {ATTEMPT} FROM whatsapp_private.attempts a
-WHERE a.id = ANY (ARRAY(SELECT a.id FROM {_OVERDUE} ORDER BY a.deadline LIMIT %(limit)s)) ORDER BY a.deadline
+# The product keeps the counters and the time in the row, and the session shows them. An earlier run has read a row that
+# nobody has changed for an hour.
+_COUNTED = """
+public.whatsapp_sessions r
+WHERE r.updated_at > now() - interval '1 hour' AND coalesce((
+  SELECT r.messages_sent > s.messages_sent OR r.messages_received > s.messages_received
+    OR r.last_seen > coalesce(s.last_seen, 'epoch') AND r.last_seen <= now()
+  FROM whatsapp_private.sessions s WHERE s.user_id = r.user_id
+), r.messages_sent > 0 OR r.messages_received > 0 OR r.last_seen BETWEEN 'epoch' AND now())
 """
 
-_CLEAR_STUCK = f"""
-UPDATE public.whatsapp_sessions SET session_status = 'disconnected', qr_code = NULL
-WHERE id = ANY (ARRAY(SELECT s.id FROM {_STUCK} ORDER BY s.updated_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+# A row that says what attempts and devices do not: its owner or the product's earlier code wrote it. A row that is
+# marked already is left to its time.
+_WRONG = """
+(
+  SELECT r.user_id, r.updated_at FROM public.whatsapp_sessions r
+  WHERE r.session_status IN ('connecting', 'waiting_qr') AND r.updated_at < now() - interval '5 minutes'
+    AND NOT EXISTS (SELECT FROM whatsapp_private.attempts a WHERE a.user_id = r.user_id AND a.ended_at IS NULL)
+  UNION ALL
+  SELECT r.user_id, r.updated_at FROM public.whatsapp_sessions r
+  WHERE r.session_status = 'connected' AND r.updated_at > now() - interval '1 hour'
+    AND NOT EXISTS (SELECT FROM whatsapp_private.devices d WHERE d.user_id = r.user_id AND d.state = 'linked')
+) AS r
+WHERE coalesce((SELECT NOT s.behind FROM whatsapp_private.sessions s WHERE s.user_id = r.user_id), true)
+"""
+
+_BEHIND = "whatsapp_private.sessions s WHERE s.behind AND s.show_due_at <= now()"
+
+_READ_OVERDUE = f"SELECT a.id FROM {_OVERDUE} ORDER BY a.deadline LIMIT %(limit)s"
+
+# An array and not IN: Postgres chooses the batch once and goes by the primary key. With IN it sometimes read the whole
+# table for 200 rows, as the sample of its last ANALYZE had it.
+_CLEAR_TOKENS = f"""
+UPDATE whatsapp_private.attempts SET task_token = NULL
+WHERE id = ANY (ARRAY(SELECT a.id FROM {_OLD_TOKENS} ORDER BY a.ended_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
 RETURNING id
 """
 
-# Their age stays: one that was offered a moment ago may still be scanned.
+_DELETE_ANSWERS = f"""
+DELETE FROM whatsapp_private.answers
+WHERE call_id = ANY (ARRAY(SELECT a.call_id FROM {_OLD_ANSWERS} ORDER BY a.answered_at LIMIT %(limit)s))
+RETURNING call_id
+"""
+
 _GIVE_UP_ORPHANS = f"""
-UPDATE whatsapp_private.devices SET state = 'unlinking'
-WHERE id = ANY (ARRAY(SELECT d.id FROM {_ORPHANS} ORDER BY d.updated_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+UPDATE whatsapp_private.devices SET state = 'unlinking', unlink_due_at = created_at + interval '4 minutes'
+WHERE id = ANY (ARRAY(SELECT d.id FROM {_ORPHANS} ORDER BY d.created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
 RETURNING id
 """
 
 _FORGET_NEVER_SCANNED = f"""
 DELETE FROM whatsapp_private.devices
-WHERE id = ANY (ARRAY(SELECT d.id FROM {_NEVER_SCANNED} ORDER BY d.updated_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+WHERE id = ANY (ARRAY(SELECT d.id FROM {_NEVER_SCANNED} ORDER BY d.created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
 RETURNING id
 """
 
-_START_UNLINKS = f"""
-UPDATE whatsapp_private.devices SET unlink_starts = unlink_starts + 1, updated_at = now()
-WHERE id = ANY (ARRAY(SELECT d.id FROM {_TO_UNLINK} ORDER BY d.updated_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
-RETURNING id
+_START_UNLINKS = "SELECT whatsapp_private.start_unlinks_v1(%(call)s, %(limit)s) AS devices"
+
+_TAKE_COUNTERS = f"""
+INSERT INTO whatsapp_private.sessions AS mine (user_id, messages_sent, messages_received, last_seen)
+SELECT r.user_id, r.messages_sent, r.messages_received,
+       CASE WHEN r.last_seen BETWEEN 'epoch' AND now() THEN r.last_seen END
+FROM {_COUNTED} LIMIT %(limit)s
+ON CONFLICT (user_id) DO UPDATE SET
+  messages_sent = greatest(mine.messages_sent, excluded.messages_sent),
+  messages_received = greatest(mine.messages_received, excluded.messages_received),
+  last_seen = greatest(mine.last_seen, excluded.last_seen)
+RETURNING user_id
+"""
+
+_MARK_WRONG = f"""
+INSERT INTO whatsapp_private.sessions AS mine (user_id, version)
+SELECT r.user_id, 1 FROM {_WRONG} ORDER BY r.updated_at LIMIT %(limit)s
+ON CONFLICT (user_id) DO UPDATE SET version = mine.version + 1, changed_at = now(), show_due_at = now()
+RETURNING user_id
+"""
+
+# A row that cannot be written waits for as long again as it has been behind, from five minutes to a day, so that it
+# does not keep others out of the batch.
+_TAKE_BEHIND = f"""
+UPDATE whatsapp_private.sessions SET
+  show_due_at = now() + least(greatest(now() - changed_at, interval '5 minutes'), interval '1 day')
+WHERE user_id = ANY (ARRAY(SELECT s.user_id FROM {_BEHIND} ORDER BY s.show_due_at LIMIT %(limit)s
+                           FOR UPDATE SKIP LOCKED))
+RETURNING user_id, version
 """
 
 _COUNT = f"""
 SELECT (SELECT count(*) FROM {_OVERDUE}) AS attempts_ended,
-       (SELECT count(*) FROM {_STUCK}) AS rows_cleared,
+       (SELECT count(*) FROM {_OLD_TOKENS}) AS tokens_cleared,
+       (SELECT count(*) FROM {_OLD_ANSWERS}) AS answers_deleted,
        (SELECT count(*) FROM {_ORPHANS}) AS orphans_given_up,
        (SELECT count(*) FROM {_NEVER_SCANNED}) AS bindings_forgotten,
-       (SELECT count(*) FROM {_TO_UNLINK}) AS unlinks_started
+       (SELECT count(*) FROM {_TO_UNLINK}) AS unlinks_started,
+       (SELECT count(*) FROM {_COUNTED}) AS counters_taken,
+       (SELECT count(*) FROM {_WRONG}) + (SELECT count(*) FROM {_BEHIND}) AS rows_written
 """
+
+
+@dataclass(frozen=True)
+class Behind:
+    """A user whose row does not show this version of the session."""
+
+    user_id: UUID
+    version: int
 
 
 class Sweeps(Table):
     """Batches of at most ``limit`` rows, each a transaction of its own. Every method may raise ``StoreUnavailable``."""
 
-    def overdue_attempts(self, limit: int) -> list[Attempt]:
+    def overdue_attempts(self, limit: int) -> list[UUID]:
         """Return live attempts whose window has been over for so long that their workflow must be gone."""
-        return [attempt for row in self._all(_READ_OVERDUE, limit=limit) if (attempt := attempt_from(row))]
+        return [row["id"] for row in self._all(_READ_OVERDUE, limit=limit)]
 
-    def clear_stuck_rows(self, limit: int) -> int:
-        """Set rows that show a pairing which no live attempt explains to ``disconnected``; returns how many."""
-        return len(self._all(_CLEAR_STUCK, limit=limit))
+    def clear_tokens(self, limit: int) -> int:
+        """Delete the task tokens of attempts that ended five minutes ago; returns how many."""
+        return len(self._all(_CLEAR_TOKENS, limit=limit))
+
+    def delete_answers(self, limit: int) -> int:
+        """Delete the stored answers of calls that are five minutes old; returns how many."""
+        return len(self._all(_DELETE_ANSWERS, limit=limit))
 
     def give_up_orphans(self, limit: int) -> int:
         """Mark the devices of deleted users for unlinking; returns how many."""
@@ -104,7 +170,22 @@ class Sweeps(Table):
 
     def start_unlinks(self, limit: int) -> list[UUID]:
         """Return devices that should be gone by now and still have keys; each again only after a growing pause."""
-        return [row["id"] for row in self._all(_START_UNLINKS, limit=limit)]
+        row = self._one(_START_UNLINKS, call=uuid4(), limit=limit)
+        assert row is not None
+        devices: list[UUID] = row["devices"]
+        return devices
+
+    def take_counters(self, limit: int) -> int:
+        """Copy the product's counters from users' rows where they have grown; returns how many rows."""
+        return len(self._all(_TAKE_COUNTERS, limit=limit))
+
+    def mark_wrong_rows(self, limit: int) -> int:
+        """Mark users' rows that show a pairing or a device which does not exist as behind; returns how many."""
+        return len(self._all(_MARK_WRONG, limit=limit))
+
+    def rows_behind(self, limit: int) -> list[Behind]:
+        """Return users whose row is behind; each again only after a growing pause."""
+        return [Behind(**row) for row in self._all(_TAKE_BEHIND, limit=limit)]
 
     def count(self) -> dict[str, int]:
         """Return how much each sweep would find now, by the names of ``cleaning.Swept``; changes nothing."""

@@ -1,0 +1,215 @@
+-- State changes become database functions (migrations/functions/), and the user's row in public.whatsapp_sessions
+-- becomes a projection: nothing decides by it, and a change never waits for it.
+
+-- A migration that waits for a lock makes everybody behind it wait too, so it fails after 5 s and may be run again.
+SET LOCAL lock_timeout = '5s';
+
+-- The functions belong to a role that nobody can log in as. It owns no table and does not bypass row level security.
+-- Its membership lets the owner of the tables give functions to it and replace them. The role belongs to the whole
+-- server, so another database of it may have made it.
+DO $role$
+BEGIN
+  IF to_regrole('whatsapp_functions') IS NULL THEN
+    CREATE ROLE whatsapp_functions NOLOGIN;
+  END IF;
+  IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+    EXECUTE format('grant whatsapp_functions to %I', current_user);
+  END IF;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN
+  NULL;  -- a migration of another database made it in the same moment
+END
+$role$;
+
+-- Attempts.
+-- Whether the session shows an error because of this attempt: nobody chose its end, and nobody has dismissed it.
+ALTER TABLE whatsapp_private.attempts ADD COLUMN failed BOOLEAN NOT NULL DEFAULT false;
+UPDATE whatsapp_private.attempts SET failed = true
+WHERE outcome NOT IN ('connected', 'cancelled', 'unlinked_from_phone');
+-- The sweep of task tokens finds the ended attempts that still have one.
+CREATE INDEX attempts_ended_with_token ON whatsapp_private.attempts (ended_at) WHERE task_token IS NOT NULL;
+
+-- Devices. updated_at meant three things: when the phone scanned, when the last QR could be scanned, and when cleanup
+-- had started the unlink. created_at says the second: a device is stored with its first QR, and its QRs live for 160 s.
+ALTER TABLE whatsapp_private.devices
+  ADD COLUMN scanned_at TIMESTAMPTZ,
+  ADD COLUMN unlink_due_at TIMESTAMPTZ;  -- when cleanup starts its unlink
+UPDATE whatsapp_private.devices SET scanned_at = updated_at WHERE state IN ('linking', 'linked');
+UPDATE whatsapp_private.devices SET
+  unlink_due_at = updated_at + least(interval '4 minutes' * 2 ^ least(unlink_starts, 10), interval '1 day')
+WHERE state = 'unlinking';
+ALTER TABLE whatsapp_private.devices
+  DROP COLUMN updated_at,
+  ADD CONSTRAINT devices_unlinking_is_due CHECK ((state = 'unlinking') = (unlink_due_at IS NOT NULL));
+CREATE INDEX devices_to_unlink ON whatsapp_private.devices (unlink_due_at) WHERE state = 'unlinking';
+CREATE INDEX devices_without_owner ON whatsapp_private.devices (created_at)
+  WHERE user_id IS NULL AND state <> 'unlinking';
+
+-- One row for each user who ever paired: what attempts and devices do not hold.
+CREATE TABLE whatsapp_private.sessions (
+  user_id UUID PRIMARY KEY REFERENCES auth.users (id) ON DELETE CASCADE,
+  -- The text of the newest QR; attempts says for how long it can be scanned.
+  qr_code TEXT,
+  messages_sent INTEGER NOT NULL DEFAULT 0,
+  messages_received INTEGER NOT NULL DEFAULT 0,
+  last_seen TIMESTAMPTZ,
+  -- Why a session ended that was linked; an attempt that ended has its reason in attempts.outcome.
+  ended_reason TEXT,
+  -- Counts the changes. The user's row is behind while it shows an earlier one.
+  version BIGINT NOT NULL DEFAULT 0,
+  shown_version BIGINT NOT NULL DEFAULT 0,
+  behind BOOLEAN NOT NULL GENERATED ALWAYS AS (shown_version < version) STORED,
+  changed_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+  -- When cleanup writes a row that is behind.
+  show_due_at TIMESTAMPTZ NOT NULL DEFAULT now()
+);
+CREATE INDEX sessions_behind ON whatsapp_private.sessions (show_due_at) WHERE behind;
+
+-- The answers of calls, by the id of the call: a call that is repeated, because its answer was lost, changes nothing
+-- more. A sweep deletes them after five minutes.
+CREATE TABLE whatsapp_private.answers (
+  call_id UUID PRIMARY KEY,
+  answer JSONB NOT NULL,
+  answered_at TIMESTAMPTZ NOT NULL DEFAULT now()
+);
+CREATE INDEX answers_by_age ON whatsapp_private.answers (answered_at);
+
+ALTER TABLE whatsapp_private.sessions ENABLE ROW LEVEL SECURITY;
+ALTER TABLE whatsapp_private.answers ENABLE ROW LEVEL SECURITY;
+
+-- The user's row. Its owner may write anything into it, so a limit keeps a QR of many megabytes out.
+UPDATE public.whatsapp_sessions SET qr_code = NULL WHERE octet_length(qr_code) > 16384;
+ALTER TABLE public.whatsapp_sessions
+  ADD CONSTRAINT whatsapp_sessions_qr_code_is_short CHECK (octet_length(qr_code) <= 16384);
+
+-- Take over what only the users' rows hold. A row that says more than attempts and devices know is behind.
+INSERT INTO whatsapp_private.sessions (user_id, messages_sent, messages_received, last_seen, version)
+SELECT s.user_id, s.messages_sent, s.messages_received,
+       CASE WHEN s.last_seen BETWEEN 'epoch' AND now() THEN s.last_seen END,
+       CASE WHEN s.session_status IN ('connecting', 'waiting_qr')
+              OR (s.session_status = 'connected') <> EXISTS (
+                SELECT FROM whatsapp_private.devices d WHERE d.user_id = s.user_id AND d.state = 'linked'
+              )
+         THEN 1 ELSE 0 END
+FROM public.whatsapp_sessions s;
+
+-- What the functions must learn about other users or from other tables' owners, as functions of the tables' owner.
+
+-- Whose an attempt is, or NULL.
+CREATE FUNCTION whatsapp_private.user_of_attempt(attempt UUID) RETURNS UUID
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $function$
+  SELECT a.user_id FROM whatsapp_private.attempts a WHERE a.id = attempt
+$function$;
+
+-- How many attempts of all users live, at most `most`. An attempt that is overdue has nothing running any more: cleanup
+-- will end it, and nobody has to wait for that.
+CREATE FUNCTION whatsapp_private.live_attempts(overdue_seconds FLOAT8, most INTEGER) RETURNS INTEGER
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $function$
+  SELECT count(*) FROM (
+    SELECT FROM whatsapp_private.attempts a
+    WHERE a.ended_at IS NULL AND a.deadline > now() - make_interval(secs => overdue_seconds) LIMIT most
+  ) AS live
+$function$;
+
+REVOKE ALL ON FUNCTION whatsapp_private.user_of_attempt(UUID), whatsapp_private.live_attempts(FLOAT8, INTEGER)
+  FROM PUBLIC, anon, authenticated;
+GRANT EXECUTE ON FUNCTION whatsapp_private.user_of_attempt(UUID), whatsapp_private.live_attempts(FLOAT8, INTEGER),
+  whatsapp_private.stored_jid(BYTEA) TO whatsapp_functions;
+
+-- Rights. The roles that log in lose theirs on the tables; they call functions. What stays with whatsapp_worker are the
+-- statements on one table in layers/shared/whatsapp_pairing/repository.
+REVOKE authenticated FROM whatsapp_api;
+REVOKE ALL ON whatsapp_private.attempts, whatsapp_private.devices, whatsapp_private.sessions, whatsapp_private.answers,
+  public.whatsapp_sessions FROM whatsapp_api, whatsapp_worker;
+REVOKE ALL ON FUNCTION whatsapp_private.stored_jid(BYTEA) FROM whatsapp_api;
+
+-- CREATE lets the functions be given to the role. Nobody may change whose an attempt or a binding is.
+GRANT USAGE, CREATE ON SCHEMA whatsapp_private TO whatsapp_functions;
+GRANT SELECT,
+  INSERT (id, user_id, number, deadline, failures),
+  UPDATE (
+    phase, deadline, task_token, lease_id, lease_expires_at, legs, qr_shown_at, qr_expires_at, reachable, verdict,
+    failures, failed, ended_at, outcome
+  )
+  ON whatsapp_private.attempts TO whatsapp_functions;
+GRANT SELECT,
+  INSERT (user_id, attempt_id, fingerprint, lease_id, lease_expires_at, created_at),
+  UPDATE (jid, state, lease_id, lease_expires_at, scanned_at, unlink_starts, unlink_due_at)
+  ON whatsapp_private.devices TO whatsapp_functions;
+GRANT SELECT, INSERT (user_id), UPDATE (
+    qr_code, last_seen, ended_reason, version, shown_version, changed_at, show_due_at
+  )
+  ON whatsapp_private.sessions TO whatsapp_functions;
+GRANT SELECT, INSERT (call_id, answer) ON whatsapp_private.answers TO whatsapp_functions;
+GRANT SELECT (user_id, last_seen),
+  INSERT (user_id, session_status, qr_code, phone_number, connected_at, last_seen),
+  UPDATE (session_status, qr_code, phone_number, connected_at, last_seen)
+  ON public.whatsapp_sessions TO whatsapp_functions;
+
+GRANT SELECT (id, deadline, ended_at, user_id, task_token), UPDATE (task_token)
+  ON whatsapp_private.attempts TO whatsapp_worker;
+GRANT SELECT, DELETE, UPDATE (state, jid, lease_id, lease_expires_at, unlink_due_at)
+  ON whatsapp_private.devices TO whatsapp_worker;
+GRANT SELECT (user_id, messages_sent, messages_received, last_seen, version, behind, changed_at, show_due_at),
+  INSERT (user_id, messages_sent, messages_received, last_seen, version),
+  UPDATE (messages_sent, messages_received, last_seen, version, changed_at, show_due_at)
+  ON whatsapp_private.sessions TO whatsapp_worker;
+GRANT SELECT (call_id, answered_at), DELETE ON whatsapp_private.answers TO whatsapp_worker;
+GRANT SELECT (user_id, session_status, last_seen, messages_sent, messages_received, updated_at)
+  ON public.whatsapp_sessions TO whatsapp_worker;
+
+-- Policies. A function names the user whom its call is about in the setting whatsapp.user_id, or 'all', and sees
+-- nothing of others: a mistake in a WHERE clause shows and changes no row of another user. The worker's own statements
+-- are sweeps over all users. They change only devices that are on their way out.
+DO $policies$
+DECLARE
+  named CONSTANT TEXT := $$(current_setting('whatsapp.user_id', true) IN (user_id::text, 'all'))$$;
+  wanted RECORD;
+BEGIN
+  FOR wanted IN
+    SELECT * FROM (VALUES ('whatsapp_private.attempts'), ('whatsapp_private.devices'), ('public.whatsapp_sessions'))
+      AS tables (name)
+  LOOP
+    EXECUTE format('drop policy if exists "WhatsApp pairing serves every user" on %s', wanted.name);
+  END LOOP;
+  FOR wanted IN
+    SELECT * FROM (VALUES
+      ('whatsapp_private.attempts'), ('whatsapp_private.devices'), ('whatsapp_private.sessions'),
+      ('public.whatsapp_sessions')
+    ) AS tables (name)
+  LOOP
+    EXECUTE format('create policy "A function sees the user whom it names" on %s to whatsapp_functions using %s',
+                   wanted.name, named);
+  END LOOP;
+END
+$policies$;
+CREATE POLICY "A function keeps its answers" ON whatsapp_private.answers TO whatsapp_functions USING (true);
+CREATE POLICY "Sweeps read every attempt" ON whatsapp_private.attempts FOR SELECT TO whatsapp_worker USING (true);
+CREATE POLICY "Sweeps clear tokens of the ended" ON whatsapp_private.attempts FOR UPDATE TO whatsapp_worker
+  USING (ended_at IS NOT NULL) WITH CHECK (task_token IS NULL);
+CREATE POLICY "Sweeps read every device" ON whatsapp_private.devices FOR SELECT TO whatsapp_worker USING (true);
+CREATE POLICY "Sweeps give devices up" ON whatsapp_private.devices FOR UPDATE TO whatsapp_worker
+  USING (state = 'unlinking' OR user_id IS NULL) WITH CHECK (state = 'unlinking');
+CREATE POLICY "Sweeps delete what was given up" ON whatsapp_private.devices FOR DELETE TO whatsapp_worker
+  USING (state = 'unlinking');
+CREATE POLICY "Sweeps see every session" ON whatsapp_private.sessions TO whatsapp_worker USING (true);
+CREATE POLICY "Sweeps delete answers" ON whatsapp_private.answers TO whatsapp_worker USING (true);
+CREATE POLICY "Sweeps read the rows" ON public.whatsapp_sessions FOR SELECT TO whatsapp_worker USING (true);
+
+-- What every function answers about an attempt.
+CREATE TYPE whatsapp_private.attempt_state AS (
+  id UUID,
+  user_id UUID,
+  phase TEXT,
+  deadline TIMESTAMPTZ,
+  age FLOAT8,          -- seconds since the start
+  remaining FLOAT8,    -- seconds until the deadline
+  since_scan FLOAT8,   -- seconds since a phone scanned; NULL: none has
+  task_token TEXT,
+  alive BOOLEAN,       -- a linker holds the lease
+  legs INTEGER,
+  qr_shown BOOLEAN,
+  reachable BOOLEAN,
+  verdict TEXT,
+  outcome TEXT,
+  version BIGINT       -- of the session
+);

@@ -1,0 +1,69 @@
+-- Start a new attempt unless an attempt lives, a device is linked, the pause is not over, or the system is full.
+-- Locks: the user.
+-- Writes: attempts, sessions. Never the user's row.
+-- Repeated: the attempt that the first call started counts as claimed again.
+-- Error: a foreign key of whatsapp_private is violated when the user was deleted.
+CREATE OR REPLACE FUNCTION whatsapp_private.claim_v1(
+  p_user UUID, p_attempt UUID, p_window FLOAT8, p_limit INTEGER, p_pauses FLOAT8[], p_most INTEGER, p_overdue FLOAT8,
+  OUT claimed BOOLEAN,
+  OUT linked BOOLEAN,
+  OUT live UUID,              -- the attempt that lives
+  OUT live_remaining FLOAT8,  -- seconds until its deadline
+  OUT live_has_workflow BOOLEAN,
+  OUT wait FLOAT8,            -- seconds of the pause that are left
+  OUT at_capacity BOOLEAN,
+  OUT version BIGINT
+)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+DECLARE
+  last RECORD;
+BEGIN
+  PERFORM whatsapp_private.lock_user_v1(p_user);
+  SELECT a.* INTO last FROM whatsapp_private.attempts a WHERE a.user_id = p_user ORDER BY a.number DESC LIMIT 1;
+  claimed := coalesce(last.id = p_attempt, false);
+  linked := EXISTS (SELECT FROM whatsapp_private.devices d WHERE d.user_id = p_user AND d.state = 'linked');
+  wait := 0;
+  at_capacity := false;
+  version := coalesce((SELECT s.version FROM whatsapp_private.sessions s WHERE s.user_id = p_user), 0);
+  IF last.id IS NOT NULL AND last.ended_at IS NULL THEN
+    live := last.id;
+    live_remaining := extract(epoch FROM last.deadline - clock_timestamp());
+    live_has_workflow := last.task_token IS NOT NULL;
+  END IF;
+  IF claimed OR linked OR live IS NOT NULL THEN
+    RETURN;
+  END IF;
+
+  IF last.id IS NOT NULL THEN
+    -- Another attempt may start when the first of the newest p_most is an hour old.
+    wait := greatest(
+      0,
+      extract(epoch FROM last.started_at - clock_timestamp())
+        + p_pauses[least(last.failures + 1, cardinality(p_pauses))],
+      (SELECT extract(epoch FROM first.started_at - clock_timestamp()) + 3600
+       FROM whatsapp_private.attempts first
+       WHERE first.user_id = p_user AND first.number = last.number + 1 - p_most)
+    );
+  END IF;
+  IF wait > 0 THEN
+    RETURN;
+  END IF;
+  at_capacity := whatsapp_private.live_attempts(p_overdue, p_limit) >= p_limit;
+  IF at_capacity THEN
+    RETURN;
+  END IF;
+
+  INSERT INTO whatsapp_private.attempts (id, user_id, number, deadline, failures)
+  VALUES (
+    p_attempt, p_user, coalesce(last.number, 0) + 1, clock_timestamp() + make_interval(secs => p_window),
+    coalesce(last.failures, 0)
+  );
+  version := whatsapp_private.note_change_v1(p_user, NULL);
+  UPDATE whatsapp_private.sessions s SET ended_reason = NULL WHERE s.user_id = p_user;
+  claimed := true;
+END;
+$function$;
+
+ALTER FUNCTION whatsapp_private.claim_v1(UUID, UUID, FLOAT8, INTEGER, FLOAT8[], INTEGER, FLOAT8) OWNER TO whatsapp_functions;
+REVOKE ALL ON FUNCTION whatsapp_private.claim_v1(UUID, UUID, FLOAT8, INTEGER, FLOAT8[], INTEGER, FLOAT8) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION whatsapp_private.claim_v1(UUID, UUID, FLOAT8, INTEGER, FLOAT8[], INTEGER, FLOAT8) TO whatsapp_api;

@@ -1,0 +1,45 @@
+-- End whatever the user has: a live attempt, a linked device, an error that is shown.
+-- Locks: the user, then the live attempt, then the devices.
+-- Writes: attempts, devices, sessions, answers. Never the user's row.
+-- Repeated with the same p_call: the same answer; nothing more changes.
+-- Answer: {"changed": whether there was anything to end, "task_token": the wait to fail, "legs": how many linkers the
+-- live attempt had (null: none lived), "devices": those that must be unlinked, "version"}.
+CREATE OR REPLACE FUNCTION whatsapp_private.disconnect_v1(p_call UUID, p_user UUID, p_reason TEXT) RETURNS JSONB
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+DECLARE
+  result JSONB;
+  live RECORD;
+  dismissed BOOLEAN;
+  linked BOOLEAN;
+BEGIN
+  PERFORM whatsapp_private.lock_user_v1(p_user);
+  SELECT a.answer INTO result FROM whatsapp_private.answers a WHERE a.call_id = p_call;
+  IF FOUND THEN
+    RETURN result;
+  END IF;
+  UPDATE whatsapp_private.attempts a SET
+    ended_at = clock_timestamp(), outcome = p_reason, lease_expires_at = NULL, qr_expires_at = NULL
+  WHERE a.user_id = p_user AND a.ended_at IS NULL
+  RETURNING a.task_token, a.legs INTO live;
+  UPDATE whatsapp_private.attempts a SET failed = false
+  WHERE a.failed AND a.id = (
+    SELECT last.id FROM whatsapp_private.attempts last WHERE last.user_id = p_user ORDER BY last.number DESC LIMIT 1
+  );
+  dismissed := FOUND;
+  linked := EXISTS (SELECT FROM whatsapp_private.devices d WHERE d.user_id = p_user AND d.state <> 'unlinking');
+  result := jsonb_build_object(
+    'changed', live.legs IS NOT NULL OR dismissed OR linked,
+    'task_token', live.task_token,
+    'legs', live.legs,
+    'devices', whatsapp_private.give_up_v1(p_user, NULL),
+    'version', whatsapp_private.note_change_v1(p_user, NULL)
+  );
+  UPDATE whatsapp_private.sessions s SET ended_reason = NULL WHERE s.user_id = p_user;
+  INSERT INTO whatsapp_private.answers (call_id, answer) VALUES (p_call, result);
+  RETURN result;
+END;
+$function$;
+
+ALTER FUNCTION whatsapp_private.disconnect_v1(UUID, UUID, TEXT) OWNER TO whatsapp_functions;
+REVOKE ALL ON FUNCTION whatsapp_private.disconnect_v1(UUID, UUID, TEXT) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION whatsapp_private.disconnect_v1(UUID, UUID, TEXT) TO whatsapp_api;

@@ -1,0 +1,35 @@
+-- End an attempt badly, and give up its devices.
+-- Locks: the user, then the attempt, then its devices.
+-- Writes: attempts, devices, sessions, answers. Never the user's row.
+-- Repeated with the same p_call: the same answer; nothing more changes.
+-- Answer: {"devices": those that must be unlinked, "version"}. NULL: the attempt changed since it was read, by its
+-- deadline.
+CREATE OR REPLACE FUNCTION whatsapp_private.end_v1(
+  p_call UUID, p_attempt UUID, p_deadline TIMESTAMPTZ, p_reason TEXT, p_failed BOOLEAN
+) RETURNS JSONB
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+DECLARE
+  owner CONSTANT UUID := whatsapp_private.lock_attempt_v1(p_attempt);
+  result JSONB := (SELECT a.answer FROM whatsapp_private.answers a WHERE a.call_id = p_call);
+BEGIN
+  IF result IS NOT NULL THEN
+    RETURN result;
+  END IF;
+  UPDATE whatsapp_private.attempts a SET
+    ended_at = clock_timestamp(), outcome = p_reason, failed = p_failed, failures = a.failures + p_failed::INTEGER,
+    lease_expires_at = NULL, qr_expires_at = NULL
+  WHERE a.id = p_attempt AND a.ended_at IS NULL AND a.deadline = p_deadline;
+  IF NOT FOUND THEN
+    RETURN NULL;
+  END IF;
+  result := jsonb_build_object(
+    'devices', whatsapp_private.give_up_v1(owner, p_attempt), 'version', whatsapp_private.note_change_v1(owner, NULL)
+  );
+  INSERT INTO whatsapp_private.answers (call_id, answer) VALUES (p_call, result);
+  RETURN result;
+END;
+$function$;
+
+ALTER FUNCTION whatsapp_private.end_v1(UUID, UUID, TIMESTAMPTZ, TEXT, BOOLEAN) OWNER TO whatsapp_functions;
+REVOKE ALL ON FUNCTION whatsapp_private.end_v1(UUID, UUID, TIMESTAMPTZ, TEXT, BOOLEAN) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION whatsapp_private.end_v1(UUID, UUID, TIMESTAMPTZ, TEXT, BOOLEAN) TO whatsapp_api, whatsapp_worker;

@@ -1,0 +1,23 @@
+-- Give up the devices of one attempt, or of all attempts of a user (p_attempt is NULL).
+-- Locks: the devices. The caller holds the user.
+-- Writes: devices.
+-- Answer: those that have keys, so that a phone may list them.
+CREATE OR REPLACE FUNCTION whatsapp_private.give_up_v1(p_user UUID, p_attempt UUID) RETURNS UUID[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+DECLARE
+  given_up UUID[];
+BEGIN
+  WITH released AS (
+    UPDATE whatsapp_private.devices d SET
+      state = 'unlinking', unlink_due_at = clock_timestamp() + interval '4 minutes'
+    WHERE d.user_id = p_user AND (p_attempt IS NULL OR d.attempt_id = p_attempt) AND d.state <> 'unlinking'
+    RETURNING d.id, d.jid, d.fingerprint
+  )
+  SELECT coalesce(array_agg(r.id), '{}') INTO given_up FROM released r
+  WHERE r.jid IS NOT NULL OR whatsapp_private.stored_jid(r.fingerprint) IS NOT NULL;
+  RETURN given_up;
+END;
+$function$;
+
+ALTER FUNCTION whatsapp_private.give_up_v1(UUID, UUID) OWNER TO whatsapp_functions;
+REVOKE ALL ON FUNCTION whatsapp_private.give_up_v1(UUID, UUID) FROM PUBLIC;

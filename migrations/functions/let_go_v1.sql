@@ -1,0 +1,22 @@
+-- Free the devices of an attempt that the linker has lost.
+-- Locks: the user, then the attempt, then its devices.
+-- Writes: devices.
+-- Repeated: the same.
+-- Answer: the devices that were given up and have keys; a phone may have scanned one as the attempt was ended.
+CREATE OR REPLACE FUNCTION whatsapp_private.let_go_v1(p_attempt UUID, p_lease UUID) RETURNS UUID[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+BEGIN
+  PERFORM whatsapp_private.lock_attempt_v1(p_attempt);
+  UPDATE whatsapp_private.devices d SET lease_id = NULL, lease_expires_at = NULL
+  WHERE d.attempt_id = p_attempt AND d.lease_id = p_lease;
+  RETURN ARRAY(
+    SELECT d.id FROM whatsapp_private.devices d
+    WHERE d.attempt_id = p_attempt AND d.state = 'unlinking'
+      AND whatsapp_private.stored_jid(d.fingerprint) IS NOT NULL
+  );
+END;
+$function$;
+
+ALTER FUNCTION whatsapp_private.let_go_v1(UUID, UUID) OWNER TO whatsapp_functions;
+REVOKE ALL ON FUNCTION whatsapp_private.let_go_v1(UUID, UUID) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION whatsapp_private.let_go_v1(UUID, UUID) TO whatsapp_worker;

@@ -1,0 +1,21 @@
+-- Note that the user's row shows this version of the session, or a later one.
+-- Locks: the session.
+-- Writes: sessions.
+-- Repeated: the same.
+-- Answer: the version that the row does not show yet; NULL when it is not behind.
+CREATE OR REPLACE FUNCTION whatsapp_private.note_shown_v1(p_user UUID, p_version BIGINT) RETURNS BIGINT
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+DECLARE
+  behind BIGINT;
+BEGIN
+  PERFORM set_config('whatsapp.user_id', p_user::TEXT, true);
+  UPDATE whatsapp_private.sessions s SET shown_version = greatest(s.shown_version, p_version)
+  WHERE s.user_id = p_user
+  RETURNING CASE WHEN s.behind THEN s.version END INTO behind;
+  RETURN behind;
+END;
+$function$;
+
+ALTER FUNCTION whatsapp_private.note_shown_v1(UUID, BIGINT) OWNER TO whatsapp_functions;
+REVOKE ALL ON FUNCTION whatsapp_private.note_shown_v1(UUID, BIGINT) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION whatsapp_private.note_shown_v1(UUID, BIGINT) TO whatsapp_api, whatsapp_worker;

@@ -1,0 +1,25 @@
+-- Let go of the lease, and leave a verdict where the linker has reached one. Without a verdict another linker may try.
+-- Locks: the user, then the attempt, then its devices.
+-- Writes: attempts, devices.
+-- Repeated: the same.
+-- No row: the lease is lost.
+CREATE OR REPLACE FUNCTION whatsapp_private.release_v1(
+  p_attempt UUID, p_lease UUID, p_verdict TEXT
+) RETURNS SETOF whatsapp_private.attempt_state
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+BEGIN
+  PERFORM whatsapp_private.lock_attempt_v1(p_attempt);
+  UPDATE whatsapp_private.attempts a SET verdict = coalesce(a.verdict, p_verdict), lease_expires_at = NULL
+  WHERE a.id = p_attempt AND a.lease_id = p_lease AND a.ended_at IS NULL;
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+  UPDATE whatsapp_private.devices d SET lease_id = NULL, lease_expires_at = NULL
+  WHERE d.attempt_id = p_attempt AND d.lease_id = p_lease;
+  RETURN QUERY SELECT * FROM whatsapp_private.attempt_v1(p_attempt);
+END;
+$function$;
+
+ALTER FUNCTION whatsapp_private.release_v1(UUID, UUID, TEXT) OWNER TO whatsapp_functions;
+REVOKE ALL ON FUNCTION whatsapp_private.release_v1(UUID, UUID, TEXT) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION whatsapp_private.release_v1(UUID, UUID, TEXT) TO whatsapp_worker;

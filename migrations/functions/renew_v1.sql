@@ -1,0 +1,30 @@
+-- Keep the lease of an attempt and its devices. A QR can be scanned only while the engine that brought it runs.
+-- Locks: the user, then the attempt, then its devices.
+-- Writes: attempts, devices.
+-- Repeated: the same; the lease lasts a little longer.
+-- No row: the lease is lost.
+CREATE OR REPLACE FUNCTION whatsapp_private.renew_v1(
+  p_attempt UUID, p_lease UUID, p_seconds FLOAT8, p_reachable BOOLEAN, p_showing BOOLEAN
+) RETURNS SETOF whatsapp_private.attempt_state
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+DECLARE
+  until TIMESTAMPTZ;
+BEGIN
+  PERFORM whatsapp_private.lock_attempt_v1(p_attempt);
+  until := clock_timestamp() + make_interval(secs => p_seconds);
+  UPDATE whatsapp_private.attempts a SET
+    lease_expires_at = until, reachable = p_reachable, qr_expires_at = CASE WHEN p_showing THEN a.qr_expires_at END
+  -- A linker that let go has no time of expiry: a late repeat of a renewal does not bring its lease back.
+  WHERE a.id = p_attempt AND a.lease_id = p_lease AND a.lease_expires_at IS NOT NULL AND a.ended_at IS NULL;
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+  UPDATE whatsapp_private.devices d SET lease_expires_at = until
+  WHERE d.attempt_id = p_attempt AND d.lease_id = p_lease;
+  RETURN QUERY SELECT * FROM whatsapp_private.attempt_v1(p_attempt);
+END;
+$function$;
+
+ALTER FUNCTION whatsapp_private.renew_v1(UUID, UUID, FLOAT8, BOOLEAN, BOOLEAN) OWNER TO whatsapp_functions;
+REVOKE ALL ON FUNCTION whatsapp_private.renew_v1(UUID, UUID, FLOAT8, BOOLEAN, BOOLEAN) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION whatsapp_private.renew_v1(UUID, UUID, FLOAT8, BOOLEAN, BOOLEAN) TO whatsapp_worker;

@@ -1,0 +1,71 @@
+-- Read what a user sees, at one moment. There is always one row.
+-- Locks: nothing.
+-- Writes: nothing.
+CREATE OR REPLACE FUNCTION whatsapp_private.session_v1(p_user UUID) RETURNS TABLE (
+  read_at TIMESTAMPTZ,
+  status TEXT,
+  qr_code TEXT,
+  qr_expires_at TIMESTAMPTZ,
+  attempt_id UUID,  -- this and the next three: of the attempt that lives, or that ended in the error shown
+  attempt_number INTEGER,
+  started_at TIMESTAMPTZ,
+  deadline TIMESTAMPTZ,
+  phone_number TEXT,
+  connected_at TIMESTAMPTZ,
+  last_seen TIMESTAMPTZ,
+  messages_sent INTEGER,
+  messages_received INTEGER,
+  reason TEXT,
+  version BIGINT
+)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+DECLARE
+  at CONSTANT TIMESTAMPTZ := clock_timestamp();
+BEGIN
+  PERFORM set_config('whatsapp.user_id', p_user::TEXT, true);
+  -- One statement, so that all of it is of the same moment.
+  RETURN QUERY
+  WITH last AS (
+    SELECT a.*, a.ended_at IS NULL AS live,
+      -- WhatsApp drops a QR with the socket of the linker that showed it. An expired QR stays for 3 s, because the next
+      -- one is usually on its way.
+      coalesce(a.lease_expires_at > at AND a.qr_expires_at + interval '3 seconds' > at, false) AS showing,
+      EXISTS (
+        SELECT FROM whatsapp_private.devices d WHERE d.attempt_id = a.id AND d.state IN ('linking', 'linked')
+      ) AS scanned
+    FROM whatsapp_private.attempts a WHERE a.user_id = p_user ORDER BY a.number DESC LIMIT 1
+  ), linked AS (
+    SELECT substring(d.jid FROM '^[0-9]+') AS number, a.ended_at AS since
+    FROM whatsapp_private.devices d LEFT JOIN whatsapp_private.attempts a ON a.id = d.attempt_id
+    WHERE d.user_id = p_user AND d.state = 'linked'
+  ), shown AS (
+    SELECT
+      CASE
+        WHEN last.live AND (last.showing AND s.qr_code IS NOT NULL OR last.scanned) THEN 'waiting_qr'
+        WHEN last.live THEN 'connecting'
+        WHEN linked.number IS NOT NULL THEN 'connected'
+        WHEN last.failed THEN 'error'
+        ELSE 'disconnected'
+      END AS status,
+      CASE WHEN last.live AND last.showing THEN s.qr_code END AS qr_code
+    FROM (SELECT) AS one LEFT JOIN last ON true LEFT JOIN linked ON true
+      LEFT JOIN whatsapp_private.sessions s ON s.user_id = p_user
+  )
+  SELECT at, shown.status, shown.qr_code,
+    CASE WHEN shown.qr_code IS NOT NULL THEN last.qr_expires_at END,
+    attempt.id, attempt.number, attempt.started_at, attempt.deadline,
+    CASE WHEN shown.status = 'connected' THEN linked.number END,
+    CASE WHEN shown.status = 'connected' THEN linked.since END,
+    s.last_seen, coalesce(s.messages_sent, 0), coalesce(s.messages_received, 0),
+    CASE WHEN shown.status IN ('error', 'disconnected')
+      THEN CASE WHEN last.outcome = 'connected' THEN s.ended_reason ELSE last.outcome END END,
+    coalesce(s.version, 0)
+  FROM shown LEFT JOIN last ON true LEFT JOIN linked ON true
+    LEFT JOIN last AS attempt ON attempt.live OR shown.status = 'error'
+    LEFT JOIN whatsapp_private.sessions s ON s.user_id = p_user;
+END;
+$function$;
+
+ALTER FUNCTION whatsapp_private.session_v1(UUID) OWNER TO whatsapp_functions;
+REVOKE ALL ON FUNCTION whatsapp_private.session_v1(UUID) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION whatsapp_private.session_v1(UUID) TO whatsapp_api;

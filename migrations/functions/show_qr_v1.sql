@@ -1,0 +1,30 @@
+-- Show a QR, and bind the offered device to the user before anybody can scan it.
+-- Locks: the user, then the attempt, then the device.
+-- Writes: attempts, devices, sessions. Never the user's row.
+-- Repeated: the same answer; the QR's expiry moves on; no second binding.
+-- No row: the lease is lost.
+CREATE OR REPLACE FUNCTION whatsapp_private.show_qr_v1(
+  p_attempt UUID, p_lease UUID, p_seconds FLOAT8, p_qr TEXT, p_qr_seconds FLOAT8, p_fingerprint BYTEA
+) RETURNS SETOF whatsapp_private.attempt_state
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+DECLARE
+  owner CONSTANT UUID := whatsapp_private.lock_attempt_v1(p_attempt);
+  at CONSTANT TIMESTAMPTZ := clock_timestamp();
+BEGIN
+  UPDATE whatsapp_private.attempts a SET
+    qr_shown_at = coalesce(a.qr_shown_at, at), qr_expires_at = at + make_interval(secs => p_qr_seconds)
+  WHERE a.id = p_attempt AND a.lease_id = p_lease AND a.lease_expires_at IS NOT NULL AND a.ended_at IS NULL;
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+  INSERT INTO whatsapp_private.devices (user_id, attempt_id, fingerprint, lease_id, lease_expires_at, created_at)
+  VALUES (owner, p_attempt, p_fingerprint, p_lease, at + make_interval(secs => p_seconds), at)
+  ON CONFLICT (fingerprint) DO NOTHING;
+  PERFORM whatsapp_private.note_change_v1(owner, p_qr);
+  RETURN QUERY SELECT * FROM whatsapp_private.attempt_v1(p_attempt);
+END;
+$function$;
+
+ALTER FUNCTION whatsapp_private.show_qr_v1(UUID, UUID, FLOAT8, TEXT, FLOAT8, BYTEA) OWNER TO whatsapp_functions;
+REVOKE ALL ON FUNCTION whatsapp_private.show_qr_v1(UUID, UUID, FLOAT8, TEXT, FLOAT8, BYTEA) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION whatsapp_private.show_qr_v1(UUID, UUID, FLOAT8, TEXT, FLOAT8, BYTEA) TO whatsapp_worker;

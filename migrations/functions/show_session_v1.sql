@@ -1,0 +1,42 @@
+-- Write the user's row in public.whatsapp_sessions as the session is now. The row is its owner's, who may lock it,
+-- delete it or edit it, and the product may put constraints and triggers on it: this may fail, and the caller runs it in
+-- a transaction of its own.
+-- Locks: the row, and nothing else. It does not wait for somebody who has locked the row.
+-- Writes: the user's row. Not its counters, which the product keeps.
+-- Repeated: the same.
+-- Error: lock_not_available when somebody has locked the row, or inserts it at the same time.
+CREATE OR REPLACE FUNCTION whatsapp_private.show_session_v1(p_user UUID) RETURNS VOID
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+DECLARE
+  shown RECORD;
+BEGIN
+  PERFORM set_config('whatsapp.user_id', p_user::TEXT, true);
+  PERFORM FROM public.whatsapp_sessions s WHERE s.user_id = p_user FOR UPDATE SKIP LOCKED;
+  IF FOUND THEN
+    -- Read after the row is locked: of two calls at once, the one that writes last has read last.
+    SELECT * INTO shown FROM whatsapp_private.session_v1(p_user);
+    UPDATE public.whatsapp_sessions s SET
+      session_status = shown.status, qr_code = shown.qr_code, phone_number = shown.phone_number,
+      connected_at = shown.connected_at, last_seen = greatest(s.last_seen, shown.last_seen)
+    WHERE s.user_id = p_user;
+    RETURN;
+  END IF;
+  IF NOT EXISTS (SELECT FROM public.whatsapp_sessions s WHERE s.user_id = p_user) THEN
+    SELECT * INTO shown FROM whatsapp_private.session_v1(p_user);
+    IF shown.status = 'disconnected' THEN
+      RETURN;  -- no row says the same
+    END IF;
+    INSERT INTO public.whatsapp_sessions (user_id, session_status, qr_code, phone_number, connected_at, last_seen)
+    VALUES (p_user, shown.status, shown.qr_code, shown.phone_number, shown.connected_at, shown.last_seen)
+    ON CONFLICT (user_id) DO NOTHING;
+    IF FOUND THEN
+      RETURN;
+    END IF;
+  END IF;
+  RAISE lock_not_available USING MESSAGE = 'somebody has locked the row';
+END;
+$function$;
+
+ALTER FUNCTION whatsapp_private.show_session_v1(UUID) OWNER TO whatsapp_functions;
+REVOKE ALL ON FUNCTION whatsapp_private.show_session_v1(UUID) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION whatsapp_private.show_session_v1(UUID) TO whatsapp_api, whatsapp_worker;

@@ -1,0 +1,35 @@
+-- Become the attempt's one linker.
+-- Locks: the user, then the attempt, then its devices.
+-- Writes: attempts, devices.
+-- Repeated: the same; the linker is counted once.
+-- No row: the attempt has a linker, has ended, has its verdict, or does not exist any more.
+CREATE OR REPLACE FUNCTION whatsapp_private.take_v1(
+  p_attempt UUID, p_lease UUID, p_seconds FLOAT8
+) RETURNS SETOF whatsapp_private.attempt_state
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+DECLARE
+  at TIMESTAMPTZ;
+BEGIN
+  PERFORM whatsapp_private.lock_attempt_v1(p_attempt);
+  at := clock_timestamp();
+  UPDATE whatsapp_private.attempts a SET
+    lease_id = p_lease,
+    lease_expires_at = at + make_interval(secs => p_seconds),
+    legs = a.legs + (a.lease_id IS DISTINCT FROM p_lease)::INTEGER,
+    -- The QR of the linker before this one ended with its socket.
+    qr_expires_at = NULL
+  WHERE a.id = p_attempt AND a.ended_at IS NULL AND a.verdict IS NULL
+    AND (a.lease_id = p_lease OR a.lease_expires_at IS NULL OR a.lease_expires_at <= at);
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+  UPDATE whatsapp_private.devices d SET
+    lease_id = p_lease, lease_expires_at = at + make_interval(secs => p_seconds)
+  WHERE d.attempt_id = p_attempt AND d.state IN ('offered', 'linking');
+  RETURN QUERY SELECT * FROM whatsapp_private.attempt_v1(p_attempt);
+END;
+$function$;
+
+ALTER FUNCTION whatsapp_private.take_v1(UUID, UUID, FLOAT8) OWNER TO whatsapp_functions;
+REVOKE ALL ON FUNCTION whatsapp_private.take_v1(UUID, UUID, FLOAT8) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION whatsapp_private.take_v1(UUID, UUID, FLOAT8) TO whatsapp_worker;
