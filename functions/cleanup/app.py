@@ -30,8 +30,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
     if dry_run:
         swept = look(sweeps)
     else:
-        swept = Cleaning(
-            attempts, sweeps, rows, workflow, lambda: context.get_remaining_time_in_millis() / 1000
-        ).run()
+        swept = Cleaning(attempts, sweeps, rows, workflow, lambda: context.get_remaining_time_in_millis() / 1000).run()
     logger.info("would be cleaned" if dry_run else "cleaned", extra=swept.as_dict())
     return swept.as_dict()

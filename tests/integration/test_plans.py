@@ -109,7 +109,9 @@ def scans(connection: Connection) -> dict[str, int]:
     return {row["relname"]: row["seq_scan"] for row in found}
 
 
-@pytest.mark.parametrize("work", [sweep, count, click, poll, pair, fail, give_up, unlink], ids=lambda work: work.__name__)
+@pytest.mark.parametrize(
+    "work", [sweep, count, click, poll, pair, fail, give_up, unlink], ids=lambda work: work.__name__
+)
 def test_no_statement_reads_a_big_table_from_end_to_end(crowd: World, work: Work) -> None:
     """The server counts the scans, so the statements inside functions are counted too."""
     database = crowd.new_database("postgres")

@@ -11,7 +11,7 @@ import pytest
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.session import Session, Status
 
-from .world import Secret, World
+from .world import Secret, World, act_as
 
 JID = "5215550009:3@s.whatsapp.net"
 
@@ -29,10 +29,7 @@ def shown(world: World) -> tuple[UUID, UUID, UUID, Secret]:
 def as_user(world: World, user: UUID, statement: str) -> int:
     """Run a statement as PostgREST would for this user; returns how many rows it touched."""
     with psycopg.connect(world.url) as connection:
-        connection.execute(
-            "SELECT set_config('role', 'authenticated', true), set_config('request.jwt.claims', %s, true)",
-            (json.dumps({"sub": str(user), "role": "authenticated"}),),
-        )
+        act_as(connection, json.dumps({"sub": str(user), "role": "authenticated"}))
         return connection.execute(statement.encode()).rowcount
 
 

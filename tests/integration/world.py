@@ -200,20 +200,18 @@ class World:
 
     def age(self, seconds: float, attempt_id: UUID | None = None) -> None:
         """Let time pass in the private tables (of one attempt, or of all) without waiting for it."""
-        self.sql(
-            "UPDATE whatsapp_private.attempts SET started_at = started_at - s, deadline = deadline - s, "
-            "lease_expires_at = lease_expires_at - s, qr_shown_at = qr_shown_at - s, qr_expires_at = qr_expires_at - s, "
-            "ended_at = ended_at - s "
-            "FROM make_interval(secs => %s) s WHERE id = coalesce(%s, id)",
-            seconds,
-            attempt_id,
-        )
-        self.sql(
-            "UPDATE whatsapp_private.devices SET lease_expires_at = lease_expires_at - s, created_at = created_at - s, "
-            "scanned_at = scanned_at - s, unlink_due_at = unlink_due_at - s FROM make_interval(secs => %s) s WHERE attempt_id = coalesce(%s, attempt_id)",
-            seconds,
-            attempt_id,
-        )
+        times = {
+            "attempts": "started_at deadline lease_expires_at qr_shown_at qr_expires_at ended_at",
+            "devices": "lease_expires_at created_at scanned_at unlink_due_at",
+        }
+        for (table, columns), key in zip(times.items(), ("id", "attempt_id"), strict=True):
+            changes = ", ".join(f"{column} = {column} - s" for column in columns.split())
+            self.sql(
+                f"UPDATE whatsapp_private.{table} SET {changes} FROM make_interval(secs => %s) s "
+                f"WHERE {key} = coalesce(%s, {key})",
+                seconds,
+                attempt_id,
+            )
 
     def age_rows(self, seconds: float) -> None:
         """Let time pass in the users' table, whose trigger would stamp the present."""
@@ -241,6 +239,13 @@ class World:
 def login(url: str, role: str) -> str:
     """The URL of the same database for another role; the tests' server asks for no password."""
     return url.replace("postgres@", f"{role}@")
+
+
+def act_as(connection: psycopg.Connection[Any], claims: str) -> None:
+    """Run the rest of the transaction as PostgREST runs a user's request, with these claims of the access token."""
+    connection.execute(
+        "SELECT set_config('role', 'authenticated', true), set_config('request.jwt.claims', %s, true)", (claims,)
+    )
 
 
 def connect(url: str) -> psycopg.Connection[dict[str, Any]]:

@@ -9,13 +9,12 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from whatsapp_pairing import http, qr
-from whatsapp_pairing.cleaning import clean
-from whatsapp_pairing.database import act_as
+from whatsapp_pairing.cleaning import Cleaning
 from whatsapp_pairing.errors import TooSoon
 from whatsapp_pairing.pairing import connect, disconnect
 
 from tests.integration.recorder import RecordedWorkflow
-from tests.integration.world import LIMIT, WINDOW, Secret, World, login
+from tests.integration.world import LIMIT, WINDOW, Secret, World, act_as
 
 VICTIMS_JID, ATTACKERS_JID = "5215550001:7@s.whatsapp.net", "5215550002:3@s.whatsapp.net"
 EDITS = [
@@ -46,7 +45,7 @@ def edit(world: World, user: UUID, victim: UUID, change: str | None) -> None:
     if change:
         attempt = world.value("SELECT id FROM whatsapp_private.attempts WHERE user_id = %s", victim)
         statement = f"UPDATE public.whatsapp_sessions SET {change}".format(victims_id=uuid4(), victims_attempt=attempt)
-    with psycopg.connect(login(world.url, "whatsapp_api")) as connection:
+    with psycopg.connect(world.url) as connection:
         act_as(connection, json.dumps({"sub": str(user), "role": "authenticated"}))
         assert connection.execute(statement.encode()).rowcount == 1
 
@@ -69,7 +68,7 @@ def everything(world: World, attacker: UUID, workflow: RecordedWorkflow) -> None
         disconnect(attacker, world.attempts, world.rows, workflow)
     world.age(1000)
     world.age_rows(1000)
-    clean(world.attempts, world.sweeps, workflow, lambda: 120.0)
+    Cleaning(world.attempts, world.sweeps, world.rows, workflow, lambda: 120.0).run()
 
 
 @pytest.mark.parametrize("change", EDITS, ids=str)
@@ -94,11 +93,12 @@ def test_a_user_who_pairs_steers_no_workflow_but_their_own(world: World, victim:
     world.open_auth(others, "token-other")
     world.open_auth(own, "token-own")
     world.show(own, world.lease(own), secret)
+    world.show_row(attacker)
     edit(world, attacker, victim, change)
     before = of_victim(world, victim), world.attempt(others)
 
-    again = connect(attacker, WINDOW, LIMIT, world.attempts, world.rows, workflow)
-    assert (again.started, workflow.calls) == (False, [])
+    assert not connect(attacker, WINDOW, LIMIT, world.attempts, world.rows, workflow)
+    assert workflow.calls == []
     disconnect(attacker, world.attempts, world.rows, workflow)
 
     assert workflow.of("fail") == ["token-own"]
@@ -109,6 +109,7 @@ def test_a_user_who_pairs_steers_no_workflow_but_their_own(world: World, victim:
 def test_whatever_follows_touches_nobody_else(world: World, victim: UUID, change: str | None) -> None:
     attacker, workflow = world.user(), RecordedWorkflow()
     world.claim(attacker)
+    world.show_row(attacker)
     edit(world, attacker, victim, change)
     keys = "SELECT state, jid FROM whatsapp_private.devices WHERE user_id = %s"
     shown, bound = world.row(victim), world.sql(keys, victim)
@@ -128,6 +129,7 @@ def test_whatever_it_says_it_can_be_shown(world: World, victim: UUID, change: st
     attacker = world.user()
     attempt_id = world.claim(attacker)
     world.show(attempt_id, world.lease(attempt_id), Secret("attacker"))
+    world.show_row(attacker)
     edit(world, attacker, victim, change)
     shown = world.sessions.get(attacker)
     assert http.cacheable({}, http.shown({}, shown))["statusCode"] == 200
@@ -143,5 +145,5 @@ def test_a_row_that_says_connected_links_nothing(world: World, victim: UUID) -> 
     assert connect(attacker, WINDOW, LIMIT, world.attempts, world.rows, workflow)
 
     assert world.row(attacker)["session_status"] == "connecting"
-    assert not disconnect(world.user(), world.attempts, workflow)
+    assert not disconnect(world.user(), world.attempts, world.rows, workflow)
     assert world.sql("SELECT FROM whatsapp_private.devices WHERE user_id = %s", attacker) == []

@@ -11,9 +11,8 @@ import psycopg
 import pytest
 from psycopg import errors as pg
 from psycopg.rows import dict_row
-from whatsapp_pairing.database import act_as
 
-from tests.integration.world import Secret, World, login
+from tests.integration.world import Secret, World, act_as
 
 ROWS = "public.whatsapp_sessions"
 
@@ -24,6 +23,7 @@ def victim(world: World) -> UUID:
     user, secret = world.user(), Secret("victim")
     attempt_id = world.claim(user)
     world.show(attempt_id, world.lease(attempt_id), secret)
+    world.show_row(user)
     return user
 
 
@@ -32,13 +32,14 @@ def attacker(world: World, victim: UUID) -> UUID:
     """Somebody with a row of their own."""
     user = world.user()
     world.claim(user)
+    world.show_row(user)
     return user
 
 
 @pytest.fixture
 def connection(world: World) -> Iterator[psycopg.Connection[dict[str, Any]]]:
-    """The login of the functions that users call."""
-    with psycopg.connect(login(world.url, "whatsapp_api"), row_factory=dict_row) as connection:
+    """A connection that becomes a user, as PostgREST's does."""
+    with psycopg.connect(world.url, row_factory=dict_row) as connection:
         yield connection
         connection.rollback()
 

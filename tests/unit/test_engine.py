@@ -33,7 +33,7 @@ LINES: list[tuple[str, dict[str, Any], Event]] = [
      Qr("https://wa.me/settings/linked_devices#a,b,c,d", 60.0)),
     ("exhausted", {}, Exhausted()),
     ("scanned", {"jid": "1:2@s.whatsapp.net"}, Scanned("1:2@s.whatsapp.net")),
-    ("online", {"jid": "1:2@s.whatsapp.net", "number": "1"}, Online("1:2@s.whatsapp.net", "1")),
+    ("online", {"jid": "1:2@s.whatsapp.net"}, Online("1:2@s.whatsapp.net")),
     ("synced", {}, Synced()),
     ("logged_out", {}, LoggedOut()),
     ("replaced", {}, Replaced()),

@@ -6,7 +6,7 @@ import copy
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,8 @@ def counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         "started": counting.started,
         "first_qr": lambda: counting.first_qr(LIVE),
         "linker_replaced": counting.linker_replaced,
-        "connected": lambda: counting.connected(LIVE, 1.0),
+        "connected": lambda: counting.connected(replace(LIVE, since_scan=1.0)),
+        "row_behind": counting.row_behind,
         "ended": lambda: [counting.ended(outcome, 1) for outcome in OUTCOMES],
         "probed": lambda: [counting.probed(1.0, failure) for failure in (None, *Reason)],
     }

@@ -30,78 +30,72 @@ from whatsapp_pairing.session import (
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 LIVE = Attempt(
-    id=UUID(int=1), user_id=UUID(int=2), number=1, phase=Phase.QR, started_at=NOW, deadline=NOW, age=60.0,
-    remaining=60.0, task_token="token", alive=False, legs=1, qr_shown=False, scanned=False, reachable=True,
-    verdict=None, outcome=None,
+    id=UUID(int=1), user_id=UUID(int=2), phase=Phase.QR, deadline=NOW, age=60.0, remaining=60.0, since_scan=None,
+    task_token="token", alive=False, legs=1, qr_shown=False, reachable=True, verdict=None, outcome=None, version=1,
 )  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("changes", "error", "step"),
+    ("changes", "step"),
     [
         # a lost linker inside the window
-        ({}, None, Again(Phase.QR, 60)),
-        ({"remaining": 59.2}, None, Again(Phase.QR, 60)),
-        ({"phase": Phase.AUTH}, None, Again(Phase.AUTH, 60)),
-        ({"remaining": 0.1}, None, Again(Phase.QR, 2)),
+        ({}, Again(Phase.QR, 60)),
+        ({"remaining": 59.2}, Again(Phase.QR, 60)),
+        ({"phase": Phase.AUTH}, Again(Phase.AUTH, 60)),
+        ({"remaining": 0.1}, Again(Phase.QR, 2)),
         # the window is over
-        ({"remaining": 0.0}, None, End(Reason.QR_TIMEOUT)),
-        ({"remaining": -5.0, "phase": Phase.AUTH}, None, End(Reason.SCAN_TIMEOUT)),
-        ({"remaining": -5.0, "phase": Phase.AUTH, "scanned": True}, None, End(Reason.LINKER_FAILED)),
-        ({"remaining": -5.0, "reachable": False}, None, End(Reason.WHATSAPP_UNREACHABLE)),
-        ({"remaining": 5.0, "reachable": False}, None, Again(Phase.QR, 5)),
+        ({"remaining": 0.0}, End(Reason.QR_TIMEOUT)),
+        ({"remaining": -5.0, "phase": Phase.AUTH}, End(Reason.SCAN_TIMEOUT)),
+        ({"remaining": -5.0, "phase": Phase.AUTH, "since_scan": 1.0}, End(Reason.LINKER_FAILED)),
+        ({"remaining": -5.0, "reachable": False}, End(Reason.WHATSAPP_UNREACHABLE)),
+        ({"remaining": 5.0, "reachable": False}, Again(Phase.QR, 5)),
         # a QR in the last moment
-        ({"remaining": -1.0, "qr_shown": True, "alive": True}, None, Again(Phase.QR, HANDOVER_SECONDS)),
-        ({"remaining": -1.0, "qr_shown": True}, None, End(Reason.QR_TIMEOUT)),
-        ({"remaining": -1.0, "qr_shown": True, "alive": True, "phase": Phase.AUTH}, None, End(Reason.SCAN_TIMEOUT)),
+        ({"remaining": -1.0, "qr_shown": True, "alive": True}, Again(Phase.QR, HANDOVER_SECONDS)),
+        ({"remaining": -1.0, "qr_shown": True}, End(Reason.QR_TIMEOUT)),
+        ({"remaining": -1.0, "qr_shown": True, "alive": True, "phase": Phase.AUTH}, End(Reason.SCAN_TIMEOUT)),
         # a wait that failed at once, on which nothing more is lost than the pause
-        ({"at_once": True}, None, Again(Phase.QR, 58, RETRY_SECONDS)),
-        ({"at_once": True, "remaining": 1.5}, None, Again(Phase.QR, 2, 1)),
-        ({"at_once": True, "remaining": 0.1}, None, Again(Phase.QR, 2)),
-        ({"at_once": True, "remaining": -1.0, "qr_shown": True, "alive": True}, None, Again(Phase.QR, 8, 2)),
-        ({"at_once": True, "remaining": -1.0}, None, End(Reason.QR_TIMEOUT)),
-        # a reason is final, whoever gives it; the workflow's own comes first
-        ({}, Reason.CANCELLED, End(Reason.CANCELLED)),
-        ({"verdict": Reason.ACCOUNT_BANNED}, None, End(Reason.ACCOUNT_BANNED)),
-        ({"verdict": Reason.ACCOUNT_BANNED}, Reason.CANCELLED, End(Reason.CANCELLED)),
-        ({"verdict": Reason.ACCOUNT_BANNED, "remaining": -1.0}, None, End(Reason.ACCOUNT_BANNED)),
+        ({"at_once": True}, Again(Phase.QR, 58, RETRY_SECONDS)),
+        ({"at_once": True, "remaining": 1.5}, Again(Phase.QR, 2, 1)),
+        ({"at_once": True, "remaining": 0.1}, Again(Phase.QR, 2)),
+        ({"at_once": True, "remaining": -1.0, "qr_shown": True, "alive": True}, Again(Phase.QR, 8, 2)),
+        ({"at_once": True, "remaining": -1.0}, End(Reason.QR_TIMEOUT)),
+        # a verdict is final
+        ({"verdict": Reason.ACCOUNT_BANNED}, End(Reason.ACCOUNT_BANNED)),
+        ({"verdict": Reason.ACCOUNT_BANNED, "remaining": -1.0}, End(Reason.ACCOUNT_BANNED)),
         # a linker that dies and dies
-        ({"legs": MAX_LEGS - 1}, None, Again(Phase.QR, 60)),
-        ({"legs": MAX_LEGS}, None, End(Reason.LINKER_FAILED)),
-        ({"legs": MAX_LEGS, "alive": True}, None, Again(Phase.QR, 60)),
-        ({"legs": MAX_LEGS, "verdict": Reason.CANCELLED}, None, End(Reason.CANCELLED)),
+        ({"legs": MAX_LEGS - 1}, Again(Phase.QR, 60)),
+        ({"legs": MAX_LEGS}, End(Reason.LINKER_FAILED)),
+        ({"legs": MAX_LEGS, "alive": True}, Again(Phase.QR, 60)),
+        ({"legs": MAX_LEGS, "verdict": Reason.CANCELLED}, End(Reason.CANCELLED)),
     ],
 )
-def test_next_step(changes: dict[str, object], error: Reason | None, step: Again | End) -> None:
+def test_next_step(changes: dict[str, object], step: Again | End) -> None:
     at_once = bool(changes.pop("at_once", False))
-    assert next_step(replace(LIVE, **changes), error, at_once) == step  # type: ignore[arg-type]
+    assert next_step(replace(LIVE, **changes), at_once) == step  # type: ignore[arg-type]
 
 
 attempts = st.builds(
     Attempt,
     id=st.uuids(),
     user_id=st.uuids(),
-    number=st.integers(1),
     phase=st.sampled_from(Phase),
-    started_at=st.just(NOW),
     deadline=st.just(NOW),
     remaining=st.floats(-10_000, 10_000),
     task_token=st.none() | st.text(),
     alive=st.booleans(),
     legs=st.integers(0, 2 * MAX_LEGS),
     qr_shown=st.booleans(),
-    scanned=st.booleans(),
+    since_scan=st.none() | st.floats(0, 10_000),
     reachable=st.booleans(),
     verdict=st.none() | st.sampled_from(Reason),
     outcome=st.none(),
+    version=st.integers(0),
 )
 
 
-@given(attempts, st.none() | st.sampled_from(Reason), st.booleans())
-def test_every_attempt_goes_on_in_its_phase_or_ends_with_a_reason(
-    attempt: Attempt, error: Reason | None, at_once: bool
-) -> None:
-    step = next_step(attempt, error, at_once)
+@given(attempts, st.booleans())
+def test_every_attempt_goes_on_in_its_phase_or_ends_with_a_reason(attempt: Attempt, at_once: bool) -> None:
+    step = next_step(attempt, at_once)
     if isinstance(step, End):
         assert step.reason in Reason
         return
@@ -112,14 +106,13 @@ def test_every_attempt_goes_on_in_its_phase_or_ends_with_a_reason(
     assert step.heartbeat <= HEARTBEAT_SECONDS
     assert 0 <= step.pause <= RETRY_SECONDS
     assert step.pause + step.seconds <= max(attempt.remaining + 2, HANDOVER_SECONDS)
-    assert error is None
     assert attempt.verdict is None
 
 
 @given(attempts)
 def test_a_linker_that_goes_on_dying_ends_every_attempt(attempt: Attempt) -> None:
     for legs in range(attempt.legs, attempt.legs + MAX_LEGS + 1):
-        if isinstance(next_step(replace(attempt, legs=legs, alive=False), None), End):
+        if isinstance(next_step(replace(attempt, legs=legs, alive=False)), End):
             return
     raise AssertionError("it goes on for ever")
 

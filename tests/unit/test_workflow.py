@@ -10,10 +10,9 @@ import botocore.stub
 import pytest
 from botocore.stub import Stubber
 from whatsapp_pairing.errors import WorkflowUnavailable
-from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.session import LEASE_SECONDS, RENEW_SECONDS
 from whatsapp_pairing.settings import Settings
-from whatsapp_pairing.workflow import Workflow
+from whatsapp_pairing.workflow import DECIDED, Workflow
 
 from infra.local.intrinsics import load_yaml
 
@@ -21,7 +20,7 @@ ARN = "arn:aws:states:eu-west-1:123456789012:stateMachine:pairing"
 Say = Callable[[Workflow, str | None], bool]
 CALLS: dict[str, Say] = {
     "send_task_success": lambda workflow, token: workflow.succeed(token),
-    "send_task_failure": lambda workflow, token: workflow.fail(token, Reason.CANCELLED),
+    "send_task_failure": lambda workflow, token: workflow.fail(token),
     "send_task_heartbeat": lambda workflow, token: workflow.heartbeat(token),
 }
 
@@ -45,7 +44,7 @@ def states(workflow: Workflow) -> botocore.stub.Stubber:
 
 @pytest.mark.parametrize("call", CALLS)
 def test_an_answer_is_sent_with_nothing_but_its_token(workflow: Workflow, states: Stubber, call: str) -> None:
-    more = {"send_task_success": {"output": "{}"}, "send_task_failure": {"error": "cancelled"}}
+    more = {"send_task_success": {"output": "{}"}, "send_task_failure": {"error": DECIDED}}
     states.add_response(call, {}, {"taskToken": "token", **more.get(call, {})})
     assert CALLS[call](workflow, "token") is True
     states.assert_no_pending_responses()

@@ -40,6 +40,11 @@ def ended(outcome: str, legs: int) -> None:
     count("LegsPerPairing", legs)
 
 
+def row_behind() -> None:
+    """Count a user's row that could not be written."""
+    count("SessionRowBehind")
+
+
 def probed(seconds: float, failure: Reason | None) -> None:
     """Count a probe, and how long its QR took or why there was none."""
     count("ProbeQr", 0 if failure else 1)

@@ -67,7 +67,7 @@ class Settings:
     @property
     def write_session_rows(self) -> bool:
         """Whether the users' rows in ``public.whatsapp_sessions`` are written; a product that reads none needs none."""
-        return self.environment.get("WRITE_SESSION_ROWS", "true") != "false"
+        return self.environment.get("WRITE_SESSION_ROWS") != "false"
 
     @property
     def legacy_jwt_secret(self) -> Callable[[], str] | None:

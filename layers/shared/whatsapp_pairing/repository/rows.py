@@ -2,9 +2,10 @@
 
 from uuid import UUID
 
+from whatsapp_pairing import counting
 from whatsapp_pairing.database import Database
 from whatsapp_pairing.errors import StoreRefused, StoreUnavailable
-from whatsapp_pairing.observability import count, logger
+from whatsapp_pairing.observability import logger
 
 # One text is one exchange. The limits are shorter than the role's, because a row that cannot be written now is written
 # by cleanup. The version is noted after the COMMIT, so that no lock on the session waits for the product's triggers.
@@ -56,7 +57,7 @@ class Rows:
                     behind = self._write(user_id, behind)
         except (StoreRefused, StoreUnavailable) as error:
             logger.warning("the user's row could not be written; cleanup will do it", extra={"why": str(error)})
-            count("SessionRowBehind")
+            counting.row_behind()
             return False
         return True
 
