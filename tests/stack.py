@@ -77,9 +77,10 @@ class Stack:
             cursor = connection.execute(statement.encode(), values)
             return cursor.fetchall() if cursor.description else []
 
-    def user(self, user_id: str | None = None) -> User:
-        """Return a signed-in user, a new one by default."""
-        token = call("POST", f"{self.url}/dev/token", {"userId": user_id} if user_id else {}).json()
+    def user(self, user_id: str | None = None, level: str = "aal1") -> User:
+        """Return a signed-in user, a new one by default; with the level ``aal2``, one with a second factor."""
+        asked = {"aal": level} | ({"userId": user_id} if user_id else {})
+        token = call("POST", f"{self.url}/dev/token", asked).json()
         return User(self, token["userId"], token["accessToken"])
 
     @property

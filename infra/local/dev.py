@@ -99,12 +99,15 @@ class DevPaths:
         return _json(200, self._identity.jwks)
 
     async def _token(self, request: HttpRequest) -> HttpResponse:
-        given = _body(request, optional=True).get("userId")
+        body = _body(request, optional=True)
+        given, level = body.get("userId"), body.get("aal", "aal1")
         try:
             user = None if given is None else uuid.UUID(given)
         except (AttributeError, TypeError, ValueError):
             raise _BadRequest("userId must be a UUID") from None
-        return _json(200, await asyncio.to_thread(self._identity.sign_in, user))
+        if level not in ("aal1", "aal2"):
+            raise _BadRequest("aal must be aal1 or aal2")
+        return _json(200, await asyncio.to_thread(self._identity.sign_in, user, level))
 
     async def _config(self, _: HttpRequest) -> HttpResponse:
         return _json(

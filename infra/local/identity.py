@@ -47,8 +47,8 @@ class Identity:
         self._key_id = str(uuid.uuid5(uuid.NAMESPACE_OID, public["x"] + public["y"]))
         self.jwks = {"keys": [public | {"kid": self._key_id, "alg": "ES256", "use": "sig", "key_ops": ["verify"]}]}
 
-    def sign_in(self, user_id: uuid.UUID | None) -> dict[str, str]:
-        """A token of that user, or of a new one; users are created when they are new."""
+    def sign_in(self, user_id: uuid.UUID | None, level: str = "aal1") -> dict[str, str]:
+        """A token of that user, or of a new one, with this claim ``aal``; users are created when they are new."""
         user = user_id or uuid.uuid4()
         email = f"{user}@example.test"
         with psycopg.connect(self._database_url, autocommit=True, prepare_threshold=None) as connection:
@@ -56,9 +56,9 @@ class Identity:
                 "insert into auth.users (id, email) values (%s, %s) on conflict (id) do nothing",
                 (user, email),
             )
-        return {"accessToken": self._token(user, email), "userId": str(user)}
+        return {"accessToken": self._token(user, email, level), "userId": str(user)}
 
-    def _token(self, user: uuid.UUID, email: str) -> str:
+    def _token(self, user: uuid.UUID, email: str, level: str) -> str:
         now = int(time.time())
         claims: dict[str, Any] = {
             "iss": self._issuer,
@@ -67,7 +67,7 @@ class Identity:
             "sub": str(user),
             "email": email,
             "session_id": str(uuid.uuid4()),
-            "aal": "aal1",
+            "aal": level,
             "is_anonymous": False,
             "iat": now,
             "exp": now + TOKEN_SECONDS,

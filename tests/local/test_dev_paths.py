@@ -26,6 +26,15 @@ def test_a_token_is_one_that_supabase_could_have_issued(runner: FixtureStack) ->
     assert claims["exp"] - claims["iat"] == 3600
 
 
+@pytest.mark.parametrize(
+    ("asked", "level"), [({}, "aal1"), ({"aal": "aal1"}, "aal1"), ({"aal": "aal2"}, "aal2")], ids=str
+)
+def test_a_token_is_of_the_level_that_is_asked_for(runner: FixtureStack, asked: dict[str, str], level: str) -> None:
+    token = call("POST", f"{runner.url}/dev/token", asked).json()["accessToken"]
+
+    assert jwt.decode(token, options={"verify_signature": False})["aal"] == level
+
+
 def test_a_user_exists_from_the_first_token_on(runner: FixtureStack) -> None:
     user_id = str(uuid.uuid4())
     for _ in range(2):
@@ -39,7 +48,15 @@ def test_a_user_exists_from_the_first_token_on(runner: FixtureStack) -> None:
 
 @pytest.mark.parametrize(
     ("path", "body"),
-    [("token", {"userId": "me"}), ("token", {"userId": 7}), ("token", ["x"]), ("phone/scan", {"qr": "x"})],
+    [
+        ("token", {"userId": "me"}),
+        ("token", {"userId": 7}),
+        ("token", ["x"]),
+        ("token", {"aal": "aal3"}),
+        ("token", {"aal": ["aal2"]}),
+        ("token", {"aal": None}),
+        ("phone/scan", {"qr": "x"}),
+    ],
 )
 def test_bad_input_is_refused(runner: FixtureStack, path: str, body: object) -> None:
     answer = call("POST", f"{runner.url}/dev/{path}", body)
