@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from .conftest import OpenPage, pass_time
-from .fakes import Site, Supabase, attempt, disconnected, state
+from .fakes import STATUS, Site, Supabase, attempt, disconnected, error, state
 from .steps import QR, expect_qr
 
 UNLINKED = {"code": "unlinked_from_phone", "message": "This device was unlinked on your phone."}
@@ -66,6 +66,13 @@ def test_sign_in_fits_a_small_phone_too(site: Site, supabase: Supabase, open_pag
     page = open_page(site.url, viewport={"width": 320, "height": 568})
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     assert_fits_and_is_readable(page, "sign-in")
+
+
+def test_second_factor_fits_a_small_phone_too(site: Site, open_page: OpenPage) -> None:
+    site.standing[STATUS] = error(403, "second_factor_required", "Sign in with your second factor.")
+    page = open_page(site.url, viewport={"width": 320, "height": 568})
+    expect(page.get_by_role("heading", name="Sign in with your second factor")).to_be_visible()
+    assert_fits_and_is_readable(page, "second-factor")
 
 
 def assert_fits_and_is_readable(page: Page, name: str) -> None:

@@ -18,6 +18,9 @@ export class TokenRefused extends Unreachable {
   }
 }
 
+/** The API takes no sign-in without a second factor. Neither a new token nor another try helps. */
+export class SecondFactorRequired extends Refused {}
+
 /** Whether an answer is a refusal of our API, not a proxy's. */
 export function isRefusal(response) {
   const { success, error } = json(response);
@@ -36,6 +39,7 @@ export function ours(response, fits = () => true) {
   if (response.ok && body.success === true && fits(body)) return body;
   if (!isRefusal(response) || body.error === "internal") throw strange(response);
   const message = typeof body.message === "string" ? body.message : "";
+  if (response.status === 403 && body.error === "second_factor_required") throw new SecondFactorRequired(body.error, message, 0);
   const mayAskToWait = response.status === 429 || response.status === 503;
   throw new Refused(body.error, message, retryAfter(response, mayAskToWait ? "ours" : "strange"));
 }

@@ -1,5 +1,5 @@
 // The page: a model, the actions that change it, and the answers of the signed-in person's client.
-import { Refused, TokenRefused } from "./api.js";
+import { Refused, SecondFactorRequired, TokenRefused } from "./api.js";
 import { openAuth } from "./auth.js";
 import { createClient } from "./client.js";
 import { SignedOut, Unreachable, serverNow } from "./net.js";
@@ -35,13 +35,14 @@ const NOBODY = {
 };
 
 const model = {
-  phase: "loading", // loading → unconfigured | signIn ⇄ ready
+  phase: "loading", // loading → unconfigured | signIn ⇄ ready | secondFactor
   auth: null, // how people sign in here
   signIn: null, // the person who is signed in
   ...NOBODY,
 };
 
 let client = null; // of model.signIn
+let watching = null; // by the client
 let opening = null; // the poller that finds out how people sign in here
 let signingIn = null; // aborts the sign-in under way
 let turn = 0; // counts actions and sign-outs: the result of an action of an older turn is not shown
@@ -94,7 +95,7 @@ function enter(signIn) {
   client = createClient(signIn, root);
   signIn.signal.addEventListener("abort", () => leave(signIn));
   update({ ...NOBODY, signIn, phase: "ready" });
-  client.watch({ status: accept, picture, failed: troubled, pictureFailed });
+  watching = client.watch({ status: accept, picture, failed: troubled, pictureFailed });
 }
 
 /** Back to the sign-in form, with nothing of the person left on the page. */
@@ -104,6 +105,14 @@ function leave({ ended }) {
   view.forget();
   const notice = ended === "refused" || ended === "elsewhere" ? t("signInEnded") : null;
   update({ ...NOBODY, signIn: null, phase: "signIn", notice });
+}
+
+/** The API asks for a second factor, which this page does not have. The next sign-in or a reload asks again. */
+function bar() {
+  turn += 1;
+  watching.stop();
+  view.forget();
+  update({ ...NOBODY, phase: "secondFactor" });
 }
 
 // --- answers of the client
@@ -128,6 +137,7 @@ function pictureFailed(error) {
 }
 
 function troubled(error) {
+  if (error instanceof SecondFactorRequired) return bar();
   model.refused = error instanceof TokenRefused;
   if (model.refused) update({ trouble: t(wordsFor(error)) });
   else if (error instanceof Unreachable) update({ trouble: t(error.answered ? "troubled" : "offline") });
@@ -160,6 +170,7 @@ async function act(name, work) {
 
 function actionFailed(name, error) {
   if (error instanceof SignedOut) return;
+  if (error instanceof SecondFactorRequired) return bar();
   if (error instanceof TokenRefused) model.trouble = t(wordsFor(error));
   else if (error instanceof Unreachable) model.doubt = doubtAfter(error);
   else if (error instanceof Refused) {

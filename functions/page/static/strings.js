@@ -31,6 +31,9 @@ const en = {
   signInOffline: "No connection to the sign-in. Try again.",
   signInEnded: "Your session has ended. Sign in again.",
 
+  secondFactorTitle: "Sign in with your second factor",
+  secondFactor: "This page cannot ask for it. Sign in on your product’s own page and connect WhatsApp there, or ask its support.",
+
   disconnectedTitle: "Connect your WhatsApp",
   disconnectedLead: "It takes less than a minute. Have your phone at hand.",
   step1: "Open WhatsApp on your phone.",
@@ -124,6 +127,9 @@ const es = {
   signInFailed: "El inicio de sesión no responde bien. Vuelve a probar en un momento.",
   signInOffline: "Sin conexión con el inicio de sesión. Vuelve a intentarlo.",
   signInEnded: "Tu sesión ha terminado. Inicia sesión de nuevo.",
+
+  secondFactorTitle: "Inicia sesión con tu segundo factor",
+  secondFactor: "Esta página no puede pedirlo. Inicia sesión en la página de tu producto y conecta WhatsApp allí, o pregunta a su soporte.",
 
   disconnectedTitle: "Conecta tu WhatsApp",
   disconnectedLead: "Se tarda menos de un minuto. Ten el teléfono a mano.",

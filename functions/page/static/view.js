@@ -9,7 +9,7 @@ const setHidden = (element, hidden) => { if (element.hidden !== hidden) element.
 
 /** Which panel a model asks for. */
 function panelOf({ phase, status }) {
-  if (phase !== "ready") return phase; // loading, unconfigured, signIn
+  if (phase !== "ready") return phase; // loading, unconfigured, signIn, secondFactor
   if (!status) return "loading";
   if (status.status === "waiting_qr") return status.qr ? "qr" : "finishing";
   return ["disconnected", "connecting", "connected"].includes(status.status) ? status.status : "error";
@@ -154,7 +154,7 @@ export function createView(t, { language, locale }, actions) {
     setHidden(badge, phase !== "ready" || panel === "loading");
     if (!badge.hidden) setText(badge, t(`badge.${panel}`));
     setHidden(byId("card"), panel === "loading" && refused); // there is nothing to wait for
-    setHidden(byId("sign-out"), !(signIn?.canSignOut && phase === "ready"));
+    setHidden(byId("sign-out"), !signIn?.canSignOut);
     const network = [trouble ?? doubt?.cause ?? pictureTrouble, doubt?.text].filter(Boolean).join(" ");
     for (const [element, text] of [[byId("network"), network], [byId("notice"), notice]]) {
       setHidden(element, !text);
