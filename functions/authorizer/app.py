@@ -1,8 +1,8 @@
 """HTTP API authorizer: Supabase access token → user.
 
 The authorizer allows every request. For a valid token it adds the user id and the token's end, otherwise the class of
-the refusal. The handlers answer 401 (``http.caller``), because an HTTP API turns a refusal into a bare 403. The
-template switches API Gateway's cache off; otherwise a good token of a new key would stay refused.
+the refusal. The handlers answer 401 or 403 in words (``http.caller``), because an HTTP API turns a refusal into a bare
+403. The template switches API Gateway's cache off; otherwise a good token of a new key would stay refused.
 """
 
 from functools import cache
@@ -10,7 +10,7 @@ from typing import Any
 
 from whatsapp_pairing import http
 from whatsapp_pairing.errors import Unauthorized
-from whatsapp_pairing.identity import TokenVerifier
+from whatsapp_pairing.identity import Identity, TokenVerifier
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.refusals import Refusal
 from whatsapp_pairing.settings import settings
@@ -36,5 +36,13 @@ def handler(event: http.Event, context: Any) -> dict[str, Any]:
     except Unauthorized as error:
         found = {"refused": str(error.refusal)}
     else:
-        found = {"userId": str(identity.user_id), "expiresAt": str(identity.expires_at)}
+        found = _named(identity)
     return {"isAuthorized": True, "context": found}
+
+
+def _named(identity: Identity) -> dict[str, str]:
+    """Name the user, unless the sign-in is too weak. Both answers hold the end: an ended token is a 401 in any case."""
+    expires_at = str(identity.expires_at)
+    if identity.level < settings().required_assurance_level:
+        return {"refused": str(Refusal.SECOND_FACTOR), "expiresAt": expires_at}
+    return {"userId": str(identity.user_id), "expiresAt": expires_at}

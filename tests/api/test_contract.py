@@ -14,6 +14,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from tests.api.document import DOCUMENT, answers, complaints, operations
+from tests.conftest import Postgres
 from tests.stack import PATIENCE_SECONDS, Stack, User
 
 API = schemathesis.openapi.from_dict(DOCUMENT)
@@ -46,6 +47,7 @@ def head(label: str) -> str:
 
 LEADING = [leading for label in (SLASH, ROOT) for leading in (label, head(label))]
 PUBLIC = [PAGE, head(PAGE), FILE, head(FILE), *LEADING]
+GUARDED = [label for label in OPERATIONS if label not in PUBLIC]
 
 
 def generated() -> Iterator[Any]:
@@ -155,9 +157,35 @@ def test_every_documented_answer_comes_and_is_as_documented(stack: Stack, visito
     _pairing(visitor, user)
     _page(visitor)
 
-    # What is not provoked here: mistakes, parts that are away (tests/functions does both), and AWS's throttling.
+    # What is not provoked here: mistakes, parts that are away (tests/functions does both), AWS's throttling, and what
+    # only a demanded second factor answers (below).
     expected = {(label, status) for label, one in OPERATIONS.items() for status in answers(one) if status < 500}
-    assert expected - visitor.seen == {(label, 429) for label in OPERATIONS if label != CONNECT}
+    throttled = {(label, 429) for label in OPERATIONS if label != CONNECT}
+    assert expected - visitor.seen == throttled | {(label, 403) for label in GUARDED}
+
+
+def test_a_missing_second_factor_is_answered_as_documented(
+    postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    demanding = Stack(
+        tmp_path_factory.mktemp("demanding"),
+        *("--database-url", postgres.url(postgres.create()), "--parameter", "RequiredAssuranceLevel=aal2"),
+    )
+    visitor = Visitor(demanding.url)
+    try:
+        one, both = demanding.user(), demanding.user(level="aal2")
+        for label in GUARDED:
+            weak = visitor.ask(label, one.token)
+            assert weak.status_code == 403
+            assert weak.headers["www-authenticate"] == ['Bearer error="insufficient_user_authentication"']
+            assert label.startswith("HEAD") or weak.json()["error"] == "second_factor_required"
+            assert visitor.ask(label, None).status_code == 401
+        assert visitor.ask_twice(STATUS, both.token).status_code == 200
+        assert visitor.ask_twice(QR, both.token).status_code == 404
+        assert visitor.ask(DISCONNECT, both.token).status_code == 200
+    finally:
+        visitor.close()
+        assert demanding.stop() == 0
 
 
 def _guards(visitor: Visitor, user: User) -> None:

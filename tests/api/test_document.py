@@ -78,6 +78,7 @@ def test_the_routes_that_want_a_token_are_those_that_say_so(template: Stack) -> 
     guarded = {(route.method, route.path) for route in template.routes if route.authorizer is not None}
     assert {(method, path) for method, path, one in OPERATIONS if one.get("security", DOCUMENT["security"])} == guarded
     assert {(method, path) for method, path, one in OPERATIONS if 401 in answers(one)} == guarded
+    assert {(method, path) for method, path, one in OPERATIONS if 403 in answers(one)} == guarded
 
 
 def test_pages_of_other_origins_may_send_and_read_the_documented_headers(template: Stack) -> None:
@@ -181,12 +182,15 @@ def test_every_error_is_answered_as_documented(code: str) -> None:
     everything = [answer for _, _, operation in OURS for answer in answers(operation).values()]
     documented = [answer for answer in everything if error.code in codes(answer)]
     assert documented
-    assert error.status != 401 or all("WWW-Authenticate" in answer["headers"] for answer in documented)
+    assert error.status not in (401, 403) or all("WWW-Authenticate" in answer["headers"] for answer in documented)
     for answer in documented:
         assert complaints(answer["content"]["application/json"]["schema"], json.loads(response["body"])) == []
         if "Retry-After" in response["headers"]:
             schema = resolved(answer["headers"]["Retry-After"])["schema"]
             assert complaints(schema, int(response["headers"]["Retry-After"])) == []
+        if "WWW-Authenticate" in response["headers"]:
+            schema = resolved(answer["headers"]["WWW-Authenticate"])["schema"]
+            assert complaints(schema, response["headers"]["WWW-Authenticate"]) == []
 
 
 def test_the_pages_files_are_the_documents() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -36,15 +37,23 @@ def test_nobody_is_told_to_sign_in(call: Call, name: str) -> None:
     assert response["headers"]["WWW-Authenticate"] == "Bearer"
 
 
+# What is answered for a class of refusal, where it is not 401 "unauthorized".
+ANSWERS = {
+    Refusal.ANONYMOUS: (401, "anonymous_not_allowed"),
+    Refusal.SECOND_FACTOR: (403, "second_factor_required"),
+}
+
+
 @pytest.mark.parametrize(
-    ("name", "refusal"), [("status", refusal) for refusal in Refusal] + [(name, Refusal.ISSUER) for name in CALLS]
+    ("name", "refusal"),
+    [("status", refusal) for refusal in Refusal] + [(name, Refusal.SECOND_FACTOR) for name in CALLS],
 )
 def test_a_refusal_is_one_line_of_the_log(
     call: Call, name: str, refusal: Refusal, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = request(name, None, {"authorization": "Bearer never-to-be-written"})
     asked["requestContext"]["authorizer"]["lambda"] = {"refused": str(refusal)}
-    refused(call(name, asked), 401, "anonymous_not_allowed" if refusal is Refusal.ANONYMOUS else "unauthorized")
+    refused(call(name, asked), *ANSWERS.get(refusal, (401, "unauthorized")))
     (line,) = caplog.records
     assert (line.message, vars(line)["refusal"], line.levelname) == ("refused", refusal, "INFO")
     assert logger.get_correlation_id() == asked["requestContext"]["requestId"]
@@ -58,6 +67,31 @@ def test_a_token_that_has_ended_since_is_refused(
     response = call(name, request(name, user, lives=-1))
     refused(response, 401, "unauthorized")
     assert response["headers"]["WWW-Authenticate"] == 'Bearer error="invalid_token"'
+    assert [vars(line)["refusal"] for line in caplog.records] == ["expired"]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_weak_sign_in_is_told_to_use_the_second_factor(call: Call, aws: Aws, name: str) -> None:
+    asked = request(name, None)
+    asked["requestContext"]["authorizer"]["lambda"] = {
+        "refused": "second_factor",
+        "expiresAt": str(int(time.time()) + 60),
+    }
+    response = call(name, asked)
+    said = refused(response, 403, "second_factor_required")
+    assert said["message"].startswith("Sign in with your second factor")
+    assert response["headers"]["WWW-Authenticate"] == 'Bearer error="insufficient_user_authentication"'
+    assert aws.executions() == []
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_weak_token_that_has_ended_since_is_expired(call: Call, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    asked = request(name, None)
+    asked["requestContext"]["authorizer"]["lambda"] = {
+        "refused": "second_factor",
+        "expiresAt": str(int(time.time()) - 1),
+    }
+    refused(call(name, asked), 401, "unauthorized")
     assert [vars(line)["refusal"] for line in caplog.records] == ["expired"]
 
 

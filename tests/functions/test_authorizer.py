@@ -11,6 +11,7 @@ from uuid import uuid4
 import boto3
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from whatsapp_pairing.errors import MisconfiguredError, Unavailable
 from whatsapp_pairing.refusals import Refusal
 from whatsapp_pairing.settings import settings
@@ -93,6 +94,49 @@ def test_the_template_allows_anonymous_users(project: Project, monkeypatch: pyte
     monkeypatch.setenv("ALLOW_ANONYMOUS_USERS", "true")
     settings.cache_clear()
     assert ask(f"Bearer {token}")["context"]["userId"] == str(project.user)
+
+
+@pytest.fixture
+def second_factor(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator demands a second factor."""
+    monkeypatch.setenv("REQUIRED_ASSURANCE_LEVEL", "aal2")
+    settings.cache_clear()
+
+
+@pytest.mark.parametrize("level", [None, "aal1", "AAL2", "aal3", "aal2 ", "", ["aal2"], {"aal2": 1}, 2, True], ids=repr)
+@pytest.mark.usefixtures("second_factor")
+def test_a_sign_in_below_the_demanded_level_names_nobody(project: Project, level: object) -> None:
+    expires = int(project.claims()["exp"])  # type: ignore[call-overload]
+    answer = ask(f"Bearer {project.token(aal=level, exp=expires)}")
+    assert answer == {"isAuthorized": True, "context": {"refused": "second_factor", "expiresAt": str(expires)}}
+
+
+@pytest.mark.usefixtures("second_factor")
+def test_a_sign_in_of_the_demanded_level_names_its_user(project: Project) -> None:
+    assert ask(f"Bearer {project.token(aal='aal2')}")["context"]["userId"] == str(project.user)
+
+
+@pytest.mark.parametrize("level", [None, "aal1", "aal2", "AAL2", ["aal2"]], ids=repr)
+def test_any_level_will_do_where_none_is_demanded(project: Project, level: object) -> None:
+    assert ask(f"Bearer {project.token(aal=level)}")["context"]["userId"] == str(project.user)
+
+
+@pytest.mark.usefixtures("second_factor")
+def test_a_bad_token_is_told_nothing_of_a_second_factor(project: Project) -> None:
+    stranger = ec.generate_private_key(ec.SECP256R1())
+    for level in ("aal1", "aal2"):
+        assert ask(f"Bearer {project.token(aal=level, key=stranger)}") == nobody(Refusal.SIGNATURE)
+        assert ask(f"Bearer {project.token(aal=level, exp=1_700_000_000)}") == nobody(Refusal.EXPIRED)
+        assert ask(f"Bearer {project.token(aal=level, is_anonymous=True)}") == nobody(Refusal.ANONYMOUS)
+    assert ask(None) == nobody(Refusal.NO_TOKEN)
+
+
+def test_a_misspelt_level_lets_nobody_in(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUIRED_ASSURANCE_LEVEL", "AAL2")
+    settings.cache_clear()
+    with pytest.raises(MisconfiguredError, match="REQUIRED_ASSURANCE_LEVEL"):
+        ask(f"Bearer {project.token(aal='aal2')}")
+    assert ask("Bearer a.b.c") == nobody(Refusal.MALFORMED)
 
 
 def test_a_token_is_not_logged(project: Project, caplog: pytest.LogCaptureFixture, capsys: Any) -> None:

@@ -208,7 +208,7 @@ def test_any_authorization_names_nobody(authorize: Callable[[str], Any]) -> None
     run()
 
 
-@pytest.mark.parametrize("claim", ["sub", "aud", "iss", "role", "exp", "iat", "nbf", "jti", "is_anonymous"])
+@pytest.mark.parametrize("claim", ["sub", "aud", "iss", "role", "exp", "iat", "nbf", "jti", "is_anonymous", "aal"])
 def test_any_signed_claim_names_its_user_or_nobody(
     authorize: Callable[[str], Any], project: Project, claim: str
 ) -> None:
@@ -221,5 +221,21 @@ def test_any_signed_claim_names_its_user_or_nobody(
             return  # PyJWT does not sign such an issuer
         answer = authorize(f"Bearer {token}")
         assert is_nobody(answer) or answer["context"]["userId"] == str(project.user)
+
+    run()
+
+
+def test_any_signed_level_but_the_demanded_one_names_nobody(
+    authorize: Callable[[str], Any], project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUIRED_ASSURANCE_LEVEL", "aal2")
+    environment_settings.cache_clear()
+
+    @many
+    @given(level=json_values | st.sampled_from(["aal1", "aal2", "aal3", "AAL2"]))
+    def run(level: object) -> None:
+        context = authorize(f"Bearer {project.token(aal=level)}")["context"]
+        assert context.get("userId") == (str(project.user) if level == "aal2" else None)
+        assert context.get("refused") in ([None] if level == "aal2" else ["second_factor", "too_long"])
 
     run()

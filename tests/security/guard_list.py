@@ -57,6 +57,13 @@ GUARDS = [
         "tests/unit/test_refusals.py",
     ),
     Guard(
+        "a second factor where it is demanded",
+        "functions/authorizer/app.py",
+        "if identity.level < settings().required_assurance_level:",
+        "if False:",
+        "tests/functions/test_authorizer.py",
+    ),
+    Guard(
         "invented keys do not make us ask and ask",
         f"{LAYER}/published_keys.py",
         "_ASK_AGAIN_SECONDS = 5",
@@ -66,8 +73,8 @@ GUARDS = [
     Guard(
         "the authorizer's answer ends with the token",
         f"{LAYER}/http.py",
-        "    if expires_at <= time.time():\n        raise Unauthorized(Refusal.EXPIRED)\n",
-        "",
+        "        if int(found[\"expiresAt\"]) <= time.time():\n            raise Unauthorized(Refusal.EXPIRED)\n",
+        "        int(found[\"expiresAt\"])\n",
         "tests/unit/test_http.py tests/functions/test_api.py tests/e2e/test_tokens.py",
     ),
     Guard(

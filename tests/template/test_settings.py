@@ -242,6 +242,12 @@ def test_anonymous_users_are_refused_by_default() -> None:
     assert environment["ALLOW_ANONYMOUS_USERS"] == "false"
 
 
+@pytest.mark.parametrize(("given", "level"), [({}, "none"), ({"RequiredAssuranceLevel": "aal2"}, "aal2")], ids=str)
+def test_a_second_factor_is_demanded_only_when_asked(given: dict[str, str], level: str) -> None:
+    environment = read_template(ROOT / "template.yaml", NEEDED | given).functions["AuthorizerFunction"].environment
+    assert environment["REQUIRED_ASSURANCE_LEVEL"] == level
+
+
 @pytest.mark.parametrize("key", ["", "arn:aws:kms:eu-west-1:123456789012:key/1"])
 def test_a_key_encrypts_every_log_group_or_none(template: Template, key: str) -> None:
     resources = local.Resources(template, ROOT, NEEDED | {"LogKmsKeyArn": key})

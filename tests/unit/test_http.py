@@ -152,6 +152,7 @@ def table() -> list[tuple[PairingError, int, str]]:
         (PairingError(), 500, "internal"),
         (errors.Unauthorized(), 401, "unauthorized"),
         (errors.AnonymousNotAllowed(), 401, "anonymous_not_allowed"),
+        (errors.SecondFactorRequired(), 403, "second_factor_required"),
         (errors.NoQr(), 404, "no_qr"),
         (errors.NotAcceptable(), 406, "not_acceptable"),
         (errors.TooLarge(), 413, "too_large"),
@@ -197,7 +198,7 @@ def test_every_error_class_is_in_the_table() -> None:
     def below(kind: type[PairingError]) -> set[type[PairingError]]:
         return {kind}.union(*(below(child) for child in kind.__subclasses__()))
 
-    assert below(PairingError) - {errors.Unavailable} == {type(error) for error, *_ in table()}
+    assert below(PairingError) - {errors.Unavailable, errors.Refused} == {type(error) for error, *_ in table()}
 
 
 def test_any_other_exception_is_internal_and_keeps_its_words() -> None:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from whatsapp_pairing.assurance import AssuranceLevel
 from whatsapp_pairing.errors import MisconfiguredError, Unauthorized
 from whatsapp_pairing.identity import Identity, TokenVerifier
 from whatsapp_pairing.refusals import Refusal
@@ -25,8 +26,8 @@ from .jwks import SECRET, Project, legacy_key, unsigned
 @pytest.mark.parametrize("kid", ["ec", "rsa"])
 def test_a_users_token_names_the_user(project: Project, verifier: TokenVerifier, kid: str) -> None:
     expires = int(time.time()) + 60
-    token = project.token(kid, exp=expires)
-    assert verifier.verify(token) == Identity(project.user, expires)
+    token = project.token(kid, exp=expires, aal="aal2")
+    assert verifier.verify(token) == Identity(project.user, expires, AssuranceLevel.AAL2)
 
 
 def test_a_token_may_be_a_few_seconds_early_or_late(project: Project, verifier: TokenVerifier) -> None:

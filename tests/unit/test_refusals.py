@@ -10,7 +10,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from whatsapp_pairing import errors, http
-from whatsapp_pairing.errors import AnonymousNotAllowed, Unauthorized
+from whatsapp_pairing.errors import AnonymousNotAllowed, Refused, SecondFactorRequired, Unauthorized
 from whatsapp_pairing.identity import TokenVerifier
 from whatsapp_pairing.refusals import Refusal
 
@@ -127,19 +127,31 @@ def answered(found: dict[str, str]) -> dict[str, object]:
 
 @pytest.mark.parametrize("refusal", Refusal)
 def test_a_refused_caller_keeps_the_authorizers_class(refusal: Refusal) -> None:
-    with pytest.raises(Unauthorized) as refused:
+    with pytest.raises(Refused) as refused:
         http.caller(answered({"refused": str(refusal)}))
     assert refused.value.refusal is refusal
     assert isinstance(refused.value, AnonymousNotAllowed) is (refusal is Refusal.ANONYMOUS)
+    assert isinstance(refused.value, SecondFactorRequired) is (refusal is Refusal.SECOND_FACTOR)
 
 
-def test_a_token_that_has_ended_since_is_expired() -> None:
+@pytest.mark.parametrize(
+    "found", [{"userId": str(uuid4())}, {"refused": "second_factor"}], ids=["user", "second factor"]
+)
+def test_a_token_that_has_ended_since_is_expired(found: dict[str, str]) -> None:
     with pytest.raises(Unauthorized) as refused:
-        http.caller(answered({"userId": str(uuid4()), "expiresAt": str(int(time.time()) - 1)}))
+        http.caller(answered(found | {"expiresAt": str(int(time.time()) - 1)}))
     assert refused.value.refusal is Refusal.EXPIRED
 
 
-@pytest.mark.parametrize("refusal", Refusal)
+def test_a_token_below_the_demanded_level_is_a_403() -> None:
+    with pytest.raises(SecondFactorRequired) as refused:
+        http.caller(answered({"refused": "second_factor", "expiresAt": str(int(time.time()) + 60)}))
+    answer = http.failure(refused.value)
+    assert answer["statusCode"] == 403
+    assert answer["headers"]["WWW-Authenticate"] == 'Bearer error="insufficient_user_authentication"'
+
+
+@pytest.mark.parametrize("refusal", set(Refusal) - {Refusal.SECOND_FACTOR})
 def test_a_401_names_its_scheme_and_whether_a_token_was_sent(refusal: Refusal) -> None:
     headers = http.failure(Unauthorized(refusal))["headers"]
     sent = refusal is not Refusal.NO_TOKEN

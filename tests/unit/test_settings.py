@@ -6,6 +6,7 @@ import doctest
 
 import pytest
 from whatsapp_pairing import settings as module
+from whatsapp_pairing.assurance import AssuranceLevel
 from whatsapp_pairing.errors import MisconfiguredError
 from whatsapp_pairing.settings import Settings, settings
 
@@ -78,6 +79,25 @@ def test_accepted_issuers_are_a_list(value: str | None, issuers: list[str]) -> N
 def test_anonymous_users_need_a_plain_yes(value: str | None, allowed: bool) -> None:
     environment = {} if value is None else {"ALLOW_ANONYMOUS_USERS": value}
     assert Settings(environment).allow_anonymous_users is allowed
+
+
+@pytest.mark.parametrize(
+    ("environment", "level"),
+    [
+        ({}, AssuranceLevel.NONE),
+        ({"REQUIRED_ASSURANCE_LEVEL": "none"}, AssuranceLevel.NONE),
+        ({"REQUIRED_ASSURANCE_LEVEL": "aal2"}, AssuranceLevel.AAL2),
+    ],
+    ids=str,
+)
+def test_a_second_factor_is_demanded_by_name(environment: dict[str, str], level: AssuranceLevel) -> None:
+    assert Settings(environment).required_assurance_level is level
+
+
+@pytest.mark.parametrize("value", ["", "AAL2", "aal1", "aal3", "true", "2", "aal2 ", "None"])
+def test_a_misspelt_level_demands_not_silently_nothing(value: str) -> None:
+    with pytest.raises(MisconfiguredError, match="REQUIRED_ASSURANCE_LEVEL is neither none nor aal2"):
+        _ = Settings({"REQUIRED_ASSURANCE_LEVEL": value}).required_assurance_level
 
 
 def test_a_direct_url_wins_over_the_secret() -> None:

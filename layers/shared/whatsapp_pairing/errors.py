@@ -3,8 +3,10 @@
 ::
 
     PairingError
-    ├── Unauthorized        no user behind the request                        401
-    │   └── AnonymousNotAllowed    a user, but one without an account         401
+    ├── Refused             the caller may not
+    │   ├── Unauthorized           no user behind the request                 401
+    │   │   └── AnonymousNotAllowed    a user, but one without an account     401
+    │   └── SecondFactorRequired   a user who signed in with one factor only  403
     ├── NoQr                nothing to scan at the moment                     404
     ├── NotAcceptable       the caller refuses every type that we offer       406
     ├── TooLarge            a body where no call takes one                    413
@@ -53,24 +55,29 @@ class PairingError(Exception):
         super().__init__(detail or self.message)
 
 
-class Unauthorized(PairingError):
-    """The request carries no valid access token; ``refusal`` is the class for the log."""
+class Refused(PairingError):
+    """The caller may not; ``refusal`` is the class for the log, ``challenge`` the header ``WWW-Authenticate``."""
+
+    def __init__(self, refusal: Refusal, challenge: str) -> None:
+        self.refusal = refusal
+        self.challenge = challenge
+        super().__init__()
+
+    @staticmethod
+    def because(refusal: Refusal) -> "Refused":
+        """Return the exception of this class of refusal."""
+        if refusal is Refusal.ANONYMOUS:
+            return AnonymousNotAllowed()
+        return SecondFactorRequired() if refusal is Refusal.SECOND_FACTOR else Unauthorized(refusal)
+
+
+class Unauthorized(Refused):
+    """The request carries no valid access token. Its challenge (RFC 6750) names an error only if a token was sent."""
 
     status, code, message = 401, "unauthorized", "Sign in again: the access token is missing, wrong or expired."
 
     def __init__(self, refusal: Refusal = Refusal.NO_TOKEN) -> None:
-        self.refusal = refusal
-        super().__init__()
-
-    @staticmethod
-    def because(refusal: Refusal) -> "Unauthorized":
-        """Return the exception of this class of refusal."""
-        return AnonymousNotAllowed() if refusal is Refusal.ANONYMOUS else Unauthorized(refusal)
-
-    @property
-    def challenge(self) -> str:
-        """The header ``WWW-Authenticate`` of RFC 6750. It names an error only where a token was sent."""
-        return "Bearer" if self.refusal is Refusal.NO_TOKEN else 'Bearer error="invalid_token"'
+        super().__init__(refusal, "Bearer" if refusal is Refusal.NO_TOKEN else 'Bearer error="invalid_token"')
 
 
 class AnonymousNotAllowed(Unauthorized):
@@ -80,6 +87,15 @@ class AnonymousNotAllowed(Unauthorized):
 
     def __init__(self) -> None:
         super().__init__(Refusal.ANONYMOUS)
+
+
+class SecondFactorRequired(Refused):
+    """The token is good, but below `RequiredAssuranceLevel`. The challenge is the one of RFC 9470."""
+
+    status, code, message = 403, "second_factor_required", "Sign in with your second factor: this service asks for it."
+
+    def __init__(self) -> None:
+        super().__init__(Refusal.SECOND_FACTOR, 'Bearer error="insufficient_user_authentication"')
 
 
 class NoQr(PairingError):

@@ -15,6 +15,7 @@ from whatsapp_pairing.errors import (
     MisconfiguredError,
     NotAcceptable,
     PairingError,
+    Refused,
     TooLarge,
     Unauthorized,
 )
@@ -43,15 +44,16 @@ def caller(event: Event) -> UUID:
     ------
     Unauthorized
         The authorizer found no user, or the token has ended. The authorizer accepts a token for some seconds longer.
+    SecondFactorRequired
+        The authorizer found a user who has signed in without the second factor, and the token has not ended.
     """
     found = _authorizers_answer(event)
     try:
-        user_id, expires_at = UUID(found["userId"]), int(found["expiresAt"])
+        if int(found["expiresAt"]) <= time.time():
+            raise Unauthorized(Refusal.EXPIRED)
+        return UUID(found["userId"])
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        raise Unauthorized.because(Refusal.parse(found.get("refused"))) from None
-    if expires_at <= time.time():
-        raise Unauthorized(Refusal.EXPIRED)
-    return user_id
+        raise Refused.because(Refusal.parse(found.get("refused"))) from None
 
 
 def _authorizers_answer(event: Event) -> Mapping[str, Any]:
@@ -99,7 +101,7 @@ def answers_errors(handler: Callable[[Event, Any], Response]) -> Callable[[Event
                 raise TooLarge
             return handler(event, context)
         except PairingError as error:
-            if isinstance(error, Unauthorized):
+            if isinstance(error, Refused):
                 logger.info("refused", extra={"refusal": str(error.refusal)})
             elif isinstance(error, AtCapacity):
                 logger.warning("at capacity")
@@ -130,7 +132,7 @@ def failure(error: PairingError) -> Response:
     if isinstance(error, MisconfiguredError):
         error = PairingError()  # which setting it is stands in the log
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
-    if isinstance(error, Unauthorized):
+    if isinstance(error, Refused):
         headers["WWW-Authenticate"] = error.challenge
     body = {"success": False, "error": error.code, "message": error.message}
     return _json(error.status, body, headers)

@@ -9,6 +9,7 @@ from uuid import UUID
 import jwt
 from jwt.types import Options
 
+from whatsapp_pairing.assurance import AssuranceLevel
 from whatsapp_pairing.errors import AnonymousNotAllowed, MisconfiguredError, Unauthorized
 from whatsapp_pairing.published_keys import ASYMMETRIC, PublishedKeys
 from whatsapp_pairing.refusals import Refusal
@@ -44,10 +45,11 @@ _MISSING = {"iss": Refusal.ISSUER, "aud": Refusal.AUDIENCE, "sub": Refusal.SUBJE
 
 @dataclass(frozen=True)
 class Identity:
-    """A verified user; ``expires_at`` is the token's end, in seconds since 1970."""
+    """A verified user; ``expires_at`` is the token's end in seconds since 1970, ``level`` how strong the sign-in is."""
 
     user_id: UUID
     expires_at: int
+    level: AssuranceLevel
 
 
 class TokenVerifier:
@@ -136,7 +138,7 @@ class TokenVerifier:
             user_id = UUID(claims["sub"])
         except ValueError:
             raise Unauthorized(Refusal.SUBJECT) from None
-        return Identity(user_id, int(claims["exp"]))
+        return Identity(user_id, int(claims["exp"]), AssuranceLevel.parse(claims.get("aal")))
 
     def _key(self, header: dict[str, Any]) -> tuple[Any, list[str]]:
         """Return the key that the header names, and the algorithms that it may have signed with."""

@@ -1,10 +1,10 @@
-"""Why a request has no user. The log gets one of these words and nothing that the caller sent."""
+"""Why a caller is refused. The log gets one of these words and nothing that the caller sent."""
 
 from enum import StrEnum
 
 
 class Refusal(StrEnum):
-    """The class of a 401."""
+    """The class of a 401 or 403."""
 
     NO_TOKEN = "no_token"
     """No ``Authorization: Bearer`` header, or nothing in it."""
@@ -27,6 +27,8 @@ class Refusal(StrEnum):
 
     SUBJECT = "subject"
     ANONYMOUS = "anonymous"
+    SECOND_FACTOR = "second_factor"
+    """The token is good, but its user has signed in without the second factor that the operator demands."""
 
     @classmethod
     def parse(cls, text: object) -> "Refusal":

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
+from whatsapp_pairing.assurance import AssuranceLevel
 from whatsapp_pairing.errors import MisconfiguredError, StoreUnavailable, Unavailable
 
 # Secrets Manager's answers that no second try changes.
@@ -68,6 +69,14 @@ class Settings:
     def write_session_rows(self) -> bool:
         """Whether the users' rows in ``public.whatsapp_sessions`` are written; a product that reads none needs none."""
         return self.environment.get("WRITE_SESSION_ROWS") != "false"
+
+    @property
+    def required_assurance_level(self) -> AssuranceLevel:
+        """The lowest level of a sign-in that may pair: ``NONE`` or ``AAL2``."""
+        level = self.environment.get("REQUIRED_ASSURANCE_LEVEL", "none")
+        if level not in ("none", "aal2"):  # A misspelt level must not count as none.
+            raise MisconfiguredError("The setting REQUIRED_ASSURANCE_LEVEL is neither none nor aal2.")
+        return AssuranceLevel.parse(level)
 
     @property
     def legacy_jwt_secret(self) -> Callable[[], str] | None:
