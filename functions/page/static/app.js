@@ -108,7 +108,7 @@ function leave({ ended }) {
 }
 
 /** The API asks for a second factor, which this page does not have. The next sign-in or a reload asks again. */
-function bar() {
+function needSecondFactor() {
   turn += 1;
   watching.stop();
   view.forget();
@@ -137,7 +137,7 @@ function pictureFailed(error) {
 }
 
 function troubled(error) {
-  if (error instanceof SecondFactorRequired) return bar();
+  if (error instanceof SecondFactorRequired) return needSecondFactor();
   model.refused = error instanceof TokenRefused;
   if (model.refused) update({ trouble: t(wordsFor(error)) });
   else if (error instanceof Unreachable) update({ trouble: t(error.answered ? "troubled" : "offline") });
@@ -170,7 +170,7 @@ async function act(name, work) {
 
 function actionFailed(name, error) {
   if (error instanceof SignedOut) return;
-  if (error instanceof SecondFactorRequired) return bar();
+  if (error instanceof SecondFactorRequired) return needSecondFactor();
   if (error instanceof TokenRefused) model.trouble = t(wordsFor(error));
   else if (error instanceof Unreachable) model.doubt = doubtAfter(error);
   else if (error instanceof Refused) {
