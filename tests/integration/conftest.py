@@ -1,4 +1,4 @@
-"""One migrated database for the session, emptied before each test."""
+"""One migrated database for the session, emptied before each test; directly and through PgBouncer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests import pgbouncer
+
 from .world import World, connect
+
+WAYS = ("direct", "pgbouncer")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every test that has a world through each way, except those that are marked ``direct``."""
+    if "way" in metafunc.fixturenames and not any(metafunc.definition.iter_markers("direct")):
+        metafunc.parametrize("way", WAYS, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -18,10 +28,25 @@ def admin(postgres: Any, migrated_template: str) -> Iterator[psycopg.Connection[
         yield connection
 
 
+@pytest.fixture(scope="session")
+def transaction_pooler(postgres: Any) -> Iterator[pgbouncer.PgBouncer]:
+    """A PgBouncer before the tests' Postgres."""
+    pgbouncer.require()
+    with pgbouncer.pooling(postgres.port) as pooler:
+        yield pooler
+
+
+@pytest.fixture(scope="session")
+def way(request: pytest.FixtureRequest, postgres: Any) -> Any:
+    """The server that the functions log in to: Postgres itself, or PgBouncer."""
+    pooled = getattr(request, "param", "direct") == "pgbouncer"
+    return request.getfixturevalue("transaction_pooler") if pooled else postgres
+
+
 @pytest.fixture
-def world(postgres: Any, admin: psycopg.Connection[dict[str, Any]]) -> Iterator[World]:
+def world(way: Any, admin: psycopg.Connection[dict[str, Any]]) -> Iterator[World]:
     """An empty database and the repositories on it."""
-    world = World(postgres.url(admin.info.dbname), admin)
+    world = World(way.url(admin.info.dbname), admin)
     world.empty()
     yield world
     world.close()

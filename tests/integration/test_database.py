@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -18,6 +18,7 @@ from whatsapp_pairing.errors import PairingError, StoreRefused, StoreUnavailable
 from whatsapp_pairing.repository.sessions import Sessions
 
 from infra.local.template import read_template
+from tests.pgbouncer import PgBouncer
 from tests.stack import ROOT
 
 from .pooler import Pooler, pooling
@@ -28,6 +29,14 @@ from .world import World, login
 def database(world: World) -> Database:
     """A connection of its own."""
     return world.new_database("whatsapp_worker")
+
+
+@pytest.fixture
+def renew(way: Any) -> Iterator[Callable[[], None]]:
+    """Let the pooler, if there is one, forget its connections: a new one has the settings that the database has now."""
+    renew = way.reconnect if isinstance(way, PgBouncer) else lambda: None
+    yield renew
+    renew()
 
 
 def backend(connection: Connection) -> int:
@@ -108,6 +117,7 @@ def pooled(pooler: Pooler, postgres: Any, world: World) -> Iterator[Database]:
     database.close()
 
 
+@pytest.mark.direct
 @pytest.mark.parametrize("sqlstate", ["57P01", "XX000", "08P01"])
 def test_a_pooler_that_hangs_up_is_asked_again_whatever_it_calls_that(
     pooler: Pooler, pooled: Database, sqlstate: str
@@ -121,6 +131,7 @@ def test_a_pooler_that_hangs_up_is_asked_again_whatever_it_calls_that(
         pooled.run(backend)
 
 
+@pytest.mark.direct
 def test_a_pooler_without_a_connection_to_give_is_given_up_in_time(
     pooler: Pooler, pooled: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,7 +196,7 @@ def test_a_failure_in_the_work_keeps_the_connection(database: Database) -> None:
 
 
 @pytest.mark.parametrize("role", ["whatsapp_api", "whatsapp_worker", "whatsapp_engine"])
-def test_a_roles_settings_beat_the_databases(world: World, role: str) -> None:
+def test_a_roles_settings_beat_the_databases(world: World, renew: Callable[[], None], role: str) -> None:
     name = psycopg.conninfo.conninfo_to_dict(world.url)["dbname"]
     others = {
         "datestyle": "German", "default_transaction_isolation": "serializable", "statement_timeout": "0",
@@ -193,6 +204,7 @@ def test_a_roles_settings_beat_the_databases(world: World, role: str) -> None:
     }  # fmt: skip
     for setting, value in others.items():
         world.sql(f"ALTER DATABASE {name} SET {setting} = '{value}'")
+    renew()
     try:
         with psycopg.connect(login(world.url, role)) as connection:
             found = {it: connection.execute(f"SHOW {it}".encode()).fetchone() for it in others}  # type: ignore[arg-type]
@@ -207,12 +219,13 @@ def test_a_roles_settings_beat_the_databases(world: World, role: str) -> None:
     }  # fmt: skip
 
 
-def test_a_status_does_not_depend_on_the_databases_settings(world: World) -> None:
+def test_a_status_does_not_depend_on_the_databases_settings(world: World, renew: Callable[[], None]) -> None:
     name = psycopg.conninfo.conninfo_to_dict(world.url)["dbname"]
     user = world.user()
     world.claim(user)
     world.sql(f"ALTER DATABASE {name} SET datestyle = 'German'")
     world.sql(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+    renew()
     try:
         database = world.new_database("whatsapp_api")
         assert Sessions(database).get(user).status == "connecting"
@@ -234,16 +247,18 @@ def test_one_statement_is_one_exchange(database: Database, monkeypatch: pytest.M
     assert len(asked) == 1
 
 
-def test_a_server_that_only_reads_is_unavailable(world: World, database: Database) -> None:
+def test_a_server_that_only_reads_is_unavailable(world: World, database: Database, renew: Callable[[], None]) -> None:
     """After a failover the old connections may lead to a copy."""
     update = "UPDATE whatsapp_private.attempts SET task_token = NULL"
     name = psycopg.conninfo.conninfo_to_dict(world.url)["dbname"]
     world.sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    renew()
     try:
         with pytest.raises(StoreUnavailable):
             database.run(lambda connection: connection.execute(update))
     finally:
         world.sql(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        renew()
     database.run(lambda connection: connection.execute(update))
 
 
@@ -272,6 +287,7 @@ def test_a_server_that_refuses_is_unavailable(closed_port: int) -> None:
     assert str(closed_port) not in refused.value.message
 
 
+@pytest.mark.direct
 def test_too_many_connections_are_unavailable(world: World) -> None:
     name = psycopg.conninfo.conninfo_to_dict(world.url)["dbname"]
     world.sql(f"CREATE ROLE crowded LOGIN CONNECTION LIMIT 0; GRANT CONNECT ON DATABASE {name} TO crowded")

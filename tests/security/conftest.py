@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from tests.integration.conftest import admin, world
+from tests.integration.conftest import admin, transaction_pooler, way, world
 
-__all__ = ["admin", "world"]
+__all__ = ["admin", "transaction_pooler", "way", "world"]
 
 
 @pytest.fixture

@@ -13,8 +13,11 @@ from whatsapp_pairing.cleaning import Cleaning
 from whatsapp_pairing.errors import TooSoon
 from whatsapp_pairing.pairing import connect, disconnect
 
+from tests.integration.conftest import WAYS
 from tests.integration.recorder import RecordedWorkflow
 from tests.integration.world import LIMIT, WINDOW, Secret, World, act_as
+
+pytestmark = pytest.mark.parametrize("way", WAYS, indirect=True, scope="session")
 
 VICTIMS_JID, ATTACKERS_JID = "5215550001:7@s.whatsapp.net", "5215550002:3@s.whatsapp.net"
 EDITS = [
