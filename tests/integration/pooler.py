@@ -1,4 +1,4 @@
-"""What stands between a function and Postgres in production, and has troubles of its own."""
+"""A pooler that misbehaves when it is told to, as Supavisor may. The real PgBouncer is in tests/pgbouncer.py."""
 
 from __future__ import annotations
 
@@ -18,12 +18,18 @@ class Pooler:
         Where it listens, on 127.0.0.1.
     hang_ups : list of str
         The SQLSTATEs with which it ends the next connections that ask something.
+    refusals : list of tuple of str
+        The SQLSTATEs and words with which it refuses the next clients that want to log in.
+    clients : int
+        How many clients have come.
     silent : bool
         Lets clients log in and then answers nothing, as one that has no connection to give.
     """
 
     def __init__(self, port: int) -> None:
         self.hang_ups: list[str] = []
+        self.refusals: list[tuple[str, str]] = []
+        self.clients = 0
         self.silent = False
         self._behind = port
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -38,6 +44,10 @@ class Pooler:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listening.accept()
+                self.clients += 1
+                if self.refusals:
+                    _refuse(client, *self.refusals.pop(0))
+                    continue
                 server = socket.create_connection(("127.0.0.1", self._behind))
                 logged_in = threading.Event()
                 for work in (self._ask, self._answer):
@@ -72,6 +82,15 @@ def pooling(port: int) -> Iterator[Pooler]:
         pooler.close()
 
 
-def _fatal(sqlstate: str) -> bytes:
-    fields = b"".join(field + b"\0" for field in (b"SFATAL", b"VFATAL", b"C" + sqlstate.encode(), b"Mdb is gone"))
+def _refuse(client: socket.socket, sqlstate: str, words: str) -> None:
+    with client:
+        client.recv(65536)
+        client.sendall(b"N")  # no TLS here
+        client.recv(65536)
+        client.sendall(_fatal(sqlstate, words))
+
+
+def _fatal(sqlstate: str, words: str = "db is gone") -> bytes:
+    said = {"S": "FATAL", "V": "FATAL", "C": sqlstate, "M": words}
+    fields = b"".join(f"{kind}{text}".encode() + b"\0" for kind, text in said.items())
     return b"E" + struct.pack("!I", len(fields) + 5) + fields + b"\0"

@@ -65,11 +65,11 @@ def test_a_connection_that_dies_twice_is_given_up_and_works_the_next_time(world:
 
     with pytest.raises(StoreUnavailable):
         database.run(suicide)
-    assert len(calls) == 1  # a fresh connection that dies is no stale one
+    assert len(calls) == 2  # the answer may have been lost, so it is asked once more
     database.run(backend)
     with pytest.raises(StoreUnavailable):
         database.run(suicide)
-    assert len(calls) == 3
+    assert len(calls) == 4
     assert database.run(backend) not in calls
 
 
@@ -285,17 +285,6 @@ def test_a_server_that_refuses_is_unavailable(closed_port: int) -> None:
         database.run(backend)
     assert "topsecret" not in "".join(traceback.format_exception(refused.value))
     assert str(closed_port) not in refused.value.message
-
-
-@pytest.mark.direct
-def test_too_many_connections_are_unavailable(world: World) -> None:
-    name = psycopg.conninfo.conninfo_to_dict(world.url)["dbname"]
-    world.sql(f"CREATE ROLE crowded LOGIN CONNECTION LIMIT 0; GRANT CONNECT ON DATABASE {name} TO crowded")
-    try:
-        with pytest.raises(StoreUnavailable):
-            Database(lambda: world.url.replace("postgres@", "crowded@")).run(backend)
-    finally:
-        world.sql(f"REVOKE CONNECT ON DATABASE {name} FROM crowded; DROP ROLE crowded")
 
 
 def test_the_url_is_asked_for_again_with_every_connection(world: World) -> None:

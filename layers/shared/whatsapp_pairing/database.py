@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg.abc import PQGen
+from psycopg.abc import PQGen, PQGenConn
 from psycopg.rows import dict_row
 
+from whatsapp_pairing.backoff import Backoff
 from whatsapp_pairing.database_url import UNREADABLE, normalised
+from whatsapp_pairing.dialing import dial, is_full
 from whatsapp_pairing.errors import MisconfiguredError, StoreRefused, StoreUnavailable
 
 Row = dict[str, Any]
@@ -20,6 +22,8 @@ _SILENT_SECONDS = 5.0
 # For all tries together, so that there is an answer before the function's own Timeout.
 _PATIENCE_SECONDS = 8.0
 _BRIEF_SECONDS = 2.0
+# Between two tries for a connection while too many are in use. A call of ours holds one for some milliseconds.
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, _JITTER = 0.1, 1.0, 0.5
 
 
 class Connection(psycopg.Connection[Row]):
@@ -32,6 +36,11 @@ class Connection(psycopg.Connection[Row]):
     """
 
     given_up_at = math.inf
+
+    @classmethod
+    def _connect_gen(cls, conninfo: str = "") -> PQGenConn["Connection"]:
+        """Connect as psycopg does, but know a refusal that passes from one that stays."""
+        return cls((yield from dial(conninfo)))
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Wait as psycopg does; after silence the connection is closed, so that nothing waits for it again."""
@@ -66,9 +75,11 @@ class Database:
     def run(self, work: Callable[[Connection], T]) -> T:
         """Run ``work``, which is one statement and so one transaction and one exchange, and return what it returns.
 
-        A connection that died between two invocations is noticed only when it is used, so work on a re-used connection
-        is tried once more on a fresh one. Every statement of ours may be repeated. Its time limits are settings of the
-        role (migrations/20250115000000_role_settings.sql).
+        A connection that died between two invocations is noticed only when it is used, and a connection may die before
+        the answer has come. So work whose connection is lost is tried once more on a fresh one: every statement of ours
+        may be repeated. While the server refuses a connection because too many are in use, the call tries again until
+        its time is up. Time limits of statements are settings of the role
+        (migrations/20250115000000_role_settings.sql).
 
         Raises
         ------
@@ -115,24 +126,26 @@ class Database:
 
     def _run(self, work: Callable[[Connection], T], patience: float | None = None) -> T:
         given_up_at = time.monotonic() + (patience or _PATIENCE_SECONDS)
-        reused = self._connection is not None
-        try:
-            return self._run_once(work, given_up_at)
-        except StoreUnavailable:
-            if not reused:
-                raise
-            return self._run_once(work, given_up_at)
+        pauses = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, _JITTER)
+        lost = 0
+        while True:
+            try:
+                return self._run_once(work, given_up_at)
+            except psycopg.Error as error:
+                if not _away(error):
+                    raise StoreRefused(detail=_about(error)) from None
+                lost += self._connection is not None
+                again_at_once = self._connection is not None and lost == 1
+                self.close()
+                pause = pauses.next() if _full(error) else 0.0
+                if not again_at_once and not (pause and time.monotonic() + pause < given_up_at):
+                    raise StoreUnavailable(detail=_about(error)) from None
+            time.sleep(pause)
 
     def _run_once(self, work: Callable[[Connection], T], given_up_at: float) -> T:
-        try:
-            connection = self._connection or self._connect()
-            connection.given_up_at = given_up_at
-            return work(connection)
-        except psycopg.Error as error:
-            if not _away(error):
-                raise StoreRefused(detail=_about(error)) from None
-            self.close()
-            raise StoreUnavailable(detail=_about(error)) from None
+        connection = self._connection or self._connect()
+        connection.given_up_at = given_up_at
+        return work(connection)
 
     def _connect(self) -> Connection:
         try:
@@ -164,6 +177,11 @@ def _away(error: psycopg.Error) -> bool:
         # A pooler that has lost its server calls it an internal error, and hangs up.
         or error.diag.severity_nonlocalized == "FATAL"
     )
+
+
+def _full(error: psycopg.Error) -> bool:
+    """Whether a connection is refused because too many are in use; a pooler may say so at the first statement."""
+    return is_full(error.sqlstate, error.diag.message_primary)
 
 
 def _about(error: psycopg.Error) -> str:

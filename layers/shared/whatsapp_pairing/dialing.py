@@ -1,0 +1,90 @@
+"""Refused connections: which of them are refused only because too many are in use.
+
+While it connects, libpq keeps the SQLSTATE of a refusal to itself, so psycopg's errors have none. libpq writes the code
+into its message when it is asked to be verbose. The words around the code may be in any language.
+"""
+
+import ctypes
+import re
+import sys
+
+from psycopg import OperationalError, pq
+from psycopg.abc import PQGenConn
+from psycopg.errors import TooManyConnections
+from psycopg.pq import ConnStatus, PollingStatus
+from psycopg.pq.abc import PGconn
+from psycopg.waiting import Wait
+
+# psycopg does not pass this function on. Its extension module is linked with the libpq that made the connection.
+_set_error_verbosity = ctypes.CDLL(sys.modules[pq.PGconn.__module__].__file__).PQsetErrorVerbosity
+_set_error_verbosity.argtypes = (ctypes.c_void_p, ctypes.c_int)
+_DEFAULT, _VERBOSE = 1, 2  # of libpq's PGVerbosity
+
+# The severity, which is translated, the SQLSTATE and what the server says.
+_REFUSAL = re.compile(r":  (?P<sqlstate>[0-9A-Z]{5}): (?P<said>.*)", re.DOTALL)
+
+# PgBouncer (08P01) and Supavisor (XX000) give nearly all their errors one code, a refused password among them.
+_POOLERS = ("08P01", "XX000")
+_SAID_BY_POOLERS = (
+    "max_client_conn",  # PgBouncer's setting
+    "max_db_client_connections",
+    "max_user_client_connections",
+    "(EMAX",  # Supavisor's own codes: EMAXCONN, EMAXCONNSESSION and others
+    "MaxClientsInSessionMode",  # Supavisor before it had codes
+    "Max client connections reached",
+    # PgBouncer before 1.20 passes on what Postgres says, without the code.
+    "too many connections for",
+    "too many clients already",
+    "connection slots are reserved",
+)
+
+
+def is_full(sqlstate: str | None, said: str | None) -> bool:
+    """Return whether a server or a pooler refuses because too many connections are in use.
+
+    Parameters
+    ----------
+    sqlstate : str or None
+        The code of the refusal. It decides, except where it is one that poolers use for everything.
+    said : str or None
+        The message. For those codes it must hold a name that the pooler's maker has given to this case.
+    """
+    if sqlstate in _POOLERS:
+        return any(words in (said or "") for words in _SAID_BY_POOLERS)
+    return sqlstate == TooManyConnections.sqlstate
+
+
+def dial(conninfo: str) -> PQGenConn[PGconn]:
+    """Connect as psycopg's own generator does.
+
+    Raises
+    ------
+    TooManyConnections
+        Too many connections are in use. psycopg itself raises a bare OperationalError.
+    OperationalError
+        The connection fails for another reason.
+    """
+    pgconn = pq.PGconn.connect_start(conninfo.encode())
+    _set_verbosity(pgconn, _VERBOSE)
+    while pgconn.status not in (ConnStatus.OK, ConnStatus.BAD):
+        status = pgconn.connect_poll()
+        if status in (PollingStatus.READING, PollingStatus.WRITING):
+            while not (yield pgconn.socket, Wait.R if status == PollingStatus.READING else Wait.W):
+                pass
+    if pgconn.status == ConnStatus.BAD:
+        raise _failed(pgconn)
+    _set_verbosity(pgconn, _DEFAULT)
+    pgconn.nonblocking = 1
+    return pgconn
+
+
+def _set_verbosity(pgconn: PGconn, verbosity: int) -> None:
+    _set_error_verbosity(pgconn.pgconn_ptr, verbosity)  # type: ignore[attr-defined]
+
+
+def _failed(pgconn: PGconn) -> OperationalError:
+    message = pgconn.get_error_message()
+    pgconn.finish()
+    refusal = _REFUSAL.search(message)
+    full = refusal is not None and is_full(refusal["sqlstate"], refusal["said"])
+    return (TooManyConnections if full else OperationalError)(f"connection failed: {message}")
