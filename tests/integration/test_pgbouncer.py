@@ -97,7 +97,7 @@ def test_all_clients_have_the_roles_settings(clients: list[Database]) -> None:
     assert clients[0].run(backend) == clients[1].run(backend)
 
 
-@pytest.mark.parametrize("way_to_run", ["run", "run_one", "read"])
+@pytest.mark.parametrize("way_to_run", ["run", "run_one"])
 def test_an_advisory_lock_ends_with_its_call(world: World, clients: list[Database], way_to_run: str) -> None:
     first, second = clients
     run: Callable[..., int] = getattr(first, way_to_run)
