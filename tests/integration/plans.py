@@ -49,11 +49,6 @@ class ExplainedDatabase(Database):
     def run(self, work: Callable[[Connection], T]) -> T:
         return super().run(lambda connection: work(_Explaining(connection, self)))  # type: ignore[arg-type]
 
-    run_one = run
-
-    def read(self, work: Callable[[Connection], T]) -> T:
-        return super().read(lambda connection: work(_Explaining(connection, self)))  # type: ignore[arg-type]
-
     def explain(self, connection: Connection, statement: str, parameters: Any) -> None:
         with connection.transaction(force_rollback=True):
             row = connection.execute(self._explain + statement, parameters).fetchone()

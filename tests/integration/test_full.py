@@ -83,7 +83,7 @@ def answers_when(pauses: Pauses, url: str, free: Callable[[], object]) -> str:
     """Start a call, let it be refused, free a connection, and return the call's answer."""
     database = Database(lambda: url)
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(database.run_one, me)
+        answer = pool.submit(database.run, me)
         try:
             assert pauses.begun.wait(PATIENCE_SECONDS)
         finally:
@@ -98,7 +98,7 @@ def gives_up(pauses: Pauses, url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     patience = 1.0
     monkeypatch.setattr(module, "_PATIENCE_SECONDS", patience)
     with pytest.raises(StoreUnavailable) as refused:
-        Database(lambda: url).run_one(me)
+        Database(lambda: url).run(me)
     assert len(pauses.given) > 1
     assert sum(pauses.given[:-1]) < patience
     assert refused.value.__cause__ is None
@@ -171,7 +171,7 @@ def test_a_password_that_pgbouncer_refuses_is_not_tried_again(
     with pgbouncer.pooling(postgres.port, auth_type="md5") as pooler:
         url = through(pooler, world, "whatsapp_api").replace("@", ":wrong@")
         with pytest.raises(StoreUnavailable):
-            Database(lambda: url).run_one(me)
+            Database(lambda: url).run(me)
     assert pauses.given == []
 
 

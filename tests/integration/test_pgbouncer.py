@@ -12,13 +12,14 @@ from typing import Any
 import psycopg
 import pytest
 from whatsapp_pairing.database import Connection, Database
+from whatsapp_pairing.errors import StoreRefused
 
 from tests import pgbouncer
 from tests.environment import CALLER
 from tests.stack import PATIENCE_SECONDS, ROOT
 
 from .test_database import backend
-from .world import World, login
+from .world import Secret, World, login
 
 pytestmark = pytest.mark.direct  # each test stands behind a PgBouncer of its own
 LOCK = 20250115
@@ -33,8 +34,9 @@ import sys, time
 from whatsapp_pairing.database import Database
 
 def hold(connection):
+    connection.execute("BEGIN")
     connection.execute("SELECT pg_advisory_xact_lock({LOCK})")
-    connection.execute("UPDATE whatsapp_private.attempts SET legs = legs + 1")
+    connection.execute("UPDATE whatsapp_private.devices SET jid = jid")
     print(connection.execute("SELECT pg_backend_pid() AS pid").fetchone()["pid"], flush=True)
     if sys.argv[2] == "statement":
         connection.execute("SELECT pg_sleep(600)")
@@ -76,11 +78,6 @@ def advisory_locks(world: World) -> int:
 
 
 def lock(connection: Connection) -> int:
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-    return backend(connection)
-
-
-def lock_in_one_statement(connection: Connection) -> int:
     row = connection.execute("SELECT pg_backend_pid() AS pid, pg_advisory_xact_lock(%s)", (LOCK,)).fetchone()
     assert row is not None
     pid: int = row["pid"]
@@ -93,47 +90,51 @@ def test_all_clients_have_the_roles_settings(clients: list[Database]) -> None:
         return {row["name"]: row["value"] for row in connection.execute(query, (list(SETTINGS),))}
 
     for client in clients:
-        assert client.run_one(show) == SETTINGS == {key.lower(): value for key, value in client.run(show).items()}
+        assert {name.lower(): value for name, value in client.run(show).items()} == SETTINGS
     assert clients[0].run(backend) == clients[1].run(backend)
 
 
-@pytest.mark.parametrize("way_to_run", ["run", "run_one"])
-def test_an_advisory_lock_ends_with_its_call(world: World, clients: list[Database], way_to_run: str) -> None:
+def test_an_advisory_lock_ends_with_its_call(world: World, clients: list[Database]) -> None:
     first, second = clients
-    run: Callable[..., int] = getattr(first, way_to_run)
-    pid = run(lock_in_one_statement if way_to_run == "run_one" else lock)
+    pid = first.run(lock)
     assert advisory_locks(world) == 0
     assert second.run(backend) == pid
     assert world.value("SELECT pg_try_advisory_xact_lock(%s)", LOCK)  # another session gets it
 
 
 def test_an_advisory_lock_ends_with_a_call_that_fails(world: World, clients: list[Database]) -> None:
-    def fail(connection: Connection) -> None:
-        lock(connection)
-        assert advisory_locks(world) == 1
-        raise KeyError("ours")
-
     first, second = clients
-    with pytest.raises(KeyError):
-        first.run(fail)
+    with pytest.raises(StoreRefused):
+        first.run(lambda connection: connection.execute("SELECT pg_advisory_xact_lock(%s), 1 / 0", (LOCK,)))
     assert advisory_locks(world) == 0
     assert second.run(lock) == first.run(lock)
+
+
+def test_a_setting_of_one_text_does_not_reach_the_next_client(clients: list[Database]) -> None:
+    first, second = clients
+    first.run_text("BEGIN; SET LOCAL statement_timeout = '1s'; SELECT 1; COMMIT; SELECT 1 AS one", {})
+    with pytest.raises(StoreRefused):
+        first.run_text("BEGIN; SET LOCAL statement_timeout = '1s'; SELECT 1 / 0; COMMIT", {})
+    shown = second.run(lambda connection: connection.execute("SHOW statement_timeout").fetchone())
+    assert shown == {"statement_timeout": "4s"}
 
 
 @pytest.mark.parametrize("doing", ["statement", "transaction"])
 def test_a_killed_client_leaves_no_lock_and_no_answer(
     world: World, url: str, clients: list[Database], doing: str
 ) -> None:
-    attempt_id = world.claim()
+    secret, user = Secret(), world.user()
+    world.link(user, secret)
+    world.attempts.disconnect(user)
     pid = killed_while(doing, url, world)
 
-    assert clients[0].run_one(lambda connection: connection.execute("SELECT 'mine' AS it").fetchone()) == {"it": "mine"}
+    assert clients[0].run(lambda connection: connection.execute("SELECT 'mine' AS it").fetchone()) == {"it": "mine"}
     wait_until(lambda: advisory_locks(world) == 0)  # a statement ends at the role's statement_timeout
     assert clients[0].run(lock) != pid
     assert clients[1].run(
-        lambda connection: connection.execute("UPDATE whatsapp_private.attempts SET legs = 7").rowcount
+        lambda connection: connection.execute("UPDATE whatsapp_private.devices SET jid = 'mine'").rowcount == 1
     )
-    assert world.attempt(attempt_id)["legs"] == 7
+    assert world.bound(secret)["jid"] == "mine"
     assert not world.sql("SELECT pid FROM pg_stat_activity WHERE pid = %s", pid)
 
 

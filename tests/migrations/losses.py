@@ -12,8 +12,9 @@ FUNCTIONS = [
 ]
 TABLE = "public.whatsapp_sessions"
 FUNCTION = "function public.update_whatsapp_sessions_updated_at()"
+PRIVATE_TABLES = ("attempts", "devices", "sessions", "answers")
 TRIGGER = "trigger_update_whatsapp_sessions_updated_at"
-SERVES_ALL = "WhatsApp pairing serves every user"
+NAMES_ITS_USER = "A function sees the user whom it names"
 
 CASES: list[tuple[str, list[str]]] = [
     (f"drop table {TABLE} cascade", [f"missing: table {TABLE}"]),
@@ -28,7 +29,8 @@ CASES: list[tuple[str, list[str]]] = [
         f"alter table {TABLE} drop column qr_code",
         [
             f"missing: column {TABLE}.qr_code",
-            *(f"differs: privileges of {role} on table {TABLE}" for role in ("whatsapp_api", "whatsapp_worker")),
+            f"missing: check whatsapp_sessions_qr_code_is_short of {TABLE}",
+            f"differs: privileges of whatsapp_functions on table {TABLE}",
         ],
     ),
     (f"alter table {TABLE} alter connected_at type timestamp", [f"differs: column {TABLE}.connected_at"]),
@@ -180,23 +182,31 @@ CASES: list[tuple[str, list[str]]] = [
     ),
     *(
         (f"drop table whatsapp_private.{name} cascade", [f"missing: table whatsapp_private.{name}"])
-        for name in ("attempts", "devices")
+        for name in PRIVATE_TABLES
     ),
     *(
         (
             f"alter table whatsapp_private.{name} disable row level security",
             [f"differs: row level security of whatsapp_private.{name}"],
         )
-        for name in ("attempts", "devices")
+        for name in PRIVATE_TABLES
     ),
     (f"drop table {ENGINE_TABLE} cascade", [f"missing: table {ENGINE_TABLE}"]),
     *(
-        (f'drop policy "{SERVES_ALL}" on {table}', [f'missing: policy "{SERVES_ALL}" on {table}'])
-        for table in (TABLE, *(f"whatsapp_private.{name}" for name in ("attempts", "devices")))
+        (f'drop policy "{NAMES_ITS_USER}" on {table}', [f'missing: policy "{NAMES_ITS_USER}" on {table}'])
+        for table in (TABLE, *(f"whatsapp_private.{name}" for name in ("attempts", "devices", "sessions")))
     ),
     (
-        f'alter policy "{SERVES_ALL}" on {TABLE} to public',
-        [f'differs: policy "{SERVES_ALL}" on {TABLE}'],
+        f'alter policy "{NAMES_ITS_USER}" on {TABLE} to public',
+        [f'differs: policy "{NAMES_ITS_USER}" on {TABLE}'],
+    ),
+    (
+        f'alter policy "{NAMES_ITS_USER}" on whatsapp_private.sessions using (true)',
+        [f'differs: policy "{NAMES_ITS_USER}" on whatsapp_private.sessions'],
+    ),
+    (
+        'alter policy "Sweeps give devices up" on whatsapp_private.devices with check (true)',
+        ['differs: policy "Sweeps give devices up" on whatsapp_private.devices'],
     ),
     *(
         (f'create policy "more" on {table} to whatsapp_api using (true)', [f'differs: policy "more" on {table}'])
@@ -214,10 +224,6 @@ CASES: list[tuple[str, list[str]]] = [
         (f"revoke all on {place} from {role}", [f"missing: privileges of {role} on {place}"])
         for role, place in (
             ("whatsapp_api", "schema whatsapp_private"),
-            ("whatsapp_api", "table whatsapp_private.attempts"),
-            ("whatsapp_api", "table whatsapp_private.devices"),
-            ("whatsapp_api", f"table {TABLE}"),
-            ("whatsapp_api", "function whatsapp_private.stored_jid(bytea)"),
             ("whatsapp_worker", "schema whatsapp_private"),
             ("whatsapp_worker", "table whatsapp_private.attempts"),
             ("whatsapp_worker", "table whatsapp_private.devices"),
@@ -227,11 +233,9 @@ CASES: list[tuple[str, list[str]]] = [
         )
     ),
     *(
-        (
-            f"revoke execute on function {name} from whatsapp_worker",
-            [f"missing: privileges of whatsapp_worker on function {name}"],
-        )
+        (f"alter function {name} owner to current_user", [f"differs: function {name}"])
         for name in FUNCTIONS
+        if name.endswith("_v1(uuid)")
     ),
     *(
         (change, [f"differs: privileges of {role} on {place}"])
@@ -280,7 +284,12 @@ ROLE_CASES: list[tuple[str, list[str]]] = [
         ["differs: settings of role whatsapp_api"],
     ),
     ("alter role whatsapp_api inherit", ["differs: role whatsapp_api"]),
-    ("revoke authenticated from whatsapp_api", ["differs: role whatsapp_api"]),
+    *(
+        (f"alter role whatsapp_functions {attribute}", ["differs: role whatsapp_functions"])
+        for attribute in ("login", "superuser", "bypassrls")
+    ),
+    ("alter role whatsapp_functions set work_mem = '1MB'", ["differs: settings of role whatsapp_functions"]),
+    ("grant authenticated to whatsapp_api", ["differs: role whatsapp_api"]),
     *((f"grant service_role to {role}", [f"differs: role {role}"]) for role in LOGINS),
     ("alter role whatsapp_engine rename to somebody", ["missing: role whatsapp_engine"]),
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,11 +16,25 @@ from infra.migrate.verification import compare
 from tests.migrations.losses import CASES, ROLE_CASES, TABLE
 
 
+@pytest.fixture(scope="module")
+def shared_url(postgres: Any, migrated_template: str) -> Iterator[str]:
+    """A migrated database on which nothing is ever committed."""
+    with postgres.database(migrated_template) as url:
+        yield url
+
+
+@pytest.fixture
+def connection(shared_url: str) -> Iterator[psycopg.Connection]:
+    """A connection whose changes are taken back."""
+    with psycopg.connect(shared_url) as connection:
+        yield connection
+        connection.rollback()
+
+
 @pytest.mark.parametrize(("change", "lines"), CASES, ids=[change[:70] for change, _ in CASES])
-def test_exactly_what_was_taken_away(migrated_url: str, change: str, lines: list[str]) -> None:
-    with psycopg.connect(migrated_url, autocommit=True) as connection:
-        connection.execute(change.encode())
-    findings = verify(migrated_url)
+def test_exactly_what_was_taken_away(connection: psycopg.Connection, change: str, lines: list[str]) -> None:
+    connection.execute(change.encode())
+    findings = list(compare(collect_facts(connection)))
     assert [f"{finding.kind}: {finding.what}" for finding in findings] == lines
     for finding, line in zip(findings, lines, strict=True):
         assert str(finding).startswith(line)
@@ -26,14 +42,18 @@ def test_exactly_what_was_taken_away(migrated_url: str, change: str, lines: list
 
 
 @pytest.mark.parametrize(("change", "lines"), ROLE_CASES, ids=[change for change, _ in ROLE_CASES])
-def test_exactly_what_a_role_lost_or_gained(migrated_url: str, change: str, lines: list[str]) -> None:
-    with psycopg.connect(migrated_url) as connection:
-        connection.execute(change.encode())
-        findings = list(compare(collect_facts(connection)))
-        connection.rollback()
+def test_exactly_what_a_role_lost_or_gained(connection: psycopg.Connection, change: str, lines: list[str]) -> None:
+    connection.execute(change.encode())
+    findings = list(compare(collect_facts(connection)))
     found = [f"{finding.kind}: {finding.what}" for finding in findings]
     # The grants of a role that is gone are gone too, and it would be no help to hide them.
     assert [line for line in found if "privileges of " not in line] == lines
+
+
+def test_what_was_committed_is_found(migrated_url: str) -> None:
+    with psycopg.connect(migrated_url, autocommit=True) as connection:
+        connection.execute(f"alter table {TABLE} disable row level security".encode())
+    assert [finding.what for finding in verify(migrated_url)] == [f"row level security of {TABLE}"]
 
 
 COVERED = {line.split(": ", 1)[1] for _, lines in CASES + ROLE_CASES for line in lines}
@@ -57,6 +77,11 @@ def taken_away(fact: Expected) -> str:
     if kind == "body":
         function = fact.name.removeprefix("body of function ")
         return f"update pg_proc set prosrc = prosrc || ' ' where oid = '{function}'::regprocedure"
+    if kind == "policy":
+        return f"drop {fact.name}"
+    if kind == "privileges":
+        role, _, place = rest.removeprefix("of ").partition(" on ")
+        return f"revoke all on {place} from {role}"
     assert kind in ("primary", "unique", "foreign", "check"), f"{fact.name} needs a case above"
     return f"""
         do $$ declare it record; begin
@@ -70,25 +95,21 @@ def taken_away(fact: Expected) -> str:
 
 
 @pytest.mark.parametrize("fact", OTHERS, ids=[fact.name[:70] for fact in OTHERS])
-def test_any_other_loss_is_told(migrated_url: str, fact: Expected) -> None:
-    with psycopg.connect(migrated_url) as connection:
-        connection.execute(taken_away(fact).encode())
-        assert fact.name in {finding.what for finding in compare(collect_facts(connection))}
-        connection.rollback()
+def test_any_other_loss_is_told(connection: psycopg.Connection, fact: Expected) -> None:
+    connection.execute(taken_away(fact).encode())
+    assert fact.name in {finding.what for finding in compare(collect_facts(connection))}
 
 
 def test_nothing_to_say(migrated_url: str) -> None:
     assert verify(migrated_url) == []
 
 
-def test_an_inherited_right_counts(migrated_url: str) -> None:
-    with psycopg.connect(migrated_url) as connection:  # not committed: roles belong to the whole server
-        since_16 = connection.info.server_version >= 160000
-        inherits = "to anon with inherit true" if since_16 else "to anon; alter role anon inherit"
-        change = f"create role door; grant delete on {TABLE} to door; grant door {inherits}"
-        connection.execute(change.encode())
-        assert collect_facts(connection)[f"privileges of anon on {TABLE}"] == "delete"
-        connection.rollback()
+def test_an_inherited_right_counts(connection: psycopg.Connection) -> None:
+    since_16 = connection.info.server_version >= 160000
+    inherits = "to anon with inherit true" if since_16 else "to anon; alter role anon inherit"
+    change = f"create role door; grant delete on {TABLE} to door; grant door {inherits}"
+    connection.execute(change.encode())
+    assert collect_facts(connection)[f"privileges of anon on {TABLE}"] == "delete"
 
 
 def test_the_callers_settings_do_not_matter(migrated_url: str) -> None:
