@@ -80,8 +80,8 @@ table: setup .aws-sam/runtime/installed  ## sizes and import times of what was b
 dependencies: setup  ## version, licence and weight of everything that was built in
 	$(BIN)/python -m infra.build dependencies --build "$(BUILD_DIR)"
 
-bench: setup  ## prints what the README claims about speed; WHAT=load, status, cleanup or cost for the others
-	PYTHONPATH=layers/shared:layers/engine $(BIN)/python -m tests.bench$(addprefix .,$(WHAT))
+bench: setup  ## prints what the README claims about speed; WHAT=exchanges, load, status, cleanup or cost for one alone
+	PYTHONPATH=layers/shared:layers/engine $(BIN)/python -m tests.bench$(addprefix .,$(WHAT)) $(ARGS)
 
 MAKE_VENV = PYTHON="$(PYTHON)" NAMED=$(filter command environment,$(origin PYTHON)) sh infra/venv.sh
 SAM = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 $(VENV)-sam/bin/python -m samcli

@@ -1,4 +1,4 @@
-"""Pairs for real on the local stack and prints how long the steps take and what they cost.
+"""Counts exchanges, then pairs for real on the local stack and prints how long the steps take and what they cost.
 
 Figures of one machine in one run: compare them with each other, not with another machine's.
 """
@@ -9,6 +9,7 @@ import statistics
 import sys
 import time
 
+from tests.bench import exchanges
 from tests.bench.measuring import percentile, running, transitions
 from tests.stack import User
 
@@ -42,6 +43,7 @@ def show(name: str, seconds: list[float]) -> None:
 
 def main() -> int:
     """Run and print."""
+    exchanges.main()
     with running() as stack:
         pair(stack.user(), "34690000000")  # the cold one
         taken = [pair(stack.user(), f"3469000{number:04}") for number in range(1, PAIRINGS + 1)]
@@ -51,7 +53,7 @@ def main() -> int:
             began = time.perf_counter()
             user.status()
             polls.append(time.perf_counter() - began)
-        print(f"{PAIRINGS} pairings, one after the other, warm")
+        print(f"\n{PAIRINGS} pairings, one after the other, warm")
         for step in taken[0]:
             show(step, [one[step] for one in taken])
         show("one status poll", polls)

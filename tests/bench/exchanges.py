@@ -1,0 +1,281 @@
+"""Round trips to Postgres, and what they cost on a slow network: ``make bench WHAT=exchanges`` (about 2 minutes).
+
+The whole system runs. Each of its three login roles reaches Postgres through a proxy, which counts and delays. All
+instances are warm. The times are medians of rounds that take turns through the delays, so that all delays see the same
+machine. They include what the proxy itself takes: some 0.2 ms for each exchange.
+
+``ARGS="--json FILE"`` saves the figures. ``ARGS="--against FILE"`` prints saved figures beside those of now.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.bench.measuring import running
+from tests.bench.network import Network, network
+from tests.conftest import Postgres
+from tests.stack import PATIENCE_SECONDS, Stack, User, call
+
+# Who logs in as which: connect, status and disconnect; the workflow's functions, cleanup and unlink; WhatsApp's engine.
+ROLES = ("api", "worker", "engine")
+API = ("api",)
+BEHIND = ("worker", "engine")
+COLUMNS = (*ROLES, "logins")
+
+DELAYS_MS = (0, 1, 10)
+LIVES = 3
+WAITS = 2
+WAITING_SECONDS = 5
+TIMED_SECONDS = 70.0
+POLLS = 10
+CLICKS = 3
+
+Figures = dict[str, Any]
+
+
+class System:
+    """The running system, the networks of its roles, and what was seen of both."""
+
+    def __init__(self, stack: Stack, networks: dict[str, Network]) -> None:
+        self._stack = stack
+        self._networks = networks
+        self._numbers = iter(range(34_670_000_000, 34_680_000_000))
+        self.exchanges: dict[str, list[dict[str, int]]] = defaultdict(list)
+        self.seconds: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+
+    def delay(self, milliseconds: int) -> None:
+        """Let each direction take so long from now on."""
+        for between in self._networks.values():
+            between.delay_seconds = milliseconds / 1000
+
+    @contextmanager
+    def counted(self, what: str, roles: Iterable[str] = ROLES) -> Iterator[None]:
+        """Count what these roles do meanwhile."""
+        networks = [self._networks[role] for role in roles]
+        before = [(between.exchanges, between.logins) for between in networks]
+        yield
+        seen = {
+            role: between.exchanges - then for role, between, (then, _) in zip(roles, networks, before, strict=True)
+        }
+        seen["logins"] = sum(between.logins - then for between, (_, then) in zip(networks, before, strict=True))
+        self.exchanges[what].append(seen)
+
+    @contextmanager
+    def timed(self, what: str, delay: int) -> Iterator[None]:
+        """Take the time meanwhile."""
+        began = time.perf_counter()
+        yield
+        self.seconds[what][delay].append(time.perf_counter() - began)
+
+    def user(self) -> User:
+        """Return a new user. The first poll lets the authorizer remember the token."""
+        user = self._stack.user()
+        user.status()
+        return user
+
+    def scan(self, user: User) -> None:
+        """Scan the user's QR and wait until the user is connected."""
+        assert user.scan(user.qr(), str(next(self._numbers))).status == 200
+        user.reaches("connected")
+
+    def settle(self, quiet_seconds: float = 1.0) -> None:
+        """Wait until no function runs and nothing is asked, for as long as the workflow takes to start its next one."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        quiet_since, seen = time.monotonic(), self._asked()
+        while time.monotonic() - quiet_since < quiet_seconds:
+            assert time.monotonic() < until, "the system does not come to rest"
+            time.sleep(0.02)
+            now, instances = self._asked(), call("GET", f"{self._stack.url}/dev/functions").json()
+            if now != seen or any(one["busySince"] for one in instances):
+                quiet_since, seen = time.monotonic(), now
+
+    def clean(self) -> None:
+        """Run one cleanup, as its schedule does."""
+        self._stack.invoke("CleanupFunction")
+
+    def _asked(self) -> int:
+        return sum(between.exchanges for between in self._networks.values())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.exchanges")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="save the figures")
+    parser.add_argument("--against", metavar="FILE", type=Path, help="print these saved figures beside those of now")
+    given = parser.parse_args(arguments)
+    before = json.loads(given.against.read_text()) if given.against else {}
+    now = measured()
+    if given.json:
+        given.json.write_text(json.dumps(now, indent=1) + "\n")
+    print_exchanges(now["exchanges"], before.get("exchanges", {}))
+    print_times(now["milliseconds"], before.get("milliseconds", {}), now["rounds"])
+    return 0
+
+
+def measured() -> Figures:
+    """Run everything and return the figures, as they are saved."""
+    with system() as running_system:
+        live_once(running_system)  # instances start and connect
+        wait(running_system, 0)
+        running_system.exchanges.clear()
+        for _ in range(LIVES):
+            live_once(running_system)
+        for _ in range(WAITS):
+            wait(running_system, WAITING_SECONDS)
+        rounds, until = 0, time.monotonic() + TIMED_SECONDS
+        while time.monotonic() < until:
+            for delay in random.sample(DELAYS_MS, len(DELAYS_MS)):
+                take_times(running_system, delay)
+            rounds += 1
+    return {
+        "exchanges": {what: _extremes(seen) for what, seen in running_system.exchanges.items()},
+        "milliseconds": {what: _medians(taken) for what, taken in running_system.seconds.items()},
+        "rounds": rounds,
+    }
+
+
+@contextmanager
+def system() -> Iterator[System]:
+    """The system on a Postgres of its own, with a network for each role."""
+    with ExitStack() as resources:
+        postgres = Postgres("16")
+        resources.callback(postgres.stop)
+        url = postgres.url(postgres.create())
+        networks = {role: resources.enter_context(network(postgres.port)) for role in ROLES}
+        options = ["--database-url", url]
+        for role, between in networks.items():
+            options += [f"--{role}-database-url", between.url(url, f"whatsapp_{role}")]
+        stack = resources.enter_context(running(*options))
+        fresh = System(stack, networks)
+        fresh.settle()  # the first cleanup
+        yield fresh
+
+
+def live_once(system: System) -> None:
+    """Count one user's life, from the first look to the unlinked device.
+
+    The calls come one after the other, so the exchanges of the API's role are those of the call. Its own exchanges are
+    therefore no part of ``a pairing``, and neither are the polls. The phone scans at once: a pairing is over before the
+    linker renews its lease for the first time, unless the machine is very slow.
+    """
+    user = system.user()
+    with system.counted("status: never clicked", API):
+        user.status()
+    with system.counted("a pairing behind its click", BEHIND):
+        with system.counted("connect: first click", API):
+            user.connect()
+        with system.counted("connect: an attempt runs", API):
+            user.connect()
+        with system.counted("status: an attempt runs", API):
+            user.status()
+        user.qr()
+        with system.counted("status: a QR is shown", API):
+            user.status()
+        system.scan(user)
+        system.settle()
+    with system.counted("status: connected", API):
+        user.status()
+    with system.counted("connect: connected", API):
+        user.connect()
+    with system.counted("cleanup, nothing to do"):
+        system.clean()
+    end(system, user, "disconnect: connected")
+
+
+def wait(system: System, seconds: float) -> None:
+    """Count what happens while nobody scans, and the end of a pairing by the user."""
+    user = system.user()
+    user.connect()
+    user.qr()
+    time.sleep(1)  # the workflow opens the scan's window
+    with system.counted(f"{seconds} s of waiting for a scan", BEHIND):
+        time.sleep(seconds)
+    end(system, user, "disconnect: a QR is shown")
+
+
+def end(system: System, user: User, what: str) -> None:
+    """Disconnect, and count what follows until the device is gone."""
+    with system.counted(f"{what}; what follows", BEHIND):
+        with system.counted(what, API):
+            user.disconnect()
+        system.settle()
+
+
+def take_times(system: System, delay: int) -> None:
+    """Take the times of one pairing on a network with this delay."""
+    user = system.user()
+    system.delay(delay)
+    with system.timed("click to QR", delay):
+        with system.timed("connect: first click", delay):
+            user.connect()
+        user.wait(PATIENCE_SECONDS, "QR", lambda status: status["qr"] is not None, every=0.01)
+    for _ in range(POLLS):
+        with system.timed("status: a QR is shown", delay):
+            user.status()
+    for _ in range(CLICKS):
+        with system.timed("connect: an attempt runs", delay):
+            user.connect()
+    system.delay(0)
+    system.scan(user)
+    system.settle(0.2)
+
+
+def print_exchanges(now: Figures, before: Figures) -> None:
+    """Print the counts; a range where runs differ."""
+    print(f"| exchanges with Postgres | {' | '.join(COLUMNS)} |\n|---{'|---' * len(COLUMNS)}|")
+    for what, counts in sorted(now.items()):
+        earlier = before.get(what, {})
+        cells = [_change(_range(earlier.get(column)), _range(counts.get(column))) for column in COLUMNS]
+        print(f"| {what} | {' | '.join(cells)} |")
+
+
+def print_times(now: Figures, before: Figures, rounds: int) -> None:
+    """Print the medians, and how many exchanges one after the other explain those of the slowest network."""
+    print(f"\n| median ms of {rounds} rounds | {' | '.join(f'{it} ms each way' for it in DELAYS_MS)} | in a row |")
+    print(f"|---{'|---' * len(DELAYS_MS)}|---|")
+    for what, times in now.items():
+        earlier = before.get(what, {})
+        cells = [_compared(earlier.get(str(delay)), times[str(delay)]) for delay in DELAYS_MS]
+        print(f"| {what} | {' | '.join(cells)} | {_change(_in_a_row(earlier), _in_a_row(times))} |")
+    print(
+        "\nIn a row: so many exchanges, one after the other, are the difference between the first and the last column."
+    )
+
+
+def _extremes(seen: list[dict[str, int]]) -> dict[str, list[int]]:
+    return {column: [min(one[column] for one in seen), max(one[column] for one in seen)] for column in seen[0]}
+
+
+def _medians(taken: dict[int, list[float]]) -> dict[str, float]:
+    return {str(delay): 1000 * statistics.median(seconds) for delay, seconds in taken.items()}
+
+
+def _range(extremes: list[int] | None) -> str:
+    return "–".join(map(str, dict.fromkeys(extremes or [])))
+
+
+def _compared(before: float | None, now: float) -> str:
+    return f"{before:.1f} → {now:.1f} (×{now / before:.2f})" if before else f"{now:.1f}"
+
+
+def _in_a_row(times: dict[str, float]) -> str:
+    fast, slow = DELAYS_MS[0], DELAYS_MS[-1]
+    return f"{(times[str(slow)] - times[str(fast)]) / (2 * (slow - fast)):.1f}" if times else ""
+
+
+def _change(before: str, now: str) -> str:
+    return f"{before} → {now}" if before else now
+
+
+if __name__ == "__main__":
+    sys.exit(main())
