@@ -20,6 +20,12 @@ EXCEPTION WHEN duplicate_object OR unique_violation THEN
 END
 $role$;
 
+-- Rights. The roles that log in lose theirs on the tables; they call functions.
+REVOKE authenticated FROM whatsapp_api;
+REVOKE ALL ON whatsapp_private.attempts, whatsapp_private.devices, public.whatsapp_sessions
+  FROM whatsapp_api, whatsapp_worker;
+REVOKE ALL ON FUNCTION whatsapp_private.stored_jid(BYTEA) FROM whatsapp_api;
+
 -- Attempts.
 -- Whether the session shows an error because of this attempt: nobody chose its end, and nobody has dismissed it.
 ALTER TABLE whatsapp_private.attempts ADD COLUMN failed BOOLEAN NOT NULL DEFAULT false;
@@ -115,13 +121,6 @@ REVOKE ALL ON FUNCTION whatsapp_private.user_of_attempt(UUID), whatsapp_private.
 GRANT EXECUTE ON FUNCTION whatsapp_private.user_of_attempt(UUID), whatsapp_private.live_attempts(FLOAT8, INTEGER),
   whatsapp_private.stored_jid(BYTEA) TO whatsapp_functions;
 
--- Rights. The roles that log in lose theirs on the tables; they call functions. What stays with whatsapp_worker are the
--- statements on one table in layers/shared/whatsapp_pairing/repository.
-REVOKE authenticated FROM whatsapp_api;
-REVOKE ALL ON whatsapp_private.attempts, whatsapp_private.devices, whatsapp_private.sessions, whatsapp_private.answers,
-  public.whatsapp_sessions FROM whatsapp_api, whatsapp_worker;
-REVOKE ALL ON FUNCTION whatsapp_private.stored_jid(BYTEA) FROM whatsapp_api;
-
 -- CREATE lets the functions be given to the role. Nobody may change whose an attempt or a binding is.
 GRANT USAGE, CREATE ON SCHEMA whatsapp_private TO whatsapp_functions;
 GRANT SELECT,
@@ -145,6 +144,7 @@ GRANT SELECT (user_id, last_seen),
   UPDATE (session_status, qr_code, phone_number, connected_at, last_seen)
   ON public.whatsapp_sessions TO whatsapp_functions;
 
+-- What whatsapp_worker keeps are the statements on one table in layers/shared/whatsapp_pairing/repository.
 GRANT SELECT (id, deadline, ended_at, user_id, task_token), UPDATE (task_token)
   ON whatsapp_private.attempts TO whatsapp_worker;
 GRANT SELECT, DELETE, UPDATE (state, jid, lease_id, lease_expires_at, unlink_due_at)

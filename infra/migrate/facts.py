@@ -208,7 +208,7 @@ _GRANTED = """
         union all
         select 'table ' || format('%%I.%%I', n.nspname, c.relname), a.attnum, a.attname, a.attacl
         from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid
-        where a.attacl is not null
+        where a.attacl is not null and not a.attisdropped
         union all
         select 'function ' || p.oid::regprocedure, 0, null, coalesce(p.proacl, acldefault('f', p.proowner))
         from pg_proc p

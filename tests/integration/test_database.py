@@ -91,14 +91,16 @@ def test_a_server_that_falls_silent_in_the_work_is_unavailable(
 
     def freeze(connection: Connection) -> None:
         frozen.append(backend(connection))
-        os.kill(frozen[0], signal.SIGSTOP)
+        os.kill(frozen[-1], signal.SIGSTOP)
         backend(connection)
 
     try:
         with pytest.raises(StoreUnavailable):
             database.run(freeze)
     finally:
-        os.kill(frozen[0], signal.SIGCONT)
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    assert len(frozen) == 2
     assert database.run(backend) not in frozen
 
 
