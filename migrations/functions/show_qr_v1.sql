@@ -1,5 +1,5 @@
 -- Show a QR, and bind the offered device to the user before anybody can scan it.
--- Locks: the user, then the attempt, then the device.
+-- Locks: the user, then the attempt.
 -- Writes: attempts, devices, sessions. Never the user's row.
 -- Repeated: the same answer; the QR's expiry moves on; no second binding.
 -- No row: the lease is lost.

@@ -1,6 +1,6 @@
 -- Start the unlinks that are due of devices that still have keys. Each waits twice as long for its next start, a day in
 -- the end: WhatsApp may refuse for long (a ban, an outdated engine).
--- Locks: the devices that it chooses; it passes over those that somebody else has locked.
+-- Locks: what it chooses. It passes over what another call has locked.
 -- Writes: devices, answers.
 -- Repeated with the same p_call: the same answer; nothing more changes.
 -- Answer: the devices to unlink.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -221,13 +222,14 @@ class World:
 
     def wait_for_a_blocked_backend(self) -> None:
         """Return when somebody on this database waits for a lock."""
+        blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        self.wait_until(lambda: self.value(blocked))
+
+    def wait_until(self, condition: Callable[[], object]) -> None:
+        """Return when the condition holds."""
         until = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < until:
-            if self.value(
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-            ):
-                return
-        raise AssertionError("nobody is waiting")
+        while not condition():
+            assert time.monotonic() < until, "it does not come true"
 
     def empty(self) -> None:
         """Remove everything."""
