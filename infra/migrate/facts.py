@@ -38,8 +38,21 @@ _COLUMNS = """
       format_type(a.atttypid, a.atttypmod) || case when a.attnotnull then ' not null' else '' end
         || coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), '')
         || case when a.attidentity = '' then '' else ' identity' end
+        || case when a.attgenerated = '' then '' else ' (generated)' end
+        || case when y.typtype = 'd' then ' (domain)' else '' end
+        || coalesce(' (default needs ' || needs.objects || ')', '')
     from tables t join pg_attribute a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
+      join pg_type y on y.oid = a.atttypid
       left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+      left join lateral (
+        -- A sequence, or a function that does not come with Postgres: the role that writes needs a right to it.
+        select string_agg(distinct pg_describe_object(refclassid, refobjid, 0), ', ') as objects
+        from pg_depend
+        where classid = 'pg_attrdef'::regclass and objid = d.oid and a.attgenerated = ''
+          and (refclassid = 'pg_proc'::regclass
+               or refclassid = 'pg_class'::regclass
+                  and exists (select from pg_class where oid = refobjid and relkind = 'S'))
+      ) as needs on true
 """
 
 # By what they say, not by their names, which Postgres chose; a check by its name. Two keys over the same
@@ -52,10 +65,11 @@ _CONSTRAINTS = """
           when 'p' then 'primary key'
           when 'c' then 'check ' || c.conname
           when 'u' then 'unique key ' || substring(pg_get_constraintdef(c.oid) from '\\(.*?\\)')
+          when 'x' then 'exclusion ' || c.conname
           when 'f' then format('foreign key %%s to %%s',
                                substring(pg_get_constraintdef(c.oid) from '\\(.*?\\)'), c.confrelid::regclass)
         end as kind
-      from tables t join pg_constraint c on c.conrelid = t.oid and c.contype in ('p', 'c', 'u', 'f')
+      from tables t join pg_constraint c on c.conrelid = t.oid and c.contype in ('p', 'c', 'u', 'x', 'f')
     ) as constraints
     group by kind, table_name
 """
@@ -81,11 +95,50 @@ _POLICIES = """
     where schemaname = any(%(schemas)s) or format('%%I.%%I', schemaname, tablename) = %(sessions)s
 """
 
+# Two tables may have triggers of one name; their definitions tell them apart.
 _TRIGGERS = """
     select 'trigger ' || g.tgname,
-      pg_get_triggerdef(g.oid)
-        || case g.tgenabled when 'O' then '' when 'D' then ' (disabled)' else ' (replica)' end
+      string_agg(
+        pg_get_triggerdef(g.oid)
+          || case g.tgenabled when 'O' then '' when 'D' then ' (disabled)' else ' (replica)' end,
+        ' and ' order by t.name
+      )
     from tables t join pg_trigger g on g.tgrelid = t.oid and not g.tgisinternal
+    group by g.tgname
+"""
+
+# Of a table of ours none of these holds, so each one that is there is beyond ours.
+_UNUSUAL = """
+    select format('rule %%s of %%s', r.rulename, t.name), pg_get_ruledef(r.oid)
+    from tables t join pg_rewrite r on r.ev_class = t.oid and r.ev_enabled <> 'D'
+    union all
+    select 'forced row level security of ' || t.name, 'for its owner too'
+    from tables t join pg_class c on c.oid = t.oid where c.relforcerowsecurity
+    union all
+    select 'replica identity of ' || t.name, 'none, so a publication of its changes refuses them'
+    from tables t join pg_class c on c.oid = t.oid where c.relreplident = 'n'
+    union all
+    select format('filter of publication %%s of %%s', p.pubname, t.name),
+      concat_ws(' ', case when r.prattrs is not null then 'columns' end, 'where ' || pg_get_expr(r.prqual, r.prrelid))
+    from tables t join pg_publication_rel r on r.prrelid = t.oid join pg_publication p on p.oid = r.prpubid
+    where r.prattrs is not null or r.prqual is not null
+    union all
+    select format('parent %%s of %%s', i.inhparent::regclass, t.name),
+      coalesce(pg_get_expr(c.relpartbound, c.oid), 'inherits')
+    from tables t join pg_inherits i on i.inhrelid = t.oid join pg_class c on c.oid = t.oid
+    union all
+    select format('child %%s of %%s', i.inhrelid::regclass, t.name),
+      coalesce(pg_get_expr(c.relpartbound, c.oid), 'inherits')
+    from tables t join pg_inherits i on i.inhparent = t.oid join pg_class c on c.oid = i.inhrelid
+"""
+
+# What refers to the owner's table refuses or follows the deletion of a row, and so of a user.
+_REFERENCES = """
+    select format('reference from %%s of %%s', c.conrelid::regclass, t.name),
+      string_agg(pg_get_constraintdef(c.oid), ' and ' order by 1)
+    from tables t join pg_constraint c on c.confrelid = t.oid and c.contype = 'f' and c.conrelid <> t.oid
+    where t.oid = to_regclass(%(sessions)s)
+    group by c.conrelid, t.name
 """
 
 # Production's trigger function may be written in another case and with other spaces; its body is short enough to show.
@@ -249,6 +302,8 @@ _QUERIES = (
     _ROW_LEVEL_SECURITY,
     _POLICIES,
     _TRIGGERS,
+    _UNUSUAL,
+    _REFERENCES,
     _FUNCTIONS,
     _PRIVILEGES,
     _PUBLICATIONS,

@@ -15,6 +15,24 @@ from .facts import collect_facts, read_facts
 from .release import refuse_newer
 from .scope import LOGINS, SESSIONS
 
+# A column without a value, or one whose type or default may refuse (the marks are those of facts.py).
+_RISKY_COLUMN = re.compile(r" not null$| \((generated|domain|default needs .*)\)$")
+
+# Besides columns, indexes, triggers and policies, which are told apart by what they say.
+_KINDS = (
+    "check",
+    "child",
+    "exclusion",
+    "filter",
+    "forced",
+    "foreign",
+    "parent",
+    "reference",
+    "replica",
+    "rule",
+    "unique",
+)
+
 ABSENT = "absent"
 """What a finding wants of a thing that opens what ours close."""
 
@@ -85,7 +103,7 @@ def compare(facts: dict[str, str]) -> Iterator[Finding]:
             yield Finding("differs", wanted.name, found, wanted.value)
     for name in sorted(facts.keys() - known):
         # Permissive policies and grants add up: one more may open what ours close. So does a publication.
-        if name.startswith(("privileges of ", "publication ")) or _opens(name, facts[name]):
+        if name.startswith(("privileges of ", "publication ")) or _opens(name, facts[name]) or _hides(name):
             yield Finding("differs", name, facts[name], ABSENT)
         elif f"table {SESSIONS}" not in lost and _refuses(name, facts[name]):
             yield Finding("beyond", name, facts[name])
@@ -101,15 +119,22 @@ def _opens(name: str, policy: str) -> bool:
     return match is not None and not {"public", "anon", "authenticated", *LOGINS}.isdisjoint(match[1].split(", "))
 
 
+def _hides(name: str) -> bool:
+    """Tell whether a table of ours hides its rows from the functions of its owner."""
+    return name.startswith("forced row level security of ") and not name.endswith(f" of {SESSIONS}")
+
+
 def _refuses(name: str, value: str) -> bool:
-    """Tell whether something on the owner's table may keep a row from being written."""
+    """Tell whether something on the owner's table may keep a row from being written, or change it."""
     kind = name.partition(" ")[0]
     if kind == "policy":
         return value.startswith("restrictive")
     if kind == "column":
-        return name.startswith(f"column {SESSIONS}.") and value.endswith(" not null")
+        return name.startswith(f"column {SESSIONS}.") and _RISKY_COLUMN.search(value) is not None
     if kind == "index":
         return value.startswith("CREATE UNIQUE INDEX") and f" ON {SESSIONS} " in value
     if kind == "trigger":
-        return f" ON {SESSIONS} " in value
-    return kind in ("check", "unique", "foreign") and name.endswith(f" of {SESSIONS}")
+        return any(
+            f" ON {SESSIONS} " in text and not text.endswith(" (disabled)") for text in value.split(" and CREATE ")
+        )
+    return kind in _KINDS and name.endswith(f" of {SESSIONS}")

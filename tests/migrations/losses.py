@@ -123,6 +123,92 @@ CASES: list[tuple[str, list[str]]] = [
         ["beyond: trigger audit"],
     ),
     (
+        f"create constraint trigger late after insert on {TABLE} deferrable initially deferred for each row"
+        " execute function public.update_whatsapp_sessions_updated_at()",
+        ["beyond: trigger late"],
+    ),
+    (
+        f"create trigger whole before update on {TABLE} for each statement"
+        " execute function public.update_whatsapp_sessions_updated_at()",
+        ["beyond: trigger whole"],
+    ),
+    (
+        f"create trigger off before update on {TABLE} for each row execute function"
+        f" public.update_whatsapp_sessions_updated_at(); alter table {TABLE} disable trigger off",
+        [],
+    ),
+    (
+        f"create trigger audit after insert on {TABLE} for each row execute function"
+        " public.update_whatsapp_sessions_updated_at(); create trigger audit after insert on whatsapp_private.devices"
+        " for each row execute function public.update_whatsapp_sessions_updated_at()",
+        ["beyond: trigger audit"],
+    ),
+    (
+        f"alter table {TABLE} add constraint one_phone exclude using btree (phone_number with =)",
+        [f"beyond: exclusion one_phone of {TABLE}"],
+    ),
+    (
+        f"create rule quiet as on update to {TABLE} do instead nothing",
+        [f"beyond: rule quiet of {TABLE}"],
+    ),
+    (
+        f"create rule quiet as on update to {TABLE} do instead nothing; alter table {TABLE} disable rule quiet",
+        [],
+    ),
+    (
+        f"create domain public.short as text not null; alter table {TABLE} add code public.short default ''",
+        [f"beyond: column {TABLE}.code"],
+    ),
+    (
+        f"create domain public.phone as varchar(20) check (value <> '');"
+        f"alter table {TABLE} alter phone_number type public.phone",
+        [f"differs: column {TABLE}.phone_number"],
+    ),
+    (
+        f"alter table {TABLE} add ratio int generated always as (1 / messages_sent) stored",
+        [f"beyond: column {TABLE}.ratio"],
+    ),
+    (f"alter table {TABLE} add number serial", [f"beyond: column {TABLE}.number"]),
+    (
+        "create function public.tenant() returns int language sql as 'select 1';"
+        f"alter table {TABLE} add tenant int default public.tenant()",
+        [f"beyond: column {TABLE}.tenant"],
+    ),
+    (f"alter table {TABLE} add made_at timestamptz default now()", []),
+    (
+        f"create unique index one_number on {TABLE} (lower(phone_number)) where id is not null",
+        ["beyond: index one_number"],
+    ),
+    (
+        f"create table public.base (user_id uuid not null); alter table {TABLE} inherit public.base",
+        [f"beyond: parent public.base of {TABLE}"],
+    ),
+    (
+        f"create table public.parts (like {TABLE}) partition by range (created_at); alter table public.parts attach"
+        f" partition {TABLE} for values from ('2020-01-01') to ('2030-01-01')",
+        [f"beyond: parent public.parts of {TABLE}"],
+    ),
+    (f"create table public.archive () inherits ({TABLE})", [f"beyond: child public.archive of {TABLE}"]),
+    (
+        f"create table public.orders (session_id uuid references {TABLE})",
+        [f"beyond: reference from public.orders of {TABLE}"],
+    ),
+    (f"alter table {TABLE} force row level security", [f"beyond: forced row level security of {TABLE}"]),
+    (
+        "alter table whatsapp_private.devices force row level security",
+        ["differs: forced row level security of whatsapp_private.devices"],
+    ),
+    (f"alter table {TABLE} replica identity nothing", [f"beyond: replica identity of {TABLE}"]),
+    (f"alter table {TABLE} replica identity full", []),
+    (
+        f"create publication counted for table {TABLE} where (messages_sent > 1)",
+        [f"beyond: filter of publication counted of {TABLE}"],
+    ),
+    (
+        f"create publication counted for table {TABLE} (id, messages_sent)",
+        [f"beyond: filter of publication counted of {TABLE}"],
+    ),
+    (
         "create publication tasks for table whatsapp_private.attempts",
         ["differs: publication tasks of schema whatsapp_private"],
     ),
