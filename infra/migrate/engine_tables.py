@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -50,6 +51,32 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA whatsapp_engine TO 
 REVOKE INSERT, UPDATE, DELETE ON whatsapp_engine.whatsmeow_version FROM whatsapp_engine
 """
 
+# The engine may have waited for these: another session has a lock that is more than a reader's. A reader counts where
+# somebody waits for it.
+_HELD = """
+SELECT DISTINCT l.relation::regclass::text
+FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+WHERE l.granted AND l.pid <> pg_backend_pid()
+  AND c.relkind = 'r' AND c.relnamespace = to_regnamespace('whatsapp_engine')
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock')
+       OR EXISTS (SELECT FROM pg_locks w WHERE w.relation = l.relation AND w.database = l.database AND NOT w.granted))
+ORDER BY 1
+"""
+
+# What a person may do about a refusal of Postgres; after any other, running it again may help.
+_WAITED = ("55P03", "57014", "40P01")
+_TODO = {
+    "25006": "give the URL of a database that may be written",
+    "28000": "correct the URL's user",
+    "28P01": "correct the URL's password",
+    "3F000": "give the URL of the role that owns our schemas",
+    "42501": "give the URL of the role that owns our schemas and their tables",
+    "42809": "rename what has the table's name, and run it again",
+    "42P07": "give the URL of the role that owns the table; if whatsmeow did not make it, rename it and run it again",
+    "55000": "give the table a REPLICA IDENTITY, or end the publication FOR ALL TABLES, and run it again",
+}
+
 
 def require_session(url: str) -> None:
     """Raise `NotReachable` where the engine could not work, before a migration is applied in vain."""
@@ -78,12 +105,32 @@ def create_engine_tables(database_url: str) -> None:
                 take_turn(connection)
                 # Our transaction is idle while the engine works in a connection of its own.
                 limit_waits(connection, lock=LOCK_SECONDS, statement=_ENGINE_SECONDS, idle=_ENGINE_SECONDS + 10)
-                _run_engine(url, connection.info.password)
+                try:
+                    _run_engine(url, connection.info.password)
+                except EngineTablesFailed as problem:
+                    raise EngineTablesFailed(f"{problem}{_advice(connection, str(problem))}") from None
                 connection.execute(_INDEX)
                 connection.execute(_GRANT)
         except psycopg.Error as problem:
             text = problem.diag.message_primary or str(problem).strip()
-            raise EngineTablesFailed(f"whatsapp_engine: {text}; run it again") from problem
+            state = f" (SQLSTATE {problem.sqlstate})" if problem.sqlstate else ""
+            what = ".".join(filter(None, ("whatsapp_engine", problem.diag.table_name)))
+            raise EngineTablesFailed(f"{what}: {text}{state}{_todo(problem.sqlstate or '')}") from problem
+
+
+def _advice(connection: psycopg.Connection, told: str) -> str:
+    """Return what to add to the engine's words: the tables that somebody holds, and what to do."""
+    state = re.search(r"SQLSTATE (\w{5})", told)
+    if state and state[1] not in _WAITED:
+        return _todo(state[1])
+    held = [name for (name,) in connection.execute(_HELD)]
+    if held:
+        return f"; another session holds a lock on {', '.join(held)}{_todo('')}"
+    return _todo("") if state else ""
+
+
+def _todo(state: str) -> str:
+    return f"; {_TODO.get(state, 'run it again')}"
 
 
 def _run_engine(database_url: str, password: str) -> None:

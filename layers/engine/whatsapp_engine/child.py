@@ -16,7 +16,7 @@ import time
 from typing import Any
 
 import pylibmagic  # noqa: F401  neonize wants libmagic; this carries it
-from neonize.client import ClientFactory, NewClient
+from neonize.client import NewClient, func_callback_bytes2, gocode, log_whatsmeow
 from neonize.events import (
     ClientOutdatedEv,
     ConnectedEv,
@@ -34,13 +34,18 @@ from neonize.utils import Jid2String, build_jid
 from whatsapp_pairing.reasons import Reason
 
 from whatsapp_engine import protocol
+from whatsapp_engine.store import StoreFault, store_fault
 
 # whatsmeow shows the first of six QRs for a minute and each of the others for 20 seconds.
 _FIRST_QR_SECONDS, _NEXT_QR_SECONDS = 60.0, 20.0
 
-# The login-status callback before pairing. "timeout" is told apart below; "success" is followed by PairStatus.
+# A database that refuses for the moment is tried again for this long, with a pause that doubles. It must be over before
+# the linker's own limit (30 s until WhatsApp answers), or the linker would take WhatsApp to be silent.
+_RETRY_SECONDS = 15.0
+_PAUSE_SECONDS = 0.5
+
+# The login-status callback before pairing. "timeout" is told apart below; PairStatus follows "success" and "error".
 _REFUSALS = {
-    "error": Reason.PAIRING_REJECTED,
     "err-client-outdated": Reason.CLIENT_OUTDATED,
     "err-unexpected-state": Reason.PAIRING_REJECTED,
     "passkey-request": Reason.PASSKEY_REQUIRED,
@@ -78,6 +83,13 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
         """Write one line; short enough for the pipe to take it whole."""
         os.write(self._out, protocol.encode(event, **fields))
 
+    def report(self, fault: StoreFault | None) -> None:
+        """Report a fault of the engine's database, or without one that WhatsApp is not reached."""
+        if fault:
+            self.say("no_store", why=fault.why)
+        else:
+            self.say("unreachable")
+
     def on_connected(self) -> None:
         """Report that the device has logged in."""
         self.say("online", jid=self._own_jid)
@@ -93,6 +105,9 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
         if status.Status == PairStatus.SUCCESS:
             self._own_jid = Jid2String(status.ID)
             self.say("scanned", jid=self._own_jid)
+        elif "pq: " in status.Error and (fault := store_fault(status.Error)):
+            # The phone has scanned, but Postgres does not take the keys.
+            self.report(fault)
         else:
             self._refuse(Reason.PAIRING_REJECTED)
 
@@ -126,8 +141,8 @@ class LogOut(Client):
     def _log_out(self) -> None:
         try:
             self.logout()
-        except NeonizeError:
-            self.say("unreachable")
+        except NeonizeError as problem:
+            self.report(store_fault(str(problem)) if "pq: " in str(problem) else None)
         else:
             self.say("logged_out")
 
@@ -139,16 +154,36 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     threading.Thread(target=_beat, args=(out,), daemon=True).start()
     if task["task"] == "create_tables":
-        ClientFactory.get_all_devices_from_db(task["dsn"])
-        os.write(out, protocol.encode(protocol.DONE))
+        os.write(out, _create_tables(task["dsn"]))
         os._exit(0)
     kind = LogOut if task["task"] == "log_out" else Client
     client = kind(task["dsn"], _jid(task["jid"]), out)
     threading.Thread(target=_watch_connection, args=(client,), daemon=True).start()
-    try:
-        client.connect()
-    except NeonizeError:
-        client.say("unreachable")
+    _connect(client)
+
+
+def _create_tables(dsn: str) -> bytes:
+    # Go opens the database and lists its devices. neonize's own function reads each text as a device, and so loses
+    # the text of an error.
+    text = gocode.GetAllDevices(dsn.encode(), func_callback_bytes2(log_whatsmeow)).decode()
+    fault = store_fault(text.removeprefix("error: ")) if text.startswith("error: ") else None
+    return protocol.encode("no_store", why=fault.why) if fault else protocol.encode(protocol.DONE)
+
+
+def _connect(client: Client) -> None:
+    """Open the database and dial WhatsApp; report whichever of the two fails."""
+    pause, give_up_at = _PAUSE_SECONDS, time.monotonic() + _RETRY_SECONDS
+    while True:
+        try:
+            client.connect()
+            return
+        except NeonizeError as problem:
+            fault = store_fault(str(problem))
+        if not (fault and fault.passes and time.monotonic() + pause < give_up_at):
+            break
+        time.sleep(pause)
+        pause *= 2
+    client.report(fault)
 
 
 def _jid(text: str | None) -> JID | None:

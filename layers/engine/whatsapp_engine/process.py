@@ -15,8 +15,10 @@ from types import TracebackType
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from whatsapp_pairing.database_url import NO_SESSION, is_transaction_pooler, normalised
-from whatsapp_pairing.engine import Died, Event
+from whatsapp_pairing.engine import Died, Event, Refused
 from whatsapp_pairing.errors import MisconfiguredError
+from whatsapp_pairing.observability import logger
+from whatsapp_pairing.reasons import Reason
 
 from whatsapp_engine import protocol
 
@@ -24,6 +26,8 @@ from whatsapp_engine import protocol
 _START_SECONDS = 30.0
 # A child that has not beaten for this long hangs.
 _SILENT_SECONDS = 8.0
+# Go's driver would wait for a silent server until the linker takes WhatsApp to be silent. The URL may overrule it.
+_LIMIT = {"PGCONNECT_TIMEOUT": "10"}
 _SCHEMA = "whatsapp_engine"
 # neonize takes this name for a file of SQLite. SQLite then keeps everything in memory.
 _IN_MEMORY = ":memory:"
@@ -72,11 +76,10 @@ class ProcessEngine:
         Raises
         ------
         RuntimeError
-            The engine did not finish.
+            The engine did not finish; the text says why, without a value or a word of the URL.
         """
         with self._start("create_tables") as run:
-            if not run.finish(_START_SECONDS):
-                raise RuntimeError("whatsmeow's tables could not be created; is the database reachable?")
+            run.finish(_START_SECONDS)
 
     def _start(self, task: str, jid: str | None = None) -> "ChildRun":
         dsn = engine_dsn(self._database_url()) if self._database_url else _IN_MEMORY
@@ -96,7 +99,7 @@ class ChildRun:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=[child_end],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env={**_LIMIT, **os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
         finally:
             os.close(child_end)
@@ -123,16 +126,29 @@ class ChildRun:
             if isinstance(line, Died):
                 return line
             event = protocol.decode(line)
+            if isinstance(event, protocol.NoStore):
+                # Not WhatsApp's fault, and another engine would fare no better: the attempt ends.
+                logger.error("the engine's database refuses it", extra={"why": event.why})
+                return Refused(Reason.LINKER_FAILED)
             if not isinstance(event, str):
                 return event
 
-    def finish(self, timeout: float) -> bool:
-        """Return whether the child has said within ``timeout`` seconds that its task is done."""
+    def finish(self, timeout: float) -> None:
+        """Wait until the child says that its task is done.
+
+        Raises
+        ------
+        RuntimeError
+            Its database refuses it, it has died, or ``timeout`` seconds are over.
+        """
         until = time.monotonic() + timeout
         while isinstance(line := self._next_line(until), bytes):
-            if protocol.decode(line) == protocol.DONE:
-                return True
-        return False
+            event = protocol.decode(line)
+            if isinstance(event, protocol.NoStore):
+                raise RuntimeError(event.why)
+            if event == protocol.DONE:
+                return
+        raise RuntimeError(f"it died: {line.why}" if line else f"it did not finish in {timeout:.0f} s")
 
     def close(self) -> None:
         """Kill the child; it has nothing to save, whatsmeow writes as it goes."""

@@ -6,6 +6,7 @@ End of input means that the parent is gone. Child to parent: ``{"event": name, â
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from whatsapp_pairing.engine import (
@@ -28,6 +29,14 @@ BEAT = "beat"
 # The child has done a task that has no other event.
 DONE = "done"
 
+
+@dataclass(frozen=True)
+class NoStore:
+    """The engine's database fails or refuses it; ``why`` is for the log."""
+
+    why: str
+
+
 _BARE: dict[str, Event] = {
     "reached": Reached(),
     "exhausted": Exhausted(),
@@ -37,7 +46,8 @@ _BARE: dict[str, Event] = {
     "unreachable": Unreachable(),
 }
 
-_FULL: dict[str, Callable[..., Event]] = {
+_FULL: dict[str, Callable[..., Event | NoStore]] = {
+    "no_store": NoStore,
     "qr": Qr,
     "scanned": Scanned,
     "online": Online,
@@ -50,7 +60,7 @@ def encode(name: str, **fields: object) -> bytes:
     return json.dumps({"event": name, **fields}).encode() + b"\n"
 
 
-def decode(line: bytes) -> Event | str:
+def decode(line: bytes) -> Event | NoStore | str:
     """Return the event in a line; ``BEAT`` and ``DONE`` come back as they are.
 
     Raises

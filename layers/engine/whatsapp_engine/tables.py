@@ -6,4 +6,7 @@ from whatsapp_engine.process import ProcessEngine
 
 if __name__ == "__main__":
     url = sys.stdin.readline().strip()
-    ProcessEngine(lambda: url).create_tables()
+    try:
+        ProcessEngine(lambda: url).create_tables()
+    except RuntimeError as problem:
+        sys.exit(str(problem))

@@ -1,0 +1,86 @@
+"""Which fault of the engine's database a text of whatsmeow tells, in words without a value of it.
+
+whatsmeow, Go's driver and Postgres put names, addresses and values into their texts. A log and a person get only what
+is taken from a fixed list here: the SQLSTATE, the names of whatsmeow's own tables, and whatsmeow's name of the step.
+"""
+
+import re
+from dataclasses import dataclass
+
+# The texts with which whatsmeow's own way to WhatsApp fails. It begins after the database is open.
+_WHATSAPP = ("failed to dial whatsapp web websocket", "noise handshake failed", "websocket is already connected")
+_SQLSTATE = re.compile(r"\(([0-9A-Z]{5})\)\s*\Z")
+_OBJECT = re.compile(r"\bwhatsmeow_[a-z_]+|\bschema whatsapp_engine\b")
+_STEP = re.compile(r"failed to [a-z ]+?(?: v\d+->v\d+)?(?=: )")
+_NEWER = re.compile(r"unsupported database schema version: currently on v(\d+) .*latest known: v(\d+)", re.DOTALL)
+
+# Refusals that may be over in a moment: no connection, no room, a restart or a time limit, a lock, a failover.
+_PASSING = re.compile(r"08|40|53|57|55P03|25006|XX")
+
+_WORDS = {
+    "08": "the connection was lost",
+    "25006": "the database is read-only",
+    "28": "the role, its password or its address is refused",
+    "3D000": "there is no such database",
+    "3F000": "the schema whatsapp_engine is missing, or the role may not use it",
+    "40": "another transaction was in the way",
+    "42501": "the role lacks a right",
+    "42809": "something else has the name of a table",
+    "42P01": "a table is missing, or its schema is closed to the role",
+    "42P07": "a table of that name is there already, of another role or another make",
+    "53": "there is no room for it, or too many connections",
+    "55000": "the object does not allow it; a publication for all tables asks for a replica identity",
+    "55P03": "another session holds a lock",
+    "57014": "it took longer than statement_timeout",
+    "57P": "the server is shutting down or starting",
+}
+# Texts of Go and its driver without a SQLSTATE: what they have in common, whether it may pass, and how they are told.
+_OTHERS = (
+    ("TLS to Postgres fails", False, ("signed by unknown authority", "expired or is not yet valid",
+        "certificate is valid for", "any IP SANs", "legacy Common Name", "SSL is not enabled on the server",
+        "parse pem", "no such file")),
+    ("Postgres cannot be reached", True, ("connection refused", "no such host", "i/o timeout", "connection reset",
+        "no route to host", "network is unreachable", "EOF", "bad connection", "broken pipe",
+        "context deadline exceeded")),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StoreFault:
+    """A fault of the engine's database; ``why`` is fit for a log, ``passes`` tells whether trying again may help."""
+
+    why: str
+    passes: bool
+
+
+def store_fault(text: str) -> StoreFault | None:
+    """Return the fault of the database that a text of whatsmeow tells; None for a fault of the way to WhatsApp.
+
+    Examples
+    --------
+    >>> store_fault("failed to save device store: pq: permission denied for table whatsmeow_device (42501)")
+    StoreFault(why='Postgres refuses it with SQLSTATE 42501 (the role lacks a right): whatsmeow_device, failed to \
+save device store', passes=False)
+    """
+    if text.startswith(_WHATSAPP):
+        return None
+    before, driver, _ = text.partition("pq: ")
+    state = _SQLSTATE.search(text) if driver else None
+    if state:
+        return StoreFault(_refusal(state[1], before, text), _PASSING.match(state[1]) is not None)
+    if newer := _NEWER.search(text):
+        return StoreFault(
+            f"the tables are of version {newer[1]}, and this engine knows only {newer[2]}: run the newer release", False
+        )
+    for told, passes, known in _OTHERS:
+        for words in known:
+            if words in text:
+                return StoreFault(f"{told}: {words}", passes)
+    return StoreFault("the engine cannot open its database, and gives a reason that this version does not know", True)
+
+
+def _refusal(state: str, before: str, text: str) -> str:
+    words = next((words for known, words in _WORDS.items() if state.startswith(known)), "")
+    details = [*dict.fromkeys(_OBJECT.findall(text)), *_STEP.findall(before)]
+    told = f" ({words})" if words else ""
+    return f"Postgres refuses it with SQLSTATE {state}{told}" + (f": {', '.join(details)}" if details else "")

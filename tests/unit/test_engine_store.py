@@ -1,0 +1,73 @@
+"""Texts of whatsmeow, Go's driver and Postgres, and what is told of them. The first were seen with the real engine."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from whatsapp_engine.store import store_fault
+
+UPGRADE = "failed to upgrade database: "
+CHECK = UPGRADE + "failed to check if version table is up to date: "
+
+FAULTS = [
+    (UPGRADE + 'pq: cannot delete from table "whatsmeow_version" because it does not have a replica identity (55000)',
+     ("55000", "whatsmeow_version", "replica identity"), False),
+    (UPGRADE + "failed to create version table: pq: permission denied for schema whatsapp_engine at column 14 (42501)",
+     ("42501", "schema whatsapp_engine", "failed to create version table"), False),
+    (UPGRADE + "pq: must be owner of table whatsmeow_device (42501)", ("42501", "whatsmeow_device"), False),
+    (UPGRADE + "failed to create version table: pq: cannot execute CREATE TABLE in a read-only transaction (25006)",
+     ("25006", "read-only"), True),
+    (UPGRADE + 'failed to run upgrade v0->v15: pq: relation "whatsmeow_device" already exists (42P07)',
+     ("42P07", "whatsmeow_device", "failed to run upgrade v0->v15"), False),
+    (UPGRADE + "pq: canceling statement due to lock timeout at column 29 (55P03)", ("55P03", "lock"), True),
+    (UPGRADE + "pq: canceling statement due to statement timeout (57014)", ("57014",), True),
+    ('failed to scan session: pq: permission denied for table whatsmeow_device (42501)', ("whatsmeow_device",), False),
+    (CHECK + 'pq: role "s3cret" does not exist (28000)', ("28000", "refused"), False),
+    (CHECK + 'pq: password authentication failed for user "s3cret" (28P01)', ("28P01", "password"), False),
+    (CHECK + 'pq: database "s3cret" does not exist (3D000)', ("3D000", "no such database"), False),
+    (CHECK + "pq: sorry, too many clients already (53300)", ("53300",), True),
+    (CHECK + "pq: the database system is starting up (57P03)", ("57P03",), True),
+    (CHECK + "pq: SSL is not enabled on the server", ("TLS",), False),
+    (CHECK + "tls: failed to verify certificate: x509: certificate signed by unknown authority", ("TLS",), False),
+    (CHECK + "x509: certificate is valid for s3cret.example.com, not localhost", ("TLS",), False),
+    (CHECK + "open /s3cret/ca.pem: no such file or directory", ("TLS",), False),
+    (CHECK + "dial tcp 10.0.0.1:5432: connect: connection refused", ("cannot be reached", "connection refused"), True),
+    (CHECK + "dial tcp: lookup s3cret.example.com on 10.0.0.2:53: no such host", ("cannot be reached",), True),
+    (CHECK + "dial tcp 10.0.0.1:5432: i/o timeout", ("cannot be reached",), True),
+    (UPGRADE + "unsupported database schema version: currently on v1000 (compatible down to v1000), latest known: v15",
+     ("1000", "15", "newer release"), False),
+    ("failed to save device store: pq: insert or update on table whatsmeow_device s3cret (ZZ999)", ("ZZ999",), False),
+    ("something s3cret that nobody knows", ("does not know",), True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "told", "passes"), FAULTS, ids=[text[-60:] for text, _, _ in FAULTS])
+def test_a_fault_is_told_in_our_own_words(text: str, told: tuple[str, ...], passes: bool) -> None:
+    fault = store_fault(text)
+    assert fault is not None
+    assert fault.passes is passes
+    for words in told:
+        assert words in fault.why
+    for word in ("s3cret", "10.0.0.", "example.com"):
+        assert word not in fault.why
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'failed to dial whatsapp web websocket: failed to send handshake request: Get "https://web.whatsapp.com/ws/chat":'
+        " dial tcp: lookup web.whatsapp.com on 10.0.0.2:53: no such host",
+        "noise handshake failed: EOF",
+    ],
+)
+def test_a_fault_of_whatsapp_is_none_of_the_store(text: str) -> None:
+    assert store_fault(text) is None
+
+
+@given(st.from_regex(r"[A-Z]{6,12}[0-9]{4}", fullmatch=True), st.sampled_from([text for text, _, _ in FAULTS]))
+def test_a_value_in_the_text_is_never_told(value: str, text: str) -> None:
+    for changed in (text.replace("pq: ", f'pq: "{value}" '), f"{value} {text}", text.replace("failed", value)):
+        fault = store_fault(changed)
+        assert fault is not None
+        assert value not in fault.why
