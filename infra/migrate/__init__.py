@@ -1,6 +1,7 @@
 """Applies the migrations of `migrations/` and checks what a database holds.
 
-`python -m infra.migrate up|status|verify --database-url …`, `… snapshot`; from Python, `up`, `status` and `verify`.
+`python -m infra.migrate up|status|verify --database-url …`, `… bundle DIR`, `… snapshot`; from Python, `up`, `status`
+and `verify`.
 
 files.py             the files, in order
 execution.py         a file as one query, and what is told of a refusal
@@ -14,10 +15,12 @@ adoption.py          old records taken over; a database without a record adopted
 runner.py            up and status
 scope.py             what is looked at
 expected.py          what must be there: expected.json
-fresh.py             writes expected.json from a fresh database
+fresh.py             a fresh database, and expected.json written from it
 facts.py             what is there
 verification.py      verify: the two compared
 engine_tables.py     whatsmeow's own tables
+engine_sql.py        the same as a file
+bundle.py            a folder of files for products that apply them with a tool of their own
 """
 
 from .connection import without_password

@@ -1,4 +1,4 @@
-"""The command line: `python -m infra.migrate up|status|verify|snapshot`."""
+"""The command line: `python -m infra.migrate up|status|verify|bundle|snapshot`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 is well, 1 is not, 2 is a wrong call."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.command == "snapshot":
-        return _snapshot(options)
+    if options.command in ("bundle", "snapshot"):
+        return {"bundle": _bundle, "snapshot": _snapshot}[options.command](options)
     url = options.database_url or os.environ.get("DATABASE_URL", "")
     if not url:
         parser.error("which database? give --database-url or set DATABASE_URL")
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m infra.migrate", description="Migrations of whatsapp-pairing.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="up|status|verify|snapshot")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="up|status|verify|bundle|snapshot")
     for name, text in {
         "up": "apply every pending migration, each in one transaction, and the engine's own tables",
         "status": "list migrations: applied, changed since, pending, and records without a file",
@@ -59,6 +59,14 @@ def _parser() -> argparse.ArgumentParser:
                 "holds copies of them",
             )
         command.add_argument("--json", action="store_true", help="print JSON")
+    text = (
+        "write the migrations into a folder, with whatsmeow's tables and our record, for a product that applies them "
+        "with a tool of its own; a file that is there is never changed"
+    )
+    command = commands.add_parser("bundle", help=text, description=text)
+    command.add_argument("folder", type=Path, metavar="DIR")
+    command.add_argument("--directory", type=Path, default=MIGRATIONS, help="default: migrations/")
+    command.add_argument("--json", action="store_true", help="print JSON")
     text = "write what `verify` expects, from a database that the migrations make now; read the diff before a commit"
     command = commands.add_parser("snapshot", help=text, description=text)
     command.add_argument("--file", type=Path, default=SNAPSHOT, help="default: infra/migrate/expected.json")
@@ -69,7 +77,22 @@ def _snapshot(options: argparse.Namespace) -> int:
     from .fresh import write_snapshot  # starts a Postgres, which the other commands do not need
 
     print(f"{options.file}: {'changed' if write_snapshot(options.file) else 'as before'}")
+    if options.file == SNAPSHOT:
+        from .bundle import VERSIONS, write_versions
+
+        print(f"{VERSIONS}: {'changed' if write_versions() else 'as before'}")
     return 0
+
+
+def _bundle(options: argparse.Namespace) -> int:
+    from .bundle import write_bundle  # starts a Postgres, too
+
+    try:
+        done = write_bundle(options.folder, options.directory)
+    except MigrateError as problem:
+        return _fail(str(problem), options.json)
+    lines = [f"wrote {options.folder / name}" for name in done.written]
+    return _say(asdict(done), lines or ["nothing to write"], options.json)
 
 
 def _up(url: str, options: argparse.Namespace) -> int:

@@ -20,7 +20,7 @@ _ENGINE_SECONDS = 60
 
 # whatsmeow's table of its version has no key, so Postgres refuses every change to it while a publication is for
 # all tables. This makes the table as whatsmeow does, and gives it an identity before whatsmeow writes to it.
-_VERSION = """
+VERSION = """
 DO $$
 BEGIN
   IF to_regclass('whatsapp_engine.whatsmeow_version') IS NULL THEN
@@ -34,7 +34,7 @@ END $$
 
 # A device is found by its binding's fingerprint (whatsapp_private.devices); whatsmeow does not mind another
 # index. Not CREATE INDEX IF NOT EXISTS: it stops writers before it looks.
-_INDEX = """
+INDEX = """
 DO $$
 BEGIN
   IF to_regclass('whatsapp_engine.whatsmeow_device_by_fingerprint') IS NULL THEN
@@ -45,7 +45,7 @@ END $$
 
 # Supabase grants on what is created in public only, but a wider default must not open these. whatsmeow looks at its
 # version at every start; with these grants alone a newer engine cannot change the tables: that is for this step.
-_GRANT = """
+GRANT = """
 REVOKE ALL ON ALL TABLES IN SCHEMA whatsapp_engine FROM PUBLIC, anon, authenticated;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA whatsapp_engine TO whatsapp_engine;
 REVOKE INSERT, UPDATE, DELETE ON whatsapp_engine.whatsmeow_version FROM whatsapp_engine
@@ -100,17 +100,17 @@ def create_engine_tables(database_url: str) -> None:
         try:
             with connection.transaction():
                 take_turn(connection)
-                connection.execute(_VERSION)
+                connection.execute(VERSION)
             with connection.transaction():
                 take_turn(connection)
                 # Our transaction is idle while the engine works in a connection of its own.
                 limit_waits(connection, lock=LOCK_SECONDS, statement=_ENGINE_SECONDS, idle=_ENGINE_SECONDS + 10)
                 try:
-                    _run_engine(url, connection.info.password)
+                    run_engine(url, connection.info.password)
                 except EngineTablesFailed as problem:
                     raise EngineTablesFailed(f"{problem}{_advice(connection, str(problem))}") from None
-                connection.execute(_INDEX)
-                connection.execute(_GRANT)
+                connection.execute(INDEX)
+                connection.execute(GRANT)
         except psycopg.Error as problem:
             text = problem.diag.message_primary or str(problem).strip()
             state = f" (SQLSTATE {problem.sqlstate})" if problem.sqlstate else ""
@@ -133,7 +133,8 @@ def _todo(state: str) -> str:
     return f"; {_TODO.get(state, 'run it again')}"
 
 
-def _run_engine(database_url: str, password: str) -> None:
+def run_engine(database_url: str, password: str) -> None:
+    """Have the engine create or upgrade its tables; raise `EngineTablesFailed`, without `password`, if it fails."""
     path = os.pathsep.join([*(str(LAYERS / name) for name in ("engine", "shared")), os.getenv("PYTHONPATH", "")])
     try:
         done = subprocess.run(

@@ -2,6 +2,7 @@
 
 MigrateError
 ├── BadMigration        a file or the directory is not usable
+├── BundleRefused       a bundle would rewrite a file, or a version of it is taken
 ├── NotReachable        no connection to the database
 ├── NotSupabase         the database lacks what Supabase provides
 ├── VersionTaken        another migration is recorded under one of our versions
@@ -21,6 +22,10 @@ class MigrateError(Exception):
 
 class BadMigration(MigrateError):
     """A migration file, or the directory of them, is not usable."""
+
+
+class BundleRefused(MigrateError):
+    """A file in the bundle's folder must not be overwritten."""
 
 
 class NotReachable(MigrateError):

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -13,12 +14,15 @@ from .expected import SNAPSHOT, snapshot
 from .facts import read_facts
 from .runner import up
 
+if TYPE_CHECKING:
+    from infra.local.postgres import EmbeddedPostgres
+
 
 def write_snapshot(path: Path = SNAPSHOT) -> bool:
     """Write the snapshot of a database that the migrations have just made; tell whether the file has changed."""
-    with _database() as url:
-        up(url)
-        with psycopg.connect(url, autocommit=True) as connection:
+    with fresh_database() as server:
+        up(server.url())
+        with psycopg.connect(server.url(), autocommit=True) as connection:
             text = snapshot(read_facts(connection))
     changed = not path.exists() or path.read_text(encoding="utf-8") != text
     path.write_text(text, encoding="utf-8")
@@ -26,7 +30,7 @@ def write_snapshot(path: Path = SNAPSHOT) -> bool:
 
 
 @contextmanager
-def _database() -> Iterator[str]:
+def fresh_database() -> Iterator[EmbeddedPostgres]:
     """Start a server without any role of ours, with Supabase's stand-ins in its database."""
     # The local stack imports this package, and only this command needs its server.
     from infra.local.database import STANDINS
@@ -42,7 +46,7 @@ def _database() -> Iterator[str]:
             server.start()
             with psycopg.connect(server.url(), autocommit=True) as connection:
                 connection.execute(STANDINS.read_bytes())
-            yield server.url()
+            yield server
         finally:
             server.stop()
             guard.close()

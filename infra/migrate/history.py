@@ -10,7 +10,7 @@ from .errors import VersionTaken
 from .files import Migration
 
 # The revokes are for a project whose default privileges open new tables of every schema.
-_CREATE = """
+CREATE = """
     create schema if not exists whatsapp_migrations;
     create table whatsapp_migrations.history (
       version text primary key,
@@ -54,7 +54,7 @@ class Applied:
 def create(connection: psycopg.Connection) -> None:
     """Create the record where it is missing."""
     if not _exists(connection):
-        connection.execute(_CREATE)
+        connection.execute(CREATE)
 
 
 def read(connection: psycopg.Connection) -> dict[str, Applied]:

@@ -28,8 +28,9 @@ def apply(connection: psycopg.Connection, migrations: Sequence[Migration], *, su
     Parameters
     ----------
     supabase
-        Record them in the Supabase CLI's history too.
+        Record them in the Supabase CLI's history too. It is done without asking where a bundle was pushed.
     """
+    supabase = supabase or supabase_history.has_bundle(connection)
     found = _settle(connection, migrations, supabase=supabase)
     records = history.read(connection)
     pending = [migration for migration in migrations if not history.is_applied(migration, records)]

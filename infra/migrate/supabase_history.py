@@ -13,6 +13,9 @@ import psycopg
 from .errors import VersionTaken
 from .files import Migration
 
+RECORD = "whatsapp_record"
+"""The name of a bundle's last file. A product that has pushed it keeps our files in its folder."""
+
 # The CLI builds the table in these steps; older projects have it without the later columns.
 _CREATE = """
     create schema if not exists supabase_migrations;
@@ -32,6 +35,7 @@ _OURS = """
     from supabase_migrations.schema_migrations r
       join unnest(%s::text[], %s::text[]) as ours (version, name) on r.version = ours.version and r.name = ours.name
 """
+_BUNDLE = "select exists (select from supabase_migrations.schema_migrations where name = %s)"
 _DELETE = "delete from supabase_migrations.schema_migrations where version = any(%s)"
 _INSERT = """
     insert into supabase_migrations.schema_migrations (version, name, statements) values (%s, %s, array[%s])
@@ -50,6 +54,11 @@ def ours(connection: psycopg.Connection, migrations: Sequence[Migration]) -> set
     if not {"version", "name"} <= _columns(connection):
         return set()
     return {version for (version,) in connection.execute(_OURS, _names(migrations))}
+
+
+def has_bundle(connection: psycopg.Connection) -> bool:
+    """Tell whether the product has pushed a bundle (`infra.migrate bundle`), so that its folder holds our files."""
+    return "name" in _columns(connection) and connection.execute(_BUNDLE, (RECORD,)).fetchone() == (True,)
 
 
 def remove(connection: psycopg.Connection, versions: set[str]) -> None:

@@ -24,7 +24,7 @@ def refusal(url: str) -> str:
 @pytest.fixture
 def engine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Our own statement before the engine's is left out, so that the engine meets the refusal itself."""
-    monkeypatch.setattr(engine_tables, "_VERSION", "select 1")
+    monkeypatch.setattr(engine_tables, "VERSION", "select 1")
 
 
 def test_a_table_of_that_name_is_told(migrated_url: str) -> None:
@@ -139,7 +139,7 @@ def test_an_unreachable_database_still_says_so() -> None:
 )
 def test_the_engine_alone_tells_what_it_meets(migrated_url: str, url: str, told: str) -> None:
     with pytest.raises(EngineTablesFailed) as caught:
-        engine_tables._run_engine(url.format(migrated_url), "")
+        engine_tables.run_engine(url.format(migrated_url), "")
     assert told in str(caught.value)
     for word in ("hidden", "s3cret", "127.0.0.1"):
         assert word not in str(caught.value)

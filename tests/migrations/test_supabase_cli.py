@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.migrate import MIGRATIONS, up
+from infra.migrate import MIGRATIONS, status, up, verify
+from infra.migrate.bundle import write_bundle
 from tests.migrations.test_up import query
 
 pytestmark = pytest.mark.slow  # npm installs the CLI
@@ -78,3 +79,17 @@ def test_copies_that_were_pushed_are_taken_over(cli: Path, product: Path, databa
     assert done.applied == []
     assert len(done.taken_over) == len(list(MIGRATIONS.glob("*.sql")))
     assert "up to date" in push(cli, product, database_url)
+
+
+def test_a_pushed_bundle_is_all_that_is_needed(cli: Path, product: Path, database_url: str) -> None:
+    """The product's first migration is there before; ours are older than the next one of its own."""
+    push(cli, product, database_url)
+    folder = product / "supabase" / "migrations"
+    write_bundle(folder)
+    push(cli, product, database_url)
+    assert verify(database_url) == []
+    assert status(database_url).pending == []
+    assert up(database_url).applied == []
+    assert "up to date" in push(cli, product, database_url)
+    (folder / "20300101000000_second.sql").write_text("create table public.second ();")
+    assert "20300101000000_second.sql" in push(cli, product, database_url)

@@ -104,7 +104,7 @@ def test_runners_at_once(database_url: str) -> None:
 
 
 def test_the_engines_tables_want_their_schema(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_tables, "_run_engine", lambda *_: None)
+    monkeypatch.setattr(engine_tables, "run_engine", lambda *_: None)
     with pytest.raises(EngineTablesFailed, match=r"whatsapp_engine.* does not exist"):
         engine_tables.create_engine_tables(database_url)
 
