@@ -44,7 +44,10 @@ _FIRST_QR_SECONDS, _NEXT_QR_SECONDS = 60.0, 20.0
 _RETRY_SECONDS = 15.0
 _PAUSE_SECONDS = 0.5
 
-# The login-status callback before pairing. "timeout" is told apart below; PairStatus follows "success" and "error".
+# After "error", PairStatus tells at once whether Postgres refuses the keys. For other causes it does not always come.
+_PAIR_STATUS_SECONDS = 1.0
+
+# The login-status callback before pairing. "timeout" and "error" are told apart below; PairStatus follows "success".
 _REFUSALS = {
     "err-client-outdated": Reason.CLIENT_OUTDATED,
     "err-unexpected-state": Reason.PAIRING_REJECTED,
@@ -123,6 +126,10 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
         if text == "timeout":
             # No QR left, the socket dropped, or 503.
             self.say("exhausted" if self._qrs else "unreachable")
+        elif text == "error":
+            grace = threading.Timer(_PAIR_STATUS_SECONDS, self._refuse, [Reason.PAIRING_REJECTED])
+            grace.daemon = True
+            grace.start()
         elif text in _REFUSALS:
             self._refuse(_REFUSALS[text])
 
