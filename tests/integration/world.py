@@ -222,7 +222,9 @@ class World:
 
     def wait_for_a_blocked_backend(self) -> None:
         """Return when somebody on this database waits for a lock."""
-        blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        blocked = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
         self.wait_until(lambda: self.value(blocked))
 
     def wait_until(self, condition: Callable[[], object]) -> None:
