@@ -58,6 +58,12 @@ def _parser() -> argparse.ArgumentParser:
                 help="record the files in the Supabase CLI's history too: for products whose supabase/migrations "
                 "holds copies of them",
             )
+        if name == "verify":
+            command.add_argument(
+                "--try-writes",
+                action="store_true",
+                help="pair the oldest user as the three roles, and take everything back",
+            )
         command.add_argument("--json", action="store_true", help="print JSON")
     text = (
         "write the migrations into a folder, with whatsmeow's tables and our record, for a product that applies them "
@@ -118,6 +124,10 @@ def _status(url: str, options: argparse.Namespace) -> int:
 
 def _verify(url: str, options: argparse.Namespace) -> int:
     findings = verify(url)
+    if options.try_writes:
+        from .trying import try_writes  # the statements are the product's own
+
+        findings += try_writes(url)
     wrong = [finding for finding in findings if finding.kind != "beyond"]
     lines = [str(finding) for finding in findings]
     if not wrong:

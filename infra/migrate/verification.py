@@ -39,12 +39,12 @@ ABSENT = "absent"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is missing, or differs, or stands on the owner's table beyond ours.
+    """One thing that is missing, or differs, or stands on the owner's table beyond ours, or a trial that was refused.
 
     What is beyond may refuse what pairing writes, or be quite right for the product, so it is told and is no failure.
     """
 
-    kind: Literal["missing", "differs", "beyond"]
+    kind: Literal["missing", "differs", "beyond", "refused"]
     what: str
     found: str = ""
     wanted: str = ""
@@ -54,6 +54,8 @@ class Finding:
             return f"missing: {self.what}"
         if self.kind == "beyond":
             return f"beyond: {self.what}: {self.found}; it is the product's, and may refuse what pairing writes"
+        if self.kind == "refused":
+            return f"refused: {self.what}: {self.found}"
         return f"differs: {self.what}: {self.found}; should be: {self.wanted}"
 
 

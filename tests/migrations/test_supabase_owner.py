@@ -15,6 +15,7 @@ import pytest
 from infra.local.database import ROLES, login_urls, prepare
 from infra.migrate import up, verify
 from infra.migrate.scope import LOGINS
+from infra.migrate.trying import try_writes
 from tests.conftest import STANDINS, Postgres, serving
 from tests.integration.world import Secret, World, connect
 
@@ -106,6 +107,13 @@ def test_the_roles_do_their_work_there(server: Postgres, owner_url: str) -> None
             assert world.attempts.disconnect(other).changed
         finally:
             world.close()
+
+
+def test_verify_tries_a_pairing_there(owner_url: str) -> None:
+    """This owner is no superuser: it grants the roles to itself within the trial."""
+    with psycopg.connect(owner_url, autocommit=True) as connection:
+        connection.execute("insert into auth.users default values")
+    assert try_writes(owner_url) == []
 
 
 def test_the_local_runner_runs_its_functions_as_the_roles(owner_url: str) -> None:

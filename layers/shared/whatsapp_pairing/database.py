@@ -120,7 +120,7 @@ class Database:
                 if connection.closed:
                     raise
                 connection.execute("ROLLBACK")
-                raise StoreRefused(detail=_about(error)) from None
+                raise StoreRefused(detail=about(error)) from None
 
         return self._run(work, _BRIEF_SECONDS)
 
@@ -133,13 +133,13 @@ class Database:
                 return self._run_once(work, given_up_at)
             except psycopg.Error as error:
                 if not _away(error):
-                    raise StoreRefused(detail=_about(error)) from None
+                    raise StoreRefused(detail=about(error)) from None
                 lost += self._connection is not None
                 again_at_once = self._connection is not None and lost == 1
                 self.close()
                 pause = pauses.next() if _full(error) else 0.0
                 if not again_at_once and not (pause and time.monotonic() + pause < given_up_at):
-                    raise StoreUnavailable(detail=_about(error)) from None
+                    raise StoreUnavailable(detail=about(error)) from None
             time.sleep(pause)
 
     def _run_once(self, work: Callable[[Connection], T], given_up_at: float) -> T:
@@ -184,7 +184,7 @@ def _full(error: psycopg.Error) -> bool:
     return is_full(error.sqlstate, error.diag.message_primary)
 
 
-def _about(error: psycopg.Error) -> str:
+def about(error: psycopg.Error) -> str:
     """Say what has failed by names alone: the server's words quote the row, and with it a QR or a token."""
     if error.sqlstate is None:
         # The driver's own words: of a connection, they hold the host and the user; of a value, the value.

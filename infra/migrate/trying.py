@@ -1,0 +1,147 @@
+"""Tries a whole pairing of the oldest user, as the roles that will do it, and takes everything back.
+
+`verify` reads what stands on the tables; this shows what happens: a trigger may refuse a row, or take too long.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import TypeVar, cast
+from uuid import UUID, uuid4
+
+import psycopg
+from psycopg.rows import dict_row
+from whatsapp_pairing.database import Connection, Database, about
+from whatsapp_pairing.errors import PairingError
+from whatsapp_pairing.repository.attempts import Attempts
+from whatsapp_pairing.repository.devices import Devices
+from whatsapp_pairing.repository.leases import Leases
+from whatsapp_pairing.repository.sessions import Sessions
+from whatsapp_pairing.session import Phase
+
+from .connection import connected, readable, require_supabase
+from .scope import ENGINE_TABLE
+from .verification import Finding
+
+T = TypeVar("T")
+API, WORKER, ENGINE = "whatsapp_api", "whatsapp_worker", "whatsapp_engine"
+_SECONDS = 60.0
+
+_OLDEST = "select id from auth.users order by created_at nulls last, id limit 1"
+# As the owner: the trial needs a user who is not connected, and begins without a row.
+_MAKE_ROOM = (
+    "delete from whatsapp_private.devices where user_id = %s",
+    "delete from whatsapp_private.attempts where user_id = %s",
+    "delete from public.whatsapp_sessions where user_id = %s",
+)
+_STORE_KEYS = f"""
+    insert into {ENGINE_TABLE} (
+      jid, registration_id, noise_key, identity_key, signed_pre_key, signed_pre_key_id, signed_pre_key_sig, adv_key,
+      adv_details, adv_account_sig, adv_account_sig_key, adv_device_sig
+    ) values (%s, 1, %s, %s, %s, 1, %s, %s, '', %s, %s, %s)
+"""
+
+
+class _AsRole:
+    """Stands in for a `Database` that is logged in as the role; its calls share one transaction."""
+
+    def __init__(self, connection: psycopg.Connection, role: str) -> None:
+        self._connection, self._role = connection, role
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        self._connection.execute(f"set local role {self._role}".encode())
+        try:
+            return work(cast(Connection, self._connection))
+        finally:
+            if self._connection.info.transaction_status != psycopg.pq.TransactionStatus.INERROR:
+                self._connection.execute("reset role")
+
+
+def try_writes(database_url: str) -> list[Finding]:
+    """Pair the oldest user as the three roles, write the user's row at each step, and roll everything back.
+
+    Returns
+    -------
+    list[Finding]
+        The step that Postgres refused, with its SQLSTATE; empty when a pairing works.
+
+    Raises
+    ------
+    MigrateError
+        The database cannot be reached or is no Supabase database.
+    """
+    with connected(readable(database_url)) as connection:
+        require_supabase(connection)
+        connection.row_factory = dict_row  # type: ignore[assignment]
+        with connection.transaction(force_rollback=True):
+            for step, work in _steps(connection):
+                try:
+                    with connection.transaction():
+                        work()
+                except psycopg.Error as error:
+                    return [Finding("refused", step, about(error))]
+                except PairingError as error:
+                    return [Finding("refused", step, str(error))]
+    return []
+
+
+def _steps(connection: psycopg.Connection) -> Iterator[tuple[str, Callable[[], object]]]:
+    api, worker, engine = (cast(Database, _AsRole(connection, role)) for role in (API, WORKER, ENGINE))
+    attempts, leases = Attempts(api), Leases(worker)
+    attempt_id, lease, secret, jid = uuid4(), uuid4(), hashlib.sha256(uuid4().bytes).digest(), f"0:{uuid4()}@try"
+    fingerprint = hashlib.sha256(secret).digest()
+    found = connection.execute(_OLDEST).fetchone()
+    if found is None:
+        yield "a trial: there is no user yet", lambda: _there(None)
+        return
+    user = cast(dict[str, UUID], found)["id"]
+
+    def show(role: Database) -> Callable[[], object]:
+        def write() -> None:
+            connection.execute("set local statement_timeout = '1s'")
+            role.run(lambda it: it.execute("select whatsapp_private.show_session_v1(%s)", (user,)))
+            role.run(lambda it: it.execute("set constraints all immediate"))
+
+        return write
+
+    def keys(it: Connection) -> object:
+        key, signature = secret, secret + secret
+        values = (jid, key, key, key, signature, secret, signature, key, signature)
+        return it.execute(_STORE_KEYS.encode(), values)
+
+    yield "a trial by this login", lambda: _become(connection)
+    yield "room for a trial", lambda: [connection.execute(it.encode(), (user,)) for it in _MAKE_ROOM]
+    yield f"{API}: connect", lambda: _there(attempts.claim(user, attempt_id, _SECONDS, 2**31 - 1).claimed)
+    yield f"{API}: the user's row", show(api)
+    yield f"{WORKER}: open_phase", lambda: _there(Attempts(worker).open_phase(attempt_id, Phase.QR, "trial", _SECONDS))
+    yield f"{WORKER}: the linker's lease", lambda: _there(leases.take(attempt_id, lease))
+    yield f"{WORKER}: a QR", lambda: _there(leases.show_qr(attempt_id, lease, "trial", _SECONDS, fingerprint))
+    yield f"{WORKER}: the user's row with a QR", show(worker)
+    yield f"{ENGINE}: a device's keys", lambda: engine.run(keys)
+    yield f"{WORKER}: a scan", lambda: _there(leases.scanned(attempt_id, lease, jid))
+    yield f"{WORKER}: connected", lambda: _there(leases.connected(attempt_id, lease, jid))
+    yield f"{WORKER}: the user's row of a connected user", show(worker)
+    yield f"{API}: status", lambda: _there(Sessions(api).get(user))
+    devices: list[UUID] = []
+    yield f"{API}: disconnect", lambda: devices.extend(attempts.disconnect(user).devices)
+    yield f"{API}: the user's row after a disconnect", show(api)
+    unlinking = Devices(worker)
+    yield (
+        f"{WORKER}: unlink",
+        lambda: [(_there(unlinking.take(device, lease)), unlinking.forget(device, lease)) for device in devices],
+    )
+
+
+def _become(connection: psycopg.Connection) -> None:
+    """Let the transaction become the roles. A superuser may; any other owner of the roles grants them to itself."""
+    connection.execute("set local lock_timeout = '3s'")
+    connection.execute("set local statement_timeout = '4s'")
+    row = connection.execute("select rolsuper from pg_roles where rolname = current_user").fetchone()
+    if not cast(dict[str, bool], row)["rolsuper"]:
+        connection.execute(f"grant {API}, {WORKER}, {ENGINE} to current_user".encode())
+
+
+def _there(found: object) -> None:
+    if not found:
+        raise PairingError(detail="the call was answered with nothing")
