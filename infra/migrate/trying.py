@@ -127,10 +127,13 @@ def _steps(connection: psycopg.Connection) -> Iterator[tuple[str, Callable[[], o
     yield f"{API}: disconnect", lambda: devices.extend(attempts.disconnect(user).devices)
     yield f"{API}: the user's row after a disconnect", show(api)
     unlinking = Devices(worker)
-    yield (
-        f"{WORKER}: unlink",
-        lambda: [(_there(unlinking.take(device, lease)), unlinking.forget(device, lease)) for device in devices],
-    )
+
+    def unlink() -> None:
+        for device in devices:
+            _there(unlinking.take(device, lease))
+            unlinking.forget(device, lease)
+
+    yield f"{WORKER}: unlink", unlink
 
 
 def _become(connection: psycopg.Connection) -> None:

@@ -47,11 +47,11 @@ REFUSALS = {
     ),
     "create function public.no() returns trigger language plpgsql as 'begin raise ''never-to-be-written''; end';"
     f"create trigger no before update on {TABLE} for each row execute function public.no()": (
-        "whatsapp_api: the user's row: RaiseException P0001"
+        "whatsapp_worker: the user's row with a QR: RaiseException P0001"
     ),
     "create function public.slow() returns trigger language plpgsql as 'begin perform pg_sleep(3); return null; end';"
     f"create constraint trigger slow after update on {TABLE} deferrable initially deferred for each row"
-    " execute function public.slow()": "whatsapp_api: the user's row: QueryCanceled 57014",
+    " execute function public.slow()": "whatsapp_worker: the user's row with a QR: QueryCanceled 57014",
     f"create policy strict on {TABLE} as restrictive using (false)": (
         "whatsapp_api: the user's row: InsufficientPrivilege 42501"
     ),
