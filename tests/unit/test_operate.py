@@ -14,14 +14,14 @@ import pytest
 from whatsapp_pairing import counting
 from whatsapp_pairing.observability import NAMESPACE
 from whatsapp_pairing.reasons import Reason
-from whatsapp_pairing.session import CONNECTED
+from whatsapp_pairing.results import Result
 
 from infra.local.intrinsics import PLACEHOLDER, load_yaml
 from tests.emf import metrics_in
 from tests.unit.test_session import LIVE
 
 ROOT = Path(__file__).resolve().parents[2]
-OUTCOMES = {CONNECTED, *Reason}
+OUTCOMES = {Result.CONNECTED, *Reason}
 STACK = "${AWS::StackName}"
 
 # Of AWS's own: which dimension, how a template names its value, the type of resource, and the metrics that are used.

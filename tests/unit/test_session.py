@@ -20,7 +20,6 @@ from whatsapp_pairing.session import (
     RETRY_SECONDS,
     Again,
     Attempt,
-    End,
     Phase,
     Session,
     Status,
@@ -44,32 +43,32 @@ LIVE = Attempt(
         ({"phase": Phase.AUTH}, Again(Phase.AUTH, 60)),
         ({"remaining": 0.1}, Again(Phase.QR, 2)),
         # the window is over
-        ({"remaining": 0.0}, End(Reason.QR_TIMEOUT)),
-        ({"remaining": -5.0, "phase": Phase.AUTH}, End(Reason.SCAN_TIMEOUT)),
-        ({"remaining": -5.0, "phase": Phase.AUTH, "since_scan": 1.0}, End(Reason.LINKER_FAILED)),
-        ({"remaining": -5.0, "reachable": False}, End(Reason.WHATSAPP_UNREACHABLE)),
+        ({"remaining": 0.0}, Reason.QR_TIMEOUT),
+        ({"remaining": -5.0, "phase": Phase.AUTH}, Reason.SCAN_TIMEOUT),
+        ({"remaining": -5.0, "phase": Phase.AUTH, "since_scan": 1.0}, Reason.LINKER_FAILED),
+        ({"remaining": -5.0, "reachable": False}, Reason.WHATSAPP_UNREACHABLE),
         ({"remaining": 5.0, "reachable": False}, Again(Phase.QR, 5)),
         # a QR in the last moment
         ({"remaining": -1.0, "qr_shown": True, "alive": True}, Again(Phase.QR, HANDOVER_SECONDS)),
-        ({"remaining": -1.0, "qr_shown": True}, End(Reason.QR_TIMEOUT)),
-        ({"remaining": -1.0, "qr_shown": True, "alive": True, "phase": Phase.AUTH}, End(Reason.SCAN_TIMEOUT)),
+        ({"remaining": -1.0, "qr_shown": True}, Reason.QR_TIMEOUT),
+        ({"remaining": -1.0, "qr_shown": True, "alive": True, "phase": Phase.AUTH}, Reason.SCAN_TIMEOUT),
         # a wait that failed at once, on which nothing more is lost than the pause
         ({"at_once": True}, Again(Phase.QR, 58, RETRY_SECONDS)),
         ({"at_once": True, "remaining": 1.5}, Again(Phase.QR, 2, 1)),
         ({"at_once": True, "remaining": 0.1}, Again(Phase.QR, 2)),
         ({"at_once": True, "remaining": -1.0, "qr_shown": True, "alive": True}, Again(Phase.QR, 8, 2)),
-        ({"at_once": True, "remaining": -1.0}, End(Reason.QR_TIMEOUT)),
+        ({"at_once": True, "remaining": -1.0}, Reason.QR_TIMEOUT),
         # a verdict is final
-        ({"verdict": Reason.ACCOUNT_BANNED}, End(Reason.ACCOUNT_BANNED)),
-        ({"verdict": Reason.ACCOUNT_BANNED, "remaining": -1.0}, End(Reason.ACCOUNT_BANNED)),
+        ({"verdict": Reason.ACCOUNT_BANNED}, Reason.ACCOUNT_BANNED),
+        ({"verdict": Reason.ACCOUNT_BANNED, "remaining": -1.0}, Reason.ACCOUNT_BANNED),
         # a linker that dies and dies
         ({"legs": MAX_LEGS - 1}, Again(Phase.QR, 60)),
-        ({"legs": MAX_LEGS}, End(Reason.LINKER_FAILED)),
+        ({"legs": MAX_LEGS}, Reason.LINKER_FAILED),
         ({"legs": MAX_LEGS, "alive": True}, Again(Phase.QR, 60)),
-        ({"legs": MAX_LEGS, "verdict": Reason.CANCELLED}, End(Reason.CANCELLED)),
+        ({"legs": MAX_LEGS, "verdict": Reason.CANCELLED}, Reason.CANCELLED),
     ],
 )
-def test_next_step(changes: dict[str, object], step: Again | End) -> None:
+def test_next_step(changes: dict[str, object], step: Again | Reason) -> None:
     at_once = bool(changes.pop("at_once", False))
     assert next_step(replace(LIVE, **changes), at_once) == step  # type: ignore[arg-type]
 
@@ -96,8 +95,7 @@ attempts = st.builds(
 @given(attempts, st.booleans())
 def test_every_attempt_goes_on_in_its_phase_or_ends_with_a_reason(attempt: Attempt, at_once: bool) -> None:
     step = next_step(attempt, at_once)
-    if isinstance(step, End):
-        assert step.reason in Reason
+    if isinstance(step, Reason):
         return
     assert step.phase is attempt.phase
     assert isinstance(step.seconds, int)
@@ -112,7 +110,7 @@ def test_every_attempt_goes_on_in_its_phase_or_ends_with_a_reason(attempt: Attem
 @given(attempts)
 def test_a_linker_that_goes_on_dying_ends_every_attempt(attempt: Attempt) -> None:
     for legs in range(attempt.legs, attempt.legs + MAX_LEGS + 1):
-        if isinstance(next_step(replace(attempt, legs=legs, alive=False)), End):
+        if isinstance(next_step(replace(attempt, legs=legs, alive=False)), Reason):
             return
     raise AssertionError("it goes on for ever")
 

@@ -7,7 +7,8 @@ of a user who is deleted are gone with their end.
 
 from whatsapp_pairing.observability import count, duration
 from whatsapp_pairing.reasons import Reason
-from whatsapp_pairing.session import CONNECTED, Attempt
+from whatsapp_pairing.results import Outcome, Result
+from whatsapp_pairing.session import Attempt
 
 
 def started() -> None:
@@ -30,10 +31,10 @@ def connected(attempt: Attempt) -> None:
     duration("TimeToConnected", attempt.age)
     if attempt.since_scan is not None:
         duration("ScanToConnected", attempt.since_scan)
-    ended(CONNECTED, attempt.legs)
+    ended(Result.CONNECTED, attempt.legs)
 
 
-def ended(outcome: str, legs: int) -> None:
+def ended(outcome: Outcome, legs: int) -> None:
     """Count the end of an attempt, in all and by its outcome, and the linkers that it took."""
     count("PairingEnded")
     count("PairingEnded", outcome=outcome)

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable
-from enum import Enum, auto
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -16,7 +15,8 @@ from whatsapp_pairing.observability import logger
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.leases import Leases
 from whatsapp_pairing.repository.rows import Rows
-from whatsapp_pairing.session import CONNECTED, Phase, timeout_reason
+from whatsapp_pairing.results import Outcome, Result
+from whatsapp_pairing.session import Phase, timeout_reason
 from whatsapp_pairing.workflow import Workflow
 
 # How long a step may take before a fresh engine tries it: from dialling to WhatsApp's first word, and from the scan or
@@ -29,13 +29,6 @@ SYNC_SECONDS: Final = 15.0
 RECORD_SECONDS: Final = 2.0
 
 
-class _Next(Enum):
-    """What follows an event, if it did not decide the attempt."""
-
-    GO_ON = auto()
-    NEW_ENGINE = auto()
-
-
 def link(
     attempt_id: UUID,
     leases: Leases,
@@ -44,7 +37,7 @@ def link(
     engine: port.Engine,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-) -> str:
+) -> Result | Reason:
     """Hold WhatsApp for an attempt until it is connected or over.
 
     Parameters
@@ -54,15 +47,14 @@ def link(
 
     Returns
     -------
-    str
-        ``"connected"``; a reason's code; ``"lost"`` when somebody else has ended the attempt or taken it over; or
-        ``"not_needed"`` when it has a linker already or is over.
+    Result or Reason
+        ``CONNECTED``, a verdict, ``LOST`` or ``NOT_NEEDED``.
     """
     lease = uuid4()
     asked_at = clock()
     attempt = leases.take(attempt_id, lease)
     if attempt is None:
-        return "not_needed"
+        return Result.NOT_NEEDED
     if attempt.legs > 1:
         counting.linker_replaced()
     hold = Hold(attempt, asked_at, lease, leases, workflow, clock, sleep)
@@ -70,7 +62,7 @@ def link(
         return _Linker(hold, leases, rows, workflow, engine, clock).run()
     except LeaseLost:
         _let_go(attempt_id, lease, leases, workflow)
-        return "lost"
+        return Result.LOST
     except Exception:
         # Free the lease before failing: the workflow's next look starts another linker at once.
         leases.release(attempt_id, lease, None)
@@ -108,7 +100,7 @@ class _Linker:
         self._dialling = True
         self._step_ends_at: float | None = None
 
-    def run(self) -> str:
+    def run(self) -> Outcome:
         """Run one engine after another until the attempt is decided, and record the decision."""
         while True:
             self._jid = self._hold.ask(lambda: self._leases.resumable(self._hold.attempt.id))
@@ -118,17 +110,17 @@ class _Linker:
             with self._start_engine() as run:
                 decision = self._drive(run)
             # The engine is gone: whoever acts on what is written now may open the device.
-            if decision == CONNECTED:
-                return self._record_connected()
             if isinstance(decision, Reason):
                 return self._record_verdict(decision)
+            if decision is Result.CONNECTED:
+                return self._record_connected()
             self._hold.renew(showing=False)
             self._hold.rest(self._backoff.next())
 
     def _start_engine(self) -> port.EngineRun:
         return self._engine.resume(self._jid) if self._jid else self._engine.pair()
 
-    def _drive(self, run: port.EngineRun) -> _Next | str:
+    def _drive(self, run: port.EngineRun) -> Result | Reason:
         """Follow one engine until it decides the attempt or is of no more use."""
         self._dialling = True
         self._limit_step(REACH_SECONDS)
@@ -142,10 +134,11 @@ class _Linker:
             self._dialling = False
             logger.info("engine event", extra={"event": type(event).__name__})
             follows = self._handle(event)
-            if follows is not _Next.GO_ON:
+            if follows is not None:
                 return follows
 
-    def _handle(self, event: port.Event) -> _Next | str:  # noqa: PLR0911  one return for each event
+    def _handle(self, event: port.Event) -> Result | Reason | None:  # noqa: PLR0911  one return for each event
+        """Return what the event decides; None: nothing yet."""
         match event:
             case port.Reached():
                 self._limit_step(LOGIN_STEP_SECONDS if self._jid else None)
@@ -160,25 +153,25 @@ class _Linker:
             case port.Online():
                 self._online = event
                 self._limit_step(SYNC_SECONDS)
-                return CONNECTED if self._synced else _Next.GO_ON
+                return Result.CONNECTED if self._synced else None
             case port.Synced():
                 # Either of the two may come first.
                 self._synced = True
-                return CONNECTED if self._online else _Next.GO_ON
+                return Result.CONNECTED if self._online else None
             case port.LoggedOut():
                 # Before it was online, the phone never finished linking it: offer a fresh device.
-                return Reason.UNLINKED_FROM_PHONE if self._online else _Next.NEW_ENGINE
+                return Reason.UNLINKED_FROM_PHONE if self._online else Result.NEW_ENGINE
             case port.Refused(reason):
                 return reason
             case port.Unreachable():
                 self._hold.found_reachable(False)
-                return _Next.NEW_ENGINE
+                return Result.NEW_ENGINE
             case port.Died(why):
                 logger.warning("engine died", extra={"why": why})
-                return _Next.NEW_ENGINE
+                return Result.NEW_ENGINE
             case port.Exhausted() | port.Replaced():
-                return _Next.NEW_ENGINE
-        return _Next.GO_ON
+                return Result.NEW_ENGINE
+        return None
 
     def _show(self, qr: port.Qr) -> None:
         first = not self._hold.attempt.qr_shown
@@ -197,31 +190,31 @@ class _Linker:
     def _write_row(self) -> None:
         self._rows.write(self._hold.attempt.user_id, self._hold.attempt.version)
 
-    def _record_connected(self) -> str:
+    def _record_connected(self) -> Outcome:
         assert self._online
         self._hold.write(self._leases.connected, self._online.jid)
         counting.connected(self._hold.attempt)
         self._hold.tell(self._workflow.succeed)
         self._write_row()
-        return CONNECTED
+        return Result.CONNECTED
 
-    def _record_verdict(self, reason: Reason) -> str:
+    def _record_verdict(self, reason: Reason) -> Reason:
         self._hold.write(self._leases.release, reason)
         self._hold.tell(self._workflow.fail)
         return reason
 
-    def _overdue(self) -> _Next | str | None:
+    def _overdue(self) -> Result | Reason | None:
         """Return what follows from the time alone: the window is over, or a step has taken too long."""
         now = self._clock()
         if self._online:
-            return CONNECTED if self._step_over(now) or now >= self._ends_at() else None
+            return Result.CONNECTED if self._step_over(now) or now >= self._ends_at() else None
         if now >= self._ends_at():
             return timeout_reason(self._hold.attempt)
         if self._step_over(now):
             logger.warning("WhatsApp is silent; a fresh engine tries")
             if self._dialling:
                 self._hold.found_reachable(False)
-            return _Next.NEW_ENGINE
+            return Result.NEW_ENGINE
         return None
 
     def _ends_at(self) -> float:

@@ -9,7 +9,8 @@ from whatsapp_pairing.observability import logger
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts, Claim
 from whatsapp_pairing.repository.rows import Rows
-from whatsapp_pairing.session import CONNECTED, OVERDUE_SECONDS, Again, Attempt, Phase, next_step, timeout_reason
+from whatsapp_pairing.results import Outcome, Result
+from whatsapp_pairing.session import OVERDUE_SECONDS, Again, Attempt, Phase, next_step, timeout_reason
 from whatsapp_pairing.workflow import DECIDED, Workflow
 
 # How Step Functions names the end of a wait that has waited. By any other name the wait failed at once.
@@ -105,7 +106,7 @@ def open_phase(
         Nothing waits then; the workflow comes again.
     """
     attempt = attempts.open_phase(attempt_id, phase, token, auth_seconds)
-    if attempt and attempt.outcome == CONNECTED:
+    if attempt and attempt.outcome is Result.CONNECTED:
         workflow.succeed(token)
     elif attempt is None or attempt.outcome or attempt.verdict:
         workflow.fail(token)
@@ -117,7 +118,7 @@ def open_phase(
 
 def settle_phase(
     attempt_id: UUID, error: str | None, attempts: Attempts, rows: Rows, workflow: Workflow
-) -> Again | str:
+) -> Again | Outcome:
     """Decide what follows a wait that did not end well, and record the end if it is one.
 
     Parameters
@@ -127,7 +128,7 @@ def settle_phase(
 
     Returns
     -------
-    Again or str
+    Again or Outcome
         Which wait to enter again and for how long; or the attempt's outcome.
 
     Raises
@@ -144,10 +145,10 @@ def settle_phase(
         step = next_step(attempt, at_once=error not in _WAITED)
         if isinstance(step, Again):
             return step
-        devices = end(attempt, step.reason, attempts, rows)
+        devices = end(attempt, step, attempts, rows)
         if devices is not None:
             workflow.call_unlinks(devices)
-            return step.reason
+            return step
         # The linker has changed the attempt since it was read: decide again.
 
 

@@ -7,8 +7,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from whatsapp_pairing.reasons import Reason
-
-CONNECTED = "connected"
+from whatsapp_pairing.results import Outcome
 
 # Pause in seconds from the start of one attempt to the next, by the number of failures in a row before it.
 # Counted from the start and no longer than a window, so that whoever waited one out never waits again.
@@ -77,8 +76,8 @@ class Attempt:
         Whether WhatsApp answered when the linker last tried.
     alive : bool
         Whether a linker holds the lease.
-    outcome : str or None
-        ``"connected"``, a reason's code, or None while the attempt lives.
+    outcome : Outcome or None
+        How it has ended; None while it lives.
     version : int
         Of the session, as the database counts its changes.
     """
@@ -96,7 +95,7 @@ class Attempt:
     qr_shown: bool
     reachable: bool
     verdict: Reason | None
-    outcome: str | None
+    outcome: Outcome | None
     version: int
 
     @property
@@ -119,14 +118,7 @@ class Again:
         return min(HEARTBEAT_SECONDS, self.seconds - 1)
 
 
-@dataclass(frozen=True)
-class End:
-    """Record ``reason`` as the outcome."""
-
-    reason: Reason
-
-
-def next_step(attempt: Attempt, at_once: bool = False) -> Again | End:
+def next_step(attempt: Attempt, at_once: bool = False) -> Again | Reason:
     """Decide what follows a wait that did not end well.
 
     The attempt alone decides: its verdict where a linker has reached one, otherwise what is left of its window.
@@ -137,18 +129,23 @@ def next_step(attempt: Attempt, at_once: bool = False) -> Again | End:
         A live attempt.
     at_once : bool
         Whether the wait failed before it had waited for anything, so that it may do so again and again.
+
+    Returns
+    -------
+    Again or Reason
+        Which wait to enter again; or why the attempt ends.
     """
     if attempt.verdict:
-        return End(attempt.verdict)
+        return attempt.verdict
     if attempt.legs >= MAX_LEGS and not attempt.alive:
-        return End(Reason.LINKER_FAILED)
+        return Reason.LINKER_FAILED
     pause = RETRY_SECONDS if at_once else 0
     if attempt.remaining > 0:
         pause = min(pause, int(attempt.remaining))
         return Again(attempt.phase, max(2, math.ceil(attempt.remaining - pause)), pause)
     if attempt.phase is Phase.QR and attempt.qr_shown and attempt.alive:
         return Again(attempt.phase, HANDOVER_SECONDS - pause, pause)
-    return End(timeout_reason(attempt))
+    return timeout_reason(attempt)
 
 
 def timeout_reason(attempt: Attempt) -> Reason:

@@ -10,6 +10,7 @@ from whatsapp_pairing.database import Connection, Row
 from whatsapp_pairing.errors import Unauthorized
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.table import Table
+from whatsapp_pairing.results import outcome_of
 from whatsapp_pairing.session import MOST_PER_HOUR, OVERDUE_SECONDS, PAUSES, Attempt, Phase
 
 _CLAIM = """
@@ -162,7 +163,12 @@ def attempt_from(row: Row | None) -> Attempt | None:
     """Return the attempt that a database function has answered (type ``attempt_state``)."""
     if row is None:
         return None
-    return Attempt(**row | {"phase": Phase(row["phase"]), "verdict": Reason.parse(row["verdict"])})
+    parsed = {
+        "phase": Phase(row["phase"]),
+        "verdict": Reason.parse(row["verdict"]),
+        "outcome": outcome_of(row["outcome"]),
+    }
+    return Attempt(**row | parsed)
 
 
 def _with_ids(answer: dict[str, Any]) -> dict[str, Any]:
