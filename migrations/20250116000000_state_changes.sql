@@ -26,6 +26,21 @@ REVOKE ALL ON whatsapp_private.attempts, whatsapp_private.devices, public.whatsa
   FROM whatsapp_api, whatsapp_worker;
 REVOKE ALL ON FUNCTION whatsapp_private.stored_jid(BYTEA) FROM whatsapp_api;
 
+-- A server process whose client is gone notices it within half a second, and its locks end with it. Without this they
+-- would last until statement_timeout.
+DO $settings$
+DECLARE
+  wanted RECORD;
+BEGIN
+  FOR wanted IN SELECT * FROM (VALUES ('whatsapp_api'), ('whatsapp_worker'), ('whatsapp_engine')) AS roles (name) LOOP
+    EXECUTE format('alter role %I set client_connection_check_interval = %L', wanted.name, '500ms');
+  END LOOP;
+EXCEPTION WHEN insufficient_privilege THEN
+  RAISE NOTICE 'The settings of the roles are left as they are: % may not change them.', current_user
+    USING HINT = 'Run this file''s ALTER ROLE statements as the role that made them; infra.migrate verify names them.';
+END
+$settings$;
+
 -- Attempts.
 -- Whether the session shows an error because of this attempt: nobody chose its end, and nobody has dismissed it.
 ALTER TABLE whatsapp_private.attempts ADD COLUMN failed BOOLEAN NOT NULL DEFAULT false;

@@ -5,8 +5,9 @@
 -- Writes: the user's row. Not its counters, which the product keeps.
 -- Repeated: the same.
 -- Error: lock_not_available when somebody has locked the row, or inserts it at the same time.
+-- The search path holds public and extensions: the product's triggers may name their tables without a schema.
 CREATE OR REPLACE FUNCTION whatsapp_private.show_session_v1(p_user UUID) RETURNS VOID
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, extensions, pg_temp AS $function$
 DECLARE
   shown RECORD;
 BEGIN

@@ -26,6 +26,7 @@ LOCK = 20250115
 SETTINGS = {
     "statement_timeout": "4s", "lock_timeout": "3s", "idle_in_transaction_session_timeout": "5s",
     "datestyle": "ISO, MDY", "row_security": "on", "default_transaction_isolation": "read committed",
+    "client_connection_check_interval": "500ms",
 }  # fmt: skip
 
 # A call of ours that never comes back: it holds a lock, says so, and runs a statement or nothing.

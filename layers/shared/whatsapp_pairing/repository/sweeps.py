@@ -44,7 +44,7 @@ _COUNTED = """
 public.whatsapp_sessions r
 WHERE r.updated_at > now() - interval '1 hour' AND coalesce((
   SELECT r.messages_sent > s.messages_sent OR r.messages_received > s.messages_received
-    OR r.last_seen > coalesce(s.last_seen, 'epoch') AND r.last_seen <= now()
+    OR coalesce(r.last_seen > coalesce(s.last_seen, 'epoch') AND r.last_seen <= now(), false)
   FROM whatsapp_private.sessions s WHERE s.user_id = r.user_id
 ), r.messages_sent > 0 OR r.messages_received > 0 OR r.last_seen BETWEEN 'epoch' AND now())
 """

@@ -1,0 +1,169 @@
+"""The user's row in ``public.whatsapp_sessions`` follows the session, whatever stands in its way."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+
+import psycopg
+import pytest
+from whatsapp_pairing.reasons import Reason
+from whatsapp_pairing.repository.rows import Rows
+
+from .world import Secret, World, act_as
+
+ROWS = "public.whatsapp_sessions"
+
+
+def version(world: World, user: UUID) -> int:
+    found: int = world.value("SELECT version FROM whatsapp_private.sessions WHERE user_id = %s", user)
+    return found
+
+
+def behind(world: World, user: UUID) -> bool:
+    found: bool = world.value("SELECT behind FROM whatsapp_private.sessions WHERE user_id = %s", user)
+    return found
+
+
+@pytest.fixture
+def user(world: World) -> UUID:
+    """Somebody whose pairing has just begun."""
+    found = world.user()
+    world.claim(found)
+    return found
+
+
+def test_a_change_leaves_the_row_behind_until_it_is_written(world: World, user: UUID) -> None:
+    assert behind(world, user)
+    assert world.row(user) is None
+    assert world.rows.write(user, version(world, user))
+    assert not behind(world, user)
+    row = world.row(user)
+    assert row
+    assert row["session_status"] == "connecting"
+
+
+def test_an_earlier_version_leaves_it_behind(world: World, user: UUID) -> None:
+    """A change that came between the decision and the row's write is written, too."""
+    earlier = version(world, user)
+    world.attempts.disconnect(user)
+    assert world.rows.write(user, earlier)
+    assert not behind(world, user)
+
+
+def test_rows_that_are_not_wanted_are_not_written(world: World, user: UUID) -> None:
+    assert Rows(world.databases[0], written=False).write(user, version(world, user))
+    assert world.row(user) is None
+    assert behind(world, user)
+
+
+def test_a_disconnected_user_gets_no_row(world: World) -> None:
+    user = world.user()
+    assert world.rows.write(user, world.attempts.disconnect(user).version)
+    assert world.row(user) is None
+
+
+def test_the_products_counters_stay(world: World, user: UUID) -> None:
+    world.show_row(user)
+    world.sql(f"UPDATE {ROWS} SET messages_sent = 3, messages_received = 4, last_seen = '2030-01-01'")
+    row = world.show_row(user)
+    assert row
+    assert (row["messages_sent"], row["messages_received"], row["last_seen"].year) == (3, 4, 2030)
+
+
+@pytest.mark.parametrize("lock", [f"SELECT FROM {ROWS} FOR UPDATE", f"DELETE FROM {ROWS}"])
+def test_a_locked_row_is_passed_over(world: World, user: UUID, lock: str) -> None:
+    world.show_row(user)
+    world.attempts.disconnect(user)
+    with psycopg.connect(world.url) as holder:
+        act_as(holder, f'{{"sub": "{user}", "role": "authenticated"}}')
+        holder.execute(lock.encode())
+        assert not world.rows.write(user, version(world, user))
+        holder.rollback()
+    assert behind(world, user)
+    assert world.rows.write(user, version(world, user))
+
+
+def test_a_row_that_its_owner_inserts_just_now_is_left_to_cleanup(world: World, user: UUID) -> None:
+    with psycopg.connect(world.url) as holder:
+        act_as(holder, f'{{"sub": "{user}", "role": "authenticated"}}')
+        holder.execute(f"INSERT INTO {ROWS} (user_id, session_status) VALUES (%s, 'connected')".encode(), (user,))
+        assert not world.rows.write(user, version(world, user))
+        holder.commit()
+    world.sql("UPDATE whatsapp_private.sessions SET show_due_at = now()")
+    ((due),) = world.sweeps.rows_behind(10)
+    assert world.rows.write(due.user_id, due.version)
+    row = world.row(user)
+    assert row
+    assert row["session_status"] == "connecting"
+
+
+def test_many_writers_at_once_leave_the_last_state(world: World) -> None:
+    user = world.user()
+    attempt_id = world.claim(user)
+    lease = world.lease(attempt_id)
+    attempt = world.attempts.get(attempt_id)
+    assert attempt
+    writers = [Rows(world.new_database("whatsapp_worker")) for _ in range(6)]
+    with ThreadPoolExecutor(7) as pool:
+        for number in range(1, 20):
+            world.leases.show_qr(attempt_id, lease, f"qr {number}", 60, Secret("one").fingerprint)
+            for writer in writers:
+                pool.submit(writer.write, user, version(world, user))
+        world.attempts.end(attempt, Reason.SCAN_TIMEOUT)
+        last = version(world, user)
+        for writer in writers:
+            pool.submit(writer.write, user, last)
+    if behind(world, user):  # every writer may have met another one
+        assert world.rows.write(user, last)
+    row = world.row(user)
+    assert row
+    assert (row["session_status"], row["qr_code"]) == ("error", None)
+
+
+def test_a_row_that_cannot_be_written_waits_longer_each_time(world: World, user: UUID) -> None:
+    world.sql(f"ALTER TABLE {ROWS} ADD CONSTRAINT nothing CHECK (session_status = 'error') NOT VALID")
+    try:
+        waits = []
+        for _ in range(4):
+            world.sql("UPDATE whatsapp_private.sessions SET show_due_at = now() - interval '1 second'")
+            ((due),) = world.sweeps.rows_behind(10)
+            assert not world.rows.write(due.user_id, due.version)
+            waits.append(
+                world.value("SELECT extract(epoch FROM show_due_at - now())::float8 FROM whatsapp_private.sessions")
+            )
+            world.sql("UPDATE whatsapp_private.sessions SET changed_at = changed_at - interval '1 hour'")
+        assert waits[0] == pytest.approx(300, abs=60)
+        assert waits == sorted(waits)
+        assert waits[-1] == pytest.approx(3 * 3600, abs=60)
+    finally:
+        world.sql(f"ALTER TABLE {ROWS} DROP CONSTRAINT nothing")
+
+
+def test_a_trigger_of_the_product_finds_its_tables(world: World, user: UUID) -> None:
+    world.sql("CREATE TABLE public.audit (status text); GRANT INSERT ON public.audit TO PUBLIC")
+    world.sql(
+        "CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN INSERT INTO audit VALUES (NEW.session_status); RETURN NULL; END'"
+    )
+    world.sql(f"CREATE TRIGGER note AFTER INSERT ON {ROWS} FOR EACH ROW EXECUTE FUNCTION public.note()")
+    try:
+        world.show_row(user)
+        assert world.sql("SELECT * FROM public.audit") == [{"status": "connecting"}]
+    finally:
+        world.sql(f"DROP TRIGGER note ON {ROWS}; DROP FUNCTION public.note(); DROP TABLE public.audit")
+
+
+def test_counters_are_taken_where_they_have_grown(world: World, user: UUID) -> None:
+    stranger = world.user()
+    world.show_row(user)
+    world.sql(f"INSERT INTO {ROWS} (user_id, messages_sent, last_seen) VALUES (%s, 9, 'infinity')", stranger)
+    world.sql(f"UPDATE {ROWS} SET messages_received = 4 WHERE user_id = %s", user)
+    assert world.sweeps.take_counters(10) == 2
+    assert world.sweeps.take_counters(10) == 0
+    assert world.sessions.get(user).messages_received == 4
+    session = world.sessions.get(stranger)
+    assert (session.messages_sent, session.last_seen) == (9, None)
+    world.sql(f"UPDATE {ROWS} SET messages_received = 1 WHERE user_id = %s", user)
+    world.sweeps.take_counters(10)
+    assert world.sessions.get(user).messages_received == 4
