@@ -131,10 +131,22 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $function$
   ) AS live
 $function$;
 
-REVOKE ALL ON FUNCTION whatsapp_private.user_of_attempt(UUID), whatsapp_private.live_attempts(FLOAT8, INTEGER)
-  FROM PUBLIC, anon, authenticated;
+-- Keep a user from being deleted until the transaction ends, as a foreign key does. A deletion locks the user, and then
+-- attempts, devices and the session in its own order: a state change that locked one of them first could deadlock with it.
+-- Where the owner of this function may not lock users, a deletion in the same moment is the loser of the deadlock.
+CREATE FUNCTION whatsapp_private.hold_user(p_user UUID) RETURNS VOID
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+BEGIN
+  IF has_table_privilege('auth.users', 'SELECT') AND has_table_privilege('auth.users', 'UPDATE') THEN
+    PERFORM FROM auth.users u WHERE u.id = p_user FOR KEY SHARE;
+  END IF;
+END;
+$function$;
+
+REVOKE ALL ON FUNCTION whatsapp_private.user_of_attempt(UUID), whatsapp_private.live_attempts(FLOAT8, INTEGER),
+  whatsapp_private.hold_user(UUID) FROM PUBLIC, anon, authenticated;
 GRANT EXECUTE ON FUNCTION whatsapp_private.user_of_attempt(UUID), whatsapp_private.live_attempts(FLOAT8, INTEGER),
-  whatsapp_private.stored_jid(BYTEA) TO whatsapp_functions;
+  whatsapp_private.hold_user(UUID), whatsapp_private.stored_jid(BYTEA) TO whatsapp_functions;
 
 -- CREATE lets the functions be given to the role. Nobody may change whose an attempt or a binding is.
 GRANT USAGE, CREATE ON SCHEMA whatsapp_private TO whatsapp_functions;

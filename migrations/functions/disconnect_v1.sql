@@ -9,6 +9,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
 DECLARE
   result JSONB;
   live RECORD;
+  changed BOOLEAN;
   dismissed BOOLEAN;
   linked BOOLEAN;
 BEGIN
@@ -27,12 +28,15 @@ BEGIN
   );
   dismissed := FOUND;
   linked := EXISTS (SELECT FROM whatsapp_private.devices d WHERE d.user_id = p_user AND d.state <> 'unlinking');
+  changed := live.legs IS NOT NULL OR dismissed OR linked;
   result := jsonb_build_object(
-    'changed', live.legs IS NOT NULL OR dismissed OR linked,
+    'changed', changed,
     'task_token', live.task_token,
     'legs', live.legs,
     'devices', whatsapp_private.give_up_v1(p_user, NULL),
-    'version', whatsapp_private.note_change_v1(p_user, NULL)
+    -- A deleted user, whose token is good for up to an hour longer, has nothing to end and cannot get a session.
+    'version', CASE WHEN changed THEN whatsapp_private.note_change_v1(p_user, NULL)
+      ELSE coalesce((SELECT s.version FROM whatsapp_private.sessions s WHERE s.user_id = p_user), 0) END
   );
   UPDATE whatsapp_private.sessions s SET ended_reason = NULL WHERE s.user_id = p_user;
   INSERT INTO whatsapp_private.answers (call_id, answer) VALUES (p_call, result);

@@ -1,5 +1,6 @@
--- Name the user whom a call is about, and make the user's calls follow one another.
--- Locks: the user, by an advisory lock that ends with the transaction.
+-- Name the user whom a call is about, make the user's calls follow one another, and keep the user from being deleted.
+-- Locks: the user, by an advisory lock that ends with the transaction; then the user's row in auth.users, as a foreign
+-- key does.
 -- Writes: nothing.
 -- Repeated: the same.
 CREATE OR REPLACE FUNCTION whatsapp_private.lock_user_v1(p_user UUID) RETURNS VOID
@@ -7,6 +8,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
 BEGIN
   PERFORM set_config('whatsapp.user_id', p_user::TEXT, true);
   PERFORM pg_advisory_xact_lock(hashtextextended('whatsapp-pairing ' || p_user, 0));
+  PERFORM whatsapp_private.hold_user(p_user);
 END;
 $function$;
 

@@ -554,6 +554,15 @@ def test_disconnect_of_a_linked_user_who_deleted_the_row(world: World) -> None:
     assert workflow.of("call_unlinks") == [[world.bound(secret)["id"]]]
 
 
+def test_disconnect_of_a_deleted_user_finds_nothing(world: World) -> None:
+    user = world.user()
+    world.claim(user)
+    world.sql("DELETE FROM auth.users WHERE id = %s", user)
+
+    assert not disconnect(user, world.attempts, world.rows, RecordedWorkflow())
+    assert world.value("SELECT count(*) FROM whatsapp_private.sessions") == 0
+
+
 def test_disconnect_works_while_the_workflow_is_away(world: World) -> None:
     user = world.user()
     world.claim(user)

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from psycopg.rows import dict_row
+from whatsapp_pairing.errors import Unauthorized
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.session import LEASE_SECONDS, LOGIN_SECONDS, MOST_PER_HOUR, OVERDUE_SECONDS, PAUSES, Phase, Status
 
@@ -152,3 +153,55 @@ def test_a_scan_is_noted_whatever_window_opens_just_then(world: World) -> None:
 
     assert attempt
     assert (attempt.phase, attempt.task_token, attempt.scanned) == (Phase.AUTH, "token", True)
+
+
+class Deletion:
+    """A user with a pairing whose phone has scanned, and who is about to be deleted."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.secret = world, Secret()
+        self.user = world.user()
+        self.attempt_id = world.claim(self.user)
+        self.lease = world.lease(self.attempt_id)
+        world.show(self.attempt_id, self.lease, self.secret)
+        world.store_keys(self.secret, JID)
+        attempt = world.attempts.get(self.attempt_id)
+        assert attempt
+        self.attempt = attempt
+
+
+CHANGES: dict[str, Callable[[Deletion], object]] = {
+    "claim": lambda one: one.world.attempts.claim(one.user, uuid4(), WINDOW, LIMIT),
+    "open_phase": lambda one: one.world.attempts.open_phase(one.attempt_id, Phase.AUTH, "token", WINDOW),
+    "end": lambda one: one.world.attempts.end(one.attempt, Reason.QR_TIMEOUT),
+    "disconnect": lambda one: one.world.attempts.disconnect(one.user).changed,
+    "take": lambda one: one.world.leases.take(one.attempt_id, one.lease),
+    "renew": lambda one: one.world.leases.renew(one.attempt_id, one.lease),
+    "show_qr": lambda one: one.world.show(one.attempt_id, one.lease, Secret()),
+    "scanned": lambda one: one.world.leases.scanned(one.attempt_id, one.lease, JID),
+    "connected": lambda one: one.world.leases.connected(one.attempt_id, one.lease, JID),
+    "release": lambda one: one.world.leases.release(one.attempt_id, one.lease, None),
+    "let_go": lambda one: one.world.leases.let_go(one.attempt_id, one.lease),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_waits_for_a_deletion_without_a_row_of_its_own(world: World, change: str) -> None:
+    """A deletion locks the user first, and then what hangs on the user: a change that holds such a row would deadlock."""
+    one = Deletion(world)
+    with psycopg.connect(world.url) as deletion, ThreadPoolExecutor(1) as pool:
+        deletion.execute("SELECT FROM auth.users WHERE id = %s FOR UPDATE", (one.user,))  # as DELETE does
+        changed = pool.submit(CHANGES[change], one)
+        try:
+            world.wait_for_a_blocked_backend()
+            for table in ("attempts", "devices", "sessions"):
+                deletion.execute(f"SELECT FROM whatsapp_private.{table} FOR UPDATE NOWAIT".encode())
+            deletion.execute("DELETE FROM auth.users WHERE id = %s", (one.user,))
+        finally:
+            deletion.commit()
+        if change == "claim":
+            with pytest.raises(Unauthorized):
+                changed.result()
+        else:
+            assert not changed.result()
+    assert world.bound(one.secret)["user_id"] is None

@@ -7,6 +7,7 @@ from dataclasses import replace
 from threading import Barrier
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from whatsapp_pairing.cleaning import RESERVE_SECONDS, UNLINKS, Cleaning, Swept, look
 from whatsapp_pairing.reasons import Reason
@@ -229,6 +230,27 @@ def test_two_sweeps_at_once_do_everything_once(world: World) -> None:
     assert sweep(world) == NOTHING
     assert world.value("SELECT count(*) FROM whatsapp_private.devices WHERE state = 'linked'") == 8
     assert world.value("SELECT count(*) FROM whatsapp_private.attempts WHERE ended_at IS NULL") == 8
+
+
+@pytest.mark.parametrize("name", ["take_counters", "mark_wrong_rows"])
+def test_a_sweep_of_rows_locks_sessions_in_the_order_of_users(world: World, name: str) -> None:
+    """Two runs at once that lock them in other orders would deadlock."""
+    users = sorted((world.user() for _ in range(3)), reverse=True)
+    for user in users:
+        world.claim(user)
+        world.show_row(user)
+        world.attempts.disconnect(user)
+        world.show_row(user)
+    world.sql("UPDATE public.whatsapp_sessions SET session_status = 'connected', messages_sent = 1")
+    with psycopg.connect(world.url) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("SELECT FROM whatsapp_private.sessions WHERE user_id = %s FOR UPDATE", (users[-1],))
+        swept = pool.submit(getattr(world.sweeps, name), 10)
+        try:
+            world.wait_for_a_blocked_backend()
+            other.execute("SELECT FROM whatsapp_private.sessions FOR UPDATE NOWAIT")
+        finally:
+            other.commit()
+        assert swept.result() == 3
 
 
 def test_a_run_drains_a_backlog_batch_by_batch(world: World) -> None:

@@ -96,11 +96,14 @@ RETURNING id
 
 _START_UNLINKS = "SELECT whatsapp_private.start_unlinks_v1(%(call)s, %(limit)s) AS devices"
 
+# In the order of the users, as the next statement: two runs at once that lock sessions in other orders could deadlock.
 _TAKE_COUNTERS = f"""
 INSERT INTO whatsapp_private.sessions AS mine (user_id, messages_sent, messages_received, last_seen)
-SELECT r.user_id, r.messages_sent, r.messages_received,
-       CASE WHEN r.last_seen BETWEEN 'epoch' AND now() THEN r.last_seen END
-FROM {_COUNTED} LIMIT %(limit)s
+SELECT c.user_id, c.messages_sent, c.messages_received,
+       CASE WHEN c.last_seen BETWEEN 'epoch' AND now() THEN c.last_seen END
+FROM (
+  SELECT r.user_id, r.messages_sent, r.messages_received, r.last_seen FROM {_COUNTED} LIMIT %(limit)s
+) AS c ORDER BY c.user_id
 ON CONFLICT (user_id) DO UPDATE SET
   messages_sent = greatest(mine.messages_sent, excluded.messages_sent),
   messages_received = greatest(mine.messages_received, excluded.messages_received),
@@ -110,7 +113,7 @@ RETURNING user_id
 
 _MARK_WRONG = f"""
 INSERT INTO whatsapp_private.sessions AS mine (user_id, version)
-SELECT r.user_id, 1 FROM {_WRONG} ORDER BY r.updated_at LIMIT %(limit)s
+SELECT w.user_id, 1 FROM (SELECT r.user_id FROM {_WRONG} ORDER BY r.updated_at LIMIT %(limit)s) AS w ORDER BY w.user_id
 ON CONFLICT (user_id) DO UPDATE SET version = mine.version + 1, changed_at = now(), show_due_at = now()
 RETURNING user_id
 """
