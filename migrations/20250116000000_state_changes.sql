@@ -166,7 +166,7 @@ GRANT SELECT, INSERT (user_id), UPDATE (
   )
   ON whatsapp_private.sessions TO whatsapp_functions;
 GRANT SELECT, INSERT (call_id, answer) ON whatsapp_private.answers TO whatsapp_functions;
-GRANT SELECT (user_id, last_seen),
+GRANT SELECT (user_id, session_status, qr_code, phone_number, connected_at, last_seen),
   INSERT (user_id, session_status, qr_code, phone_number, connected_at, last_seen),
   UPDATE (session_status, qr_code, phone_number, connected_at, last_seen)
   ON public.whatsapp_sessions TO whatsapp_functions;

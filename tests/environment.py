@@ -7,7 +7,7 @@ import signal
 
 from infra.local.environment import clean
 
-KNOBS = ("CI", "TEST_POSTGRES", "FUZZ_SEED", "FUZZ_REQUESTS", "MODEL_RUNS")
+KNOBS = ("CI", "TEST_POSTGRES", "FUZZ_SEED", "FUZZ_REQUESTS", "MODEL_RUNS", "STORM_CALLS", "STORM_SEED")
 
 CALLER = clean(os.environ, also=KNOBS)
 """The caller's whole environment, for builds: pip may need a proxy, a CA or another index."""

@@ -1,6 +1,6 @@
 -- Keep the lease of an attempt and its devices. A QR can be scanned only while the engine that brought it runs.
 -- Locks: the user, then the attempt, then its devices.
--- Writes: attempts, devices.
+-- Writes: attempts, devices; sessions when the QR comes back.
 -- Repeated: the same; the lease lasts a little longer.
 -- No row: the lease is lost.
 CREATE OR REPLACE FUNCTION whatsapp_private.renew_v1(
@@ -8,9 +8,15 @@ CREATE OR REPLACE FUNCTION whatsapp_private.renew_v1(
 ) RETURNS SETOF whatsapp_private.attempt_state
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
 DECLARE
+  owner CONSTANT UUID := whatsapp_private.lock_attempt_v1(p_attempt);
   until TIMESTAMPTZ;
+  hidden BOOLEAN;
 BEGIN
-  PERFORM whatsapp_private.lock_attempt_v1(p_attempt);
+  -- The session hides the QR of a linker that hangs for longer than its lease. A renewal brings the QR back.
+  hidden := p_showing AND EXISTS (
+    SELECT FROM whatsapp_private.attempts a
+    WHERE a.id = p_attempt AND a.lease_expires_at <= clock_timestamp() AND a.qr_expires_at IS NOT NULL
+  );
   until := clock_timestamp() + make_interval(secs => p_seconds);
   UPDATE whatsapp_private.attempts a SET
     lease_expires_at = until, reachable = p_reachable, qr_expires_at = CASE WHEN p_showing THEN a.qr_expires_at END
@@ -21,6 +27,11 @@ BEGIN
   END IF;
   UPDATE whatsapp_private.devices d SET lease_expires_at = until
   WHERE d.attempt_id = p_attempt AND d.lease_id = p_lease;
+  IF hidden THEN
+    PERFORM whatsapp_private.note_change_v1(
+      owner, (SELECT s.qr_code FROM whatsapp_private.sessions s WHERE s.user_id = owner)
+    );
+  END IF;
   RETURN QUERY SELECT * FROM whatsapp_private.attempt_v1(p_attempt);
 END;
 $function$;

@@ -1,4 +1,4 @@
--- Show a QR, and bind the offered device to the user before anybody can scan it.
+-- Show a QR, bind the offered device to the user before anybody can scan it, and renew the attempt's lease.
 -- Locks: the user, then the attempt.
 -- Writes: attempts, devices, sessions. Never the user's row.
 -- Repeated: the same answer; the QR's expiry moves on; no second binding.
@@ -12,7 +12,9 @@ DECLARE
   at CONSTANT TIMESTAMPTZ := clock_timestamp();
 BEGIN
   UPDATE whatsapp_private.attempts a SET
-    qr_shown_at = coalesce(a.qr_shown_at, at), qr_expires_at = at + make_interval(secs => p_qr_seconds)
+    qr_shown_at = coalesce(a.qr_shown_at, at), qr_expires_at = at + make_interval(secs => p_qr_seconds),
+    -- A linker that has hung for longer than its lease, and that nobody has replaced, is back: the session shows the QR.
+    lease_expires_at = at + make_interval(secs => p_seconds)
   WHERE a.id = p_attempt AND a.lease_id = p_lease AND a.lease_expires_at IS NOT NULL AND a.ended_at IS NULL;
   IF NOT FOUND THEN
     RETURN;

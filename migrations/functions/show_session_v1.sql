@@ -19,7 +19,11 @@ BEGIN
     UPDATE public.whatsapp_sessions s SET
       session_status = shown.status, qr_code = shown.qr_code, phone_number = shown.phone_number,
       connected_at = shown.connected_at, last_seen = greatest(s.last_seen, shown.last_seen)
-    WHERE s.user_id = p_user;
+    -- A row that says so already is left as it is: a write would tell everybody who follows it of a change.
+    WHERE s.user_id = p_user AND (s.session_status, s.qr_code, s.phone_number, s.connected_at, s.last_seen)
+      IS DISTINCT FROM (
+        shown.status, shown.qr_code, shown.phone_number, shown.connected_at, greatest(s.last_seen, shown.last_seen)
+      );
     RETURN;
   END IF;
   IF NOT EXISTS (SELECT FROM public.whatsapp_sessions s WHERE s.user_id = p_user) THEN

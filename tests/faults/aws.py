@@ -97,7 +97,7 @@ def _(pairing: Pairing, how: str, spell: Spell) -> None:
     pairing.world.aws.disturb("Invoke unlink", how, **spell)
     assert pairing.user.disconnect().json()["status"] == "disconnected"
     time.sleep(spell.get("seconds", 0))
-    pairing.world.query("UPDATE whatsapp_private.devices SET updated_at = updated_at - interval '5 minutes'")
+    pairing.world.query("UPDATE whatsapp_private.devices SET unlink_due_at = now() WHERE state = 'unlinking'")
     pairing.world.clean()
 
 

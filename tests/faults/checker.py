@@ -34,6 +34,14 @@ AND NOT EXISTS (SELECT FROM whatsapp_engine.whatsmeow_device e WHERE sha256(e.ad
 
 _QR_TEXTS = "SELECT id FROM public.whatsapp_sessions WHERE qr_code IS NOT NULL OR session_status = 'waiting_qr'"
 
+_BEHIND = "SELECT version, shown_version FROM whatsapp_private.sessions WHERE behind"
+
+# A row that shows what the session does not; no row shows a session that is disconnected.
+_WRONG_ROWS = """
+SELECT r.session_status, s.status FROM public.whatsapp_sessions r, whatsapp_private.session_v1(r.user_id) s
+WHERE (r.session_status, r.phone_number) IS DISTINCT FROM (s.status, s.phone_number)
+"""
+
 _ENGINE_TABLES = """
 SELECT tablename FROM pg_tables WHERE schemaname = 'whatsapp_engine' AND tablename <> 'whatsmeow_version'
 """
@@ -78,6 +86,8 @@ def _look(world: World) -> Iterator[str]:
         ("keys of no session", _STRAY_KEYS),
         ("binding without its keys", _LINKED_WITHOUT_KEYS),
         ("QR in a row", _QR_TEXTS),
+        ("row behind", _BEHIND),
+        ("row unlike its session", _WRONG_ROWS),
     ):
         for row in world.query(statement):
             yield f"{what} {row}"

@@ -119,7 +119,7 @@ def _deleted(step: str) -> None:
         if step != "while the QR shows":
             # Cleanup leaves a binding alone for four minutes, since its QR may still be scanned.
             pairing.world.query(
-                "UPDATE whatsapp_private.devices SET updated_at = now() - interval '5 minutes' WHERE user_id IS NULL"
+                "UPDATE whatsapp_private.devices SET created_at = now() - interval '5 minutes' WHERE user_id IS NULL"
             )
             until("cleanup's turn", lambda: pairing.world.clean()["unlinks_started"], every=1)
         pairing.world.stack.user(pairing.user.id)  # signs up again, so that there is somebody to click

@@ -23,6 +23,7 @@ from psycopg.rows import dict_row
 from tests.conftest import Postgres
 from tests.faults.proxy import AwsProxy
 from tests.faults.template import write_template
+from tests.faults.wire import Wire
 from tests.sandbox_client import SandboxClient
 from tests.stack import Answer, Stack, User, call
 
@@ -70,8 +71,14 @@ class World:
             self.aws = AwsProxy()
             self._open.callback(self.aws.stop)
             template = write_template(directory / "template.json", self.aws.url, kind.clock_seconds, dict(kind.linker))
+            self.wire = Wire(self.postgres.port)
+            self._open.callback(self.wire.close)
             database = self.postgres.url(self.database)
-            self.stack = Stack(directory, "--template", str(template), "--database-url", database, *kind.windows)
+            ways = []
+            for need in ("api", "worker"):
+                url = f"postgresql://whatsapp_{need}@127.0.0.1:{self.wire.port}/{self.database}"
+                ways += [f"--{need}-database-url", url]
+            self.stack = Stack(directory, "--template", str(template), "--database-url", database, *ways, *kind.windows)
             self._open.callback(self.stack.stop)
             self.aws.target = call("GET", f"{self.stack.url}/dev/config").json()["awsEndpoint"]
         except BaseException:

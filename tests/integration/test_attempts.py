@@ -471,6 +471,20 @@ def test_settling_a_connected_or_forgotten_attempt_only_says_so(world: World) ->
     assert world.snapshot() == before
 
 
+def test_settling_writes_the_row_of_an_attempt_that_has_ended(world: World) -> None:
+    """The function that ended it died before it wrote the row."""
+    user, workflow = world.user(), RecordedWorkflow()
+    attempt_id = world.claim(user)
+    world.show_row(user)
+    fail(world, attempt_id)
+
+    assert settle(world, attempt_id, "States.HeartbeatTimeout", workflow) == world.attempt(attempt_id)["outcome"]
+    row = world.row(user)
+    assert row
+    assert row["session_status"] == "error"
+    assert not world.value("SELECT behind FROM whatsapp_private.sessions")
+
+
 def test_settling_decides_again_when_the_attempt_has_changed(world: World) -> None:
     attempt_id = world.claim()
     world.age(WINDOW)

@@ -96,6 +96,28 @@ def test_a_lease_passes_on_when_it_has_run_out(pairing: Pairing) -> None:
     assert world.bound(pairing.secret)["lease_id"] == heir
 
 
+@pytest.mark.parametrize("call", ["renew", "show_qr"])
+def test_a_linker_that_comes_back_late_shows_its_qr_again(pairing: Pairing, call: str) -> None:
+    """It hung for longer than its lease, and nobody took over: the row must not stay without the QR."""
+    world, secret = pairing.world, pairing.secret
+    world.age(LEASE_SECONDS + 1)
+    row = world.show_row(pairing.user)
+    assert row
+    assert (row["session_status"], row["qr_code"]) == ("connecting", None)
+
+    if call == "renew":
+        there(world.leases.renew(pairing.attempt_id, pairing.lease))
+    else:
+        there(world.leases.show_qr(pairing.attempt_id, pairing.lease, secret.text(2), 20, secret.fingerprint))
+
+    session = world.sessions.get(pairing.user)
+    assert session.qr == secret.text(1 if call == "renew" else 2)
+    assert world.value("SELECT behind FROM whatsapp_private.sessions")
+    row = world.show_row(pairing.user)
+    assert row
+    assert row["qr_code"] == session.qr
+
+
 def test_a_renewed_lease_lives_on(pairing: Pairing) -> None:
     world = pairing.world
     world.age(6)

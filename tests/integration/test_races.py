@@ -79,13 +79,13 @@ def test_an_end_gives_up_the_device_of_a_qr_just_shown(world: World, first_qr: F
     assert world.bound(first_qr.secret)["state"] == "unlinking"
 
 
-def test_the_next_linker_holds_the_device_of_a_qr_just_shown(world: World, first_qr: FirstQr) -> None:
+def test_a_linker_that_has_just_shown_a_qr_is_not_replaced(world: World, first_qr: FirstQr) -> None:
     world.sql("UPDATE whatsapp_private.attempts SET lease_expires_at = now()")  # it is late: the lease is just over
-    lease = uuid4()
 
-    assert first_qr.behind(lambda: world.leases.take(first_qr.attempt_id, lease))
+    assert first_qr.behind(lambda: world.leases.take(first_qr.attempt_id, uuid4())) is None
 
-    assert world.bound(first_qr.secret)["lease_id"] == lease
+    assert world.attempt(first_qr.attempt_id)["lease_id"] == first_qr.lease
+    assert world.bound(first_qr.secret)["lease_id"] == first_qr.lease
 
 
 def claiming(user: UUID, attempt_id: UUID) -> list[object]:
@@ -187,7 +187,7 @@ CHANGES: dict[str, Callable[[Deletion], object]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_waits_for_a_deletion_without_a_row_of_its_own(world: World, change: str) -> None:
-    """A deletion locks the user first, and then what hangs on the user: a change that holds such a row would deadlock."""
+    """A deletion locks the user, and then what hangs on the user. A change that holds such a row would deadlock."""
     one = Deletion(world)
     with psycopg.connect(world.url) as deletion, ThreadPoolExecutor(1) as pool:
         deletion.execute("SELECT FROM auth.users WHERE id = %s FOR UPDATE", (one.user,))  # as DELETE does

@@ -11,6 +11,7 @@ from whatsapp_pairing.session import HEARTBEAT_SECONDS, LEASE_SECONDS, Status
 
 from tests.integration.world import World
 
+from .calls import Late
 from .process import Order, Process
 from .states import Execution
 from .system import System
@@ -20,12 +21,35 @@ _USERS = 2
 # Uneven, so that no two of them add up to the very moment in which a lease or a window ends.
 _TIMES = (0.7, 3.3, 9.3, 27.3, 61.3, 126.3, 301.3)
 _STEPS = ("show", "scan", "online", "sync")
-_ORDERS = (Order.DO, Order.DO, Order.REFUSE, Order.LOSE, Order.REPEAT)
+_ORDERS = (Order.DO, *Order)
 
 
 def one_of(choose: str) -> Any:
     """One of what the machine has at the moment."""
     return st.runner().flatmap(lambda machine: st.sampled_from(getattr(machine, choose)))
+
+
+def come_to_rest(system: System) -> None:
+    """Kill everybody, let cleanup have its turns, and hold the system to what must be so then."""
+    system.agreeable = True
+    system.end()
+    # Cleanup looks for wrong rows among those that somebody has edited within the hour: it comes every few minutes.
+    system.pass_time(400)
+    system.promises.forget_old_edits()
+    for seconds in (0, 90_000, 90_000, 90_000):
+        system.pass_time(seconds)
+        system.run(system.clean())
+        system.run_all()
+    before = system.world.snapshot()
+    system.run(system.clean())
+    system.promises.check()
+    system.promises.check_end()
+    assert system.world.snapshot() == before, "cleanup does not come to an end"
+    for user in system.users:
+        process = system.click(user)
+        system.run(process)
+        assert not process.error, process.error
+        assert process.result or system.sessions.get(user).status is Status.CONNECTED
 
 
 class Machine(RuleBasedStateMachine):
@@ -51,6 +75,10 @@ class Machine(RuleBasedStateMachine):
     @property
     def everybody(self) -> list[Process]:
         return self.system.processes
+
+    @property
+    def late(self) -> list[Late]:
+        return self.system.late
 
     @property
     def executions(self) -> list[Execution]:
@@ -116,6 +144,17 @@ class Machine(RuleBasedStateMachine):
     def kill(self, process: Process) -> None:
         process.kill()
 
+    @precondition(lambda self: self.everybody)
+    @rule(process=one_of("everybody"))
+    def freeze_or_thaw(self, process: Process) -> None:
+        """A Lambda instance may stand still between any two of its calls, for as long as it lives."""
+        process.frozen = not process.frozen
+
+    @precondition(lambda self: self.late)
+    @rule(late=one_of("late"))
+    def arrive(self, late: Late) -> None:
+        self.system.arrive(late)
+
     @precondition(lambda self: self.runs)
     @rule(run=one_of("runs"), noticed=st.booleans())
     def kill_with_its_engine(self, run: Run, noticed: bool) -> None:
@@ -179,12 +218,14 @@ class Machine(RuleBasedStateMachine):
     def edit_the_row(self, user: int, status: Status | None, text: bool) -> None:
         """RLS lets the owner do this; without a status the row is deleted."""
         owner = self._user(user)
+        self.system.promises.edited[owner] = self.system.now
         if status is None:
             self.world.sql("DELETE FROM public.whatsapp_sessions WHERE user_id = %s", owner)
             return
         self.world.sql(
-            "INSERT INTO public.whatsapp_sessions AS s (user_id, session_status) VALUES (%s, %s) ON CONFLICT (user_id) "
-            "DO UPDATE SET session_status = excluded.session_status, "
+            "INSERT INTO public.whatsapp_sessions AS s (user_id, session_status, messages_sent) VALUES (%s, %s, 1) "
+            "ON CONFLICT (user_id) DO UPDATE SET session_status = excluded.session_status, "
+            "messages_sent = s.messages_sent + 1, "
             "qr_code = CASE WHEN %s THEN 'mine' ELSE s.qr_code END",
             owner, status, text,
         )  # fmt: skip
@@ -204,28 +245,11 @@ class Machine(RuleBasedStateMachine):
             return
         try:
             if not sys.exc_info()[0]:  # a run that was broken off has shown what it had to show
-                self._sweep_up()
+                for process in self.everybody:
+                    process.frozen = False
+                if self.fair:
+                    self.system.live(600)
+                come_to_rest(self.system)
         finally:
             self.system.end()
-
-    def _sweep_up(self) -> None:
-        system = self.system
-        system.agreeable = True
-        if self.fair:
-            system.live(600)
-        system.end()
-        for _ in range(3):
-            system.pass_time(90_000)
-            system.run(system.clean())
-            system.run_all()
-        before = self.world.snapshot()
-        system.run(system.clean())
-        system.promises.check()
-        system.promises.check_end()
-        assert self.world.snapshot() == before, "cleanup does not come to an end"
-        for user in system.users:
-            process = system.click(user)
-            system.run(process)
-            assert not process.error, process.error
-            answer = process.result
-            assert answer.started or answer.session.status is Status.CONNECTED, answer
+            self.system.close()

@@ -21,9 +21,12 @@ class Order(Enum):
     """What becomes of the call that a process is about to make."""
 
     DO = "do"
-    REFUSE = "refuse"  # it fails and has done nothing
-    LOSE = "lose"  # it is done, and the answer is lost
-    REPEAT = "repeat"  # it is done twice, since the first answer was lost
+    REFUSE = "refuse"  # it fails and has done nothing, and so does its repeat
+    LOSE = "lose"  # it is done, the answer is lost, and its repeat fails
+    REPEAT = "repeat"  # it is done and the answer is lost, so it is made again
+    LATE = "late"  # it is made again, and the first one reaches Postgres some time later
+    HOLD = "hold"  # it is done while the users hold locks on their rows
+    DIE = "die"  # it is done, and the process is killed before it knows
 
     def __repr__(self) -> str:
         return self.name
@@ -47,6 +50,12 @@ class Process:
         It waits for this moment; 0 while it only waits for its turn.
     inbox : list
         What it would take before that moment.
+    doing : str
+        The call that it has stopped before.
+    writes_row_of : UUID or None
+        The user, when this call writes a user's row.
+    frozen : bool
+        It does not get its turn, whatever waits for it.
     attempt_id, device_id : UUID or None
         What it is about.
     lease, has_lease : UUID or None, bool
@@ -58,6 +67,9 @@ class Process:
     ) -> None:
         self.name, self.dies_at = name, dies_at
         self.due = 0.0
+        self.doing = ""
+        self.writes_row_of: UUID | None = None
+        self.frozen = False
         self.inbox: list[Any] = []
         self.attempt_id: UUID | None = None
         self.device_id: UUID | None = None
@@ -73,11 +85,11 @@ class Process:
         self._work = work
 
     def __repr__(self) -> str:
-        return f"<{self.name}>"
+        return f"<{self.name} before {self.doing}>" if self.doing and not self.over else f"<{self.name}>"
 
     def ready(self, now: float) -> bool:
         """Whether it has something to do."""
-        return not self.over and (self.due <= now or bool(self.inbox))
+        return not self.over and not self.frozen and (self.due <= now or bool(self.inbox))
 
     def resume(self, order: Order = Order.DO) -> None:
         """Let it make the call that it has stopped before, and go on to the next."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from whatsapp_pairing.reasons import Reason
-from whatsapp_pairing.session import CONNECTED, MAX_LEGS
+from whatsapp_pairing.session import CONNECTED, MAX_LEGS, Session, Status
 
 from tests.integration.world import WINDOW
 
@@ -31,18 +31,23 @@ SELECT
            coalesce(lease_expires_at > now(), false) AS held
     FROM whatsapp_private.devices) d) AS devices,
   (SELECT coalesce(json_agg(s), '[]') FROM (
-    SELECT user_id, session_status, qr_code FROM public.whatsapp_sessions) s) AS rows,
+    SELECT s.user_id, s.behind, s.version, s.shown_version, s.messages_sent,
+           (SELECT to_json(r) FROM public.whatsapp_sessions r WHERE r.user_id = s.user_id) AS row
+    FROM whatsapp_private.sessions s) s) AS sessions,
+  (SELECT count(*) FROM whatsapp_private.answers) AS answers,
   (SELECT coalesce(json_agg(e), '[]') FROM (
     SELECT jid, encode(sha256(adv_key), 'hex') AS fingerprint FROM whatsapp_engine.whatsmeow_device) e) AS keys
 """
 
-# Everything, but for the leases that whoever looks may let go of.
+# Everything that decides, but for the leases that whoever looks may let go of. The users' rows are not among it: they
+# only show what has been decided.
 _EVERYTHING = """
 SELECT a::text AS row FROM whatsapp_private.attempts a
-UNION ALL SELECT concat_ws('|', d.id, d.user_id, d.attempt_id, d.jid, d.state, d.updated_at,
+UNION ALL SELECT concat_ws('|', d.id, d.user_id, d.attempt_id, d.jid, d.state, d.scanned_at, d.unlink_due_at,
   CASE WHEN d.lease_id = %s THEN '(,)' ELSE row(d.lease_id, d.lease_expires_at)::text END)
-  FROM whatsapp_private.devices d
-UNION ALL SELECT s::text FROM public.whatsapp_sessions s
+FROM whatsapp_private.devices d
+UNION ALL SELECT concat_ws('|', s.user_id, s.qr_code, s.version, s.ended_reason, s.last_seen)
+FROM whatsapp_private.sessions s
 UNION ALL SELECT e.jid FROM whatsapp_engine.whatsmeow_device e
 ORDER BY 1
 """
@@ -51,6 +56,7 @@ ORDER BY 1
 _STATES = ("offered", "linking", "linked", "unlinking")
 _TIMEOUTS = (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT)
 _OUTCOMES = {CONNECTED, *Reason}
+_PAIRING = {Status.CONNECTING, Status.WAITING_QR}
 _FINAL = ("user_id", "number", "phase", "verdict", "outcome", "failures", "legs", "lease_id")
 
 
@@ -62,7 +68,9 @@ class Promises:
     texts : dict
         Every QR that an engine has given, and the process of that engine.
     seen : set of str
-        Every text that stood in a row after a step.
+        Every text that a session has shown after a step.
+    edited : dict
+        When, by the system's clock, the users have last edited rows that nobody has written since.
     """
 
     def __init__(self, system: System) -> None:
@@ -70,6 +78,8 @@ class Promises:
         self._before: dict[str, dict[str, Row]] = {"attempts": {}, "devices": {}}
         self.texts: dict[str, Process] = {}
         self.seen: set[str] = set()
+        self.edited: dict[UUID, float] = {}
+        self._edited_too_long_ago: set[UUID] = set()
 
     def now(self) -> dict[str, list[Row]]:
         """Return the present rows."""
@@ -105,9 +115,7 @@ class Promises:
             return True
         if not found or process.lease is None:
             return bool(found)
-        if not process.has_lease:
-            return not found[0]["held"]
-        return bool(found[0]["lease_id"] == process.lease)
+        return bool(found[0]["lease_id"] == process.lease or (not process.has_lease and not found[0]["held"]))
 
     def _everything(self, process: Process) -> list[str]:
         return [row["row"] for row in self._system.world.sql(_EVERYTHING, process.lease)]
@@ -135,7 +143,8 @@ class Promises:
         for device in devices.values():
             self._check_device(device, self._before["devices"].get(device["id"]), attempts.get(device["attempt_id"]))
         self._check_keys(now, devices)
-        self._check_rows(now["rows"], now["attempts"])
+        for row in now["sessions"]:
+            self._check_session(row, now)
         self._before = {"attempts": attempts, "devices": devices}
 
     def _check_user(self, user: UUID, attempts: list[Row]) -> None:
@@ -188,33 +197,61 @@ class Promises:
         for jid in self._system.linked:
             assert jid in jids, f"a phone lists {jid}, and nobody has the keys to remove it"
 
-    def _check_rows(self, rows: list[Row], attempts: list[Row]) -> None:
-        self.seen.update(row["qr_code"] for row in rows if row["qr_code"])
-        for row in rows:
-            live = [attempt for attempt in attempts if attempt["user_id"] == row["user_id"] and attempt["live"]]
-            assert live or row["qr_code"] not in self.texts, "a QR stays in the row, its attempt is over"
-            if row["session_status"] != "waiting_qr":
-                continue
-            session = self._system.sessions.get(UUID(row["user_id"]))
-            if session.qr:
-                assert live, "a QR is in sight that no attempt has shown"
-                assert live[0]["held"], "a QR is in sight whose linker is gone"
-                shower = self.texts.get(session.qr)
-                assert shower is None or str(shower.lease) == live[0]["lease_id"], "the QR of an earlier linker is back"
+    def _check_session(self, now: Row, all_rows: dict[str, list[Row]]) -> None:
+        user = UUID(now["user_id"])
+        session = self._system.sessions.get(user)
+        assert now["shown_version"] <= now["version"], f"the row of {user} shows what has not been yet"
+        live = [attempt for attempt in all_rows["attempts"] if attempt["user_id"] == str(user) and attempt["live"]]
+        linked = [d for d in all_rows["devices"] if d["user_id"] == str(user) and d["state"] == "linked"]
+        assert (session.status is Status.CONNECTED) == bool(linked and not live), f"{user} is {session.status}"
+        if session.qr:
+            self.seen.add(session.qr)
+            assert live, "a QR is in sight that no attempt has shown"
+            assert live[0]["held"], "a QR is in sight whose linker is gone"
+            shower = self.texts.get(session.qr)
+            assert shower is None or str(shower.lease) == live[0]["lease_id"], "the QR of an earlier linker is back"
+        if not now["behind"] and user not in self.edited:
+            self._check_row(now["row"], session, f"{user}, attempts {live}")
+
+    def _check_row(self, row: Row | None, session: Session, name: str) -> None:
+        """A row that is not behind says what the session says, but for the end of a QR, which time alone brings."""
+        if row is None:
+            assert session.status is Status.DISCONNECTED, f"{name} has no row and is {session.status}"
+            return
+        shown = {session.status, *([Status.WAITING_QR] if session.status is Status.CONNECTING else [])}
+        assert row["session_status"] in shown, f"the row of {name} says {row['session_status']}, not {session.status}"
+        assert session.qr is None or row["qr_code"] == session.qr, f"the row of {name} has another QR"
+        assert row["qr_code"] is None or session.status in shown & _PAIRING, f"the row of {name} keeps a QR"
+        assert row["phone_number"] == session.phone_number
+        assert (row["connected_at"] is None) == (session.connected_at is None)
 
     # ── at the end ──
+
+    def forget_old_edits(self) -> None:
+        """Cleanup is about to run. It looks at rows that were edited within the hour, since it runs more often."""
+        self._edited_too_long_ago = {user for user, at in self.edited.items() if self._system.now - at > 3500}
 
     def check_end(self) -> None:
         """Hold the system to what cleanup leaves behind: nothing."""
         now = self.now()
         users = {str(user) for user in self._system.users}
+        assert not now["answers"], "answers are kept"
         for attempt in now["attempts"]:
             assert not attempt["live"], f"attempt {attempt['id']} never ends"
+            assert not attempt["task_token"], f"attempt {attempt['id']} keeps its token"
         for device in now["devices"]:
             assert not device["held"], f"somebody holds device {device['id']}"
             assert device["state"] == "linked", f"device {device['id']} stays {device['state']}"
             assert device["user_id"] in users, f"device {device['id']} has no owner"
-        for row in now["rows"]:
-            assert row["session_status"] not in ("connecting", "waiting_qr"), f"a row stays {row['session_status']}"
+        for row in now["sessions"]:
+            session = self._system.sessions.get(UUID(row["user_id"]))
+            assert not row["behind"], f"the row of {row['user_id']} stays behind"
+            assert session.status not in _PAIRING
+            said = row["row"]["session_status"] if row["row"] else Status.DISCONNECTED
+            assert said not in _PAIRING, f"a row stays {said}"
+            if UUID(row["user_id"]) not in self._edited_too_long_ago:
+                # A row that its owner has edited may say less than there is, but not more.
+                assert said != Status.CONNECTED or session.status == said, "a row says connected, no device is linked"
+                assert row["messages_sent"] >= (row["row"] or row)["messages_sent"], "a count of the product is lost"
         assert set(self._system.linked) <= {key["jid"] for key in now["keys"]}
         assert {key["fingerprint"] for key in now["keys"]} <= {device["fingerprint"] for device in now["devices"]}

@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
-from whatsapp_pairing.cleaning import clean
-from whatsapp_pairing.database import Connection, Database
-from whatsapp_pairing.errors import PairingError, StoreUnavailable, WorkflowUnavailable
+from whatsapp_pairing.cleaning import Cleaning
+from whatsapp_pairing.database import Connection, Database, T
+from whatsapp_pairing.errors import PairingError, StoreUnavailable
 from whatsapp_pairing.linking import link
 from whatsapp_pairing.pairing import connect, disconnect, open_phase, settle_phase
-from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts
-from whatsapp_pairing.repository.devices import Devices, Taken
+from whatsapp_pairing.repository.devices import Devices
 from whatsapp_pairing.repository.leases import Leases
+from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.repository.sessions import Sessions
 from whatsapp_pairing.repository.sweeps import Sweeps
-from whatsapp_pairing.session import Again, Attempt, Phase
-from whatsapp_pairing.settings import Settings
+from whatsapp_pairing.session import Again, Phase
 from whatsapp_pairing.unlinking import unlink
-from whatsapp_pairing.workflow import Workflow
 
 from tests.integration.world import LIMIT, WINDOW, Secret, World
+from tests.integration.world import connect as log_in
 
+from .calls import Late, Steps, Watched
 from .process import Order, Process
 from .promises import Promises
 from .states import Execution, definition
 from .whatsapp import Engines, Run
-
-T = TypeVar("T")
 
 # When Lambda kills a function, and after which pauses it tries an asynchronous one again (template.yaml).
 _TIMEOUTS = {
@@ -54,6 +53,10 @@ class System:
         Which device belongs to which fingerprint, as the phones list them.
     invoked : list
         Every asynchronous invocation so far: function and what it is about.
+    late : list of Late
+        Calls that Postgres has still to get.
+    fault : callable or None
+        Is asked before each call of a process that gets its turn in time, and may do the process some harm.
     """
 
     def __init__(self, world: World) -> None:
@@ -67,10 +70,13 @@ class System:
         self.runs: list[Run] = []
         self.linked: dict[str, bytes] = {}
         self.invoked: list[tuple[str, UUID]] = []
+        self.late: list[Late] = []
+        self.fault: Callable[[Process], Order] | None = None
         self.agreeable = False
         self._retries: list[tuple[float, UUID, int]] = []
         self._definition = definition(int(WINDOW))
         self._api, self._worker = world.databases
+        self._owners = log_in(world.url)
         self._shift = self._shift_statement()
         self._measured_at = time.monotonic()
         self.sessions = Sessions(self._api)
@@ -92,13 +98,13 @@ class System:
     def click(self, user: UUID) -> Process:
         """Somebody wants to be connected."""
         return self._spawn("connect", lambda process: connect(
-            user, WINDOW, LIMIT, self._attempts(process), Sessions(Stopped(self, process)), Steps(self, process)
+            user, WINDOW, LIMIT, *self._parts(process)
         ))  # fmt: skip
 
     def give_up(self, user: UUID) -> Process:
         """Somebody wants to be disconnected."""
         return self._spawn("disconnect", lambda process: disconnect(
-            user, self._attempts(process), Steps(self, process)
+            user, *self._parts(process)
         ))  # fmt: skip
 
     # ── functions ──
@@ -108,10 +114,10 @@ class System:
         attempt_id = UUID(payload["attemptId"])
 
         def work(process: Process) -> object:
-            parts = self._attempts(process), Steps(self, process)
+            attempts, rows, steps = self._parts(process)
             if function == "OpenPhase":
-                return open_phase(attempt_id, Phase(payload["phase"]), payload["taskToken"], WINDOW, *parts)
-            step = settle_phase(attempt_id, payload["error"], *parts)
+                return open_phase(attempt_id, Phase(payload["phase"]), payload["taskToken"], WINDOW, attempts, steps)
+            step = settle_phase(attempt_id, payload["error"], attempts, rows, steps)
             if isinstance(step, Again):
                 return {"next": step.phase, "seconds": step.seconds, "heartbeat": step.heartbeat, "pause": step.pause}
             return {"next": step, "seconds": 0, "heartbeat": 0, "pause": 0}
@@ -121,7 +127,8 @@ class System:
     def call_linker(self, attempt_id: UUID) -> None:
         """A linker begins."""
         self._spawn("linker", lambda process: link(
-            attempt_id, WatchedLeases(self, process), Steps(self, process), Engines(self, process),
+            attempt_id, self._watched(Leases, process), self._watched(Rows, process), Steps(self, process),
+            Engines(self, process),
             lambda: self.now, lambda seconds: self._sleep(process, seconds),
         )).attempt_id = attempt_id  # fmt: skip
 
@@ -133,26 +140,58 @@ class System:
                 self._retries.append((self.now + _RETRIES[tried], device_id, tried + 1))
 
         self._spawn("unlink", lambda process: unlink(
-            device_id, WatchedDevices(self, process), Engines(self, process),
+            device_id, self._watched(Devices, process), Engines(self, process),
             lambda: self.now, lambda seconds: self._sleep(process, seconds),
         ), ended).device_id = device_id  # fmt: skip
 
     def clean(self) -> Process:
         """The schedule's turn."""
-        return self._spawn("cleanup", lambda process: clean(
-            self._attempts(process), Sweeps(Stopped(self, process)), Steps(self, process),
-            lambda: process.dies_at - self.now,
-        ))  # fmt: skip
+
+        def work(process: Process) -> object:
+            attempts, rows, steps = self._parts(process)
+            sweeps = self._watched(Sweeps, process)
+            return Cleaning(attempts, sweeps, rows, steps, lambda: process.dies_at - self.now).run()
+
+        return self._spawn("cleanup", work)
 
     def database_of(self, process: Process) -> Database:
         """The database, as the login role that the process's function has."""
         return self._api if process.name.split()[0] in ("connect", "disconnect") else self._worker
 
-    def _attempts(self, process: Process) -> Attempts:
-        return Attempts(Stopped(self, process))
+    def start(self, attempt_id: UUID) -> None:
+        """Step Functions starts an execution; its name is taken for good."""
+        if attempt_id not in self.executions:
+            self.executions[attempt_id] = Execution(attempt_id, self._definition, self)
+
+    def _parts(self, process: Process) -> tuple[Any, Any, Steps]:
+        return self._watched(Attempts, process), self._watched(Rows, process), Steps(self, process)
+
+    def _watched(self, repository: type[Any], process: Process) -> Any:
+        return Watched(repository, self, process)
 
     def _sleep(self, process: Process, seconds: float) -> None:
+        process.doing = ""
         process.stop(self.now + seconds)
+
+    # ── Postgres ──
+
+    def exchange(self, process: Process, work: Callable[[Connection], T], row_is_locked: bool = False) -> T:
+        """Do what a process asks of Postgres; the users may hold locks on their rows meanwhile."""
+        with self.promises.statement(process):
+            if not row_is_locked:
+                return self.database_of(process).run(work)
+            with self._owners.transaction():
+                self._owners.execute("SELECT FROM public.whatsapp_sessions FOR UPDATE")
+                try:
+                    return self.database_of(process).run(work)
+                except StoreUnavailable as error:
+                    raise AssertionError(f"{process} waits for the lock on a user's row: {error}") from error
+
+    def arrive(self, late: Late) -> None:
+        """A call reaches Postgres late. Nobody hears its answer."""
+        self.late.remove(late)
+        with contextlib.suppress(PairingError):
+            self.exchange(late.process, late.work)
 
     def _spawn(
         self, kind: str, work: Callable[[Process], Any], ended: Callable[[Process], None] | None = None
@@ -194,6 +233,10 @@ class System:
     def run(self, process: Process, order: Order = Order.DO) -> None:
         """Let a process go on until it waits; the order is for its next call."""
         while process.ready(self.now):
+            if self.fault and order is Order.DO:
+                order = self.fault(process)
+                if not process.ready(self.now):
+                    return
             process.resume(order)
             order = Order.DO
 
@@ -216,13 +259,15 @@ class System:
             self.call_unlink(*due[1:])
         for process in [process for process in self.processes if process.dies_at <= self.now]:
             process.kill()
+        self.late = [late for late in self.late if late.until > self.now]
 
     def live(self, seconds: float) -> None:
         """Let time pass as it should: everybody acts in time."""
         until = self.now + seconds
         self.run_all()
         while self.now < until:
-            moments = [process.due for process in self.processes] + [process.dies_at for process in self.processes]
+            moments = [process.due for process in self.processes if not process.frozen]
+            moments += [process.dies_at for process in self.processes]
             moments += [at for execution in self.executions.values() if (at := execution.next_tick) is not None]
             moments += [retry[0] for retry in self._retries]
             # A little later than due: the database's clock and ours may differ in the last digit.
@@ -242,6 +287,11 @@ class System:
         for execution in self.executions.values():
             execution.vanish()
         self._retries.clear()
+        self.late.clear()
+
+    def close(self) -> None:
+        """Close the system's own connection."""
+        self._owners.close()
 
     def _shift_statement(self) -> str:
         updates = [
@@ -251,105 +301,3 @@ class System:
         ]  # fmt: skip
         # The users' table has a trigger that would stamp the present.
         return "; ".join(["BEGIN", "SET LOCAL session_replication_role = replica", *updates, "COMMIT"])
-
-
-class Stopped(Database):
-    """A process stops here before each of its transactions."""
-
-    def __init__(self, system: System, process: Process) -> None:
-        super().__init__(lambda: "")
-        self._system, self._process = system, process
-
-    def run(self, work: Callable[[Connection], T]) -> T:
-        order = self._process.stop()
-        if order is Order.REFUSE:
-            raise StoreUnavailable
-        with self._system.promises.statement(self._process):
-            database = self._system.database_of(self._process)
-            result = database.run(work)
-            if order is Order.REPEAT:
-                result = database.run(work)
-        if order is Order.LOSE:
-            raise StoreUnavailable
-        return result
-
-    read = run_one = run
-
-
-class WatchedLeases(Leases):
-    """The repository, and a look at who becomes a linker."""
-
-    def __init__(self, system: System, process: Process) -> None:
-        super().__init__(Stopped(system, process))
-        self._process = process
-
-    def take(self, attempt_id: UUID, lease: UUID) -> Attempt | None:
-        self._process.lease = lease
-        taken = super().take(attempt_id, lease)
-        self._process.has_lease = taken is not None
-        return taken
-
-
-class WatchedDevices(Devices):
-    """The repository, and a look at who unlinks."""
-
-    def __init__(self, system: System, process: Process) -> None:
-        super().__init__(Stopped(system, process))
-        self._process = process
-
-    def take(self, device_id: UUID, lease: UUID) -> Taken | None:
-        self._process.lease = lease
-        taken = super().take(device_id, lease)
-        self._process.has_lease = taken is not None
-        return taken
-
-
-class Steps(Workflow):
-    """A process stops here before each of its calls to AWS."""
-
-    def __init__(self, system: System, process: Process) -> None:
-        super().__init__(Settings({}))
-        self._system, self._process = system, process
-
-    def start(self, attempt_id: UUID) -> None:
-        def begin() -> None:
-            if attempt_id not in self._system.executions:
-                self._system.executions[attempt_id] = Execution(attempt_id, self._system._definition, self._system)
-
-        self._call(begin)
-
-    def succeed(self, token: str | None) -> bool:
-        return self._answer_model(token, lambda execution, token: execution.succeed(token))
-
-    def fail(self, token: str | None, reason: Reason) -> bool:
-        return self._answer_model(token, lambda execution, token: execution.fail(token, reason.value))
-
-    def heartbeat(self, token: str | None) -> bool:
-        return self._answer_model(token, lambda execution, token: execution.heartbeat(token))
-
-    def call_linker(self, attempt_id: UUID) -> None:
-        self._call(lambda: self._invoke_model("call_linker", attempt_id))
-
-    def call_unlink(self, device_id: UUID) -> None:
-        self._call(lambda: self._invoke_model("call_unlink", device_id))
-
-    def _invoke_model(self, function: str, about: UUID) -> None:
-        self._system.invoked.append((function, about))
-        getattr(self._system, function)(about)
-
-    def _answer_model(self, token: str | None, answer: Callable[[Execution, str], bool]) -> bool:
-        if token is None:
-            return False
-        execution = self._system.executions[UUID(token.partition("/")[0])]
-        return self._call(lambda: answer(execution, token))
-
-    def _call(self, work: Callable[[], T]) -> T:
-        order = self._process.stop()
-        if order is Order.REFUSE:
-            raise WorkflowUnavailable
-        result = work()
-        if order is Order.REPEAT:
-            result = work()
-        if order is Order.LOSE:
-            raise WorkflowUnavailable
-        return result

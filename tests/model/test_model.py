@@ -5,16 +5,13 @@ Finds nothing: nothing is printed. Otherwise it prints the shortest order that i
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.integration.world import World, connect
+from tests.integration.world import World
 
 from .machine import Machine
 
@@ -24,17 +21,6 @@ _HOW = settings(
     report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
 )
-
-
-@pytest.fixture(scope="module")
-def world(postgres: Any, migrated_template: str) -> Iterator[World]:
-    """One database for all runs."""
-    with postgres.database(migrated_template) as url, connect(url) as admin:
-        world = World(url, admin)
-        logging.disable(logging.CRITICAL)
-        yield world
-        logging.disable(logging.NOTSET)
-        world.close()
 
 
 def run(world: World, how: settings) -> None:

@@ -73,6 +73,7 @@ class Run:
         """Wait for what the test says."""
         inbox = self.process.inbox
         if not inbox:
+            self.process.doing = ""
             self.process.stop(self._system.now + timeout)
         return inbox.pop(0) if inbox else None
 
@@ -142,7 +143,7 @@ class Run:
     def do_online(self) -> None:
         assert self.jid
         self._said.add("online")
-        self._say(Online(self.jid, self.jid.partition(":")[0]))
+        self._say(Online(self.jid))
 
     def do_sync(self) -> None:
         self._said.add("sync")

@@ -141,6 +141,8 @@ def settle_phase(
         if attempt is None:  # its user was deleted
             return Reason.INTERNAL
         if attempt.outcome:
+            # The function that ended the attempt may have died before it wrote the row.
+            rows.write(attempt.user_id, attempt.version)
             return attempt.outcome
         step = next_step(attempt, at_once=error not in _WAITED)
         if isinstance(step, Again):

@@ -1,0 +1,22 @@
+"""One migrated database for all runs of the model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.integration.world import World, connect
+
+
+@pytest.fixture(scope="module")
+def world(postgres: Any, migrated_template: str) -> Iterator[World]:
+    """One database for all runs."""
+    with postgres.database(migrated_template) as url, connect(url) as admin:
+        world = World(url, admin)
+        logging.disable(logging.CRITICAL)
+        yield world
+        logging.disable(logging.NOTSET)
+        world.close()
