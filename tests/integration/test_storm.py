@@ -16,6 +16,7 @@ def blow(world: World, calls: int, seconds: float) -> Storm:
     storm = Storm(world, int(os.environ.get("STORM_SEED", time.time_ns() % 1_000_000)))
     storm.blow(calls, seconds)
     print(f"{storm.calls.total()} calls of {len(storm.calls)} kinds, {dict(storm.errors.met)}, {dict(storm.changed)}")
+    assert storm.changed["pair"], "no pairing got anywhere"
     assert storm.unexpected() == {}
     assert deadlocks(world) == before
     return storm

@@ -186,10 +186,16 @@ def test_these_are_all_calls_of_the_stories(system: System) -> None:
     assert fault.called == {*CALLS, *LOST_CALLS}
 
 
-@pytest.mark.parametrize("how", _FAULTS)
-@pytest.mark.parametrize(
-    ("story", "call"), [(story, call) for story, calls in STORIES.items() for call in calls], ids=str
-)
+def every_fault_at_every_call() -> Iterator[Any]:
+    """By default each call meets one fault, another one than its neighbour; the slow tests are the others."""
+    calls = [(story, call) for story, calls in STORIES.items() for call in calls]
+    for number, (story, call) in enumerate(calls):
+        for turn, how in enumerate(_FAULTS):
+            slow = () if turn == number % len(_FAULTS) else pytest.mark.slow
+            yield pytest.param(story, call, how, marks=slow, id=f"{call}, {how}")
+
+
+@pytest.mark.parametrize(("story", "call", "how"), list(every_fault_at_every_call()))
 def test_a_fault_at_this_call_breaks_no_promise(system: System, story: Any, call: str, how: str) -> None:
     fault = Fault(system, call, how)
     story(system, fault)
