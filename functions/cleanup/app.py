@@ -1,4 +1,4 @@
-"""Scheduled: sweep up what lost its workflow, its row or its owner. With ``{"dryRun": true}``, only count it."""
+"""Scheduled: sweep up what lost its workflow or its owner. With ``{"dryRun": true}``, only count it."""
 
 from functools import cache
 from typing import Any
