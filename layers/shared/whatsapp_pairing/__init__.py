@@ -2,14 +2,15 @@
 
 The map, from the inside out (imports point upwards in this list):
 
-- ``reasons``: why a pairing ended, for machines and for people; ``refusals``: why a request has no user.
+- ``reasons``: why a pairing ended, for machines and for people; ``results``: every result, the good ones too.
+- ``refusals``: why a request has no user; ``assurance``: how strongly the user has signed in.
 - ``errors``: the exception tree.
 - ``session``: what an attempt may do next; pure.
 - ``observability``: logs and metrics; ``backoff``: ever longer pauses.
 - ``settings``: the typed environment, read on first use.
 - ``database_url``: the database's URL as people copy it, in the one form that all drivers read alike.
 - ``engine``: the port to WhatsApp: what may be asked, which events come back.
-- ``database``, ``repository``: one connection, all SQL.
+- ``database`` with ``dialing``, ``repository``: one connection, all SQL.
 - ``counting``: the metrics, one function for each thing that happens.
 - ``workflow``: calls to Step Functions and to the asynchronous functions.
 - ``pairing``: the use cases connect, open phase, settle phase, disconnect.
