@@ -117,14 +117,14 @@ FROM public.whatsapp_sessions s;
 
 -- Whose an attempt is, or NULL.
 CREATE FUNCTION whatsapp_private.user_of_attempt(attempt UUID) RETURNS UUID
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $function$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
   SELECT a.user_id FROM whatsapp_private.attempts a WHERE a.id = attempt
 $function$;
 
 -- How many attempts of all users live, at most `most`. An attempt that is overdue has nothing running any more: cleanup
 -- will end it, and nobody has to wait for that.
 CREATE FUNCTION whatsapp_private.live_attempts(overdue_seconds FLOAT8, most INTEGER) RETURNS INTEGER
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $function$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
   SELECT count(*) FROM (
     SELECT FROM whatsapp_private.attempts a
     WHERE a.ended_at IS NULL AND a.deadline > now() - make_interval(secs => overdue_seconds) LIMIT most
@@ -135,13 +135,18 @@ $function$;
 -- attempts, devices and the session in its own order: a state change that locked one of them first could deadlock with it.
 -- Where the owner of this function may not lock users, a deletion in the same moment is the loser of the deadlock.
 CREATE FUNCTION whatsapp_private.hold_user(p_user UUID) RETURNS VOID
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 BEGIN
   IF has_table_privilege('auth.users', 'SELECT') AND has_table_privilege('auth.users', 'UPDATE') THEN
     PERFORM FROM auth.users u WHERE u.id = p_user FOR KEY SHARE;
   END IF;
 END;
 $function$;
+
+-- Where search_path does not name pg_temp, Postgres looks there first for types. A caller could then put a domain in the
+-- place of text, and the domain's check would run the caller's code as the function's owner.
+ALTER FUNCTION whatsapp_private.stored_jid(BYTEA) SET search_path = pg_catalog, pg_temp;
+ALTER FUNCTION whatsapp_private.forget_device(UUID, UUID) SET search_path = pg_catalog, pg_temp;
 
 REVOKE ALL ON FUNCTION whatsapp_private.user_of_attempt(UUID), whatsapp_private.live_attempts(FLOAT8, INTEGER),
   whatsapp_private.hold_user(UUID) FROM PUBLIC, anon, authenticated;
@@ -189,7 +194,7 @@ GRANT SELECT (user_id, session_status, last_seen, messages_sent, messages_receiv
 -- are sweeps over all users. They change only devices that are on their way out.
 DO $policies$
 DECLARE
-  named CONSTANT TEXT := $$(current_setting('whatsapp.user_id', true) IN (user_id::text, 'all'))$$;
+  named CONSTANT TEXT := $$((SELECT current_setting('whatsapp.user_id', true)) IN (user_id::text, 'all'))$$;
   wanted RECORD;
 BEGIN
   FOR wanted IN

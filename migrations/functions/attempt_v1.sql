@@ -2,7 +2,7 @@
 -- Locks: nothing.
 -- Writes: nothing.
 CREATE OR REPLACE FUNCTION whatsapp_private.attempt_v1(p_attempt UUID) RETURNS SETOF whatsapp_private.attempt_state
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
   at CONSTANT TIMESTAMPTZ := clock_timestamp();
 BEGIN

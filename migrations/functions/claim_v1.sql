@@ -14,7 +14,7 @@ CREATE OR REPLACE FUNCTION whatsapp_private.claim_v1(
   OUT at_capacity BOOLEAN,
   OUT version BIGINT
 )
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
   last RECORD;
 BEGIN

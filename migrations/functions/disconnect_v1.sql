@@ -5,7 +5,7 @@
 -- Answer: {"changed": whether there was anything to end, "task_token": the wait to fail, "legs": how many linkers the
 -- live attempt had (null: none lived), "devices": those that must be unlinked, "version"}.
 CREATE OR REPLACE FUNCTION whatsapp_private.disconnect_v1(p_call UUID, p_user UUID, p_reason TEXT) RETURNS JSONB
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
   result JSONB;
   live RECORD;

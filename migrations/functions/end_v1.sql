@@ -7,7 +7,7 @@
 CREATE OR REPLACE FUNCTION whatsapp_private.end_v1(
   p_call UUID, p_attempt UUID, p_deadline TIMESTAMPTZ, p_reason TEXT, p_failed BOOLEAN
 ) RETURNS JSONB
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
   owner CONSTANT UUID := whatsapp_private.lock_attempt_v1(p_attempt);
   result JSONB := (SELECT a.answer FROM whatsapp_private.answers a WHERE a.call_id = p_call);

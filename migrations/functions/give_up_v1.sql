@@ -3,7 +3,7 @@
 -- Writes: devices.
 -- Answer: those that have keys, so that a phone may list them.
 CREATE OR REPLACE FUNCTION whatsapp_private.give_up_v1(p_user UUID, p_attempt UUID) RETURNS UUID[]
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
   given_up UUID[];
 BEGIN

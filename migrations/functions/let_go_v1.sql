@@ -4,7 +4,7 @@
 -- Repeated: the same.
 -- Answer: the devices that were given up and have keys; a phone may have scanned one as the attempt was ended.
 CREATE OR REPLACE FUNCTION whatsapp_private.let_go_v1(p_attempt UUID, p_lease UUID) RETURNS UUID[]
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 BEGIN
   PERFORM whatsapp_private.lock_attempt_v1(p_attempt);
   UPDATE whatsapp_private.devices d SET lease_id = NULL, lease_expires_at = NULL

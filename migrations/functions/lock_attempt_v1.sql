@@ -3,7 +3,7 @@
 -- Writes: nothing.
 -- Repeated: the same.
 CREATE OR REPLACE FUNCTION whatsapp_private.lock_attempt_v1(p_attempt UUID) RETURNS UUID
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
   owner CONSTANT UUID := whatsapp_private.user_of_attempt(p_attempt);
 BEGIN

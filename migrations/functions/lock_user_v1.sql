@@ -4,7 +4,7 @@
 -- Writes: nothing.
 -- Repeated: the same.
 CREATE OR REPLACE FUNCTION whatsapp_private.lock_user_v1(p_user UUID) RETURNS VOID
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 BEGIN
   PERFORM set_config('whatsapp.user_id', p_user::TEXT, true);
   PERFORM pg_advisory_xact_lock(hashtextextended('whatsapp-pairing ' || p_user, 0));

@@ -3,7 +3,7 @@
 -- Writes: sessions. Never the user's row.
 -- Repeated: one more version, which harms nothing.
 CREATE OR REPLACE FUNCTION whatsapp_private.note_change_v1(p_user UUID, p_qr TEXT) RETURNS BIGINT
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
   at CONSTANT TIMESTAMPTZ := clock_timestamp();
   changed BIGINT;

@@ -4,7 +4,7 @@
 -- Repeated: the same.
 -- Answer: the version that the row does not show yet; NULL when it is not behind.
 CREATE OR REPLACE FUNCTION whatsapp_private.note_shown_v1(p_user UUID, p_version BIGINT) RETURNS BIGINT
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
   behind BIGINT;
 BEGIN

@@ -6,7 +6,7 @@
 CREATE OR REPLACE FUNCTION whatsapp_private.open_phase_v1(
   p_attempt UUID, p_phase TEXT, p_token TEXT, p_window FLOAT8
 ) RETURNS SETOF whatsapp_private.attempt_state
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
   scanned BOOLEAN;
   until TIMESTAMPTZ;

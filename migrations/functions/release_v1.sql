@@ -6,7 +6,7 @@
 CREATE OR REPLACE FUNCTION whatsapp_private.release_v1(
   p_attempt UUID, p_lease UUID, p_verdict TEXT
 ) RETURNS SETOF whatsapp_private.attempt_state
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 BEGIN
   PERFORM whatsapp_private.lock_attempt_v1(p_attempt);
   UPDATE whatsapp_private.attempts a SET verdict = coalesce(a.verdict, p_verdict), lease_expires_at = NULL

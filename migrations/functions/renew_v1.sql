@@ -6,7 +6,7 @@
 CREATE OR REPLACE FUNCTION whatsapp_private.renew_v1(
   p_attempt UUID, p_lease UUID, p_seconds FLOAT8, p_reachable BOOLEAN, p_showing BOOLEAN
 ) RETURNS SETOF whatsapp_private.attempt_state
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
   owner CONSTANT UUID := whatsapp_private.lock_attempt_v1(p_attempt);
   until TIMESTAMPTZ;

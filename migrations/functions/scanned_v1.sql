@@ -8,7 +8,7 @@
 CREATE OR REPLACE FUNCTION whatsapp_private.scanned_v1(
   p_attempt UUID, p_lease UUID, p_jid TEXT, p_login_seconds FLOAT8
 ) RETURNS SETOF whatsapp_private.attempt_state
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
   owner CONSTANT UUID := whatsapp_private.lock_attempt_v1(p_attempt);
   at CONSTANT TIMESTAMPTZ := clock_timestamp();

@@ -18,7 +18,7 @@ CREATE OR REPLACE FUNCTION whatsapp_private.session_v1(p_user UUID) RETURNS TABL
   reason TEXT,
   version BIGINT
 )
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
   at CONSTANT TIMESTAMPTZ := clock_timestamp();
 BEGIN

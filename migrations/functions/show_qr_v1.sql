@@ -6,7 +6,7 @@
 CREATE OR REPLACE FUNCTION whatsapp_private.show_qr_v1(
   p_attempt UUID, p_lease UUID, p_seconds FLOAT8, p_qr TEXT, p_qr_seconds FLOAT8, p_fingerprint BYTEA
 ) RETURNS SETOF whatsapp_private.attempt_state
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
   owner CONSTANT UUID := whatsapp_private.lock_attempt_v1(p_attempt);
   at CONSTANT TIMESTAMPTZ := clock_timestamp();
@@ -19,8 +19,10 @@ BEGIN
   IF NOT FOUND THEN
     RETURN;
   END IF;
+  -- A device that has keys belongs to somebody's phone already. It is bound to nobody else.
   INSERT INTO whatsapp_private.devices (user_id, attempt_id, fingerprint, lease_id, lease_expires_at, created_at)
-  VALUES (owner, p_attempt, p_fingerprint, p_lease, at + make_interval(secs => p_seconds), at)
+  SELECT owner, p_attempt, p_fingerprint, p_lease, at + make_interval(secs => p_seconds), at
+  WHERE whatsapp_private.stored_jid(p_fingerprint) IS NULL
   ON CONFLICT (fingerprint) DO NOTHING;
   PERFORM whatsapp_private.note_change_v1(owner, p_qr);
   RETURN QUERY SELECT * FROM whatsapp_private.attempt_v1(p_attempt);

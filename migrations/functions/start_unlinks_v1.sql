@@ -5,7 +5,7 @@
 -- Repeated with the same p_call: the same answer; nothing more changes.
 -- Answer: the devices to unlink.
 CREATE OR REPLACE FUNCTION whatsapp_private.start_unlinks_v1(p_call UUID, p_limit INTEGER) RETURNS UUID[]
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
   at CONSTANT TIMESTAMPTZ := clock_timestamp();
   started UUID[];

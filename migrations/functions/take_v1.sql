@@ -6,7 +6,7 @@
 CREATE OR REPLACE FUNCTION whatsapp_private.take_v1(
   p_attempt UUID, p_lease UUID, p_seconds FLOAT8
 ) RETURNS SETOF whatsapp_private.attempt_state
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $function$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
   at TIMESTAMPTZ;
 BEGIN

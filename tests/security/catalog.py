@@ -23,6 +23,14 @@ SELECT c.oid::regclass::text AS name FROM pg_class c JOIN pg_namespace n ON n.oi
 WHERE n.nspname IN ('whatsapp_private', 'whatsapp_engine') AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 """
 
+# A call of each function, with NULL for each parameter.
+FUNCTIONS = """
+SELECT format('whatsapp_private.%I(%s)', p.proname, (
+  SELECT string_agg('NULL::' || format_type(t.type, NULL), ', ' ORDER BY t.n)
+  FROM unnest(p.proargtypes) WITH ORDINALITY AS t (type, n)
+)) AS call FROM pg_proc p WHERE p.pronamespace = 'whatsapp_private'::regnamespace ORDER BY 1
+"""
+
 # What Supabase's advisor looks for, asked in our own words of our three schemas. `auth.uid()` once for each row is
 # its "auth_rls_initplan"; it matters where no index leads to the row.
 ADVISOR = {
@@ -59,6 +67,12 @@ SELECT p.oid::regprocedure::text FROM pg_proc p
 WHERE p.pronamespace = ANY (%(ours)s::regnamespace[])
   AND NOT EXISTS (SELECT FROM unnest(p.proconfig) AS setting WHERE starts_with(setting, 'search_path='))
 """,
+    # Without its name, pg_temp is searched first for types, so that its caller would choose what "text" is.
+    "a definer's function that finds its caller's types": """
+SELECT p.oid::regprocedure::text FROM pg_proc p
+WHERE p.pronamespace = ANY (%(ours)s::regnamespace[]) AND p.prosecdef
+  AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (p.proconfig), false)
+""",
     "a definer's function that users may call": """
 SELECT p.oid::regprocedure::text FROM pg_proc p
 WHERE p.pronamespace = ANY (%(ours)s::regnamespace[]) AND p.prosecdef
@@ -74,6 +88,12 @@ SELECT DISTINCT c.oid::regclass::text
 FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class c ON c.oid = r.ev_class
 WHERE d.refobjid = 'auth.users'::regclass AND c.relkind IN ('v', 'm')
   AND (has_table_privilege('anon', c.oid, 'SELECT') OR has_table_privilege('authenticated', c.oid, 'SELECT'))
+""",
+    "a setting once for each row": r"""
+SELECT p.polname::text FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
+WHERE c.relnamespace = ANY (%(ours)s::regnamespace[])
+  AND concat_ws(' ', pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
+    ~* '(?<!select )current_setting\('
 """,
     "auth.uid() once for each row": r"""
 SELECT p.polname::text FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid

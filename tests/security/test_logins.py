@@ -1,4 +1,7 @@
-"""What each login role can not do, tried as that role: what a stolen database URL does not open."""
+"""What each login role can not do, tried as that role: what a stolen database URL does not open.
+
+Its functions are in ``test_functions.py``, and what several allowed calls together do in ``test_sequences.py``.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ from tests.integration.world import Secret, World, login
 from tests.sandbox_client import SandboxClient
 
 USER, ATTEMPT, DEVICE = "gen_random_uuid()", "whatsapp_private.attempts", "whatsapp_private.devices"
+SESSIONS, ANSWERS = "whatsapp_private.sessions", "whatsapp_private.answers"
 ROWS, KEYS = "public.whatsapp_sessions", "whatsapp_engine.whatsmeow_device"
+OURS = (ATTEMPT, DEVICE, SESSIONS, ANSWERS, ROWS)
 
 NOBODY = [
     *(f"create table {schema}.mine (id int)" for schema in ("public", "auth", "whatsapp_private", "whatsapp_engine")),
@@ -26,7 +31,7 @@ NOBODY = [
     "create role mine",
     "create function public.mine() returns int language sql as 'select 1'",
     "alter role postgres password 'mine'",
-    "grant service_role to current_user",
+    *(f"grant {role} to current_user" for role in ("service_role", "authenticated", "whatsapp_functions")),
     "select from auth.users",
     "select id from auth.users",
     "insert into auth.users default values",
@@ -34,12 +39,11 @@ NOBODY = [
     "select rolpassword from pg_authid",
     "select pg_read_file('/etc/passwd')",
     "copy (select 1) to program 'true'",
-    "set role postgres",
-    "set role service_role",
-    "set role anon",
+    "set session authorization postgres",
+    *(f"set role {role}" for role in ("postgres", "service_role", "anon", "authenticated", "whatsapp_functions")),
     *(
         statement.format(table)
-        for table in (ATTEMPT, DEVICE, ROWS, KEYS)
+        for table in (*OURS, KEYS)
         for statement in (
             "truncate {}",
             "drop table {}",
@@ -49,7 +53,6 @@ NOBODY = [
             "create index on {} ((1))",
         )
     ),
-    *(f"drop function whatsapp_private.{name}" for name in ("stored_jid", "forget_device")),
 ]
 NO_KEYS = [
     f"select from {KEYS}",
@@ -63,51 +66,64 @@ NO_KEYS = [
 DENIED = {
     "whatsapp_api": [
         *NO_KEYS,
-        f"delete from {ATTEMPT}",
-        f"update {ATTEMPT} set user_id = {USER}",
-        f"update {ATTEMPT} set id = {USER}",
+        # It calls functions, and has no right on any table.
+        *(f"select from {table}" for table in OURS),
+        *(f"delete from {table}" for table in OURS),
+        *(f"insert into {table} default values" for table in OURS),
+        f"select task_token from {ATTEMPT}",
         f"update {ATTEMPT} set task_token = 'mine'",
-        f"update {ATTEMPT} set verdict = null",
-        f"update {ATTEMPT} set deadline = now()",
-        f"delete from {DEVICE}",
-        f"insert into {DEVICE} (user_id, attempt_id, fingerprint) values ({USER}, {USER}, '')",
-        f"update {DEVICE} set user_id = {USER}",
-        f"update {DEVICE} set fingerprint = ''",
-        f"update {DEVICE} set jid = 'mine'",
-        f"update {DEVICE} set lease_id = null",
-        f"select qr_code from {ROWS}",
-        f"select * from {ROWS}",
-        f"update {ROWS} set user_id = {USER}",
-        f"delete from {ROWS}",
-        "select whatsapp_private.forget_device(null, null)",
+        f"update {ATTEMPT} set ended_at = null",
+        f"update {DEVICE} set state = 'linked'",
+        f"update {SESSIONS} set qr_code = 'mine'",
+        f"update {ROWS} set session_status = 'connected'",
         *(f"set role {other}" for other in ("whatsapp_worker", "whatsapp_engine")),
     ],
     "whatsapp_worker": [
         *NO_KEYS,
         f"insert into {ATTEMPT} (id, user_id, number, deadline) values ({USER}, {USER}, 1, now())",
         f"delete from {ATTEMPT}",
-        f"update {ATTEMPT} set user_id = {USER}",
-        f"update {ATTEMPT} set number = 1",
-        f"update {DEVICE} set user_id = {USER}",
-        f"update {DEVICE} set attempt_id = {USER}",
-        f"update {DEVICE} set fingerprint = ''",
+        *(
+            f"update {ATTEMPT} set {change}"
+            for change in (
+                f"id = {USER}", f"user_id = {USER}", "number = 1", "deadline = now()", "ended_at = null",
+                "outcome = null", "verdict = null", "lease_id = null", "failures = 0", "phase = 'auth'",
+            )
+        ),
+        f"insert into {DEVICE} (user_id, attempt_id, fingerprint) values ({USER}, {USER}, '')",
+        *(
+            f"update {DEVICE} set {change}"
+            for change in (
+                f"id = {USER}", f"user_id = {USER}", f"attempt_id = {USER}", "fingerprint = ''", "created_at = now()",
+            )
+        ),
+        f"select qr_code from {SESSIONS}",
+        f"select ended_reason from {SESSIONS}",
+        f"update {SESSIONS} set qr_code = 'mine'",
+        f"update {SESSIONS} set user_id = {USER}",
+        f"insert into {SESSIONS} (user_id, qr_code) values ({USER}, 'mine')",
+        f"delete from {SESSIONS}",
+        f"select answer from {ANSWERS}",
+        f"select * from {ANSWERS}",
+        f"update {ANSWERS} set answer = '{{}}'",
+        f"insert into {ANSWERS} (call_id, answer) values ({USER}, '{{}}')",
         f"select qr_code from {ROWS}",
+        f"select phone_number from {ROWS}",
         f"select * from {ROWS}",
-        f"update {ROWS} set user_id = {USER}",
+        f"insert into {ROWS} (user_id) values ({USER})",
+        f"update {ROWS} set session_status = 'connected'",
         f"delete from {ROWS}",
-        *(f"set role {other}" for other in ("whatsapp_api", "whatsapp_engine", "authenticated")),
+        *(f"set role {other}" for other in ("whatsapp_api", "whatsapp_engine")),
     ],
     "whatsapp_engine": [
-        *(f"select from {table}" for table in (ATTEMPT, DEVICE, ROWS)),
-        *(f"delete from {table}" for table in (ATTEMPT, DEVICE, ROWS)),
-        "select whatsapp_private.stored_jid('')",
+        *(f"select from {table}" for table in OURS),
+        *(f"delete from {table}" for table in OURS),
         f"alter table {KEYS} add mine int",
         "insert into whatsapp_engine.whatsmeow_version values (1, 1)",
         "update whatsapp_engine.whatsmeow_version set version = 1",
         "delete from whatsapp_engine.whatsmeow_version",
-        *(f"set role {other}" for other in ("whatsapp_api", "whatsapp_worker", "authenticated")),
+        *(f"set role {other}" for other in ("whatsapp_api", "whatsapp_worker")),
     ],
-}
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=LOGINS)
@@ -148,24 +164,26 @@ def test_it_passes_nothing_on(connection: psycopg.Connection) -> None:
     """Who holds a right without the option to grant it gets a warning, not an error."""
     rights = "select oid, relacl::text from pg_class order by oid"
     before = connection.execute(rights).fetchall()
-    for table in (ATTEMPT, DEVICE, ROWS, KEYS):
+    for table in (*OURS, KEYS):
         with contextlib.suppress(pg.InsufficientPrivilege):
             connection.execute(f"grant all on {table} to public".encode())
     assert connection.execute(rights).fetchall() == before
 
 
-def test_only_the_api_becomes_a_user_and_only_by_saying_so(connection: psycopg.Connection) -> None:
-    query = "select has_table_privilege(%s, 'DELETE')"
-    assert connection.execute(query, (ROWS,)).fetchone() == (False,)
-    with connection.transaction(force_rollback=True):
-        if connection.info.user != "whatsapp_api":
-            with pytest.raises(pg.InsufficientPrivilege):
-                connection.execute("set local role authenticated")
-        else:
-            connection.execute("set local role authenticated")
-            assert connection.execute(query, (ROWS,)).fetchone() == (True,)
-            with pytest.raises(pg.InsufficientPrivilege):
-                connection.execute(f"select from {ATTEMPT}".encode())
+def test_it_is_a_member_of_no_role(connection: psycopg.Connection) -> None:
+    """A member of ``authenticated`` could become any user of the whole product by setting claims."""
+    query = "select roleid::regrole::text from pg_auth_members where member = session_user::regrole"
+    assert connection.execute(query).fetchall() == []
+
+
+def test_the_owner_of_the_functions_is_no_login(connection: psycopg.Connection) -> None:
+    """Row level security holds the functions, because their owner neither owns a table nor bypasses it."""
+    query = "select rolcanlogin or rolsuper or rolbypassrls or rolcreaterole from pg_roles where rolname = %s"
+    assert connection.execute(query, ("whatsapp_functions",)).fetchone() == (False,)
+    query = "select relname from pg_class where relowner = 'whatsapp_functions'::regrole and relkind <> 'c'"
+    assert connection.execute(query).fetchall() == []
+    query = "select roleid::regrole::text from pg_auth_members where member = 'whatsapp_functions'::regrole"
+    assert connection.execute(query).fetchall() == []
 
 
 def test_connections_are_bounded_and_none_idles_with_locks(connection: psycopg.Connection) -> None:
