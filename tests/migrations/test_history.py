@@ -7,9 +7,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from infra.migrate import status, up, verify
+from infra.migrate import MIGRATIONS, status, up, verify
 from infra.migrate.errors import HistoryLost, VersionTaken
 from infra.migrate.files import read_migrations
+from infra.migrate.functions import read_functions
 from tests.migrations.test_up import directory, query, recorded
 
 OURS = read_migrations()
@@ -48,9 +49,11 @@ def test_up_makes_no_history_of_the_cli(database_url: str, tmp_path: Path) -> No
 
 def test_up_takes_over_old_records(migrated_url: str) -> None:
     make_old(migrated_url)
-    assert status(migrated_url).pending == []
+    functions = read_functions(MIGRATIONS)
+    assert status(migrated_url).pending == [function.label for function in functions]
     done = up(migrated_url)
     assert (done.applied, done.taken_over, done.adopted) == ([], VERSIONS, [])
+    assert done.functions == [function.name for function in functions]
     assert query(migrated_url, IN_SUPABASE) == [("20240101000000", "product")]
     assert (status(migrated_url).changed, verify(migrated_url)) == ([], [])
     assert up(migrated_url).taken_over == []

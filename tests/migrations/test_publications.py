@@ -27,9 +27,12 @@ def test_realtime_of_another_role_is_skipped(database_url: str, capsys: pytest.C
         """create publication supabase_realtime;
            do $$ begin
              if to_regrole('restored_owner') is null then create role restored_owner login createrole; end if;
+             if to_regrole('whatsapp_functions') is not null then
+               grant whatsapp_functions to restored_owner with admin option;
+             end if;
              execute format('grant create on database %I to restored_owner', current_database());
            end $$;
-           grant anon, authenticated, service_role to restored_owner;
+           grant anon, authenticated, service_role to restored_owner with admin option;
            grant usage on schema auth to restored_owner;
            grant all on auth.users to restored_owner;
            grant usage, create on schema public to restored_owner""",

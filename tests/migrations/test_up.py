@@ -155,9 +155,12 @@ def test_as_supabases_postgres_who_is_no_superuser(database_url: str) -> None:
              if to_regrole('supabase_postgres') is null then
                create role supabase_postgres login createrole;
              end if;
+             if to_regrole('whatsapp_functions') is not null then  -- of another database of this server
+               grant whatsapp_functions to supabase_postgres with admin option;
+             end if;
              execute format('grant create on database %I to supabase_postgres', current_database());
            end $$;
-           grant anon, authenticated, service_role to supabase_postgres;
+           grant anon, authenticated, service_role to supabase_postgres with admin option;
            grant usage on schema auth to supabase_postgres;
            grant all on auth.users to supabase_postgres;
            grant usage, create on schema public to supabase_postgres;

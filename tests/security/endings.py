@@ -129,7 +129,7 @@ class Endings:
         self.given_up.append(json.loads(answer["Payload"].read()) | {"event": event.decode()})
         self._sandbox.reset_knobs()
         assert len(self.stack.devices(number)) == 1
-        self._sql("UPDATE whatsapp_private.devices SET updated_at = now() - interval '1 hour' WHERE id = %s", device)
+        self._sql("UPDATE whatsapp_private.devices SET unlink_due_at = now() WHERE id = %s", device)
         assert self.stack.invoke("CleanupFunction")["unlinks_started"]
         self._until("an empty list of devices", lambda: not self.stack.devices(number))
 
