@@ -1,10 +1,11 @@
 -- Write the user's row in public.whatsapp_sessions as the session is now. The row is its owner's, who may lock it,
 -- delete it or edit it, and the product may put constraints and triggers on it: this may fail, and the caller runs it in
 -- a transaction of its own.
--- Locks: the row, and nothing else. It does not wait for somebody who has locked the row.
+-- Locks: the writing of the row, by an advisory lock that ends with the transaction, then the row. It does not wait for
+-- somebody who has locked the row. It waits for somebody who inserts the row, as long as lock_timeout lets it.
 -- Writes: the user's row. Not its counters, which the product keeps.
 -- Repeated: the same.
--- Error: lock_not_available when somebody has locked the row, or inserts it at the same time.
+-- Error: lock_not_available when somebody has locked the row, inserts it or writes it at the same time.
 -- The search path holds public and extensions: the product's triggers may name their tables without a schema.
 CREATE OR REPLACE FUNCTION whatsapp_private.show_session_v1(p_user UUID) RETURNS VOID
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, extensions, pg_temp AS $function$
@@ -12,6 +13,10 @@ DECLARE
   shown RECORD;
 BEGIN
   PERFORM set_config('whatsapp.user_id', p_user::TEXT, true);
+  -- One call at a time tries. A user who keeps an insert of the row open then takes one connection, and not all of them.
+  IF NOT pg_try_advisory_xact_lock(hashtextextended('whatsapp-pairing row ' || p_user, 0)) THEN
+    RAISE lock_not_available USING MESSAGE = 'another call writes the row';
+  END IF;
   PERFORM FROM public.whatsapp_sessions s WHERE s.user_id = p_user FOR UPDATE SKIP LOCKED;
   IF FOUND THEN
     -- Read after the row is locked: of two calls at once, the one that writes last has read last.

@@ -45,6 +45,15 @@ class FirstQr:
         self.attempt_id = world.claim(self.user)
         self.lease = world.lease(self.attempt_id)
 
+    def scanned_behind(self, then: Callable[[], T]) -> T:
+        """Show the QR to a phone that is very quick, and do something in the same moment."""
+
+        def scan() -> T:
+            self.world.store_keys(self.secret, JID)
+            return then()
+
+        return self.behind(scan)
+
     def behind(self, then: Callable[[], T]) -> T:
         """Show the QR, and do something in the same moment."""
         qr = [self.secret.text(), 60.0, self.secret.fingerprint]
@@ -58,9 +67,7 @@ def first_qr(world: World) -> FirstQr:
 
 
 def test_a_disconnect_gives_up_the_device_of_a_qr_just_shown(world: World, first_qr: FirstQr) -> None:
-    world.store_keys(first_qr.secret, JID)  # a phone that is very quick
-
-    ended = first_qr.behind(lambda: world.attempts.disconnect(first_qr.user))
+    ended = first_qr.scanned_behind(lambda: world.attempts.disconnect(first_qr.user))
 
     assert ended.devices == [world.bound(first_qr.secret)["id"]]
     assert world.bound(first_qr.secret)["state"] == "unlinking"
@@ -70,9 +77,8 @@ def test_a_disconnect_gives_up_the_device_of_a_qr_just_shown(world: World, first
 def test_an_end_gives_up_the_device_of_a_qr_just_shown(world: World, first_qr: FirstQr) -> None:
     attempt = world.attempts.get(first_qr.attempt_id)
     assert attempt
-    world.store_keys(first_qr.secret, JID)
 
-    ended = first_qr.behind(lambda: world.attempts.end(attempt, Reason.QR_TIMEOUT))
+    ended = first_qr.scanned_behind(lambda: world.attempts.end(attempt, Reason.QR_TIMEOUT))
 
     assert ended
     assert ended.devices == [world.bound(first_qr.secret)["id"]]
