@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from whatsapp_pairing.reasons import Reason
-from whatsapp_pairing.session import CONNECTED, MAX_LEGS, Session, Status
+from whatsapp_pairing.results import Result
+from whatsapp_pairing.session import MAX_LEGS, Session, Status
 
 from tests.integration.world import WINDOW
 
@@ -55,7 +56,7 @@ ORDER BY 1
 # What becomes of a device, in this order.
 _STATES = ("offered", "linking", "linked", "unlinking")
 _TIMEOUTS = (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT)
-_OUTCOMES = {CONNECTED, *Reason}
+_OUTCOMES = {Result.CONNECTED, *Reason}
 _PAIRING = {Status.CONNECTING, Status.WAITING_QR}
 _FINAL = ("user_id", "number", "phase", "verdict", "outcome", "failures", "legs", "lease_id")
 
@@ -187,7 +188,7 @@ class Promises:
         if now["state"] in ("offered", "linking"):
             assert attempt["live"], f"{name} belongs to an attempt that is over"
         if now["state"] == "linked":
-            assert attempt["outcome"] == CONNECTED, f"{name} is linked, its attempt is not"
+            assert attempt["outcome"] == Result.CONNECTED, f"{name} is linked, its attempt is not"
 
     def _check_keys(self, now: dict[str, list[Row]], devices: dict[str, Row]) -> None:
         bound = {device["fingerprint"] for device in devices.values()}
