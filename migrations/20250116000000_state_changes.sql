@@ -44,8 +44,10 @@ $settings$;
 -- Attempts.
 -- Whether the session shows an error because of this attempt: nobody chose its end, and nobody has dismissed it.
 ALTER TABLE whatsapp_private.attempts ADD COLUMN failed BOOLEAN NOT NULL DEFAULT false;
-UPDATE whatsapp_private.attempts SET failed = true
-WHERE outcome NOT IN ('connected', 'cancelled', 'unlinked_from_phone');
+UPDATE whatsapp_private.attempts a SET failed = true
+WHERE a.outcome NOT IN ('connected', 'cancelled', 'unlinked_from_phone')
+  -- Until now only the user's row told whether the person had dismissed the error.
+  AND EXISTS (SELECT FROM public.whatsapp_sessions s WHERE s.user_id = a.user_id AND s.session_status = 'error');
 -- The sweep of task tokens finds the ended attempts that still have one.
 CREATE INDEX attempts_ended_with_token ON whatsapp_private.attempts (ended_at) WHERE task_token IS NOT NULL;
 
@@ -62,6 +64,7 @@ ALTER TABLE whatsapp_private.devices
   DROP COLUMN updated_at,
   ADD CONSTRAINT devices_unlinking_is_due CHECK ((state = 'unlinking') = (unlink_due_at IS NOT NULL));
 CREATE INDEX devices_to_unlink ON whatsapp_private.devices (unlink_due_at) WHERE state = 'unlinking';
+CREATE INDEX devices_given_up ON whatsapp_private.devices (created_at) WHERE state = 'unlinking';
 CREATE INDEX devices_without_owner ON whatsapp_private.devices (created_at)
   WHERE user_id IS NULL AND state <> 'unlinking';
 

@@ -50,7 +50,7 @@ class Storm:
             mock.patch.object(attempts, "MOST_PER_HOUR", 1_000_000),
             mock.patch.object(leases, "LEASE_SECONDS", 0.1),
             mock.patch.object(devices, "LEASE_SECONDS", 0.1),
-            mock.patch.object(rows, "count"),
+            mock.patch.object(rows, "counting"),
             mock.patch.object(rows, "logger"),
             ThreadPoolExecutor(THREADS) as threads,
         ):

@@ -39,6 +39,7 @@ class Before:
             "connected", "connected", "linked", self.linked_secret, jid="5215550001:7@s.whatsapp.net"
         )
         self.failed = self.add("error", "scan_timeout", "unlinking", Secret("failed"))
+        self.dismissed = self.add("disconnected", "passkey_required", "unlinking", Secret("dismissed"))
         self.cancelled = self.add("disconnected", "cancelled", "unlinking", Secret("cancelled"), "5215550003:1@s")
         self.pairing = self.add("waiting_qr", None, "linking", Secret("pairing"), "5215550004:1@s.whatsapp.net")
         self.shown = self.add("waiting_qr", None, "offered", Secret("shown"))
@@ -110,6 +111,7 @@ def test_an_upgrade_loses_no_row_and_no_key(world: World, before: Before) -> Non
     assert {user: session.status for user, session in found.items()} == {
         before.linked: Status.CONNECTED,
         before.failed: Status.ERROR,
+        before.dismissed: Status.DISCONNECTED,
         before.cancelled: Status.DISCONNECTED,
         before.pairing: Status.WAITING_QR,
         before.shown: Status.CONNECTING,

@@ -42,6 +42,7 @@ CALLERS = {
     "stored_jid": WORKER,
     "take_v1": WORKER,
     "user_of_attempt": set(),
+    "hold_user": set(),
 }
 
 
