@@ -62,7 +62,7 @@ class Gust:
     def __init__(self, pairs: list[Pair], chance: random.Random, url: str, errors: Errors) -> None:
         self._pairs, self._chance, self._errors = pairs, chance, errors
         self._api, self._worker = (Honest(login(url, f"whatsapp_{need}"), errors) for need in ("api", "worker"))
-        self._admin = psycopg.connect(url, autocommit=True, row_factory=dict_row)
+        self._admin = psycopg.connect(url, prepare_threshold=None, autocommit=True, row_factory=dict_row)
         self.attempts, self.api_attempts = Attempts(self._worker), Attempts(self._api)
         self.leases, self.devices = Leases(self._worker), Devices(self._worker)
         self.sessions, self.sweeps = Sessions(self._api), Sweeps(self._worker)
