@@ -1,4 +1,4 @@
-"""A user holds a lock on their own row. No call waits for it, and other users keep their connections."""
+"""A user holds a lock on their own row: no call waits for it, and other users keep their connections."""
 
 from __future__ import annotations
 

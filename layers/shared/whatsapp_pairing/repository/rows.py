@@ -8,12 +8,14 @@ from whatsapp_pairing.errors import StoreRefused, StoreUnavailable
 from whatsapp_pairing.observability import logger
 
 # One text is one exchange. The limits are shorter than the role's, because a row that cannot be written now is written
-# by cleanup. The version is noted after the COMMIT, so that no lock on the session waits for the product's triggers.
+# by cleanup. SET CONSTRAINTS runs the product's deferred triggers within the limits, which a COMMIT does not have. The
+# version is noted after the COMMIT, so that no lock on the session waits for the product's triggers.
 _WRITE = """
 BEGIN;
 SET LOCAL lock_timeout = '300ms';
 SET LOCAL statement_timeout = '1s';
 SELECT whatsapp_private.show_session_v1(%(user)s);
+SET CONSTRAINTS ALL IMMEDIATE;
 COMMIT;
 SELECT whatsapp_private.note_shown_v1(%(user)s, %(version)s) AS behind;
 """
