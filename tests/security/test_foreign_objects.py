@@ -46,7 +46,8 @@ def trigger(body: str, timing: str = "before insert or update") -> str:
     event, _, rest = timing.partition(" deferrable")
     return (
         f"create function public.mine() returns trigger language plpgsql as $$ begin {body}; return new; end $$;"
-        f"create {kind} mine {event} on {TABLE} {rest and 'deferrable' + rest} for each row execute function public.mine()"
+        f"create {kind} mine {event} on {TABLE} {rest and 'deferrable' + rest} for each row"
+        " execute function public.mine()"
     )
 
 
