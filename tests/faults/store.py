@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from tests.faults.people import CANCELLED
 from tests.faults.processes import STEPS
 from tests.faults.suite import case
 from tests.faults.world import HASTY, Pairing, kill, until
@@ -94,7 +95,7 @@ def _(pairing: Pairing) -> None:
     pairing.persist()
 
 
-@case(GROUP, "Postgres is frozen for 15 s while the QR shows")
+@case(GROUP, "Postgres is frozen for 15 s while the QR shows", "connected", CANCELLED)
 def _(pairing: Pairing) -> None:
     """It takes what it is sent and says nothing. People are told so before the function's Timeout.
 
