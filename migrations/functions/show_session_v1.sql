@@ -6,7 +6,8 @@
 -- Writes: the user's row. Not its counters, which the product keeps.
 -- Repeated: the same.
 -- Error: lock_not_available when somebody has locked the row, inserts it or writes it at the same time.
--- The search path holds public and extensions: the product's triggers may name their tables without a schema.
+-- The search path holds public and extensions: the product's triggers may name their tables without a schema. So each
+-- operator and function here fits its arguments' types exactly: a caller's own that fitted better would be chosen.
 CREATE OR REPLACE FUNCTION whatsapp_private.show_session_v1(p_user UUID) RETURNS VOID
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, extensions, pg_temp AS $function$
 DECLARE
@@ -14,7 +15,7 @@ DECLARE
 BEGIN
   PERFORM set_config('whatsapp.user_id', p_user::TEXT, true);
   -- One call at a time tries. A user who keeps an insert of the row open then takes one connection, and not all of them.
-  IF NOT pg_try_advisory_xact_lock(hashtextextended('whatsapp-pairing row ' || p_user, 0)) THEN
+  IF NOT pg_try_advisory_xact_lock(hashtextextended('whatsapp-pairing row ' || p_user::TEXT, 0::BIGINT)) THEN
     RAISE lock_not_available USING MESSAGE = 'another call writes the row';
   END IF;
   PERFORM FROM public.whatsapp_sessions s WHERE s.user_id = p_user FOR UPDATE SKIP LOCKED;
@@ -25,7 +26,8 @@ BEGIN
       session_status = shown.status, qr_code = shown.qr_code, phone_number = shown.phone_number,
       connected_at = shown.connected_at, last_seen = greatest(s.last_seen, shown.last_seen)
     -- A row that says so already is left as it is: a write would tell everybody who follows it of a change.
-    WHERE s.user_id = p_user AND (s.session_status, s.qr_code, s.phone_number, s.connected_at, s.last_seen)
+    WHERE s.user_id = p_user
+      AND (s.session_status::TEXT, s.qr_code, s.phone_number::TEXT, s.connected_at, s.last_seen)
       IS DISTINCT FROM (
         shown.status, shown.qr_code, shown.phone_number, shown.connected_at, greatest(s.last_seen, shown.last_seen)
       );

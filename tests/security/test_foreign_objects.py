@@ -43,11 +43,10 @@ class Foreign:
 def trigger(body: str, timing: str = "before insert or update") -> str:
     """Make a trigger of the product that runs this for each row."""
     kind = "constraint trigger" if "deferred" in timing else "trigger"
-    event, _, rest = timing.partition(" deferrable")
+    event, deferrable, deferred = timing.partition(" deferrable")
     return (
         f"create function public.mine() returns trigger language plpgsql as $$ begin {body}; return new; end $$;"
-        f"create {kind} mine {event} on {TABLE} {rest and 'deferrable' + rest} for each row"
-        " execute function public.mine()"
+        f"create {kind} mine {event} on {TABLE}{deferrable}{deferred} for each row execute function public.mine()"
     )
 
 
