@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.security.guard_list import GUARDS, Guard
+from tests.security.guard import Guard
+from tests.security.guard_list import GUARDS
 from tests.stack import ROOT
 from tests.tree import listed
 
@@ -38,7 +39,7 @@ def removed(guard: Guard, tree: Path) -> Iterator[None]:
     """The tree without the guard."""
     file = tree / guard.path
     text = file.read_text()
-    if text.count(guard.old) != 1:
+    if text.count(guard.old) != guard.places:
         raise SystemExit(f"{guard.name}: {guard.path} has {text.count(guard.old)} such places, so the list is stale.")
     file.write_text(text.replace(guard.old, guard.new))
     try:
