@@ -71,7 +71,7 @@ WHERE p.pronamespace = ANY (%(ours)s::regnamespace[])
     "a definer's function that finds its caller's types": """
 SELECT p.oid::regprocedure::text FROM pg_proc p
 WHERE p.pronamespace = ANY (%(ours)s::regnamespace[]) AND p.prosecdef
-  AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (p.proconfig), false)
+  AND NOT EXISTS (SELECT FROM unnest(p.proconfig) AS setting WHERE setting ~ '^search_path=pg_catalog, (.*, )?pg_temp$')
 """,
     "a definer's function that users may call": """
 SELECT p.oid::regprocedure::text FROM pg_proc p
