@@ -1,12 +1,14 @@
--- State changes become database functions (migrations/functions/), and the user's row in public.whatsapp_sessions
--- becomes a projection: nothing decides by it, and a change never waits for it.
+-- State changes become database functions (migrations/functions/). The user's row in public.whatsapp_sessions becomes a
+-- copy of the session: nothing is decided from the row, and no state change waits for it.
 
--- A migration that waits for a lock makes everybody behind it wait too, so it fails after 5 s and may be run again.
+-- Fail after 5 s of waiting for a lock; the migration may be run again. Otherwise every statement that wants the same
+-- table would wait behind it.
 SET LOCAL lock_timeout = '5s';
 
--- The functions belong to a role that nobody can log in as. It owns no table and does not bypass row level security.
--- Its membership lets the owner of the tables give functions to it and replace them. The role belongs to the whole
--- server, so another database of it may have made it.
+-- The functions are SECURITY DEFINER, so a login needs no right on the tables that they change. They run as
+-- whatsapp_functions: nobody can log in as this role, it owns no table, and row level security holds for it. The owner
+-- of the tables becomes its member, because only a member may give functions to a role and replace them. Roles belong
+-- to the whole server, so a migration of another database may have made this one.
 DO $role$
 BEGIN
   IF to_regrole('whatsapp_functions') IS NULL THEN
@@ -20,13 +22,13 @@ EXCEPTION WHEN duplicate_object OR unique_violation THEN
 END
 $role$;
 
--- Rights. The roles that log in lose theirs on the tables; they call functions.
+-- Rights. The logins of API and worker lose their rights on the tables. The database functions take their place.
 REVOKE authenticated FROM whatsapp_api;
 REVOKE ALL ON whatsapp_private.attempts, whatsapp_private.devices, public.whatsapp_sessions
   FROM whatsapp_api, whatsapp_worker;
 REVOKE ALL ON FUNCTION whatsapp_private.stored_jid(BYTEA) FROM whatsapp_api;
 
--- A server process whose client is gone notices it within half a second, and its locks end with it. Without this they
+-- A server process notices within half a second that its client is gone, and its locks end. Without this setting they
 -- would last until statement_timeout.
 DO $settings$
 DECLARE
@@ -42,7 +44,8 @@ END
 $settings$;
 
 -- Attempts.
--- Whether the session shows an error because of this attempt: nobody chose its end, and nobody has dismissed it.
+-- Whether the session shows an error because of this attempt. True after an end that the person did not choose, until a
+-- disconnect dismisses it.
 ALTER TABLE whatsapp_private.attempts ADD COLUMN failed BOOLEAN NOT NULL DEFAULT false;
 UPDATE whatsapp_private.attempts a SET failed = true
 WHERE a.outcome NOT IN ('connected', 'cancelled', 'unlinked_from_phone')
@@ -52,7 +55,8 @@ WHERE a.outcome NOT IN ('connected', 'cancelled', 'unlinked_from_phone')
 CREATE INDEX attempts_ended_with_token ON whatsapp_private.attempts (ended_at) WHERE task_token IS NOT NULL;
 
 -- Devices. updated_at meant three things: when the phone scanned, when the last QR could be scanned, and when cleanup
--- had started the unlink. created_at says the second: a device is stored with its first QR, and its QRs live for 160 s.
+-- started the unlink. scanned_at and unlink_due_at replace the first and the third. The second follows from created_at:
+-- a device is stored with its first QR, and its QRs can be scanned for 160 s.
 ALTER TABLE whatsapp_private.devices
   ADD COLUMN scanned_at TIMESTAMPTZ,
   ADD COLUMN unlink_due_at TIMESTAMPTZ;  -- when cleanup starts its unlink
@@ -68,7 +72,7 @@ CREATE INDEX devices_given_up ON whatsapp_private.devices (created_at) WHERE sta
 CREATE INDEX devices_without_owner ON whatsapp_private.devices (created_at)
   WHERE user_id IS NULL AND state <> 'unlinking';
 
--- One row for each user who ever paired: what attempts and devices do not hold.
+-- One row for each user who ever paired. It holds what attempts and devices do not.
 CREATE TABLE whatsapp_private.sessions (
   user_id UUID PRIMARY KEY REFERENCES auth.users (id) ON DELETE CASCADE,
   -- The text of the newest QR; attempts says for how long it can be scanned.
@@ -76,20 +80,21 @@ CREATE TABLE whatsapp_private.sessions (
   messages_sent INTEGER NOT NULL DEFAULT 0,
   messages_received INTEGER NOT NULL DEFAULT 0,
   last_seen TIMESTAMPTZ,
-  -- Why a session ended that was linked; an attempt that ended has its reason in attempts.outcome.
+  -- Why a linked session ended; no function of this release writes a reason here. The reason of an attempt that ended
+  -- badly is attempts.outcome.
   ended_reason TEXT,
-  -- Counts the changes. The user's row is behind while it shows an earlier one.
+  -- version counts the session's changes. The user's row shows shown_version, and is behind while that is smaller.
   version BIGINT NOT NULL DEFAULT 0,
   shown_version BIGINT NOT NULL DEFAULT 0,
   behind BOOLEAN NOT NULL GENERATED ALWAYS AS (shown_version < version) STORED,
   changed_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  -- When cleanup writes a row that is behind.
+  -- From when on cleanup writes the user's row, if it is behind.
   show_due_at TIMESTAMPTZ NOT NULL DEFAULT now()
 );
 CREATE INDEX sessions_behind ON whatsapp_private.sessions (show_due_at) WHERE behind;
 
--- The answers of calls, by the id of the call: a call that is repeated, because its answer was lost, changes nothing
--- more. A sweep deletes them after five minutes.
+-- The answers of calls, by the id of the call. A call whose answer was lost is repeated with the same id: it gets the
+-- stored answer and changes nothing more. A sweep deletes answers after five minutes.
 CREATE TABLE whatsapp_private.answers (
   call_id UUID PRIMARY KEY,
   answer JSONB NOT NULL,
@@ -100,12 +105,13 @@ CREATE INDEX answers_by_age ON whatsapp_private.answers (answered_at);
 ALTER TABLE whatsapp_private.sessions ENABLE ROW LEVEL SECURITY;
 ALTER TABLE whatsapp_private.answers ENABLE ROW LEVEL SECURITY;
 
--- The user's row. Its owner may write anything into it, so a limit keeps a QR of many megabytes out.
+-- The user may write anything into their row of public.whatsapp_sessions. A limit keeps a QR of many megabytes out.
 UPDATE public.whatsapp_sessions SET qr_code = NULL WHERE octet_length(qr_code) > 16384;
 ALTER TABLE public.whatsapp_sessions
   ADD CONSTRAINT whatsapp_sessions_qr_code_is_short CHECK (octet_length(qr_code) <= 16384);
 
--- Take over what only the users' rows hold. A row that says more than attempts and devices know is behind.
+-- Take over what only the users' rows hold. Mark a row as behind (version 1) when it shows a pairing, or when its
+-- "connected" does not agree with the devices. Cleanup then writes it.
 INSERT INTO whatsapp_private.sessions (user_id, messages_sent, messages_received, last_seen, version)
 SELECT s.user_id, s.messages_sent, s.messages_received,
        CASE WHEN s.last_seen BETWEEN 'epoch' AND now() THEN s.last_seen END,
@@ -116,16 +122,17 @@ SELECT s.user_id, s.messages_sent, s.messages_received,
          THEN 1 ELSE 0 END
 FROM public.whatsapp_sessions s;
 
--- What the functions must learn about other users or from other tables' owners, as functions of the tables' owner.
+-- A database function sees the rows of one user only, and reads neither auth.users nor whatsmeow's tables. The next
+-- three functions and stored_jid run as the owner of the tables. Each answers one question that goes beyond that.
 
--- Whose an attempt is, or NULL.
+-- The user of an attempt; NULL when the attempt does not exist.
 CREATE FUNCTION whatsapp_private.user_of_attempt(attempt UUID) RETURNS UUID
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
   SELECT a.user_id FROM whatsapp_private.attempts a WHERE a.id = attempt
 $function$;
 
--- How many attempts of all users live, at most `most`. An attempt that is overdue has nothing running any more: cleanup
--- will end it, and nobody has to wait for that.
+-- How many attempts of all users live; the count stops at `most`. An overdue attempt does not count, because its
+-- workflow and linker are gone. Cleanup ends it; until then it takes no place from others.
 CREATE FUNCTION whatsapp_private.live_attempts(overdue_seconds FLOAT8, most INTEGER) RETURNS INTEGER
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
   SELECT count(*) FROM (
@@ -135,8 +142,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f
 $function$;
 
 -- Keep a user from being deleted until the transaction ends, as a foreign key does. A deletion locks the user, and then
--- attempts, devices and the session in its own order: a state change that locked one of them first could deadlock with it.
--- Where the owner of this function may not lock users, a deletion in the same moment is the loser of the deadlock.
+-- attempts, devices and the session in its own order. A state change that locked one of these first could deadlock with
+-- the deletion. Where the owner of this function may not lock users, Postgres may refuse the deletion as a deadlock.
 CREATE FUNCTION whatsapp_private.hold_user(p_user UUID) RETURNS VOID
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 BEGIN
@@ -146,8 +153,8 @@ BEGIN
 END;
 $function$;
 
--- Where search_path does not name pg_temp, Postgres looks there first for types. A caller could then put a domain in the
--- place of text, and the domain's check would run the caller's code as the function's owner.
+-- Where search_path does not name pg_temp, Postgres looks there first for types. A caller could then put a domain in
+-- the place of text, and the domain's check would run the caller's code as the function's owner.
 ALTER FUNCTION whatsapp_private.stored_jid(BYTEA) SET search_path = pg_catalog, pg_temp;
 ALTER FUNCTION whatsapp_private.forget_device(UUID, UUID) SET search_path = pg_catalog, pg_temp;
 
@@ -156,7 +163,8 @@ REVOKE ALL ON FUNCTION whatsapp_private.user_of_attempt(UUID), whatsapp_private.
 GRANT EXECUTE ON FUNCTION whatsapp_private.user_of_attempt(UUID), whatsapp_private.live_attempts(FLOAT8, INTEGER),
   whatsapp_private.hold_user(UUID), whatsapp_private.stored_jid(BYTEA) TO whatsapp_functions;
 
--- CREATE lets the functions be given to the role. Nobody may change whose an attempt or a binding is.
+-- A role can be given a function only in a schema where it may CREATE. No grant covers user_id of a stored attempt or
+-- device, so no function can move one to another user.
 GRANT USAGE, CREATE ON SCHEMA whatsapp_private TO whatsapp_functions;
 GRANT SELECT,
   INSERT (id, user_id, number, deadline, failures),
@@ -179,7 +187,8 @@ GRANT SELECT (user_id, session_status, qr_code, phone_number, connected_at, last
   UPDATE (session_status, qr_code, phone_number, connected_at, last_seen)
   ON public.whatsapp_sessions TO whatsapp_functions;
 
--- What whatsapp_worker keeps are the statements on one table in layers/shared/whatsapp_pairing/repository.
+-- whatsapp_worker also runs statements of its own on one table at a time, for linker, unlink and cleanup
+-- (layers/shared/whatsapp_pairing/repository). It keeps the rights that these need.
 GRANT SELECT (id, deadline, ended_at, user_id, task_token), UPDATE (task_token)
   ON whatsapp_private.attempts TO whatsapp_worker;
 GRANT SELECT, DELETE, UPDATE (state, jid, lease_id, lease_expires_at, unlink_due_at)
@@ -192,9 +201,9 @@ GRANT SELECT (call_id, answered_at), DELETE ON whatsapp_private.answers TO whats
 GRANT SELECT (user_id, session_status, last_seen, messages_sent, messages_received, updated_at)
   ON public.whatsapp_sessions TO whatsapp_worker;
 
--- Policies. A function names the user whom its call is about in the setting whatsapp.user_id, or 'all', and sees
--- nothing of others: a mistake in a WHERE clause shows and changes no row of another user. The worker's own statements
--- are sweeps over all users. They change only devices that are on their way out.
+-- Policies. A function names one user, or 'all', in the setting whatsapp.user_id, and sees only the rows of that user.
+-- So a mistake in a WHERE clause shows and changes no row of another user. The worker's own statements are about all
+-- users. They change only given-up devices, devices of deleted users, tokens of ended attempts, sessions and answers.
 DO $policies$
 DECLARE
   named CONSTANT TEXT := $$((SELECT current_setting('whatsapp.user_id', true)) IN (user_id::text, 'all'))$$;
@@ -230,7 +239,7 @@ CREATE POLICY "Sweeps see every session" ON whatsapp_private.sessions TO whatsap
 CREATE POLICY "Sweeps delete answers" ON whatsapp_private.answers TO whatsapp_worker USING (true);
 CREATE POLICY "Sweeps read the rows" ON public.whatsapp_sessions FOR SELECT TO whatsapp_worker USING (true);
 
--- What every function answers about an attempt.
+-- An attempt at one moment, as attempt_v1 reads it and the functions about one attempt answer it.
 CREATE TYPE whatsapp_private.attempt_state AS (
   id UUID,
   user_id UUID,
@@ -240,7 +249,7 @@ CREATE TYPE whatsapp_private.attempt_state AS (
   remaining FLOAT8,    -- seconds until the deadline
   since_scan FLOAT8,   -- seconds since a phone scanned; NULL: none has
   task_token TEXT,
-  alive BOOLEAN,       -- a linker holds the lease
+  alive BOOLEAN,       -- the lease is not over
   legs INTEGER,
   qr_shown BOOLEAN,
   reachable BOOLEAN,

@@ -1,6 +1,7 @@
--- Read an attempt; no row when it does not exist any more.
+-- Read an attempt.
 -- Locks: nothing.
 -- Writes: nothing.
+-- No row: the attempt does not exist any more.
 CREATE OR REPLACE FUNCTION whatsapp_private.attempt_v1(p_attempt UUID) RETURNS SETOF whatsapp_private.attempt_state
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE

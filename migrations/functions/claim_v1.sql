@@ -1,8 +1,8 @@
 -- Start a new attempt unless an attempt lives, a device is linked, the pause is not over, or the system is full.
 -- Locks: the user.
 -- Writes: attempts, sessions. Never the user's row.
--- Repeated: the attempt that the first call started counts as claimed again.
--- Error: a foreign key of whatsapp_private is violated when the user was deleted.
+-- Repeated with the same p_attempt: claimed again, when the first call started the attempt; nothing more changes.
+-- Error: foreign_key_violation of a table in whatsapp_private, when the user was deleted.
 CREATE OR REPLACE FUNCTION whatsapp_private.claim_v1(
   p_user UUID, p_attempt UUID, p_window FLOAT8, p_limit INTEGER, p_pauses FLOAT8[], p_most INTEGER, p_overdue FLOAT8,
   OUT claimed BOOLEAN,
@@ -35,7 +35,7 @@ BEGIN
   END IF;
 
   IF last.id IS NOT NULL THEN
-    -- Another attempt may start when the first of the newest p_most is an hour old.
+    -- Of the newest p_most attempts, the oldest must be an hour old before another one may start.
     wait := greatest(
       0,
       extract(epoch FROM last.started_at - clock_timestamp())

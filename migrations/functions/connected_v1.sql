@@ -1,8 +1,8 @@
--- End an attempt well: the device that has logged in under this JID is linked, every other device of the attempt is
--- given up.
+-- End an attempt well: link the device that has logged in under this JID, and give up every other device of the
+-- attempt.
 -- Locks: the user, then the attempt, then its devices.
 -- Writes: attempts, devices, sessions. Never the user's row.
--- Repeated: the same answer, by the lease; nothing more changes.
+-- Repeated with the same p_lease: the same answer; nothing more changes.
 -- No row: the lease is lost, or no device of the attempt has been scanned under this JID.
 CREATE OR REPLACE FUNCTION whatsapp_private.connected_v1(
   p_attempt UUID, p_lease UUID, p_jid TEXT

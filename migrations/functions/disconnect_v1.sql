@@ -2,8 +2,9 @@
 -- Locks: the user, then the live attempt, then the devices.
 -- Writes: attempts, devices, sessions, answers. Never the user's row.
 -- Repeated with the same p_call: the same answer; nothing more changes.
--- Answer: {"changed": whether there was anything to end, "task_token": the wait to fail, "legs": how many linkers the
--- live attempt had (null: none lived), "devices": those that must be unlinked, "version"}.
+-- Answer: {"changed": whether there was anything to end, "task_token": of the wait that the caller fails, "legs": how
+-- many linkers the live attempt had (null: no attempt lived), "devices": the given-up devices that have keys, so the
+-- caller starts their unlinks, "version": of the session}.
 CREATE OR REPLACE FUNCTION whatsapp_private.disconnect_v1(p_call UUID, p_user UUID, p_reason TEXT) RETURNS JSONB
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
@@ -34,7 +35,8 @@ BEGIN
     'task_token', live.task_token,
     'legs', live.legs,
     'devices', whatsapp_private.give_up_v1(p_user, NULL),
-    -- A deleted user, whose token is good for up to an hour longer, has nothing to end and cannot get a session.
+    -- A deleted user has nothing to end, but their access token is good for up to an hour longer. Make no session for
+    -- them: its foreign key would refuse.
     'version', CASE WHEN changed THEN whatsapp_private.note_change_v1(p_user, NULL)
       ELSE coalesce((SELECT s.version FROM whatsapp_private.sessions s WHERE s.user_id = p_user), 0) END
   );

@@ -2,8 +2,8 @@
 -- Locks: the user, then the attempt, then its devices.
 -- Writes: attempts, devices, sessions, answers. Never the user's row.
 -- Repeated with the same p_call: the same answer; nothing more changes.
--- Answer: {"devices": those that must be unlinked, "version"}. NULL: the attempt changed since it was read, by its
--- deadline.
+-- Answer: {"devices": the given-up devices that have keys, so the caller starts their unlinks, "version": of the
+-- session}. NULL: the attempt has ended, or its deadline is not p_deadline: it has moved since the caller read it.
 CREATE OR REPLACE FUNCTION whatsapp_private.end_v1(
   p_call UUID, p_attempt UUID, p_deadline TIMESTAMPTZ, p_reason TEXT, p_failed BOOLEAN
 ) RETURNS JSONB

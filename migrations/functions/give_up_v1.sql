@@ -1,7 +1,9 @@
--- Give up the devices of one attempt, or of all attempts of a user (p_attempt is NULL).
+-- Give up the devices of one attempt, or of all attempts of a user (p_attempt is NULL). Cleanup starts the unlink of a
+-- given-up device after 4 minutes, unless the caller starts it now. Leases stay as they are.
 -- Locks: the devices. The caller holds the user.
 -- Writes: devices.
--- Answer: those that have keys, so that a phone may list them.
+-- Repeated: an empty answer; nothing more changes.
+-- Answer: the devices that have keys. Only these can be in a phone's list of linked devices.
 CREATE OR REPLACE FUNCTION whatsapp_private.give_up_v1(p_user UUID, p_attempt UUID) RETURNS UUID[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE

@@ -1,8 +1,9 @@
--- Free the devices of an attempt that the linker has lost.
+-- Let go of the devices of an attempt whose lease the linker has lost, so that an unlink need not wait for the lease.
 -- Locks: the user, then the attempt, then its devices.
 -- Writes: devices.
 -- Repeated: the same.
--- Answer: the devices that were given up and have keys; a phone may have scanned one as the attempt was ended.
+-- Answer: the attempt's given-up devices that have keys. A phone may have scanned a device in the moment in which the
+-- attempt ended; the call that ended it saw no keys then, and so started no unlink.
 CREATE OR REPLACE FUNCTION whatsapp_private.let_go_v1(p_attempt UUID, p_lease UUID) RETURNS UUID[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 BEGIN

@@ -1,7 +1,9 @@
--- Lock an attempt, and its user before it; the user is NULL when the attempt does not exist any more.
+-- Lock a user and then one of the user's attempts. Lock them in a statement of its own: under READ COMMITTED, a
+-- statement that waits for a lock still sees other tables as they were when it began.
 -- Locks: the user, then the attempt.
 -- Writes: nothing.
 -- Repeated: the same.
+-- Answer: the attempt's user; NULL when the attempt does not exist any more.
 CREATE OR REPLACE FUNCTION whatsapp_private.lock_attempt_v1(p_attempt UUID) RETURNS UUID
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE

@@ -1,8 +1,8 @@
--- Note that the user's row shows this version of the session, or a later one.
+-- Note that the user's row shows at least this version of the session.
 -- Locks: the session.
 -- Writes: sessions.
 -- Repeated: the same.
--- Answer: the version that the row does not show yet; NULL when it is not behind.
+-- Answer: the session's version when the row is still behind; otherwise NULL.
 CREATE OR REPLACE FUNCTION whatsapp_private.note_shown_v1(p_user UUID, p_version BIGINT) RETURNS BIGINT
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE

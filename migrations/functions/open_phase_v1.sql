@@ -1,8 +1,10 @@
--- Keep the token of a wait that the workflow has entered. The first entry into phase auth starts the scan's window.
+-- Store the task token of a wait that the workflow has entered. The first entry into phase auth starts the scan's
+-- window.
 -- Locks: the user, then the attempt.
 -- Writes: attempts.
 -- Repeated: the same.
--- Answer: the attempt as it is then, which may have ended. No row: it does not exist any more.
+-- Answer: the attempt. When it has ended, nothing was written.
+-- No row: the attempt does not exist any more.
 CREATE OR REPLACE FUNCTION whatsapp_private.open_phase_v1(
   p_attempt UUID, p_phase TEXT, p_token TEXT, p_window FLOAT8
 ) RETURNS SETOF whatsapp_private.attempt_state

@@ -1,4 +1,4 @@
--- Let go of the lease, and leave a verdict where the linker has reached one. Without a verdict another linker may try.
+-- Let go of the lease, and store the linker's verdict, if there is one. Without a verdict another linker may try.
 -- Locks: the user, then the attempt, then its devices.
 -- Writes: attempts, devices.
 -- Repeated: the same.

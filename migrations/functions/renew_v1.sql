@@ -1,6 +1,7 @@
--- Keep the lease of an attempt and its devices. A QR can be scanned only while the engine that brought it runs.
+-- Renew the lease of an attempt and its devices, and note whether WhatsApp answers. Hide the QR unless p_showing: a QR
+-- can be scanned only while the engine that brought it runs.
 -- Locks: the user, then the attempt, then its devices.
--- Writes: attempts, devices; sessions when the QR comes back.
+-- Writes: attempts, devices; sessions when a hidden QR comes back.
 -- Repeated: the same; the lease lasts a little longer.
 -- No row: the lease is lost.
 CREATE OR REPLACE FUNCTION whatsapp_private.renew_v1(
@@ -12,7 +13,8 @@ DECLARE
   until TIMESTAMPTZ;
   hidden BOOLEAN;
 BEGIN
-  -- The session hides the QR of a linker that hangs for longer than its lease. A renewal brings the QR back.
+  -- session_v1 hides the QR of a linker that hangs for longer than its lease. This renewal brings the QR back, so the
+  -- session has changed.
   hidden := p_showing AND EXISTS (
     SELECT FROM whatsapp_private.attempts a
     WHERE a.id = p_attempt AND a.lease_expires_at <= clock_timestamp() AND a.qr_expires_at IS NOT NULL
@@ -20,7 +22,7 @@ BEGIN
   until := clock_timestamp() + make_interval(secs => p_seconds);
   UPDATE whatsapp_private.attempts a SET
     lease_expires_at = until, reachable = p_reachable, qr_expires_at = CASE WHEN p_showing THEN a.qr_expires_at END
-  -- A linker that let go has no time of expiry: a late repeat of a renewal does not bring its lease back.
+  -- A linker that let go has a lease without a time of expiry. So a renewal that arrives late does not bring it back.
   WHERE a.id = p_attempt AND a.lease_id = p_lease AND a.lease_expires_at IS NOT NULL AND a.ended_at IS NULL;
   IF NOT FOUND THEN
     RETURN;

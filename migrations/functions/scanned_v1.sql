@@ -1,9 +1,9 @@
--- Note that a phone has linked a device of the attempt: the device gets time to log in, and the QR disappears. The
--- device is the one whose keys whatsmeow has stored under this JID.
+-- Note that a phone has scanned the QR of a device: give the device time to log in, and clear the QR. The device is
+-- the one for which whatsmeow has stored keys under this JID.
 -- Locks: the user, then the attempt, then the device.
 -- Writes: attempts, devices, sessions. Never the user's row.
--- Repeated: the same; the first report of a scan extends the deadline, later reports do not. Otherwise a phone that logs
--- in again and again would never time out.
+-- Repeated: the same; the first report of a scan extends the deadline, later reports do not. Otherwise a phone that
+-- logs in again and again would never time out.
 -- No row: the lease is lost, or none of the attempt's devices has these keys.
 CREATE OR REPLACE FUNCTION whatsapp_private.scanned_v1(
   p_attempt UUID, p_lease UUID, p_jid TEXT, p_login_seconds FLOAT8

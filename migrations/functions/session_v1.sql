@@ -1,4 +1,10 @@
--- Read what a user sees, at one moment. There is always one row.
+-- Derive a user's session from attempts, devices and sessions. The answer is always one row. The status is, by the
+-- first rule that fits:
+--   waiting_qr    the last attempt lives, and a QR shows or a phone has scanned
+--   connecting    the last attempt lives
+--   connected     a device is linked
+--   error         the last attempt has failed, and no disconnect has dismissed that (attempts.failed)
+--   disconnected  in any other case
 -- Locks: nothing.
 -- Writes: nothing.
 CREATE OR REPLACE FUNCTION whatsapp_private.session_v1(p_user UUID) RETURNS TABLE (
@@ -6,7 +12,7 @@ CREATE OR REPLACE FUNCTION whatsapp_private.session_v1(p_user UUID) RETURNS TABL
   status TEXT,
   qr_code TEXT,
   qr_expires_at TIMESTAMPTZ,
-  attempt_id UUID,  -- this and the next three: of the attempt that lives, or that ended in the error shown
+  attempt_id UUID,  -- this and the next three are NULL unless the last attempt lives or the status is error
   attempt_number INTEGER,
   started_at TIMESTAMPTZ,
   deadline TIMESTAMPTZ,
@@ -23,12 +29,12 @@ DECLARE
   at CONSTANT TIMESTAMPTZ := clock_timestamp();
 BEGIN
   PERFORM set_config('whatsapp.user_id', p_user::TEXT, true);
-  -- One statement, so that all of it is of the same moment.
+  -- Read everything in one statement. Two statements could answer with the QR of one moment and the reason of another.
   RETURN QUERY
   WITH last AS (
     SELECT a.*, a.ended_at IS NULL AS live,
-      -- WhatsApp drops a QR with the socket of the linker that showed it. An expired QR stays for 3 s, because the next
-      -- one is usually on its way.
+      -- Hide the QR when the lease of its linker is over: WhatsApp has dropped the QR with the dead linker's socket.
+      -- Show an expired QR for 3 s longer, because the next one is usually on its way.
       coalesce(a.lease_expires_at > at AND a.qr_expires_at + interval '3 seconds' > at, false) AS showing,
       EXISTS (
         SELECT FROM whatsapp_private.devices d WHERE d.attempt_id = a.id AND d.state IN ('linking', 'linked')

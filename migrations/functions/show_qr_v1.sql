@@ -13,13 +13,14 @@ DECLARE
 BEGIN
   UPDATE whatsapp_private.attempts a SET
     qr_shown_at = coalesce(a.qr_shown_at, at), qr_expires_at = at + make_interval(secs => p_qr_seconds),
-    -- A linker that has hung for longer than its lease, and that nobody has replaced, is back: the session shows the QR.
+    -- Renew the lease with the QR. Otherwise session_v1 would hide the new QR of a linker that hung for longer than its
+    -- lease.
     lease_expires_at = at + make_interval(secs => p_seconds)
   WHERE a.id = p_attempt AND a.lease_id = p_lease AND a.lease_expires_at IS NOT NULL AND a.ended_at IS NULL;
   IF NOT FOUND THEN
     RETURN;
   END IF;
-  -- A device that has keys belongs to somebody's phone already. It is bound to nobody else.
+  -- A device that has keys is linked to a phone already. Do not bind it again.
   INSERT INTO whatsapp_private.devices (user_id, attempt_id, fingerprint, lease_id, lease_expires_at, created_at)
   SELECT owner, p_attempt, p_fingerprint, p_lease, at + make_interval(secs => p_seconds), at
   WHERE whatsapp_private.stored_jid(p_fingerprint) IS NULL

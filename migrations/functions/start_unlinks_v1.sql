@@ -1,6 +1,8 @@
--- Start the unlinks that are due of devices that still have keys. Each waits twice as long for its next start, a day in
--- the end: WhatsApp may refuse for long (a ban, an outdated engine).
--- Locks: what it chooses. It passes over what another call has locked.
+-- Choose given-up devices whose unlink is due and which still have keys, and set when each unlink is due again. The
+-- pause doubles with each start, up to a day, because WhatsApp may refuse for long (a ban, an outdated engine). The
+-- caller starts the unlinks.
+-- Locks: the call's id, by an advisory lock that ends with the transaction, then the rows that it chooses. It passes
+-- over devices that another call has locked.
 -- Writes: devices, answers.
 -- Repeated with the same p_call: the same answer; nothing more changes.
 -- Answer: the devices to unlink.
@@ -11,7 +13,7 @@ DECLARE
   started UUID[];
 BEGIN
   PERFORM set_config('whatsapp.user_id', 'all', true);
-  -- The first try of a repeated call may still be running.
+  -- Wait for the first try of a repeated call, which may still be running. Its answer is then there.
   PERFORM pg_advisory_xact_lock(hashtextextended('whatsapp-pairing ' || p_call, 0));
   SELECT ARRAY(SELECT jsonb_array_elements_text(a.answer)::UUID) INTO started
   FROM whatsapp_private.answers a WHERE a.call_id = p_call;

@@ -1,7 +1,7 @@
--- Become the attempt's one linker.
+-- Take the lease of an attempt and its devices for a linker that has just started.
 -- Locks: the user, then the attempt, then its devices.
 -- Writes: attempts, devices.
--- Repeated: the same; the linker is counted once.
+-- Repeated with the same p_lease: the same; the linker is counted once in legs.
 -- No row: the attempt has a linker, has ended, has its verdict, or does not exist any more.
 CREATE OR REPLACE FUNCTION whatsapp_private.take_v1(
   p_attempt UUID, p_lease UUID, p_seconds FLOAT8
@@ -16,7 +16,7 @@ BEGIN
     lease_id = p_lease,
     lease_expires_at = at + make_interval(secs => p_seconds),
     legs = a.legs + (a.lease_id IS DISTINCT FROM p_lease)::INTEGER,
-    -- The QR of the linker before this one ended with its socket.
+    -- Clear the QR of the linker before this one. WhatsApp has dropped it with that linker's socket.
     qr_expires_at = NULL
   WHERE a.id = p_attempt AND a.ended_at IS NULL AND a.verdict IS NULL
     AND (a.lease_id = p_lease OR a.lease_expires_at IS NULL OR a.lease_expires_at <= at);
