@@ -1,4 +1,7 @@
-"""What the schedule sweeps up. Safe to run twice at once, and at any time: it never touches a live attempt."""
+"""Cleanup: it ends overdue attempts, and finishes what calls that died have left.
+
+Twice at once and at any time is safe: cleanup never changes a live attempt that is not overdue.
+"""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -15,16 +18,16 @@ from whatsapp_pairing.workflow import Workflow
 
 BATCH = 200
 
-# All of them start at once, and each is an invocation with a WhatsApp socket and connections to the database.
+# How many unlinks one run starts. They run at once, each an invocation with a WhatsApp socket and database connections.
 UNLINKS: Final = 50
 
-# What must be left when the last batch begins: for that batch, and for starting the unlinks.
+# No batch begins with less time left: the rest is for the last batch and for starting the unlinks.
 RESERVE_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True)
 class Swept:
-    """How much of each was found, or in a dry run would be."""
+    """How much each sweep has done, or what a dry run has counted."""
 
     attempts_ended: int = 0
     tokens_cleared: int = 0
@@ -43,7 +46,7 @@ class Swept:
 class Cleaning:
     """One run of cleanup.
 
-    Goes on batch by batch, each a short transaction, until nothing is left or the time is up; the next run finds the
+    It goes on batch by batch, each a short transaction, until nothing is left or the time is up. The next run finds the
     rest. A sweep that fails does not keep the others from their work.
 
     Parameters
@@ -73,7 +76,7 @@ class Cleaning:
         self._failure: PairingError | None = None
 
     def run(self) -> Swept:
-        """Sweep everything, the users' rows last: each of them may take its time to refuse.
+        """Run the sweeps in the order of ``Swept``. The users' rows come last, because each write may wait for a lock.
 
         Raises
         ------
@@ -131,7 +134,7 @@ class Cleaning:
         return ended
 
     def _start_unlinks(self) -> int:
-        # The next run finds what is over the bound.
+        # A later run starts the unlinks that are over the limit.
         unlinks = self._given_up[:UNLINKS]
         unlinks += self._sweeps.start_unlinks(UNLINKS - len(unlinks))
         self._workflow.call_unlinks(unlinks)

@@ -1,8 +1,8 @@
-"""What is counted on the way from a click to a linked phone.
+"""The metrics of a pairing, from the click to the linked phone.
 
-Each count follows a statement that has changed the database and can do so once only, so that a click, a linker or an
-end is counted once, whoever brings it about. Whoever dies between the two counts too little, never twice. The attempts
-of a user who is deleted are gone with their end.
+Each count follows a database call that makes its change only once. So a click, a replaced linker or an end is counted
+once, whichever function makes the change. If the process dies between the call and the metric, the metric is too low.
+It never counts an end twice. The end of an attempt whose user was deleted is not counted.
 """
 
 from whatsapp_pairing.observability import count, duration
@@ -17,7 +17,7 @@ def started() -> None:
 
 
 def first_qr(attempt: Attempt) -> None:
-    """Note how long the person has waited for something to scan."""
+    """Note the time from the click to the first QR."""
     duration("TimeToQr", attempt.age)
 
 
@@ -27,7 +27,7 @@ def linker_replaced() -> None:
 
 
 def connected(attempt: Attempt) -> None:
-    """Count a good end; how long it took from the click, the person's part in it, and from the scan, all ours."""
+    """Count a good end, and note its time from the click (the person's part included) and from the scan."""
     duration("TimeToConnected", attempt.age)
     if attempt.since_scan is not None:
         duration("ScanToConnected", attempt.since_scan)
@@ -35,7 +35,7 @@ def connected(attempt: Attempt) -> None:
 
 
 def ended(outcome: Outcome, legs: int) -> None:
-    """Count the end of an attempt, in all and by its outcome, and the linkers that it took."""
+    """Count the end of an attempt, in all and by its outcome, and note how many linkers it took."""
     count("PairingEnded")
     count("PairingEnded", outcome=outcome)
     count("LegsPerPairing", legs)
@@ -47,7 +47,7 @@ def row_behind() -> None:
 
 
 def probed(seconds: float, failure: Reason | None) -> None:
-    """Count a probe, and how long its QR took or why there was none."""
+    """Count a probe, and note the time to its QR or the reason why none came."""
     count("ProbeQr", 0 if failure else 1)
     if failure:
         count("ProbeFailed", reason=failure)

@@ -17,12 +17,14 @@ from whatsapp_pairing.errors import MisconfiguredError, StoreRefused, StoreUnava
 Row = dict[str, Any]
 T = TypeVar("T")
 
-# A server that does not even say so is frozen, or a pooler in front of it has no connection to give.
+# If nothing arrives within this time, either Postgres is frozen or the pooler has no free connection. statement_timeout
+# helps in neither case, because the server sends it.
 _SILENT_SECONDS = 5.0
-# For all tries together, so that there is an answer before the function's own Timeout.
+# For all tries of a call together, so that the function answers before its own Timeout.
 _PATIENCE_SECONDS = 8.0
+# The same for a user's row, which nothing waits for.
 _BRIEF_SECONDS = 2.0
-# Between two tries for a connection while too many are in use. A call of ours holds one for some milliseconds.
+# Pauses between two tries for a connection while too many are in use. A call of ours needs one for some milliseconds.
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, _JITTER = 0.1, 1.0, 0.5
 
 
@@ -32,18 +34,18 @@ class Connection(psycopg.Connection[Row]):
     Attributes
     ----------
     given_up_at : float
-        When nothing is waited for any more, by the monotonic clock.
+        When the caller gives up waiting, by the monotonic clock.
     """
 
     given_up_at = math.inf
 
     @classmethod
     def _connect_gen(cls, conninfo: str = "") -> PQGenConn["Connection"]:
-        """Connect as psycopg does, but know a refusal that passes from one that stays."""
+        """Connect as psycopg does, but raise TooManyConnections for a server that is full (``dialing.dial``)."""
         return cls((yield from dial(conninfo)))
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """Wait as psycopg does; after silence the connection is closed, so that nothing waits for it again."""
+        """Wait as psycopg does, but not without end. Close a silent connection, so that no later call waits for it."""
         patience = max(0.01, min(_SILENT_SECONDS, self.given_up_at - time.monotonic()))
         try:
             return super().wait(gen, interval, timeout or patience)
@@ -75,11 +77,10 @@ class Database:
     def run(self, work: Callable[[Connection], T]) -> T:
         """Run ``work``, which is one statement and so one transaction and one exchange, and return what it returns.
 
-        A connection that died between two invocations is noticed only when it is used, and a connection may die before
-        the answer has come. So work whose connection is lost is tried once more on a fresh one: every statement of ours
-        may be repeated. While the server refuses a connection because too many are in use, the call tries again until
-        its time is up. Time limits of statements are settings of the role
-        (migrations/20250115000000_role_settings.sql).
+        A connection may have died between two invocations, or dies before the answer has come. Then the work is tried
+        once more on a fresh connection. The first try may have been committed, so every statement of ours may be
+        repeated. While the server refuses a connection because too many are in use, the call tries again until its time
+        is up. Time limits of statements are settings of the role (migrations/20250115000000_role_settings.sql).
 
         Raises
         ------
@@ -93,7 +94,7 @@ class Database:
     def run_text(self, text: str, parameters: Mapping[str, object]) -> Row | None:
         """Run several statements, which begin and end a transaction of their own, in one exchange with the server.
 
-        It waits for two seconds at most, for nothing else may depend on it.
+        Wait for two seconds at most: the text is a side task, and the caller goes on without it.
 
         Returns
         -------
@@ -103,7 +104,7 @@ class Database:
         Raises
         ------
         StoreRefused
-            Postgres refuses a statement, whatever the reason: the text names its own time limits. Nothing of the
+            Postgres refuses a statement; a time limit that the text sets counts as a refusal, too. Nothing of the
             transaction is kept, and the connection stays.
         StoreUnavailable
             Postgres cannot be reached or ended the connection again.
@@ -171,23 +172,24 @@ class Database:
 
 
 def _away(error: psycopg.Error) -> bool:
-    """Whether the connection is over, and not what was asked wrong."""
+    """Return whether the connection is lost. Otherwise Postgres has refused the statement."""
     return (
         isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | psycopg.errors.ReadOnlySqlTransaction)
-        # A pooler that has lost its server calls it an internal error, and hangs up.
+        # A pooler that has lost its server answers an internal error and closes the connection.
         or error.diag.severity_nonlocalized == "FATAL"
     )
 
 
 def _full(error: psycopg.Error) -> bool:
-    """Whether a connection is refused because too many are in use; a pooler may say so at the first statement."""
+    """Return whether too many connections are in use. A pooler may say that only at the first statement."""
     return is_full(error.sqlstate, error.diag.message_primary)
 
 
 def about(error: psycopg.Error) -> str:
-    """Say what has failed by names alone: the server's words quote the row, and with it a QR or a token."""
+    """Name the error, its code, table, column and constraint. The server's own words quote the row, a QR or a token."""
     if error.sqlstate is None:
-        # The driver's own words: of a connection, they hold the host and the user; of a value, the value.
+        # The driver's own words about a connection hold host and user, and may be told. About a value they hold the
+        # value.
         about_connection = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
         return f"{type(error).__name__}: {error}" if about_connection else type(error).__name__
     where = error.diag

@@ -1,7 +1,7 @@
-"""Refused connections: which of them are refused only because too many are in use.
+"""Connecting, so that a server that is only full can be told from any other refusal.
 
-While it connects, libpq keeps the SQLSTATE of a refusal to itself, so psycopg's errors have none. libpq writes the code
-into its message when it is asked to be verbose. The words around the code may be in any language.
+The errors that psycopg raises for a refused connection have no SQLSTATE, because libpq gives none while it connects.
+libpq writes the code into its message when it is asked to be verbose. The words around the code may be in any language.
 """
 
 import ctypes
@@ -15,12 +15,13 @@ from psycopg.pq import ConnStatus, PollingStatus
 from psycopg.pq.abc import PGconn
 from psycopg.waiting import Wait
 
-# psycopg does not pass this function on. Its extension module is linked with the libpq that made the connection.
+# psycopg does not offer PQsetErrorVerbosity, so ctypes calls it. It must be that of the libpq that makes the
+# connection, which psycopg's extension module is linked with.
 _set_error_verbosity = ctypes.CDLL(sys.modules[pq.PGconn.__module__].__file__).PQsetErrorVerbosity
 _set_error_verbosity.argtypes = (ctypes.c_void_p, ctypes.c_int)
 _DEFAULT, _VERBOSE = 1, 2  # of libpq's PGVerbosity
 
-# The severity, which is translated, the SQLSTATE and what the server says.
+# libpq writes the severity (translated), the SQLSTATE and the server's message.
 _REFUSAL = re.compile(r":  (?P<sqlstate>[0-9A-Z]{5}): (?P<said>.*)", re.DOTALL)
 
 # PgBouncer (08P01) and Supavisor (XX000) give nearly all their errors one code, a refused password among them.
@@ -45,9 +46,9 @@ def is_full(sqlstate: str | None, said: str | None) -> bool:
     Parameters
     ----------
     sqlstate : str or None
-        The code of the refusal. It decides, except where it is one that poolers use for everything.
+        The code of the refusal. It decides, unless it is a code that poolers use for nearly every error.
     said : str or None
-        The message. For those codes it must hold a name that the pooler's maker has given to this case.
+        The message. With such a code, it must hold a phrase that the pooler uses for this case.
     """
     if sqlstate in _POOLERS:
         return any(words in (said or "") for words in _SAID_BY_POOLERS)

@@ -16,18 +16,18 @@ Statement = Callable[Concatenate[UUID, UUID, P], Attempt | None]
 
 
 class LeaseLost(Exception):
-    """The attempt has ended or another linker has it: let go of WhatsApp and write nothing more."""
+    """The attempt has ended, another linker has it, or Postgres was away too long: let go of WhatsApp."""
 
 
 class Hold:
-    """What one linker knows of the attempt whose lease it has taken, and how it keeps it.
+    """One linker's lease of an attempt: it renews the lease, and keeps the attempt as the database last answered it.
 
     Parameters
     ----------
     attempt : Attempt
-        As the lease was taken.
+        As ``Leases.take`` answered it.
     asked_at : float
-        When the lease was asked for, by ``clock``: it lasts from then at the most.
+        When the lease was asked for, by ``clock``. The linker counts the lease from then, so never too long.
     clock, sleep : callable
         Seconds, monotonic.
 
@@ -36,9 +36,9 @@ class Hold:
     attempt : Attempt
         As the last answer of the database had it.
     lease : UUID
-        What its statements name.
+        The lease that every statement of this linker names.
     ends_at : float
-        When its window is over, by ``clock``.
+        When the attempt's window is over, by ``clock``.
     renew_at : float
         When the lease is to be renewed, by ``clock``.
     """
@@ -84,9 +84,9 @@ class Hold:
         self._begin(asked_at)
 
     def found_reachable(self, reachable: bool) -> None:
-        """Note whether WhatsApp answers.
+        """Note whether WhatsApp answers, and write a change at once.
 
-        Written at once: whoever notices the end of the window first must know which kind of end it is.
+        The workflow may settle the attempt before the linker does. It reads here whether WhatsApp was unreachable.
 
         Raises
         ------
@@ -97,7 +97,7 @@ class Hold:
             self.renew()
 
     def rest(self, seconds: float) -> None:
-        """Keep the lease and do nothing else, until the window is over at the latest.
+        """Wait for this long, and keep the lease meanwhile. End earlier when the window is over.
 
         Raises
         ------
@@ -109,7 +109,7 @@ class Hold:
             self._sleep(min(left, 0.5))
 
     def write(self, statement: Statement[P], *arguments: P.args, **named: P.kwargs) -> None:
-        """Change the attempt by a statement of ``Leases`` that answers with it as it is then.
+        """Call a statement of ``Leases``, and note the attempt that it answers.
 
         Raises
         ------
@@ -118,7 +118,7 @@ class Hold:
         self.note(self.ask(lambda: statement(self.attempt.id, self.lease, *arguments, **named)))
 
     def ask(self, work: Callable[[], T]) -> T:
-        """Do ``work``, over and over while Postgres is away and our lease cannot have passed to another.
+        """Do ``work``; while Postgres is away, try again for as long as no other linker can have taken the lease.
 
         Raises
         ------
@@ -134,24 +134,24 @@ class Hold:
                 self._sleep(0.5)
 
     def tell(self, say: Callable[[str | None], object]) -> None:
-        """Tell the workflow; if it does not listen now, its next look at the database shows it the same."""
+        """Tell the workflow. If AWS does not answer, go on: the workflow's next look at the database shows the same."""
         try:
             say(self.attempt.task_token)
         except WorkflowUnavailable:
             logger.warning("the workflow did not answer", exc_info=True)
 
     def note(self, attempt: Attempt | None) -> None:
-        """Learn the attempt as a statement has answered it.
+        """Keep the attempt that a statement has answered, and count its window from now.
 
         Raises
         ------
         LeaseLost
-            It has answered nothing.
+            The statement has answered no row.
         """
         if attempt is None:
             raise LeaseLost
         self.attempt = attempt
-        # A QR that came in the last moment waits for the workflow to open the scan's window.
+        # The QR may come at the very end of its window. Give the workflow time to open the scan's window.
         handover = HANDOVER_SECONDS if attempt.phase is Phase.QR and attempt.qr_shown else 0
         self.ends_at = self._clock() + attempt.remaining + handover
 

@@ -1,4 +1,4 @@
-"""The linker: engine events in, repository and workflow out, for one attempt from lease to verdict."""
+"""The linker: it turns the events of engines into database calls and workflow answers, for one attempt."""
 
 import math
 import time
@@ -19,13 +19,15 @@ from whatsapp_pairing.results import Outcome, Result
 from whatsapp_pairing.session import Phase, timeout_reason
 from whatsapp_pairing.workflow import Workflow
 
-# How long a step may take before a fresh engine tries it: from dialling to WhatsApp's first word, and from the scan or
-# that first word to being online. The QR has no limit of its own but its window.
+# How long a step may take before a fresh engine tries it: from dialling to WhatsApp's first word, and from the scan (a
+# resumed device: from that first word) to the login. Only the attempt's window limits the wait for a QR and for a scan.
 REACH_SECONDS: Final = 30.0
 LOGIN_STEP_SECONDS: Final = 15.0
-# The phone shows "logging in" until its first sync is through; one that never says so is not waited for longer.
+# The phone shows "logging in" until its first sync is through. A phone that does not report the end of the sync counts
+# as connected after this time.
 SYNC_SECONDS: Final = 15.0
-# One that is online when its window ends is connected. That is written this much earlier: the workflow would end it.
+# A device that is online when the window ends counts as connected. The linker writes that this much earlier. Otherwise
+# the workflow would end the attempt first.
 RECORD_SECONDS: Final = 2.0
 
 
@@ -64,13 +66,13 @@ def link(
         _let_go(attempt_id, lease, leases, workflow)
         return Result.LOST
     except Exception:
-        # Free the lease before failing: the workflow's next look starts another linker at once.
+        # Let go of the lease before failing, so that open_phase starts another linker when the workflow asks again.
         leases.release(attempt_id, lease, None)
         raise
 
 
 def _let_go(attempt_id: UUID, lease: UUID, leases: Leases, workflow: Workflow) -> None:
-    """Free the devices; a phone may have scanned one in the very moment in which the attempt was ended."""
+    """Let go of the devices, and unlink those that a phone scanned in the moment in which the attempt ended."""
     try:
         workflow.call_unlinks(leases.let_go(attempt_id, lease))
     except StoreUnavailable:
@@ -109,7 +111,7 @@ class _Linker:
             self._online, self._synced = None, False
             with self._start_engine() as run:
                 decision = self._drive(run)
-            # The engine is gone: whoever acts on what is written now may open the device.
+            # Write only after the engine has ended: unlink or the next linker may then open the device at once.
             if isinstance(decision, Reason):
                 return self._record_verdict(decision)
             if decision is Result.CONNECTED:
@@ -121,7 +123,7 @@ class _Linker:
         return self._engine.resume(self._jid) if self._jid else self._engine.pair()
 
     def _drive(self, run: port.EngineRun) -> Result | Reason:
-        """Follow one engine until it decides the attempt or is of no more use."""
+        """Handle the events of one engine until they decide the attempt, or the engine is of no more use."""
         self._dialling = True
         self._limit_step(REACH_SECONDS)
         while True:
@@ -138,7 +140,7 @@ class _Linker:
                 return follows
 
     def _handle(self, event: port.Event) -> Result | Reason | None:  # noqa: PLR0911  one return for each event
-        """Return what the event decides; None: nothing yet."""
+        """Return what follows from the event; None when the engine goes on."""
         match event:
             case port.Reached():
                 self._limit_step(LOGIN_STEP_SECONDS if self._jid else None)
@@ -155,11 +157,11 @@ class _Linker:
                 self._limit_step(SYNC_SECONDS)
                 return Result.CONNECTED if self._synced else None
             case port.Synced():
-                # Either of the two may come first.
+                # Online and Synced come in either order.
                 self._synced = True
                 return Result.CONNECTED if self._online else None
             case port.LoggedOut():
-                # Before it was online, the phone never finished linking it: offer a fresh device.
+                # A device that was never online was not finished by the phone: offer a fresh one.
                 return Reason.UNLINKED_FROM_PHONE if self._online else Result.NEW_ENGINE
             case port.Refused(reason):
                 return reason

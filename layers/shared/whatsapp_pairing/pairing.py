@@ -13,23 +13,24 @@ from whatsapp_pairing.results import Outcome, Result
 from whatsapp_pairing.session import OVERDUE_SECONDS, Again, Attempt, Phase, next_step, timeout_reason
 from whatsapp_pairing.workflow import DECIDED, Workflow
 
-# How Step Functions names the end of a wait that has waited. By any other name the wait failed at once.
+# The errors of a wait that has waited: timed out, missed a heartbeat, or was failed by us. After any other error the
+# wait failed at once.
 _WAITED = (None, "States.Timeout", "States.HeartbeatTimeout", DECIDED)
 
 
 def connect(
     user_id: UUID, window_seconds: float, live_limit: int, attempts: Attempts, rows: Rows, workflow: Workflow
 ) -> bool:
-    """Start pairing, unless a pairing is running or a device is linked; returns whether an attempt was started.
+    """Start pairing, unless an attempt lives or a device is linked; return whether an attempt was started.
 
     Raises
     ------
     TooSoon
         The pause after the last attempt is not over.
     AtCapacity
-        As many pairings are running as the system is meant for.
+        As many attempts live as the system is meant for.
     WorkflowUnavailable
-        The attempt stands and the next click starts its workflow.
+        The attempt is stored. The next click starts its workflow.
     Unauthorized
         The user was deleted.
     StoreUnavailable
@@ -41,7 +42,8 @@ def connect(
         claim = attempts.claim(user_id, attempt_id, window_seconds, live_limit)
     if claim.claimed:
         counting.started()
-        # The one line with both ids: it leads from a person who complains to everything about their attempt.
+        # The only line with both user id and attempt id. It leads from a person who complains to the lines of the
+        # attempt.
         logger.info("pairing started", extra={"attempt_id": str(attempt_id)})
         workflow.start(attempt_id)
     elif not claim.linked and not claim.live:
@@ -53,16 +55,18 @@ def connect(
 
 
 def _revive(claim: Claim, attempts: Attempts, rows: Rows, workflow: Workflow) -> bool:
-    """Help a live attempt whose workflow is missing; returns whether it was given up so that a new one may start."""
+    """Start a live attempt's missing workflow, or end an overdue attempt; return whether a new one may start."""
     assert claim.live is not None
     assert claim.live_remaining is not None
-    # Without a token no workflow has come to the attempt, so nobody but this call would end it.
+    # Without a token no workflow waits for the attempt and would end it. So it is overdue as soon as its window is
+    # over.
     if claim.live_remaining < (-OVERDUE_SECONDS if claim.live_has_workflow else 0):
         attempt = attempts.get(claim.live)
-        # Cleanup unlinks its devices: a click may not start that.
+        # Cleanup unlinks the devices of this attempt, because the connect function may not start unlink.
         return attempt is None or bool(attempt.outcome) or end_overdue(attempt, attempts, rows) is not None
     if not claim.live_has_workflow:
-        # The click that made it died before StartExecution. The execution's name makes this safe to repeat.
+        # The call that claimed the attempt may have died before StartExecution. Starting twice is safe: the execution
+        # is named after the attempt.
         workflow.start(claim.live)
     return False
 
@@ -73,7 +77,7 @@ def end(attempt: Attempt, reason: Reason, attempts: Attempts, rows: Rows) -> lis
     Returns
     -------
     list of UUID, or None
-        Devices to unlink; None when the attempt changed since it was read.
+        Devices to unlink; None when the attempt has ended, or its deadline has moved, since it was read.
     """
     ended = attempts.end(attempt, reason)
     if ended is None:
@@ -87,7 +91,7 @@ def end(attempt: Attempt, reason: Reason, attempts: Attempts, rows: Rows) -> lis
 def end_overdue(attempt: Attempt, attempts: Attempts, rows: Rows) -> list[UUID] | None:
     """End an attempt whose workflow must be gone, as ``end`` does.
 
-    Its verdict counts, though no workflow was left to hear it.
+    A verdict in the attempt becomes the outcome, although no workflow was left to settle it.
     """
     return end(attempt, attempt.verdict or timeout_reason(attempt), attempts, rows)
 
@@ -95,15 +99,15 @@ def end_overdue(attempt: Attempt, attempts: Attempts, rows: Rows) -> list[UUID] 
 def open_phase(
     attempt_id: UUID, phase: Phase, token: str, auth_seconds: float, attempts: Attempts, workflow: Workflow
 ) -> None:
-    """Enter a wait of the workflow: keep its token, and start a linker when none is alive.
+    """Enter a wait of the workflow: store its token, and start a linker when no lease is alive.
 
-    A wait that has nothing to wait for is answered at once: the attempt was cancelled, connected, got its verdict, or
-    (phase ``qr``) has shown its QR already.
+    Answer the wait at once when there is nothing to wait for: the attempt has ended or has its verdict, or phase ``qr``
+    has shown its QR already.
 
     Raises
     ------
     StoreUnavailable, WorkflowUnavailable
-        Nothing waits then; the workflow comes again.
+        The wait fails, and the workflow enters it again (``settle_phase``).
     """
     attempt = attempts.open_phase(attempt_id, phase, token, auth_seconds)
     if attempt and attempt.outcome is Result.CONNECTED:
@@ -124,7 +128,7 @@ def settle_phase(
     Parameters
     ----------
     error : str or None
-        Name of the error that ended the wait. It tells only whether the wait has waited; the database decides.
+        Name of the error that ended the wait. It tells only whether the wait has waited; the attempt decides the rest.
 
     Returns
     -------
@@ -151,19 +155,19 @@ def settle_phase(
         if devices is not None:
             workflow.call_unlinks(devices)
             return step
-        # The linker has changed the attempt since it was read: decide again.
+        # The attempt has ended, or its deadline has moved, since it was read: decide again.
 
 
 def disconnect(user_id: UUID, attempts: Attempts, rows: Rows, workflow: Workflow) -> bool:
-    """End the user's pairing or session at once; returns whether there was anything to end.
+    """End the user's attempt or session at once; return whether there was anything to end.
 
-    Session and attempt are final when this returns. Waking the workflow and removing the device at WhatsApp are started
-    here and finished by other functions, cleanup at the latest.
+    Attempt and session have ended in the database when this returns. It only starts the removal of the device at
+    WhatsApp. The unlink function finishes it; cleanup starts unlink again where that fails.
 
     Raises
     ------
     StoreUnavailable
-        Nothing has changed.
+        Postgres did not answer. The change may still have been made; the person may click again.
     """
     ended = attempts.disconnect(user_id)
     if ended.legs is not None:

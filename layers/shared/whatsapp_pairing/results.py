@@ -1,4 +1,4 @@
-"""What became of an engine, a linker and an attempt: one set of results for all of them."""
+"""The results of an engine, a linker and an attempt: one set for all of them."""
 
 from enum import StrEnum
 from typing import Literal

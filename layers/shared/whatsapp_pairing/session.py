@@ -1,4 +1,4 @@
-"""What a session shows and what an attempt may do next. Pure: no clock, no I/O."""
+"""Sessions and attempts as the database answers them, and the rule for the next step. Pure: no clock, no I/O."""
 
 import math
 from dataclasses import dataclass, field
@@ -9,35 +9,37 @@ from uuid import UUID
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.results import Outcome
 
-# Pause in seconds from the start of one attempt to the next, by the number of failures in a row before it.
-# Counted from the start and no longer than a window, so that whoever waited one out never waits again.
+# Pause in seconds, by the number of failures in a row before it. The pause runs from the start of the last attempt. It
+# is never longer than a QR window, so a user whose QR timed out may try again at once.
 PAUSES = (5, 5, 5, 10, 20, 40, 80, 120)
 
-# How many attempts of one user may start within an hour. A pause alone does not stop who cancels and clicks again, and
-# each attempt costs an execution, a linker and a connection to WhatsApp, which counts them against everybody's address.
+# How many attempts of one user may start within an hour. A pause alone does not stop a user who cancels and clicks
+# again. Each attempt costs an execution, a linker and a connection to WhatsApp, which counts the connections of our
+# address.
 MOST_PER_HOUR = 30
 
 # A scan that comes in the last second of its window still gets this long to log in.
 LOGIN_SECONDS = 60
 
-# A linker renews its lease every RENEW_SECONDS; the lease is over before the workflow misses the heartbeat
-# (pairing.asl.json starts with the same 10), so a replacement is never refused for a dead linker's sake.
+# A linker renews lease and heartbeat every RENEW_SECONDS. The lease of a dead linker is over before the workflow misses
+# the heartbeat (10 in pairing.asl.json, too). Otherwise the dead linker's lease would refuse its replacement.
 HEARTBEAT_SECONDS = 10
 RENEW_SECONDS = 2.5
 LEASE_SECONDS = 8.0
 
-# A linker that dies this often within one attempt will not do better the next time. Each is noticed by its heartbeat:
-# more than these do not fit into a window, and the person would read that they were too slow.
+# After this many lost linkers the attempt ends as linker_failed. The workflow notices each loss by a missed heartbeat,
+# so more do not fit into a window, and the person would read that they were too slow.
 MAX_LEGS = 8
 
-# Rest before a wait that failed at once is entered again: what failed (a throttled call, say) needs it, and every round
-# costs state transitions.
+# Pause before a wait that failed at once is entered again. The cause (a throttled call, say) needs time to pass, and
+# every round costs state transitions.
 RETRY_SECONDS = 2
 
-# A workflow ends its attempt within seconds of the deadline; after this long it must be gone.
+# A workflow ends its attempt within seconds of the deadline. An attempt that lives for this long after it has lost its
+# workflow: it is overdue.
 OVERDUE_SECONDS = 30
 
-# A QR that came in the last moment of its window still gets this long until the workflow waits for the scan.
+# After a QR that came in the last moment of its window, the workflow has this long to open the scan's window.
 HANDOVER_SECONDS = 10
 
 
@@ -69,17 +71,17 @@ class Attempt:
     remaining : float
         Seconds until the deadline by the database's clock; negative when it is over.
     deadline : datetime
-        End of the present phase's window. Also what a decision is compared against when it is written.
+        End of the present phase's window. ``end_v1`` refuses a decision when the deadline has moved since it was read.
     since_scan : float or None
         Seconds since a phone scanned; None when none has.
     reachable : bool
         Whether WhatsApp answered when the linker last tried.
     alive : bool
-        Whether a linker holds the lease.
+        Whether the lease of a linker is not over.
     outcome : Outcome or None
         How it has ended; None while it lives.
     version : int
-        Of the session, as the database counts its changes.
+        The number of the session's version, which every change raises.
     """
 
     id: UUID
@@ -106,7 +108,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Again:
-    """Back into the wait of ``phase`` after ``pause`` seconds, for the ``seconds`` that its window has then."""
+    """Enter the wait of ``phase`` again after ``pause`` seconds, for the ``seconds`` then left of its window."""
 
     phase: Phase
     seconds: int
@@ -121,14 +123,14 @@ class Again:
 def next_step(attempt: Attempt, at_once: bool = False) -> Again | Reason:
     """Decide what follows a wait that did not end well.
 
-    The attempt alone decides: its verdict where a linker has reached one, otherwise what is left of its window.
+    A verdict ends the attempt. So do ``MAX_LEGS`` lost linkers, and a window that is over. Otherwise the wait goes on.
 
     Parameters
     ----------
     attempt : Attempt
         A live attempt.
     at_once : bool
-        Whether the wait failed before it had waited for anything, so that it may do so again and again.
+        Whether the wait failed before it had waited for anything. It is then entered again only after a pause.
 
     Returns
     -------
@@ -151,7 +153,7 @@ def next_step(attempt: Attempt, at_once: bool = False) -> Again | Reason:
 def timeout_reason(attempt: Attempt) -> Reason:
     """Return why an attempt whose window is over has failed."""
     if not attempt.legs:
-        return Reason.LINKER_FAILED  # none came to work, so nothing is known of WhatsApp
+        return Reason.LINKER_FAILED  # no linker has taken the lease, so nothing is known of WhatsApp
     if not attempt.reachable:
         return Reason.WHATSAPP_UNREACHABLE
     if attempt.scanned:
@@ -171,10 +173,10 @@ class ShownAttempt:
 
 @dataclass(frozen=True)
 class Session:
-    """What a user sees of their WhatsApp; the API's status answer in Python's words.
+    """What a user sees of their WhatsApp. The API's status answers it as JSON.
 
-    Times are timezone-aware and by the database's clock, as ``read_at`` is: the moment at which all of this was so.
-    ``qr`` is the text that the phone scans; neither it nor the number is ever logged.
+    ``read_at`` is the moment of the reading. All times are timezone-aware and by the database's clock. ``qr`` is the
+    text that the phone scans. No log holds it or the number.
     """
 
     status: Status
@@ -191,7 +193,7 @@ class Session:
 
     @property
     def poll_after_ms(self) -> int:
-        """When asking again is worth it, in milliseconds."""
+        """After how many milliseconds the client should ask again."""
         if self.status is Status.CONNECTING or (self.status is Status.WAITING_QR and not self.qr):
             return 400
         return {Status.WAITING_QR: 1000, Status.CONNECTED: 30_000}.get(self.status, 15_000)

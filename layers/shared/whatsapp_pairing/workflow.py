@@ -18,8 +18,8 @@ DECIDED = "Decided"
 
 # The token's wait is over: it was answered before, timed out, or its execution has ended.
 _STALE = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
-# A linker answers while it holds a lease that must not run out meanwhile, and a click whose calls hang must be answered
-# before the function's Timeout. Whatever is started here may be started twice.
+# Short limits: a linker must not lose its lease while it waits for AWS, and a click must be answered before the
+# function's Timeout. A second try may start the same thing twice, which every started function allows.
 _BRIEF = Config(connect_timeout=1, read_timeout=1.7, retries={"mode": "standard", "total_max_attempts": 2})
 
 
@@ -33,7 +33,7 @@ class Workflow:
 
     Notes
     -----
-    Nothing that is sent holds more than ids: execution history is readable by operators.
+    What is sent holds ids, task tokens and error names only, because operators can read the execution history.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -70,11 +70,11 @@ class Workflow:
         return self._answer("send_task_success", token, output="{}")
 
     def fail(self, token: str | None) -> bool:
-        """End a wait whose attempt is decided, as the database says; False when there is no such wait any more."""
+        """Fail a wait whose attempt has a verdict or an outcome; False when there is no such wait any more."""
         return self._answer("send_task_failure", token, error=DECIDED)
 
     def heartbeat(self, token: str | None) -> bool:
-        """Say that the linker lives; False when there is no such wait any more."""
+        """Report that the linker lives; False when there is no such wait any more."""
         return self._answer("send_task_heartbeat", token)
 
     def call_linker(self, attempt_id: UUID) -> None:
@@ -86,7 +86,7 @@ class Workflow:
         self._invoke(self._settings.unlink_function, {"deviceId": str(device_id)})
 
     def call_unlinks(self, device_ids: list[UUID]) -> None:
-        """Start the removal of devices; one that cannot be started now is cleanup's to find."""
+        """Start the removal of devices. Cleanup starts those that cannot be started now."""
         for device_id in device_ids:
             try:
                 self.call_unlink(device_id)
@@ -112,7 +112,7 @@ class Workflow:
 
 
 def _unavailable(operation: str, error: Exception) -> WorkflowUnavailable:
-    # Not the message: it may quote what was sent, a token among it.
+    # Leave out AWS's message, which may quote a task token.
     return WorkflowUnavailable(detail=f"{operation}: {type(error).__name__} {_code(error)}".rstrip())
 
 

@@ -1,4 +1,4 @@
-"""What the API and the workflow do to an attempt."""
+"""The calls of API and workflow about an attempt."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,15 +31,19 @@ class Claim:
     Attributes
     ----------
     claimed : bool
-        Whether the attempt was started. If not, one of the next four says why.
-    live : UUID or None
-        The attempt that lives, with the seconds that remain until its deadline, and whether a workflow waits for it.
+        Whether this call has started the attempt. If not, ``linked``, ``live``, ``wait`` or ``at_capacity`` says why.
     linked : bool
         Whether a device is linked.
+    live : UUID or None
+        The attempt that lives.
+    live_remaining : float or None
+        Seconds until the deadline of that attempt.
+    live_has_workflow : bool or None
+        Whether that attempt has a task token, so a workflow has entered a wait for it.
     wait : float
-        Seconds until the pause after the last attempt is over.
+        Seconds until the user may start an attempt: the pause and the limit for each hour.
     at_capacity : bool
-        Whether as many attempts live as the system is meant for.
+        Whether as many attempts of all users live as the system is meant for.
     version : int
         Of the session.
     """
@@ -71,11 +75,11 @@ class Disconnection:
     changed : bool
         Whether there was anything to end.
     task_token : str or None
-        The wait to fail.
+        Of the wait to fail; None when no workflow has entered one.
     legs : int or None
-        How many linkers the attempt had; None when none was running.
+        How many linkers the live attempt had; None when no attempt lived.
     devices : list of UUID
-        What to unlink.
+        The devices to unlink.
     version : int
         Of the session.
     """
@@ -130,17 +134,17 @@ class Attempts(Table):
         return attempt_from(self._one(_GET, id=attempt_id))
 
     def open_phase(self, attempt_id: UUID, phase: Phase, token: str, auth_seconds: float) -> Attempt | None:
-        """Keep the token of a wait that was just entered; entering ``auth`` for the first time starts its window.
+        """Store the token of a wait that was just entered; entering ``auth`` for the first time starts its window.
 
         Returns
         -------
         Attempt or None
-            As it is then, which may be ended; None when it does not exist any more.
+            The attempt, which may have ended; None when it does not exist any more.
         """
         return attempt_from(self._one(_OPEN_PHASE, id=attempt_id, phase=phase, token=token, window=auth_seconds))
 
     def end(self, attempt: Attempt, reason: Reason) -> Ended | None:
-        """Record the outcome and give up the attempt's devices; None when it changed since it was read."""
+        """Record the outcome and give up the devices; None when the attempt has ended or its deadline has moved."""
         row = self._one(
             _END,
             call=uuid4(),

@@ -1,4 +1,4 @@
-"""Which keys belong to whom, and their removal."""
+"""The unlink's calls about a given-up device: its lease, and the removal of its keys."""
 
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -7,7 +7,7 @@ from whatsapp_pairing.errors import DeviceBusy
 from whatsapp_pairing.repository.table import Table
 from whatsapp_pairing.session import LEASE_SECONDS
 
-# The keys are found by the binding's fingerprint: the JID may not have been noted before a linker died.
+# Find the keys by the device's fingerprint. A linker may have died before it noted the JID.
 _TAKE = """
 WITH keys AS (
   SELECT whatsapp_private.stored_jid(d.fingerprint) AS jid FROM whatsapp_private.devices d WHERE d.id = %(id)s
@@ -32,22 +32,22 @@ UPDATE whatsapp_private.devices d SET lease_id = NULL, lease_expires_at = NULL
 WHERE d.id = %(id)s AND d.lease_id = %(lease)s
 """
 
-# The database's own function: our role may neither read nor delete keys.
+# A function of the tables' owner, because our role may neither read nor delete keys.
 _FORGET = "SELECT whatsapp_private.forget_device(%(id)s, %(lease)s)"
 
 
 @dataclass(frozen=True)
 class Taken:
-    """A device whose lease we hold; ``jid`` is None when the engine has no keys for it (any more)."""
+    """A device whose lease we hold; ``jid`` is None when whatsmeow has no keys for it."""
 
     jid: str | None = field(repr=False)
 
 
 class Devices(Table):
-    """Devices on their way out. Every method may raise ``StoreUnavailable``."""
+    """Given-up devices. Every method may raise ``StoreUnavailable``."""
 
     def take(self, device_id: UUID, lease: UUID) -> Taken | None:
-        """Hold the lease of a device that is to be unlinked; None when there is nothing to unlink any more.
+        """Take the lease of a device that is to be unlinked; None when there is nothing to unlink any more.
 
         Raises
         ------

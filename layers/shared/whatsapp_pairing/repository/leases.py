@@ -1,4 +1,4 @@
-"""What the one live linker does to its attempt: every call names the lease."""
+"""The calls of a linker about its attempt: every write names the lease."""
 
 from uuid import UUID
 
@@ -19,7 +19,8 @@ _CONNECTED = "SELECT * FROM whatsapp_private.connected_v1(%(id)s, %(lease)s, %(j
 _RELEASE = "SELECT * FROM whatsapp_private.release_v1(%(id)s, %(lease)s, %(verdict)s)"
 _LET_GO = "SELECT whatsapp_private.let_go_v1(%(id)s, %(lease)s) AS devices"
 
-# whatsmeow stores the keys in the moment of the scan. A linker that died in that moment has not told our binding.
+# whatsmeow stores the keys in the moment of the scan. A linker that died in that moment has not reported the scan, so
+# the device's row has no JID yet.
 _RESUMABLE = """
 SELECT keys.jid
 FROM whatsapp_private.devices d, whatsapp_private.stored_jid(d.fingerprint) AS keys (jid)
@@ -29,10 +30,10 @@ ORDER BY d.created_at DESC LIMIT 1
 
 
 class Leases(Table):
-    """An attempt in the hands of its linker. Every method may raise ``StoreUnavailable``."""
+    """An attempt as its linker changes it. Every method may raise ``StoreUnavailable``."""
 
     def take(self, attempt_id: UUID, lease: UUID) -> Attempt | None:
-        """Become the attempt's one linker; None when it has one, has ended, or has its verdict."""
+        """Take the lease of an attempt and its devices; None when it has a linker, has its verdict, or has ended."""
         return attempt_from(self._one(_TAKE, id=attempt_id, lease=lease, seconds=LEASE_SECONDS))
 
     def renew(self, attempt_id: UUID, lease: UUID, reachable: bool = True, showing: bool = True) -> Attempt | None:
@@ -43,7 +44,7 @@ class Leases(Table):
         reachable : bool
             Whether WhatsApp answered when it was last tried.
         showing : bool
-            Whether the engine that brought the QR still runs; without it there is nothing to scan.
+            Whether the engine that brought the QR still runs; without it the QR cannot be scanned.
         """
         row = self._one(_RENEW, id=attempt_id, lease=lease, seconds=LEASE_SECONDS, reachable=reachable, showing=showing)
         return attempt_from(row)
@@ -67,19 +68,19 @@ class Leases(Table):
         return attempt_from(row)
 
     def scanned(self, attempt_id: UUID, lease: UUID, jid: str) -> Attempt | None:
-        """Note that a phone has linked the device: it gets time to log in, the QR disappears."""
+        """Note that a phone has scanned the QR: the device gets time to log in, and the QR is cleared."""
         return attempt_from(self._one(_SCANNED, id=attempt_id, lease=lease, jid=jid, seconds=LOGIN_SECONDS))
 
     def connected(self, attempt_id: UUID, lease: UUID, jid: str) -> Attempt | None:
-        """End the attempt well; None when it was not ours to end any more."""
+        """End the attempt well; None when the lease is lost, or no device has been scanned under this JID."""
         return attempt_from(self._one(_CONNECTED, id=attempt_id, lease=lease, jid=jid))
 
     def release(self, attempt_id: UUID, lease: UUID, verdict: Reason | None) -> Attempt | None:
-        """Let go of the lease and leave the verdict (None: another linker may try)."""
+        """Let go of the lease, and store the verdict (None: another linker may try)."""
         return attempt_from(self._one(_RELEASE, id=attempt_id, lease=lease, verdict=verdict))
 
     def let_go(self, attempt_id: UUID, lease: UUID) -> list[UUID]:
-        """Free the devices of an attempt that was lost; returns those that were given up and have keys."""
+        """Let go of the devices after the lease was lost; return the given-up devices that have keys."""
         row = self._one(_LET_GO, id=attempt_id, lease=lease)
         assert row is not None
         devices: list[UUID] = row["devices"]

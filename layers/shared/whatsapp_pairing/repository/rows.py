@@ -7,9 +7,10 @@ from whatsapp_pairing.database import Database
 from whatsapp_pairing.errors import StoreRefused, StoreUnavailable
 from whatsapp_pairing.observability import logger
 
-# One text is one exchange. The limits are shorter than the role's, because a row that cannot be written now is written
-# by cleanup. SET CONSTRAINTS runs the product's deferred triggers within the limits, which a COMMIT does not have. The
-# version is noted after the COMMIT, so that no lock on the session waits for the product's triggers.
+# psycopg sends this text as a single query, so it is one exchange. The time limits are shorter than the role's, because
+# cleanup writes a row that cannot be written now. SET CONSTRAINTS runs the product's deferred triggers within the
+# limits; a COMMIT has none. The version is noted after the COMMIT, so that no lock on the session waits for those
+# triggers.
 _WRITE = """
 BEGIN;
 SET LOCAL lock_timeout = '300ms';
@@ -20,12 +21,13 @@ COMMIT;
 SELECT whatsapp_private.note_shown_v1(%(user)s, %(version)s) AS behind;
 """
 
-# While one call writes the row, another passes over it. The first then writes what the other has changed.
+# Two calls may write the row at once. The second call passes over it, and the first then sees that the row is behind
+# and writes it again, this often at most.
 _ROUNDS = 3
 
 
 class Rows:
-    """Writes users' rows. The row may be locked, constrained or gone, so writing it may fail and nothing else does.
+    """Writes users' rows. A row may be locked or refused by a constraint: its write fails then, and pairing goes on.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the user sees."""
+"""The session, as the user sees it."""
 
 from uuid import UUID
 

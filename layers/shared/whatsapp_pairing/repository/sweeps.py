@@ -1,6 +1,6 @@
-"""What cleanup looks for, in batches: oldest first, never what somebody else has locked.
+"""The statements of cleanup, in batches.
 
-What each sweep finds is written once, for the sweep and for the dry run that only counts.
+The first texts say which rows each sweep finds. The sweep and the dry run, which only counts, both use them.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ whatsapp_private.attempts a
 WHERE a.ended_at IS NULL AND a.deadline < now() - make_interval(secs => {OVERDUE_SECONDS})
 """
 
-# A call that is repeated finds its answer and its token for five minutes.
+# A repeated call still finds its answer, and its attempt's token, for five minutes.
 _OLD_TOKENS = """
 whatsapp_private.attempts a WHERE a.ended_at < now() - interval '5 minutes' AND a.task_token IS NOT NULL
 """
@@ -23,7 +23,7 @@ _OLD_ANSWERS = "whatsapp_private.answers a WHERE a.answered_at < now() - interva
 _FREE = "(d.lease_expires_at IS NULL OR d.lease_expires_at <= now())"
 _HAS_KEYS = "whatsapp_private.stored_jid(d.fingerprint) IS NOT NULL"
 
-# Their users were deleted: nobody is left to disconnect them.
+# Devices of deleted users. No user is left who could disconnect them.
 _ORPHANS = f"""
 whatsapp_private.devices d WHERE d.user_id IS NULL AND d.state <> 'unlinking' AND {_FREE}
 """
@@ -38,8 +38,8 @@ _TO_UNLINK = f"""
 whatsapp_private.devices d WHERE d.state = 'unlinking' AND d.unlink_due_at <= now() AND {_FREE} AND {_HAS_KEYS}
 """
 
-# The product keeps the counters and the time in the row, and the session shows them. An earlier run has read a row that
-# nobody has changed for an hour.
+# The product writes message counters and last_seen into the user's row, and the session shows them. Rows that have not
+# changed for an hour are left out: an earlier run has taken them over.
 _COUNTED = """
 public.whatsapp_sessions r
 WHERE r.updated_at > now() - interval '1 hour' AND coalesce((
@@ -49,8 +49,8 @@ WHERE r.updated_at > now() - interval '1 hour' AND coalesce((
 ), r.messages_sent > 0 OR r.messages_received > 0 OR r.last_seen BETWEEN 'epoch' AND now())
 """
 
-# A row that says what attempts and devices do not: its owner or the product's earlier code wrote it. A row that is
-# marked already is left to its time.
+# Rows that show a pairing or a linked device that does not exist. The user or the product's earlier code wrote them. A
+# row that is marked as behind already waits for its show_due_at.
 _WRONG = """
 (
   SELECT r.user_id, r.updated_at FROM public.whatsapp_sessions r
@@ -68,8 +68,8 @@ _BEHIND = "whatsapp_private.sessions s WHERE s.behind AND s.show_due_at <= now()
 
 _READ_OVERDUE = f"SELECT a.id FROM {_OVERDUE} ORDER BY a.deadline LIMIT %(limit)s"
 
-# An array and not IN: Postgres chooses the batch once and goes by the primary key. With IN it sometimes read the whole
-# table for 200 rows, as the sample of its last ANALYZE had it.
+# With an array, Postgres chooses the batch once and finds its rows by the primary key. With IN, it sometimes read the
+# whole table for 200 rows, depending on the statistics of the last ANALYZE.
 _CLEAR_TOKENS = f"""
 UPDATE whatsapp_private.attempts SET task_token = NULL
 WHERE id = ANY (ARRAY(SELECT a.id FROM {_OLD_TOKENS} ORDER BY a.ended_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
@@ -96,7 +96,7 @@ RETURNING id
 
 _START_UNLINKS = "SELECT whatsapp_private.start_unlinks_v1(%(call)s, %(limit)s) AS devices"
 
-# In the order of the users, as the next statement: two runs at once that lock sessions in other orders could deadlock.
+# This statement and the next lock sessions in the order of user_id. Two runs at once could deadlock otherwise.
 _TAKE_COUNTERS = f"""
 INSERT INTO whatsapp_private.sessions AS mine (user_id, messages_sent, messages_received, last_seen)
 SELECT c.user_id, c.messages_sent, c.messages_received,
@@ -118,8 +118,8 @@ ON CONFLICT (user_id) DO UPDATE SET version = mine.version + 1, changed_at = now
 RETURNING user_id
 """
 
-# A row that cannot be written waits for as long again as it has been behind, from five minutes to a day, so that it
-# does not keep others out of the batch.
+# A row that cannot be written is due again after as long as it has been behind, from five minutes to a day. Otherwise
+# such rows would fill every batch and keep others out.
 _TAKE_BEHIND = f"""
 UPDATE whatsapp_private.sessions SET
   show_due_at = now() + least(greatest(now() - changed_at, interval '5 minutes'), interval '1 day')
@@ -168,11 +168,11 @@ class Sweeps(Table):
         return len(self._all(_GIVE_UP_ORPHANS, limit=limit))
 
     def forget_never_scanned(self, limit: int) -> int:
-        """Delete bindings of devices that were offered and never scanned; returns how many."""
+        """Delete the rows of devices that were offered and never scanned; returns how many."""
         return len(self._all(_FORGET_NEVER_SCANNED, limit=limit))
 
     def start_unlinks(self, limit: int) -> list[UUID]:
-        """Return devices that should be gone by now and still have keys; each again only after a growing pause."""
+        """Return given-up devices that are due for unlink and have keys; each again only after a growing pause."""
         row = self._one(_START_UNLINKS, call=uuid4(), limit=limit)
         assert row is not None
         devices: list[UUID] = row["devices"]
