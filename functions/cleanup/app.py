@@ -1,4 +1,4 @@
-"""Scheduled: sweep up what lost its workflow or its owner. With ``{"dryRun": true}``, only count it."""
+"""Scheduled: run the sweeps of cleanup (``cleaning.py``). With ``{"dryRun": true}``, only count what they find."""
 
 from functools import cache
 from typing import Any
@@ -24,7 +24,7 @@ def parts() -> tuple[Attempts, Sweeps, Rows, Workflow]:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
-    """Sweep while there is something to sweep and time to do it, and say how much it was."""
+    """Sweep until nothing is left or the time is up, and answer how much each sweep has done."""
     dry_run = parse(Clean, event).dry_run
     attempts, sweeps, rows, workflow = parts()
     if dry_run:

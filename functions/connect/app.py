@@ -25,7 +25,7 @@ def parts() -> tuple[Sessions, tuple[Attempts, Rows, Workflow]]:
 @logger.inject_lambda_context(clear_state=True, correlation_id_path=http.REQUEST_ID)
 @http.answers_errors
 def handler(event: http.Event, context: Any) -> http.Response:
-    """Answer 202 for a new attempt, 200 with what is running or linked, 429 inside the pause, 503 when all is taken."""
+    """Answer 202 for a new attempt, 200 with the one that lives or with the linked device, 429 or 503 for a refusal."""
     user_id = http.caller(event)
     logger.append_keys(user_id=str(user_id))
     sessions, pairing = parts()

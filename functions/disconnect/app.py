@@ -1,4 +1,4 @@
-"""POST /api/whatsapp/disconnect: end a pairing or a session at once; the phone's device list follows."""
+"""POST /api/whatsapp/disconnect: end an attempt or a session at once; the unlink function then removes the device."""
 
 from functools import cache
 from typing import Any

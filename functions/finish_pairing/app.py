@@ -1,4 +1,4 @@
-"""Task of SettlePhase: the one place where an attempt ends badly, or is given another linker."""
+"""Task of SettlePhase: after a wait that did not end well, enter a wait again or end the attempt."""
 
 from functools import cache
 from typing import Any

@@ -16,7 +16,7 @@ from whatsapp_pairing.workflow import Workflow
 
 @cache
 def parts() -> tuple[Leases, Rows, Workflow, ProcessEngine]:
-    """Return what the instance keeps between invocations; an engine keeps nothing, its processes end with it."""
+    """Return what the instance keeps between invocations. It keeps no engine: a child process ends with its run."""
     database = Database(lambda: settings().database_url)
     rows = Rows(database, settings().write_session_rows)
     return Leases(database), rows, Workflow(settings()), ProcessEngine(lambda: settings().engine_database_url)
@@ -24,7 +24,7 @@ def parts() -> tuple[Leases, Rows, Workflow, ProcessEngine]:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
-    """Link, and say how it went; nobody but the log reads it."""
+    """Link, and answer how it ended. Only the log shows the answer, because the call is asynchronous."""
     linking = parse(Link, event)
     logger.append_keys(attempt_id=str(linking.attempt_id))
     outcome = link(linking.attempt_id, *parts())

@@ -1,4 +1,4 @@
-"""Task of WaitForQr and WaitForAuth: keep the wait's token, start a linker when none is alive."""
+"""Task of WaitForQr and WaitForAuth: store the wait's token, and start a linker when no lease is alive."""
 
 from functools import cache
 from typing import Any
@@ -20,7 +20,7 @@ def parts() -> tuple[Attempts, Workflow]:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: Any) -> None:
-    """Enter the wait; its answer comes later, through the token."""
+    """Enter the wait. Its answer comes through the token, not from this function."""
     opening = parse(OpenPhase, event)
     logger.append_keys(attempt_id=str(opening.attempt_id), phase=opening.phase)
     open_phase(opening.attempt_id, opening.phase, opening.task_token, settings().auth_timeout_seconds, *parts())

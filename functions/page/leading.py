@@ -1,4 +1,4 @@
-"""Which requests are led to the page, and to which address."""
+"""The redirects to the page: for which requests, and to which address."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def leads_to(event: dict[str, Any]) -> str | None:
     """
     path = str(event.get("rawPath", ""))
     if event.get("routeKey", "").endswith(" /"):
-        # A custom domain may put a prefix before the root, and people leave the slash of the root away.
+        # A custom domain may put a prefix before the root, and the request may leave out the slash behind it.
         _, _, prefix = path.rpartition("/")
         address = f"./{quote(prefix, safe='')}/{PAGE}" if prefix else PAGE
     elif path.endswith("/") and not asked_file(event):

@@ -1,6 +1,6 @@
-"""Scheduled, when it is switched on: ask WhatsApp for a QR, so that a refused engine is known before a person meets it.
+"""Scheduled when ``ProbeEnabled`` is true: ask WhatsApp for a QR.
 
-It needs no attempt, no user and no database.
+So we learn of a refused engine before a user meets it. The probe needs no attempt, no user and no database.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from whatsapp_pairing.probing import probe
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Probe once and say how it went; the metrics say it to the alarms."""
+    """Probe once and answer how it ended. The alarms read the metrics, not this answer."""
     probed = probe(ProcessEngine())
     answer = {"failure": probed.failure, "seconds": round(probed.seconds, 3)}
     logger.info("probed", extra=answer)

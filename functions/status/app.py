@@ -1,7 +1,7 @@
 """GET /api/whatsapp/status and GET /api/whatsapp/qr: what the user's session shows now.
 
-Polled, so its cold start counts: no boto3, no tracer, no event-handler framework; the QR is drawn by a module that
-only its own route loads.
+Clients poll it, so its cold start counts. It imports no tracer and no event-handler framework, loads boto3 only to read
+its secret, and loads the module that draws a QR only on the route /qr.
 """
 
 from functools import cache
