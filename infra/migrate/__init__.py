@@ -18,6 +18,7 @@ expected.py          what must be there: expected.json
 fresh.py             a fresh database, and expected.json written from it
 facts.py             what is there
 verification.py      verify: the two compared
+trying.py            verify --try-writes: a pairing that is rolled back
 engine_tables.py     whatsmeow's own tables
 engine_sql.py        the same as a file
 bundle.py            a folder of files for products that apply them with a tool of their own

@@ -20,7 +20,7 @@ from .verification import checks
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 is well, 1 is not, 2 is a wrong call."""
+    """Run one command; return 0 for success, 1 for a failure or findings. A wrong call exits with 2."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.command in ("bundle", "snapshot"):
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         url = readable(url)
         return {"up": _up, "status": _status, "verify": _verify}[options.command](url, options)
-    except NewerRelease as problem:  # the workflow of an earlier tag runs up and verify before it deploys
+    except NewerRelease as problem:  # no failure: deploy.yml of an earlier tag runs up and verify before it deploys
         return _say({"ok": True, "newer_release": problem.recorded}, [f"note: {problem}"], options.json)
     except MigrateError as problem:
         return _fail(str(problem), options.json)
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--try-writes",
                 action="store_true",
-                help="pair the oldest user as the three roles, and take everything back",
+                help="also pair the oldest user as the three roles, and roll everything back",
             )
         command.add_argument("--json", action="store_true", help="print JSON")
     text = (

@@ -1,7 +1,7 @@
 """A folder of files for products that apply migrations with a tool of their own: `python -m infra.migrate bundle DIR`.
 
 The folder is a history: a file in it is never rewritten. The numbered files keep their names. whatsmeow's tables, each
-function and our record are repeatable, so each new text is a new file with a version behind all others.
+function and our record are repeatable: each new text becomes a new file, whose version is later than all others.
 `bundle.json` holds the version of each present text; `python -m infra.migrate snapshot` writes it.
 """
 
@@ -59,20 +59,20 @@ class Locked:
 
 @dataclass(frozen=True)
 class Written:
-    """The names of the files that were written, and of those that were there."""
+    """The names of the files that were written, and of those that were there already."""
 
     written: list[str]
     kept: list[str]
 
 
 def write_bundle(target: Path, directory: Path = MIGRATIONS, versions: Path = VERSIONS) -> Written:
-    """Write what `target` lacks of this release; change no file in it.
+    """Write the files of this release that `target` lacks; change no file in it.
 
     Raises
     ------
     BundleRefused
-        A file there has another text than this release gives it, or the version of one of ours is taken.
-        Nothing was written.
+        A file in `target` has another text than this release gives it, or another file has a version of ours. Nothing
+        was written.
     """
     if target.exists() and not target.is_dir():
         raise BundleRefused(f"{target} is no folder")
@@ -86,7 +86,7 @@ def write_bundle(target: Path, directory: Path = MIGRATIONS, versions: Path = VE
 
 
 def write_versions(path: Path = VERSIONS) -> bool:
-    """Give each text that has none a version behind all others; tell whether the file has changed."""
+    """Give each new text a version that is later than all others; tell whether the file has changed."""
     before, numbered = _read_versions(path), read_migrations(MIGRATIONS)
     versions = dict(before)
     for name, text in _repeatable(MIGRATIONS, numbered, []):
@@ -124,7 +124,7 @@ def _repeatable(
 
 
 class _Bundle:
-    """What stands in a folder, and what is to be written into it."""
+    """The files of a folder, and the files to be written into it."""
 
     def __init__(self, target: Path, locked: Mapping[str, Locked], numbered: Sequence[Migration]) -> None:
         self._target = target
@@ -138,7 +138,7 @@ class _Bundle:
         self._kept: list[str] = []
 
     def texts(self, name: str) -> list[str]:
-        """The texts of a repeatable file that stand in the folder, oldest first."""
+        """Return the texts of a repeatable file that the folder holds, oldest first."""
         return [read_text(self._there[version, name]) for version in self._versions(name)]
 
     def add(self, version: str, name: str, text: str) -> None:
@@ -158,7 +158,7 @@ class _Bundle:
             raise self._differs(label)
 
     def add_repeatable(self, name: str, text: str) -> None:
-        """Plan a file with a version of its own for this text, unless the newest one that is there has it."""
+        """Plan a new file for this text, unless the newest file of this name in the folder has the text."""
         locked, there = self._locked.get(name), self._versions(name)
         locked_file = self._there.get((locked.version, name)) if locked else None
         if locked and locked_file and checksum_of(read_text(locked_file)) != locked.checksum:
@@ -175,7 +175,7 @@ class _Bundle:
         self.add(version, name, text)
 
     def write(self) -> Written:
-        """Write what was planned."""
+        """Write the planned files."""
         self._target.mkdir(parents=True, exist_ok=True)
         for label, text in self._planned.items():
             with (self._target / label).open("x", encoding="utf-8", newline="\n") as file:

@@ -16,7 +16,7 @@ from .turn import take_turn
 
 FOLDER = "functions"
 
-# The number lets a changed signature be a new function beside the old one, which deployed code still calls.
+# A changed signature gets the next number. The old function stays, because deployed code still calls it.
 _FILE_NAME = re.compile(r"(?P<name>[a-z][a-z0-9_]*_v[1-9][0-9]*)\.sql")
 
 _EXISTS = "select to_regclass('whatsapp_migrations.functions') is not null"
@@ -62,7 +62,7 @@ def read_functions(directory: Path) -> list[Function]:
 
 
 def changed(connection: psycopg.Connection, functions: Sequence[Function]) -> list[Function]:
-    """Return the functions whose text is not the one that was applied."""
+    """Return the functions that were never applied, or with another text."""
     applied = _applied(connection)
     return [function for function in functions if applied.get(function.name) != function.checksum]
 
@@ -77,7 +77,7 @@ def _apply(connection: psycopg.Connection, function: Function) -> bool:
         with connection.transaction():
             take_turn(connection)
             if not changed(connection, [function]):
-                return False  # another runner just did it
+                return False  # another runner has just applied it
             execute(connection, function.text)
             if connection.execute(_MADE, (function.name,)).fetchone() != (True,):
                 raise MigrationFailed(

@@ -1,6 +1,7 @@
-"""Tries a whole pairing of the oldest user, as the roles that will do it, and takes everything back.
+"""`verify --try-writes`: pairs the oldest user as the three logins, in one transaction that is rolled back.
 
-`verify` reads what stands on the tables; this shows what happens: a trigger may refuse a row, or take too long.
+`verify` alone reads definitions. Only a trial shows what they do: a trigger of the product may refuse a row, or take
+too long. While the trial runs, it holds locks on this user and on the user's rows.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ API, WORKER, ENGINE = "whatsapp_api", "whatsapp_worker", "whatsapp_engine"
 _SECONDS = 60.0
 
 _OLDEST = "select id from auth.users order by created_at nulls last, id limit 1"
-# As the owner: the trial needs a user who is not connected, and begins without a row.
+# The trial needs a user without a device, an attempt or a row. So the owner deletes these. The rollback keeps them.
 _MAKE_ROOM = (
     "delete from whatsapp_private.devices where user_id = %s",
     "delete from whatsapp_private.attempts where user_id = %s",
@@ -44,7 +45,7 @@ _STORE_KEYS = f"""
 
 
 class _AsRole:
-    """Stands in for a `Database` that is logged in as the role; its calls share one transaction."""
+    """Stands in for a `Database`. Each call runs as the role, and all calls share one transaction."""
 
     def __init__(self, connection: psycopg.Connection, role: str) -> None:
         self._connection, self._role = connection, role
@@ -59,12 +60,12 @@ class _AsRole:
 
 
 def try_writes(database_url: str) -> list[Finding]:
-    """Pair the oldest user as the three roles, write the user's row at each step, and roll everything back.
+    """Pair, disconnect and unlink the oldest user as the three roles, write the user's row, and roll everything back.
 
     Returns
     -------
     list[Finding]
-        The step that Postgres refused, with its SQLSTATE; empty when a pairing works.
+        The first step that Postgres refused, with its SQLSTATE; empty when every step works.
 
     Raises
     ------
@@ -137,7 +138,7 @@ def _steps(connection: psycopg.Connection) -> Iterator[tuple[str, Callable[[], o
 
 
 def _become(connection: psycopg.Connection) -> None:
-    """Let the transaction become the roles. A superuser may; any other owner of the roles grants them to itself."""
+    """Let this transaction use `set role`. A superuser may; another owner of the roles grants them to itself first."""
     connection.execute("set local lock_timeout = '3s'")
     connection.execute("set local statement_timeout = '4s'")
     row = connection.execute("select rolsuper from pg_roles where rolname = current_user").fetchone()

@@ -15,10 +15,11 @@ from .facts import collect_facts, read_facts
 from .release import refuse_newer
 from .scope import LOGINS, SESSIONS
 
-# A column without a value, or one whose type or default may refuse (the marks are those of facts.py).
+# A column of the product that may refuse our insert: not null without a default, generated, or with a type or default
+# that may refuse. facts.py writes these words.
 _RISKY_COLUMN = re.compile(r" not null$| \((generated|domain|default needs .*)\)$")
 
-# Besides columns, indexes, triggers and policies, which are told apart by what they say.
+# Kinds of facts that are always reported. Of columns, indexes, triggers and policies, only some are (`_refuses`).
 _KINDS = (
     "check",
     "child",
@@ -34,14 +35,15 @@ _KINDS = (
 )
 
 ABSENT = "absent"
-"""What a finding wants of a thing that opens what ours close."""
+"""The wanted value of a grant, policy or publication that opens what ours close."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is missing, or differs, or stands on the owner's table beyond ours, or a trial that was refused.
+    """One thing that is missing, that differs, or that the product has added to its table; or a refused step of a trial.
 
-    What is beyond may refuse what pairing writes, or be quite right for the product, so it is told and is no failure.
+    An addition (kind `beyond`) may refuse what pairing writes, but the product may need it. So `verify` reports it and
+    still succeeds.
     """
 
     kind: Literal["missing", "differs", "beyond", "refused"]
@@ -65,7 +67,7 @@ def verify(database_url: str) -> list[Finding]:
     Returns
     -------
     list[Finding]
-        What is missing, different or beyond ours; empty when all is well.
+        What is missing, differs or was added; empty when the database is as the migrations make it.
 
     Raises
     ------
