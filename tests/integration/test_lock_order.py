@@ -63,11 +63,11 @@ class Scene:
         return self.world.attempts.end(self.deadline, Reason.SCAN_TIMEOUT)
 
     def claim(self) -> object:
-        """Click after the end."""
+        """Click "Connect" again."""
         return self.world.attempts.claim(self.user, uuid4(), WINDOW, LIMIT)
 
     def start_unlinks(self) -> list[UUID]:
-        """Start what is due."""
+        """Choose the devices whose unlink is due."""
         return self.world.sweeps.start_unlinks(10)
 
     def ended(self) -> None:
@@ -80,7 +80,7 @@ Prepare = Callable[[Scene], object]
 
 
 def nothing(_: Scene) -> None:
-    """The scene is as the call needs it."""
+    """Leave the scene as it is; the call needs no more."""
 
 
 CALLS: dict[str, tuple[Prepare, Prepare]] = {
@@ -99,13 +99,13 @@ CALLS: dict[str, tuple[Prepare, Prepare]] = {
     "session_v1": (nothing, lambda it: it.world.sessions.get(it.user)),
     "attempt_v1": (nothing, lambda it: it.world.attempts.get(it.attempt_id)),
 }
-# What the others call, and what writes the user's row.
+# Functions that other functions call, and the two that write and note the user's row.
 INNER = {"lock_user_v1", "lock_attempt_v1", "note_change_v1", "give_up_v1", "show_session_v1", "note_shown_v1"}
 
 
 @contextmanager
 def waiting(world: World, level: str, call: Callable[[], object]) -> Iterator[Future[object]]:
-    """Hold the locks of one level while a call runs, until it waits or is over."""
+    """Hold the locks of one level, start a call, and yield when it waits for them or is over."""
     with psycopg.connect(world.url) as holder, ThreadPoolExecutor(1) as pool:
         holder.execute(HOLD[level].encode())
         called = pool.submit(call)
@@ -125,7 +125,7 @@ def blocked_by(world: World, holder: psycopg.Connection[Any]) -> bool:
 
 
 def held(world: World, level: str) -> bool:
-    """Whether somebody has locked something of this level."""
+    """Return whether a transaction has locked something of this level."""
     with psycopg.connect(world.url) as other:
         try:
             return (False,) in other.execute(TRY[level].encode()).fetchall()
@@ -134,7 +134,7 @@ def held(world: World, level: str) -> bool:
 
 
 def promised(function: str) -> list[str]:
-    """The levels that the function's own header names, in their order."""
+    """Return the levels that the function's header names, in the header's order."""
     header = (FUNCTIONS / f"{function}.sql").read_text()
     (locks,) = re.findall(r"^-- Locks: (.+)\n", header, re.MULTILINE)
     return sorted((level for level in LEVELS if level in locks), key=locks.index)
@@ -142,7 +142,7 @@ def promised(function: str) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def patient(world: World) -> Iterator[None]:
-    """Calls that wait for a lock as long as a slow machine needs."""
+    """Raise the time limits of the two roles, so that a call waits for its lock on a slow machine, too."""
     name = psycopg.conninfo.conninfo_to_dict(world.url)["dbname"]
     settings = [
         f"ALTER ROLE {role} IN DATABASE {name} {{}} {setting}"

@@ -1,4 +1,4 @@
-"""The answer to a call may be lost after the call was committed: the call is repeated, and answers the same.
+"""The answer to a call may be lost after the call was committed. The repeated call answers the same.
 
 Each call runs on a connection that is cut once, after Postgres has done the work and before its answer is read.
 """
@@ -51,7 +51,7 @@ class ForgetfulDatabase(Database):
 
 
 class Forgetful:
-    """The repositories, each call of which loses its first answer."""
+    """Repositories whose every call loses its first answer."""
 
     def __init__(self, world: World) -> None:
         api, worker = (ForgetfulDatabase(lambda role=role: login(world.url, role)) for role in _ROLES)
@@ -101,7 +101,7 @@ def test_a_pairing_whose_answers_are_all_lost_connects(world: World, forgetful: 
 
 
 def shown(world: World, user: UUID) -> tuple[UUID, UUID, Secret]:
-    """An attempt whose QR was scanned, though the linker has not said so."""
+    """Make an attempt whose QR a phone has scanned, but whose linker has not reported the scan."""
     attempt_id, secret = world.claim(user), Secret()
     world.attempts.open_phase(attempt_id, Phase.QR, "token", WINDOW)
     lease = world.lease(attempt_id)
@@ -136,7 +136,7 @@ def test_an_end_whose_answer_is_lost_names_its_devices(world: World, forgetful: 
 
 
 @pytest.mark.parametrize("verdict", [None, Reason.ACCOUNT_BANNED])
-def test_a_release_whose_answer_is_lost_is_no_lost_lease(
+def test_a_release_whose_answer_is_lost_answers_the_attempt(
     world: World, forgetful: Forgetful, verdict: Reason | None
 ) -> None:
     attempt_id, lease, _ = shown(world, world.user())
@@ -145,7 +145,7 @@ def test_a_release_whose_answer_is_lost_is_no_lost_lease(
     assert (released.verdict, released.alive, released.task_token) == (verdict, False, "token")
 
 
-def test_a_renewal_that_arrives_late_does_not_bring_the_lease_back(world: World) -> None:
+def test_a_late_renewal_does_not_bring_the_lease_back(world: World) -> None:
     attempt_id, lease, _ = shown(world, world.user())
     world.leases.release(attempt_id, lease, None)
     assert world.leases.renew(attempt_id, lease) is None
@@ -158,7 +158,7 @@ def test_let_go_whose_answer_is_lost_names_its_devices(world: World, forgetful: 
     assert forgetful.leases.let_go(attempt_id, lease) == [world.bound(secret)["id"]]
 
 
-def test_unlinks_whose_answer_is_lost_are_started_all_the_same(world: World, forgetful: Forgetful) -> None:
+def test_unlinks_whose_answer_is_lost_are_counted_once(world: World, forgetful: Forgetful) -> None:
     _, _, secret = shown(world, user := world.user())
     world.attempts.disconnect(user)
     world.age(241)
@@ -167,8 +167,8 @@ def test_unlinks_whose_answer_is_lost_are_started_all_the_same(world: World, for
     assert world.bound(secret)["unlink_starts"] == 1
 
 
-def test_the_first_try_may_still_run_when_the_call_is_repeated(world: World) -> None:
-    """The client has given it up, and Postgres has not noticed."""
+def test_a_repeated_call_waits_for_a_first_try_that_runs(world: World) -> None:
+    """The client has given up the first try, and Postgres has not noticed that yet."""
     user, call = world.user(), uuid4()
     _, _, secret = shown(world, user)
     repeat = "SELECT whatsapp_private.disconnect_v1(%s, %s, 'cancelled') AS answer"

@@ -1,4 +1,4 @@
-"""The user's row in ``public.whatsapp_sessions`` follows the session, whatever stands in its way."""
+"""The user's row in ``public.whatsapp_sessions`` follows the session, at once or by cleanup."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def test_a_change_leaves_the_row_behind_until_it_is_written(world: World, user: 
     assert row["session_status"] == "connecting"
 
 
-def test_an_earlier_version_leaves_it_behind(world: World, user: UUID) -> None:
-    """A change that came between the decision and the row's write is written, too."""
+def test_a_write_for_an_earlier_version_catches_up(world: World, user: UUID) -> None:
+    """The session has changed once more between the call and the write of the row. The write shows that change, too."""
     earlier = version(world, user)
     world.attempts.disconnect(user)
     assert world.rows.write(user, earlier)
@@ -84,7 +84,7 @@ def test_a_locked_row_is_passed_over(world: World, user: UUID, lock: str) -> Non
     assert world.rows.write(user, version(world, user))
 
 
-def test_a_row_that_its_owner_inserts_just_now_is_left_to_cleanup(world: World, user: UUID) -> None:
+def test_a_row_that_its_owner_inserts_is_left_to_cleanup(world: World, user: UUID) -> None:
     with psycopg.connect(world.url) as holder:
         act_as(holder, f'{{"sub": "{user}", "role": "authenticated"}}')
         holder.execute(f"INSERT INTO {ROWS} (user_id, session_status) VALUES (%s, 'connected')".encode(), (user,))
@@ -114,7 +114,7 @@ def test_many_writers_at_once_leave_the_last_state(world: World) -> None:
         last = version(world, user)
         for writer in writers:
             pool.submit(writer.write, user, last)
-    if behind(world, user):  # every writer may have met another one
+    if behind(world, user):  # each writer may have passed over the row while another wrote it
         assert world.rows.write(user, last)
     row = world.row(user)
     assert row

@@ -1,4 +1,4 @@
-"""A database of before the state changes became functions, with rows in every table: nothing is lost."""
+"""An upgrade of a database of the release before state changes became functions: no row and no key is lost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.integration.recorder import RecordedWorkflow
 from tests.integration.world import LIMIT, WINDOW, Secret, World, connect
 
 BEFORE = "20250116"
-# Ids, states and fingerprints of what must still be there.
+# Columns that the upgrade must not change.
 KEPT = (
     "SELECT id, user_id, number, phase, deadline, outcome, failures, task_token FROM whatsapp_private.attempts",
     "SELECT id, user_id, attempt_id, fingerprint, jid, state, created_at FROM whatsapp_private.devices",
@@ -30,7 +30,7 @@ KEPT = (
 
 
 class Before:
-    """Users as the release before has left them."""
+    """Users in every state, as the earlier release left them."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -50,7 +50,7 @@ class Before:
         world.sql("UPDATE public.whatsapp_sessions SET messages_sent = 5, messages_received = 7, last_seen = now()")
 
     def add(self, status: str, outcome: str | None, state: str, secret: Secret, jid: str | None = None) -> UUID:
-        """A user with a row, an attempt, a binding, and keys where a phone has scanned."""
+        """Add a user with a row, an attempt and a device; with a JID, the device has keys."""
         user, attempt = self.world.user(), uuid4()
         self.row(user, status)
         self.world.sql(
@@ -69,7 +69,7 @@ class Before:
         return user
 
     def row(self, user: UUID, status: str, **more: str) -> None:
-        """The user's row."""
+        """Insert the user's row."""
         columns, values = ["user_id", "session_status", *more], [user, status, *more.values()]
         places = ", ".join(["%s"] * len(values))
         self.world.sql(f"INSERT INTO public.whatsapp_sessions ({', '.join(columns)}) VALUES ({places})", *values)
@@ -77,7 +77,7 @@ class Before:
 
 @pytest.fixture
 def world(database_url: str, tmp_path: Path) -> Iterator[World]:
-    """A database that only the earlier files have migrated."""
+    """A database that only the files of the earlier release have migrated."""
     for file in MIGRATIONS.glob("*.sql"):
         if file.name < BEFORE:
             shutil.copy(file, tmp_path)
@@ -125,7 +125,7 @@ def test_an_upgrade_loses_no_row_and_no_key(world: World, before: Before) -> Non
     assert found[before.failed].reason is Reason.SCAN_TIMEOUT
 
 
-def test_what_was_linked_before_can_be_unlinked(world: World, before: Before) -> None:
+def test_a_device_linked_before_the_upgrade_can_be_unlinked(world: World, before: Before) -> None:
     up(world.url)
     (device,) = world.attempts.disconnect(before.linked).devices
     lease = uuid4()
@@ -136,7 +136,7 @@ def test_what_was_linked_before_can_be_unlinked(world: World, before: Before) ->
     assert not world.has_keys(before.linked_secret)
 
 
-def test_rows_that_said_too_much_are_put_right_by_cleanup(world: World, before: Before) -> None:
+def test_cleanup_corrects_rows_that_show_too_much(world: World, before: Before) -> None:
     up(world.url)
     Cleaning(world.attempts, world.sweeps, world.rows, RecordedWorkflow(), lambda: 120.0).run()
     status = "SELECT session_status, qr_code FROM public.whatsapp_sessions WHERE user_id = %s"
@@ -145,7 +145,7 @@ def test_rows_that_said_too_much_are_put_right_by_cleanup(world: World, before: 
     assert world.sql(status, before.linked) == [{"session_status": "connected", "qr_code": None}]
 
 
-def test_pairings_that_ran_end_or_go_on(world: World, before: Before) -> None:
+def test_a_pairing_that_ran_lives_and_can_be_disconnected(world: World, before: Before) -> None:
     up(world.url)
     for user in (before.pairing, before.shown):
         assert world.attempts.claim(user, uuid4(), WINDOW, LIMIT).live
