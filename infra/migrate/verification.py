@@ -40,7 +40,7 @@ ABSENT = "absent"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is missing, that differs, or that the product has added to its table; or a refused step of a trial.
+    """One thing that is missing, differs, or was added by the product to its table; or a refused step of a trial.
 
     An addition (kind `beyond`) may refuse what pairing writes, but the product may need it. So `verify` reports it and
     still succeeds.
