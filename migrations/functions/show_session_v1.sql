@@ -1,11 +1,12 @@
--- Write the user's row in public.whatsapp_sessions as the session is now. The row is its owner's, who may lock it,
--- delete it or edit it, and the product may put constraints and triggers on it: this may fail, and the caller runs it in
--- a transaction of its own.
--- Locks: the writing of the row, by an advisory lock that ends with the transaction, then the row. It does not wait for
--- somebody who has locked the row. It waits for somebody who inserts the row, as long as lock_timeout lets it.
+-- Write the user's row in public.whatsapp_sessions as the session is now. The user may lock, edit or delete this row,
+-- and the product may put constraints and triggers on the table. So this function may fail, and the caller runs it in a
+-- transaction of its own.
+-- Locks: the writing of the row, by an advisory lock that ends with the transaction, then the row. The function does
+-- not wait for a transaction that has locked the row. It waits up to lock_timeout for a transaction that inserts the
+-- row.
 -- Writes: the user's row. Not its counters, which the product keeps.
 -- Repeated: the same.
--- Error: lock_not_available when somebody has locked the row, inserts it or writes it at the same time.
+-- Error: lock_not_available when another transaction has locked the row, or inserts or writes it at the same time.
 -- The search path holds public and extensions: the product's triggers may name their tables without a schema. So each
 -- operator and function here fits its arguments' types exactly: a caller's own that fitted better would be chosen.
 CREATE OR REPLACE FUNCTION whatsapp_private.show_session_v1(p_user UUID) RETURNS VOID
@@ -14,7 +15,8 @@ DECLARE
   shown RECORD;
 BEGIN
   PERFORM set_config('whatsapp.user_id', p_user::TEXT, true);
-  -- One call at a time tries. A user who keeps an insert of the row open then takes one connection, and not all of them.
+  -- Let one call at a time try. Otherwise a user who keeps an insert of the row open would make many calls wait, and
+  -- each of them holds a connection.
   IF NOT pg_try_advisory_xact_lock(hashtextextended('whatsapp-pairing row ' || p_user::TEXT, 0::BIGINT)) THEN
     RAISE lock_not_available USING MESSAGE = 'another call writes the row';
   END IF;
