@@ -14,13 +14,21 @@ BEGIN
   IF to_regrole('whatsapp_functions') IS NULL THEN
     CREATE ROLE whatsapp_functions NOLOGIN;
   END IF;
-  IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
-    EXECUTE format('grant whatsapp_functions to %I', current_user);
-  END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN
   NULL;  -- a migration of another database made it in the same moment
 END
 $role$;
+DO $membership$
+BEGIN
+  IF NOT pg_has_role('whatsapp_functions', 'USAGE') THEN
+    EXECUTE format('grant whatsapp_functions to %I', current_user);
+  END IF;
+EXCEPTION WHEN insufficient_privilege THEN
+  RAISE insufficient_privilege USING
+    MESSAGE = format('the role whatsapp_functions was made by another owner, and %I is no member of it', current_user),
+    HINT = format('As the role that made it, or as a superuser: GRANT whatsapp_functions TO %I;', current_user);
+END
+$membership$;
 
 -- Rights. The logins of API and worker lose their rights on the tables. The database functions take their place.
 REVOKE authenticated FROM whatsapp_api;
@@ -38,7 +46,7 @@ BEGIN
     EXECUTE format('alter role %I set client_connection_check_interval = %L', wanted.name, '500ms');
   END LOOP;
 EXCEPTION WHEN insufficient_privilege THEN
-  RAISE NOTICE 'The settings of the roles are left as they are: % may not change them.', current_user
+  RAISE WARNING 'The settings of the roles are left as they are: % may not change them.', current_user
     USING HINT = 'Run this file''s ALTER ROLE statements as the role that made them; infra.migrate verify names them.';
 END
 $settings$;
@@ -107,20 +115,22 @@ ALTER TABLE whatsapp_private.answers ENABLE ROW LEVEL SECURITY;
 
 -- The user may write anything into their row of public.whatsapp_sessions. A limit keeps a QR of many megabytes out.
 UPDATE public.whatsapp_sessions SET qr_code = NULL WHERE octet_length(qr_code) > 16384;
+-- Run the product's deferred triggers now, because ALTER TABLE refuses while they wait.
+SET CONSTRAINTS ALL IMMEDIATE;
 ALTER TABLE public.whatsapp_sessions
   ADD CONSTRAINT whatsapp_sessions_qr_code_is_short CHECK (octet_length(qr_code) <= 16384);
 
 -- Take over what only the users' rows hold. Mark a row as behind (version 1) when it shows a pairing, or when its
 -- "connected" does not agree with the devices. Cleanup then writes it.
 INSERT INTO whatsapp_private.sessions (user_id, messages_sent, messages_received, last_seen, version)
-SELECT s.user_id, s.messages_sent, s.messages_received,
+SELECT s.user_id, greatest(s.messages_sent, 0), greatest(s.messages_received, 0),
        CASE WHEN s.last_seen BETWEEN 'epoch' AND now() THEN s.last_seen END,
        CASE WHEN s.session_status IN ('connecting', 'waiting_qr')
               OR (s.session_status = 'connected') <> EXISTS (
                 SELECT FROM whatsapp_private.devices d WHERE d.user_id = s.user_id AND d.state = 'linked'
               )
          THEN 1 ELSE 0 END
-FROM public.whatsapp_sessions s;
+FROM public.whatsapp_sessions s JOIN auth.users u ON u.id = s.user_id;
 
 -- A database function sees the rows of one user only, and reads neither auth.users nor whatsmeow's tables. The next
 -- three functions and stored_jid run as the owner of the tables. Each answers one question that goes beyond that.
@@ -129,6 +139,12 @@ FROM public.whatsapp_sessions s;
 CREATE FUNCTION whatsapp_private.user_of_attempt(attempt UUID) RETURNS UUID
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
   SELECT a.user_id FROM whatsapp_private.attempts a WHERE a.id = attempt
+$function$;
+
+-- Whether a user has a row, also where a policy of the product hides it.
+CREATE FUNCTION whatsapp_private.has_row(p_user UUID) RETURNS BOOLEAN
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+  SELECT EXISTS (SELECT FROM public.whatsapp_sessions s WHERE s.user_id = p_user)
 $function$;
 
 -- How many attempts of all users live; the count stops at `most`. An overdue attempt does not count, because its
@@ -159,9 +175,10 @@ ALTER FUNCTION whatsapp_private.stored_jid(BYTEA) SET search_path = pg_catalog, 
 ALTER FUNCTION whatsapp_private.forget_device(UUID, UUID) SET search_path = pg_catalog, pg_temp;
 
 REVOKE ALL ON FUNCTION whatsapp_private.user_of_attempt(UUID), whatsapp_private.live_attempts(FLOAT8, INTEGER),
-  whatsapp_private.hold_user(UUID) FROM PUBLIC, anon, authenticated;
+  whatsapp_private.hold_user(UUID), whatsapp_private.has_row(UUID) FROM PUBLIC, anon, authenticated;
 GRANT EXECUTE ON FUNCTION whatsapp_private.user_of_attempt(UUID), whatsapp_private.live_attempts(FLOAT8, INTEGER),
-  whatsapp_private.hold_user(UUID), whatsapp_private.stored_jid(BYTEA) TO whatsapp_functions;
+  whatsapp_private.hold_user(UUID), whatsapp_private.has_row(UUID), whatsapp_private.stored_jid(BYTEA)
+  TO whatsapp_functions;
 
 -- A role can be given a function only in a schema where it may CREATE. No grant covers user_id of a stored attempt or
 -- device, so no function can move one to another user.

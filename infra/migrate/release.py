@@ -6,6 +6,7 @@ nothing, or it would put older functions in the place of newer ones.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -51,4 +52,5 @@ def record(connection: psycopg.Connection) -> None:
 
 
 def _order(number: str) -> list[int]:
-    return [int(part) for part in number.split(".")]
+    """Return the parts of a number to compare, without a suffix such as ``-rc1``."""
+    return [int(part) for part in re.findall(r"\d+", number.partition("-")[0])]

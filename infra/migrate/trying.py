@@ -32,6 +32,7 @@ _SECONDS = 60.0
 _OLDEST = "select id from auth.users order by created_at nulls last, id limit 1"
 # The trial needs a user without a device, an attempt or a row. So the owner deletes these. The rollback keeps them.
 _MAKE_ROOM = (
+    "select whatsapp_private.lock_user_v1(%s)",
     "delete from whatsapp_private.devices where user_id = %s",
     "delete from whatsapp_private.attempts where user_id = %s",
     "delete from public.whatsapp_sessions where user_id = %s",

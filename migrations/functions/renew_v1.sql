@@ -1,7 +1,7 @@
 -- Renew the lease of an attempt and its devices, and note whether WhatsApp answers. Hide the QR unless p_showing: a QR
 -- can be scanned only while the engine that brought it runs.
 -- Locks: the user, then the attempt, then its devices.
--- Writes: attempts, devices; sessions when a hidden QR comes back.
+-- Writes: attempts, devices; sessions when a QR goes away or comes back.
 -- Repeated: the same; the lease lasts a little longer.
 -- No row: the lease is lost.
 CREATE OR REPLACE FUNCTION whatsapp_private.renew_v1(
@@ -12,6 +12,7 @@ DECLARE
   owner CONSTANT UUID := whatsapp_private.lock_attempt_v1(p_attempt);
   until TIMESTAMPTZ;
   hidden BOOLEAN;
+  qr TEXT;
 BEGIN
   -- session_v1 hides the QR of a linker that hangs for longer than its lease. This renewal brings the QR back, so the
   -- session has changed.
@@ -29,10 +30,11 @@ BEGIN
   END IF;
   UPDATE whatsapp_private.devices d SET lease_expires_at = until
   WHERE d.attempt_id = p_attempt AND d.lease_id = p_lease;
+  SELECT s.qr_code INTO qr FROM whatsapp_private.sessions s WHERE s.user_id = owner;
   IF hidden THEN
-    PERFORM whatsapp_private.note_change_v1(
-      owner, (SELECT s.qr_code FROM whatsapp_private.sessions s WHERE s.user_id = owner)
-    );
+    PERFORM whatsapp_private.note_change_v1(owner, qr);
+  ELSIF qr IS NOT NULL AND NOT p_showing THEN
+    PERFORM whatsapp_private.note_change_v1(owner, NULL);
   END IF;
   RETURN QUERY SELECT * FROM whatsapp_private.attempt_v1(p_attempt);
 END;

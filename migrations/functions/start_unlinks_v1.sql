@@ -4,7 +4,7 @@
 -- Locks: the call's id, by an advisory lock that ends with the transaction, then the rows that it chooses. It passes
 -- over devices that another call has locked.
 -- Writes: devices, answers.
--- Repeated with the same p_call: the same answer; nothing more changes.
+-- Repeated with the same p_call: the same answer, and nothing more changes. An empty answer is not stored.
 -- Answer: the devices to unlink.
 CREATE OR REPLACE FUNCTION whatsapp_private.start_unlinks_v1(p_call UUID, p_limit INTEGER) RETURNS UUID[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$

@@ -1,6 +1,6 @@
 -- Take the lease of an attempt and its devices for a linker that has just started.
 -- Locks: the user, then the attempt, then its devices.
--- Writes: attempts, devices.
+-- Writes: attempts, devices; sessions when the linker before this one had shown a QR.
 -- Repeated with the same p_lease: the same; the linker is counted once in legs.
 -- No row: the attempt has a linker, has ended, has its verdict, or does not exist any more.
 CREATE OR REPLACE FUNCTION whatsapp_private.take_v1(
@@ -8,10 +8,9 @@ CREATE OR REPLACE FUNCTION whatsapp_private.take_v1(
 ) RETURNS SETOF whatsapp_private.attempt_state
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
-  at TIMESTAMPTZ;
+  owner CONSTANT UUID := whatsapp_private.lock_attempt_v1(p_attempt);
+  at CONSTANT TIMESTAMPTZ := clock_timestamp();
 BEGIN
-  PERFORM whatsapp_private.lock_attempt_v1(p_attempt);
-  at := clock_timestamp();
   UPDATE whatsapp_private.attempts a SET
     lease_id = p_lease,
     lease_expires_at = at + make_interval(secs => p_seconds),
@@ -26,6 +25,9 @@ BEGIN
   UPDATE whatsapp_private.devices d SET
     lease_id = p_lease, lease_expires_at = at + make_interval(secs => p_seconds)
   WHERE d.attempt_id = p_attempt AND d.state IN ('offered', 'linking');
+  IF EXISTS (SELECT FROM whatsapp_private.sessions s WHERE s.user_id = owner AND s.qr_code IS NOT NULL) THEN
+    PERFORM whatsapp_private.note_change_v1(owner, NULL);
+  END IF;
   RETURN QUERY SELECT * FROM whatsapp_private.attempt_v1(p_attempt);
 END;
 $function$;

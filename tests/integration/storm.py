@@ -23,7 +23,7 @@ USERS = 6
 
 # By the kind of call. A row that somebody has locked is not written, and a user who is deleted in the same moment gets
 # no attempt, no session and no row.
-EXPECTED = {"write_row": {"55P03", "23503"}, "claim": {"23503"}, "sweep": {"23503"}, "edit_row": {"23503"}}
+EXPECTED = {"write_row": {"55P03", "23503", "WA001"}, "claim": {"23503"}, "sweep": {"23503"}, "edit_row": {"23503"}}
 
 
 class Storm:

@@ -264,6 +264,23 @@ def test_a_server_that_only_reads_is_unavailable(world: World, database: Databas
     database.run(lambda connection: connection.execute(update))
 
 
+def test_a_statement_that_takes_too_long_is_asked_once(world: World, database: Database) -> None:
+    """It would take as long again, and the connection is as good as before."""
+    pid, asked = database.run(backend), []
+
+    def wait(connection: Connection) -> None:
+        asked.append(backend(connection))
+        connection.execute("SELECT pg_advisory_xact_lock(1), set_config('lock_timeout', '3s', true)")
+
+    with psycopg.connect(world.url) as holder:
+        holder.execute("SELECT pg_advisory_xact_lock(1)")
+        with pytest.raises(StoreUnavailable, match="LockNotAvailable 55P03"):
+            database.run(wait)
+        holder.rollback()
+    assert asked == [pid]
+    assert database.run(backend) == pid
+
+
 def test_nothing_is_prepared_on_the_server(database: Database) -> None:
     for _ in range(12):  # psycopg would prepare at the fifth
         database.run(lambda connection: connection.execute("SELECT 1 AS one WHERE %s", (True,)).fetchone())

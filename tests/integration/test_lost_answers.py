@@ -15,6 +15,7 @@ import pytest
 from whatsapp_pairing.database import Connection, Database, Row, T
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts
+from whatsapp_pairing.repository.devices import Devices
 from whatsapp_pairing.repository.leases import Leases
 from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.repository.sweeps import Sweeps
@@ -165,6 +166,15 @@ def test_unlinks_whose_answer_is_lost_are_counted_once(world: World, forgetful: 
     device = world.bound(secret)["id"]
     assert forgetful.sweeps.start_unlinks(10) == [device]
     assert world.bound(secret)["unlink_starts"] == 1
+
+
+def test_an_unlink_whose_lease_is_answered_late_goes_on(world: World, forgetful: Forgetful) -> None:
+    attempt_id, lease, _ = shown(world, user := world.user())
+    (device,) = world.attempts.disconnect(user).devices
+    world.leases.let_go(attempt_id, lease)
+    taken = Devices(forgetful.databases[1]).take(device, uuid4())
+    assert taken
+    assert taken.jid == JID
 
 
 def test_a_repeated_call_waits_for_a_first_try_that_runs(world: World) -> None:

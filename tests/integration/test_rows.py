@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from uuid import UUID
+from threading import Event
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -105,17 +106,24 @@ def test_many_writers_at_once_leave_the_last_state(world: World) -> None:
     attempt = world.attempts.get(attempt_id)
     assert attempt
     writers = [Rows(world.new_database("whatsapp_worker")) for _ in range(6)]
-    with ThreadPoolExecutor(7) as pool:
-        for number in range(1, 20):
-            world.leases.show_qr(attempt_id, lease, f"qr {number}", 60, Secret("one").fingerprint)
-            for writer in writers:
-                pool.submit(writer.write, user, version(world, user))
-        world.attempts.end(attempt, Reason.SCAN_TIMEOUT)
-        last = version(world, user)
-        for writer in writers:
-            pool.submit(writer.write, user, last)
+    over = Event()
+
+    def keep_writing(writer: Rows) -> None:
+        while not over.is_set():
+            writer.write(user, 0)
+
+    with ThreadPoolExecutor(len(writers)) as pool:
+        writing = [pool.submit(keep_writing, writer) for writer in writers]
+        try:
+            for number in range(1, 20):
+                world.leases.show_qr(attempt_id, lease, f"qr {number}", 60, Secret("one").fingerprint)
+            world.attempts.end(attempt, Reason.SCAN_TIMEOUT)
+        finally:
+            over.set()
+        for one in writing:
+            one.result()
     if behind(world, user):  # each writer may have passed over the row while another wrote it
-        assert world.rows.write(user, last)
+        assert world.rows.write(user, version(world, user))
     row = world.row(user)
     assert row
     assert (row["session_status"], row["qr_code"]) == ("error", None)
@@ -167,3 +175,68 @@ def test_counters_are_taken_where_they_have_grown(world: World, user: UUID) -> N
     world.sql(f"UPDATE {ROWS} SET messages_received = 1 WHERE user_id = %s", user)
     world.sweeps.take_counters(10)
     assert world.sessions.get(user).messages_received == 4
+
+
+DROPPED = {
+    "a trigger": (
+        "CREATE FUNCTION public.drop_it() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; "
+        f"CREATE TRIGGER drop_it BEFORE UPDATE ON {ROWS} FOR EACH ROW EXECUTE FUNCTION public.drop_it()",
+        f"DROP TRIGGER drop_it ON {ROWS}; DROP FUNCTION public.drop_it()",
+    ),
+    "a rule": (f"CREATE RULE drop_it AS ON UPDATE TO {ROWS} DO INSTEAD NOTHING", f"DROP RULE drop_it ON {ROWS}"),
+    "a policy that hides the row": (
+        f"CREATE POLICY drop_it ON {ROWS} AS RESTRICTIVE USING (false)",
+        f"DROP POLICY drop_it ON {ROWS}",
+    ),
+}
+
+
+@pytest.mark.direct  # an emptied plan would stay on the pooler's server connections
+@pytest.mark.parametrize("dropped", DROPPED)
+def test_a_write_that_the_product_drops_leaves_the_row_behind(world: World, user: UUID, dropped: str) -> None:
+    world.show_row(user)
+    world.attempts.disconnect(user)
+    make, remove = DROPPED[dropped]
+    world.sql(make)
+    try:
+        assert not world.rows.write(user, version(world, user))
+        assert behind(world, user)
+    finally:
+        world.sql(remove)
+    for database in world.databases:  # Postgres' plan of an UPDATE that a rule has emptied outlives the rule
+        database.close()
+    assert world.rows.write(user, version(world, user))
+    assert not behind(world, user)
+
+
+def test_a_row_that_another_call_writes_is_no_failure(
+    world: World, user: UUID, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with psycopg.connect(world.url) as other:
+        other.execute("SELECT pg_advisory_xact_lock(hashtextextended('whatsapp-pairing row ' || %s::text, 0))", (user,))
+        assert world.rows.write(user, version(world, user))
+        other.rollback()
+    assert "SessionRowBehind" not in capsys.readouterr().out
+    assert behind(world, user)
+
+
+@pytest.mark.parametrize("goes", ["with its engine", "with its linker"])
+def test_a_qr_that_goes_away_leaves_the_row_behind(world: World, goes: str) -> None:
+    user, secret = world.user(), Secret()
+    attempt_id = world.claim(user)
+    lease = world.lease(attempt_id)
+    world.show(attempt_id, lease, secret)
+    world.show_row(user)
+
+    if goes == "with its engine":
+        changed = world.leases.renew(attempt_id, lease, showing=False)
+    else:
+        world.age(9)
+        changed = world.leases.take(attempt_id, uuid4())
+
+    assert changed
+    assert behind(world, user)
+    assert world.rows.write(user, changed.version)
+    row = world.row(user)
+    assert row
+    assert (row["session_status"], row["qr_code"]) == ("connecting", None)

@@ -116,6 +116,18 @@ def test_a_row_that_no_live_attempt_explains_is_cleared(world: World, status: st
     assert sweep(world) == NOTHING
 
 
+@pytest.mark.parametrize("updated_at", ["2001-01-01", "2999-01-01", "infinity", "-infinity"])
+def test_a_stuck_row_is_cleared_whatever_its_time_says(world: World, updated_at: str) -> None:
+    user = world.user()
+    world.sql(
+        "INSERT INTO public.whatsapp_sessions (user_id, session_status, updated_at) VALUES (%s, 'connecting', %s)",
+        user,
+        updated_at,
+    )
+    assert sweep(world).rows_written == 1
+    assert world.value("SELECT session_status FROM public.whatsapp_sessions") == "disconnected"
+
+
 def test_the_devices_of_a_deleted_user_are_unlinked_once_nobody_holds_them(world: World) -> None:
     secret, workflow, user = Secret(), RecordedWorkflow(), world.user()
     kept = Secret()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from whatsapp_pairing.cleaning import Cleaning
 from whatsapp_pairing.reasons import Reason
@@ -123,6 +124,24 @@ def test_an_upgrade_loses_no_row_and_no_key(world: World, before: Before) -> Non
     assert linked.connected_at is not None
     assert linked.last_seen is not None
     assert found[before.failed].reason is Reason.SCAN_TIMEOUT
+
+
+def test_rows_that_the_product_has_bent_do_not_stop_it(world: World, before: Before) -> None:
+    world.sql("ALTER TABLE public.whatsapp_sessions ALTER messages_sent DROP NOT NULL")
+    world.sql("UPDATE public.whatsapp_sessions SET messages_sent = NULL WHERE user_id = %s", before.linked)
+    world.sql(
+        "CREATE FUNCTION public.later() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+        "CREATE CONSTRAINT TRIGGER later AFTER UPDATE ON public.whatsapp_sessions DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION public.later()"
+    )
+    with psycopg.connect(world.url, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("INSERT INTO public.whatsapp_sessions (user_id) VALUES (gen_random_uuid())")
+
+    up(world.url)
+
+    session = world.sessions.get(before.linked)
+    assert (session.status, session.messages_sent) == (Status.CONNECTED, 0)
 
 
 def test_a_device_linked_before_the_upgrade_can_be_unlinked(world: World, before: Before) -> None:

@@ -13,12 +13,12 @@ from whatsapp_pairing.linking import link
 from whatsapp_pairing.reasons import Reason
 
 from infra.sandbox.process import SandboxProcess
-from tests.integration.conftest import admin, world
+from tests.integration.conftest import admin, transaction_pooler, way, world
 from tests.integration.recorder import RecordedWorkflow
 from tests.integration.world import World, login
 from tests.sandbox_client import SandboxClient, SandboxRefusedError
 
-__all__ = ["admin", "world"]
+__all__ = ["admin", "transaction_pooler", "way", "world"]
 
 KEYS, VERSION = "whatsapp_engine.whatsmeow_device", "whatsapp_engine.whatsmeow_version"
 FAILED = Refused(Reason.LINKER_FAILED)
@@ -165,6 +165,6 @@ def test_a_store_that_comes_back_is_used(
 def test_the_attempt_ends_as_a_failed_linker(world: World, causes: list[str]) -> None:
     attempt = world.claim()
     refused = ProcessEngine(lambda: login(world.url, "whatsapp_engine") + "nowhere")
-    assert link(attempt, world.leases, RecordedWorkflow(), refused) == Reason.LINKER_FAILED
+    assert link(attempt, world.leases, world.rows, RecordedWorkflow(), refused) == Reason.LINKER_FAILED
     assert world.attempt(attempt)["verdict"] == Reason.LINKER_FAILED
     assert "SQLSTATE 3D000" in causes.pop()

@@ -1,7 +1,7 @@
 """Remove the guard, see the test fail: ``python -m tests.security.guards`` (``make guards``).
 
 Each guard is taken out of a copy of the tree, one at a time, and the tests that are said to hold it run there. A
-mutation that no test notices has survived: the exit status is 1. It takes five to twelve minutes on 2 cores; words on
+mutation that no test notices has survived: the exit status is 1. It takes about 16 minutes on 2 cores; words on
 the command line pick the guards whose names contain one of them.
 """
 

@@ -88,10 +88,10 @@ FOREIGN = {
     "a slow trigger": Foreign(trigger("perform pg_sleep(600)"), NO_TRIGGER, "QueryCanceled 57014"),
     "a slow trigger behind": Foreign(trigger("perform pg_sleep(600)", AFTER), NO_TRIGGER, "QueryCanceled 57014"),
     "a slow deferred trigger": Foreign(trigger("perform pg_sleep(600)", DEFERRED), NO_TRIGGER, "QueryCanceled 57014"),
-    "a trigger that drops the row": Foreign(trigger("return null"), NO_TRIGGER, "LockNotAvailable 55P03"),
+    "a trigger that drops the row": Foreign(trigger("return null"), NO_TRIGGER, "TriggeredActionException 09000"),
     "a rule": Foreign(
         f"create rule mine as on insert to {TABLE} do instead nothing", f"drop rule mine on {TABLE}",
-        "LockNotAvailable 55P03",
+        "TriggeredActionException 09000",
     ),
     "a restrictive policy": Foreign(
         f"create policy mine on {TABLE} as restrictive using (auth.jwt() ->> 'aal' = 'aal2')",

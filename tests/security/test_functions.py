@@ -43,6 +43,7 @@ CALLERS = {
     "take_v1": WORKER,
     "user_of_attempt": set(),
     "hold_user": set(),
+    "has_row": set(),
 }
 
 

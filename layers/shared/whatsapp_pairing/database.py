@@ -24,6 +24,8 @@ _SILENT_SECONDS = 5.0
 _PATIENCE_SECONDS = 8.0
 # The same for a user's row, which nothing waits for.
 _BRIEF_SECONDS = 2.0
+# Codes of a statement that has waited for a lock, or run, for as long as it may. The connection is as good as before.
+_TOOK_TOO_LONG = ("55P03", "57014")
 # Pauses between two tries for a connection while too many are in use. A call of ours needs one for some milliseconds.
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, _JITTER = 0.1, 1.0, 0.5
 
@@ -121,7 +123,7 @@ class Database:
                 if connection.closed:
                     raise
                 connection.execute("ROLLBACK")
-                raise StoreRefused(detail=about(error)) from None
+                raise StoreRefused(about(error), error.sqlstate) from None
 
         return self._run(work, _BRIEF_SECONDS)
 
@@ -134,7 +136,9 @@ class Database:
                 return self._run_once(work, given_up_at)
             except psycopg.Error as error:
                 if not _away(error):
-                    raise StoreRefused(detail=about(error)) from None
+                    raise StoreRefused(about(error), error.sqlstate) from None
+                if error.sqlstate in _TOOK_TOO_LONG:
+                    raise StoreUnavailable(detail=about(error)) from None
                 lost += self._connection is not None
                 again_at_once = self._connection is not None and lost == 1
                 self.close()

@@ -148,7 +148,11 @@ class WorkflowUnavailable(Unavailable):
 
 
 class StoreRefused(PairingError):
-    """Postgres refuses a statement: a constraint, a right or a type that we did not expect."""
+    """Postgres refuses a statement: a constraint, a right or a type that we did not expect; ``sqlstate`` says which."""
+
+    def __init__(self, detail: str | None = None, sqlstate: str | None = None) -> None:
+        self.sqlstate = sqlstate
+        super().__init__(detail=detail)
 
 
 class InvalidPayload(PairingError):

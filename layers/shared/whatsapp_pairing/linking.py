@@ -101,6 +101,8 @@ class _Linker:
         self._synced = False
         self._dialling = True
         self._step_ends_at: float | None = None
+        # The row may show the QR of the linker before this one.
+        self._row_version = None if hold.attempt.legs > 1 else hold.attempt.version
 
     def run(self) -> Outcome:
         """Run one engine after another until the attempt is decided, and record the decision."""
@@ -117,6 +119,7 @@ class _Linker:
             if decision is Result.CONNECTED:
                 return self._record_connected()
             self._hold.renew(showing=False)
+            self._write_row()
             self._hold.rest(self._backoff.next())
 
     def _start_engine(self) -> port.EngineRun:
@@ -128,6 +131,7 @@ class _Linker:
         self._limit_step(REACH_SECONDS)
         while True:
             self._hold.keep()
+            self._write_row()
             if decision := self._overdue():
                 return decision
             event = run.next_event(self._until_due())
@@ -190,7 +194,11 @@ class _Linker:
         self._write_row()
 
     def _write_row(self) -> None:
-        self._rows.write(self._hold.attempt.user_id, self._hold.attempt.version)
+        """Write the user's row if the session has changed since it was last written."""
+        version = self._hold.attempt.version
+        if version != self._row_version:
+            self._rows.write(self._hold.attempt.user_id, version)
+            self._row_version = version
 
     def _record_connected(self) -> Outcome:
         assert self._online

@@ -15,7 +15,8 @@ WITH keys AS (
 UPDATE whatsapp_private.devices d SET
   lease_id = %(lease)s, lease_expires_at = now() + make_interval(secs => %(ttl)s),
   jid = coalesce(d.jid, (SELECT jid FROM keys))
-WHERE d.id = %(id)s AND d.state = 'unlinking' AND (d.lease_expires_at IS NULL OR d.lease_expires_at <= now())
+WHERE d.id = %(id)s AND d.state = 'unlinking'
+  AND (d.lease_id = %(lease)s OR d.lease_expires_at IS NULL OR d.lease_expires_at <= now())
 RETURNING (SELECT jid FROM keys) AS jid
 """
 

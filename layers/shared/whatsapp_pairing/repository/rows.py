@@ -21,6 +21,9 @@ COMMIT;
 SELECT whatsapp_private.note_shown_v1(%(user)s, %(version)s) AS behind;
 """
 
+# The code of show_session_v1 for a row that another call is writing.
+_ANOTHER_WRITES = "WA001"
+
 # Two calls may write the row at once. The second call passes over it, and the first then sees that the row is behind
 # and writes it again, this often at most.
 _ROUNDS = 3
@@ -60,6 +63,8 @@ class Rows:
                 if behind is not None:
                     behind = self._write(user_id, behind)
         except (StoreRefused, StoreUnavailable) as error:
+            if isinstance(error, StoreRefused) and error.sqlstate == _ANOTHER_WRITES:
+                return True
             logger.warning("the user's row could not be written; cleanup will do it", extra={"why": str(error)})
             counting.row_behind()
             return False

@@ -6,6 +6,9 @@ The first texts say which rows each sweep finds. The sweep and the dry run, whic
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
+from psycopg.errors import ForeignKeyViolation
+
+from whatsapp_pairing.database import Connection
 from whatsapp_pairing.repository.table import Table
 from whatsapp_pairing.session import OVERDUE_SECONDS
 
@@ -54,7 +57,8 @@ WHERE r.updated_at > now() - interval '1 hour' AND coalesce((
 _WRONG = """
 (
   SELECT r.user_id, r.updated_at FROM public.whatsapp_sessions r
-  WHERE r.session_status IN ('connecting', 'waiting_qr') AND r.updated_at < now() - interval '5 minutes'
+  WHERE r.session_status IN ('connecting', 'waiting_qr')
+    AND NOT r.updated_at BETWEEN now() - interval '5 minutes' AND now()
     AND NOT EXISTS (SELECT FROM whatsapp_private.attempts a WHERE a.user_id = r.user_id AND a.ended_at IS NULL)
   UNION ALL
   SELECT r.user_id, r.updated_at FROM public.whatsapp_sessions r
@@ -99,7 +103,7 @@ _START_UNLINKS = "SELECT whatsapp_private.start_unlinks_v1(%(call)s, %(limit)s) 
 # This statement and the next lock sessions in the order of user_id. Two runs at once could deadlock otherwise.
 _TAKE_COUNTERS = f"""
 INSERT INTO whatsapp_private.sessions AS mine (user_id, messages_sent, messages_received, last_seen)
-SELECT c.user_id, c.messages_sent, c.messages_received,
+SELECT c.user_id, greatest(c.messages_sent, 0), greatest(c.messages_received, 0),
        CASE WHEN c.last_seen BETWEEN 'epoch' AND now() THEN c.last_seen END
 FROM (
   SELECT r.user_id, r.messages_sent, r.messages_received, r.last_seen FROM {_COUNTED} LIMIT %(limit)s
@@ -180,11 +184,22 @@ class Sweeps(Table):
 
     def take_counters(self, limit: int) -> int:
         """Copy the product's counters from users' rows where they have grown; returns how many rows."""
-        return len(self._all(_TAKE_COUNTERS, limit=limit))
+        return self._changed(_TAKE_COUNTERS, limit)
 
     def mark_wrong_rows(self, limit: int) -> int:
         """Mark users' rows that show a pairing or a device which does not exist as behind; returns how many."""
-        return len(self._all(_MARK_WRONG, limit=limit))
+        return self._changed(_MARK_WRONG, limit)
+
+    def _changed(self, statement: str, limit: int) -> int:
+        """Return how many sessions a sweep has changed; none when a user of the batch was deleted in that moment."""
+
+        def sweep(connection: Connection) -> int:
+            try:
+                return len(connection.execute(statement, {"limit": limit}).fetchall())
+            except ForeignKeyViolation:
+                return 0
+
+        return self._database.run(sweep)
 
     def rows_behind(self, limit: int) -> list[Behind]:
         """Return users whose row is behind; each again only after a growing pause."""
