@@ -82,8 +82,8 @@ class Database:
         A connection may have died between two invocations, or dies before the answer has come. Then the work is tried
         once more on a fresh connection. The first try may have been committed, so every statement of ours may be
         repeated. While the server refuses a connection because too many are in use, the call tries again until its time
-        is up. Time limits of statements are settings of the role (migrations/20250115000000_role_settings.sql). A statement
-        that has reached one is not tried again.
+        is up. Time limits of statements are settings of the role (migrations/20250115000000_role_settings.sql), and a
+        statement that has reached one is not tried again.
 
         Raises
         ------
