@@ -29,7 +29,7 @@ BEGIN
     EXECUTE format('alter role %I set %I = %L', wanted.role, wanted.setting, wanted.value);
   END LOOP;
 EXCEPTION WHEN insufficient_privilege THEN
-  RAISE WARNING 'The settings of the roles are left as they are: % may not change them.', current_user
+  RAISE WARNING 'The settings of the roles are left as they are: % may not change them', current_user
     USING HINT = 'Run this file''s ALTER ROLE statements as the role that made them; infra.migrate verify names them.';
 END
 $settings$;

@@ -46,7 +46,7 @@ BEGIN
     EXECUTE format('alter role %I set client_connection_check_interval = %L', wanted.name, '500ms');
   END LOOP;
 EXCEPTION WHEN insufficient_privilege THEN
-  RAISE WARNING 'The settings of the roles are left as they are: % may not change them.', current_user
+  RAISE WARNING 'The settings of the roles are left as they are: % may not change them', current_user
     USING HINT = 'Run this file''s ALTER ROLE statements as the role that made them; infra.migrate verify names them.';
 END
 $settings$;

@@ -39,8 +39,8 @@ def test_realtime_of_another_role_is_skipped(database_url: str, capsys: pytest.C
     )
     url = database_url.replace("postgres@", "restored_owner@")
     assert main(["up", "--database-url", url]) == 0
-    note = capsys.readouterr().out.splitlines()[-1]
-    assert note.startswith("note: the publication supabase_realtime belongs to another role")
+    start = "note: the publication supabase_realtime belongs to another role"
+    (note,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith(start)]
     query(database_url, note.partition("As a superuser: ")[2])
     assert query(database_url, REALTIME) == [("whatsapp_sessions",)]
     assert verify(url) == []
