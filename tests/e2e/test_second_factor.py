@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.conftest import Postgres
+from tests.e2e.projects import serving_users_of
 from tests.stack import Answer, Stack, call
 from tests.unit.jwks import Project, served
 from tests.written import Secrets, logs
@@ -29,14 +30,9 @@ def project() -> Iterator[Project]:
 @pytest.fixture(scope="module")
 def stack(project: Project, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack for the users of this project."""
-    running = Stack(
-        tmp_path_factory.mktemp("second_factor"),
-        *("--database-url", postgres.url(postgres.create()), "--whatsapp", "live"),
-        *("--parameter", f"SupabaseUrl={project.url}", "--parameter", "RequiredAssuranceLevel=aal2"),
-    )
-    yield running
-    if running.process.poll() is None:
-        assert running.stop() == 0
+    folder = tmp_path_factory.mktemp("second_factor")
+    with serving_users_of(project, postgres, folder, "RequiredAssuranceLevel=aal2") as running:
+        yield running
 
 
 def ask(stack: Stack, token: str, method: str = "GET", path: str = "status") -> Answer:

@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.conftest import Postgres
+from tests.e2e.projects import serving_users_of
 from tests.stack import Answer, Stack, call
 from tests.unit.jwks import SECRET, Project, served
 from tests.written import Secrets, logs
@@ -31,15 +32,11 @@ def project() -> Iterator[Project]:
 @pytest.fixture(scope="module")
 def stack(project: Project, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack for the users of this project."""
-    running = Stack(
-        tmp_path_factory.mktemp("tokens"),
-        *("--database-url", postgres.url(postgres.create()), "--whatsapp", "live"),
-        *("--parameter", f"SupabaseUrl={project.url}"),
-        *("--parameter", f"AcceptedIssuers=https://other.example/auth/v1, {OLD_ISSUER}"),
-    )
-    yield running
-    if running.process.poll() is None:
-        assert running.stop() == 0
+    folder = tmp_path_factory.mktemp("tokens")
+    with serving_users_of(
+        project, postgres, folder, f"AcceptedIssuers=https://other.example/auth/v1, {OLD_ISSUER}"
+    ) as running:
+        yield running
 
 
 def status(stack: Stack, token: str | None, **headers: str) -> Answer:
