@@ -24,7 +24,7 @@ def find_binaries(version: str, account: Account) -> Path:
     version
         A version of the wheel (``16`` or ``18``), or the folder itself.
     account
-        Who runs them.
+        The operating system's user that runs both programs.
 
     Raises
     ------

@@ -28,7 +28,8 @@ def apply(connection: psycopg.Connection, migrations: Sequence[Migration], *, su
     Parameters
     ----------
     supabase
-        Record them in the Supabase CLI's history too. It is done without asking where a bundle was pushed.
+        Record them in the Supabase CLI's history too. A database that got a bundle from the CLI keeps these records
+        in any case.
     """
     supabase = supabase or supabase_history.has_bundle(connection)
     found = _settle(connection, migrations, supabase=supabase)

@@ -17,5 +17,5 @@ LOGINS = ("whatsapp_api", "whatsapp_worker", "whatsapp_engine")
 # Owns the database functions, and logs in nowhere.
 ROLES = (*LOGINS, "whatsapp_functions")
 
-# Nobody who comes through the API may reach the private schemas; PUBLIC is everybody.
+# The roles of Supabase's API, and PUBLIC, which is every role. None of them may reach the private schemas.
 OUTSIDERS = ("anon", "authenticated", "PUBLIC")

@@ -67,7 +67,7 @@ def verify(database_url: str) -> list[Finding]:
     Returns
     -------
     list[Finding]
-        What is missing, differs or was added; empty when the database is as the migrations make it.
+        The findings: missing, different and added objects. The list is empty if the database equals the snapshot.
 
     Raises
     ------

@@ -18,7 +18,8 @@ from whatsapp_pairing.workflow import Workflow
 
 BATCH = 200
 
-# How many unlinks one run starts. They run at once, each an invocation with a WhatsApp socket and database connections.
+# One run starts at most this many unlinks. All of them run at once, and each opens a WhatsApp socket and connections to
+# the database.
 UNLINKS: Final = 50
 
 # No batch begins with less time left: the rest is for the last batch and for starting the unlinks.

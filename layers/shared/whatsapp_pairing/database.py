@@ -107,8 +107,8 @@ class Database:
         Raises
         ------
         StoreRefused
-            Postgres refuses a statement; a time limit that the text sets counts as a refusal, too. Nothing of the
-            transaction is kept, and the connection stays.
+            Postgres refuses a statement, or a statement reaches a time limit that the text sets. Postgres keeps nothing
+            of the transaction, and the connection stays open.
         StoreUnavailable
             Postgres cannot be reached or ended the connection again.
         """

@@ -45,7 +45,7 @@ class Claim:
     at_capacity : bool
         Whether as many attempts of all users live as the system is meant for.
     version : int
-        Of the session.
+        The session's version after the call.
     """
 
     claimed: bool
@@ -81,7 +81,7 @@ class Disconnection:
     devices : list of UUID
         The devices to unlink.
     version : int
-        Of the session.
+        The session's version after the call.
     """
 
     changed: bool
