@@ -8,6 +8,7 @@ from whatsapp_pairing.observability import logger
 from whatsapp_pairing.pairing import open_phase
 from whatsapp_pairing.payloads import OpenPhase, parse
 from whatsapp_pairing.repository.attempts import Attempts
+from whatsapp_pairing.session import Wait
 from whatsapp_pairing.settings import settings
 from whatsapp_pairing.workflow import Workflow
 
@@ -23,4 +24,5 @@ def handler(event: dict[str, Any], context: Any) -> None:
     """Enter the wait. Its answer comes through the token, not from this function."""
     opening = parse(OpenPhase, event)
     logger.append_keys(attempt_id=str(opening.attempt_id), phase=opening.phase)
-    open_phase(opening.attempt_id, opening.phase, opening.task_token, settings().auth_timeout_seconds, *parts())
+    wait = Wait(opening.phase, opening.task_token, opening.entered_at)
+    open_phase(opening.attempt_id, wait, settings().auth_timeout_seconds, *parts())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import TypeVar, cast
 from uuid import UUID, uuid4
 
@@ -19,7 +20,7 @@ from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.devices import Devices
 from whatsapp_pairing.repository.leases import Leases
 from whatsapp_pairing.repository.sessions import Sessions
-from whatsapp_pairing.session import Phase
+from whatsapp_pairing.session import Phase, Wait
 
 from .connection import connected, readable, require_supabase
 from .scope import ENGINE_TABLE
@@ -92,7 +93,7 @@ def _steps(connection: psycopg.Connection) -> Iterator[tuple[str, Callable[[], o
     api, worker, engine = (cast(Database, _AsRole(connection, role)) for role in (API, WORKER, ENGINE))
     attempts, leases = Attempts(api), Leases(worker)
     attempt_id, lease, secret, jid = uuid4(), uuid4(), hashlib.sha256(uuid4().bytes).digest(), f"0:{uuid4()}@try"
-    fingerprint = hashlib.sha256(secret).digest()
+    fingerprint, wait = hashlib.sha256(secret).digest(), Wait(Phase.QR, "trial", datetime.now(UTC))
     found = connection.execute(_OLDEST).fetchone()
     if found is None:
         yield "a trial: there is no user yet", lambda: _there(None)
@@ -116,7 +117,7 @@ def _steps(connection: psycopg.Connection) -> Iterator[tuple[str, Callable[[], o
     yield "room for a trial", lambda: [connection.execute(it.encode(), (user,)) for it in _MAKE_ROOM]
     yield f"{API}: connect", lambda: _there(attempts.claim(user, attempt_id, _SECONDS, 2**31 - 1).claimed)
     yield f"{API}: the user's row", show(api)
-    yield f"{WORKER}: open_phase", lambda: _there(Attempts(worker).open_phase(attempt_id, Phase.QR, "trial", _SECONDS))
+    yield f"{WORKER}: open_phase", lambda: _there(Attempts(worker).open_phase(attempt_id, wait, _SECONDS))
     yield f"{WORKER}: the linker's lease", lambda: _there(leases.take(attempt_id, lease))
     yield f"{WORKER}: a QR", lambda: _there(leases.show_qr(attempt_id, lease, "trial", _SECONDS, fingerprint))
     yield f"{WORKER}: the user's row with a QR", show(worker)

@@ -17,8 +17,18 @@ BEGIN
          a.task_token,
          coalesce(a.lease_expires_at > at, false),
          a.legs, a.qr_shown_at IS NOT NULL, a.reachable, a.verdict, a.outcome,
-         coalesce((SELECT s.version FROM whatsapp_private.sessions s WHERE s.user_id = a.user_id), 0)
-  FROM whatsapp_private.attempts a WHERE a.id = p_attempt;
+         coalesce((SELECT s.version FROM whatsapp_private.sessions s WHERE s.user_id = a.user_id), 0),
+         stored.jid, stored.fingerprint
+  FROM whatsapp_private.attempts a
+  LEFT JOIN LATERAL (
+    -- whatsmeow stores the keys in the moment of the scan. The linker whose engine did it may not have reported the
+    -- scan: it died, or it hangs.
+    SELECT keys.jid, d.fingerprint
+    FROM whatsapp_private.devices d, whatsapp_private.stored_jid(d.fingerprint) AS keys (jid)
+    WHERE d.attempt_id = a.id AND d.state IN ('offered', 'linking') AND keys.jid IS NOT NULL
+    ORDER BY d.created_at DESC LIMIT 1
+  ) AS stored ON true
+  WHERE a.id = p_attempt;
 END;
 $function$;
 

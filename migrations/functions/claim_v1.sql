@@ -4,13 +4,13 @@
 -- Repeated with the same p_attempt: claimed again, when the first call started the attempt; nothing more changes.
 -- Error: foreign_key_violation of a table in whatsapp_private, when the user was deleted.
 CREATE OR REPLACE FUNCTION whatsapp_private.claim_v1(
-  p_user UUID, p_attempt UUID, p_window FLOAT8, p_limit INTEGER, p_pauses FLOAT8[], p_most INTEGER, p_overdue FLOAT8,
+  p_user UUID, p_attempt UUID, p_window FLOAT8, p_limit INTEGER, p_pauses FLOAT8[], p_most INTEGER,
   OUT claimed BOOLEAN,
   OUT linked BOOLEAN,
-  OUT live UUID,              -- the attempt that lives
-  OUT live_remaining FLOAT8,  -- seconds until its deadline
+  OUT live UUID,          -- the attempt that lives
+  OUT live_over BOOLEAN,  -- whether the caller ends that attempt and claims again
   OUT live_has_workflow BOOLEAN,
-  OUT wait FLOAT8,            -- seconds of the pause that are left
+  OUT wait FLOAT8,        -- seconds of the pause that are left
   OUT at_capacity BOOLEAN,
   OUT version BIGINT
 )
@@ -27,8 +27,14 @@ BEGIN
   version := coalesce((SELECT s.version FROM whatsapp_private.sessions s WHERE s.user_id = p_user), 0);
   IF last.id IS NOT NULL AND last.ended_at IS NULL THEN
     live := last.id;
-    live_remaining := extract(epoch FROM last.deadline - clock_timestamp());
     live_has_workflow := last.task_token IS NOT NULL;
+    live_over := CASE
+      WHEN last.verdict IS NOT NULL THEN coalesce(last.lease_expires_at <= clock_timestamp(), true)
+      WHEN live_has_workflow THEN last.deadline < whatsapp_private.overdue_before()
+      -- The call that claimed the attempt has not started its workflow. A workflow that starts now has only the rest of
+      -- the window, and a person needs 30 s of it.
+      ELSE last.deadline - clock_timestamp() < least(interval '30 seconds', (last.deadline - last.started_at) / 4)
+    END;
   END IF;
   IF claimed OR linked OR live IS NOT NULL THEN
     RETURN;
@@ -48,7 +54,7 @@ BEGIN
   IF wait > 0 THEN
     RETURN;
   END IF;
-  at_capacity := whatsapp_private.live_attempts(p_overdue, p_limit) >= p_limit;
+  at_capacity := whatsapp_private.live_attempts(p_limit) >= p_limit;
   IF at_capacity THEN
     RETURN;
   END IF;
@@ -64,6 +70,6 @@ BEGIN
 END;
 $function$;
 
-ALTER FUNCTION whatsapp_private.claim_v1(UUID, UUID, FLOAT8, INTEGER, FLOAT8[], INTEGER, FLOAT8) OWNER TO whatsapp_functions;
-REVOKE ALL ON FUNCTION whatsapp_private.claim_v1(UUID, UUID, FLOAT8, INTEGER, FLOAT8[], INTEGER, FLOAT8) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION whatsapp_private.claim_v1(UUID, UUID, FLOAT8, INTEGER, FLOAT8[], INTEGER, FLOAT8) TO whatsapp_api;
+ALTER FUNCTION whatsapp_private.claim_v1(UUID, UUID, FLOAT8, INTEGER, FLOAT8[], INTEGER) OWNER TO whatsapp_functions;
+REVOKE ALL ON FUNCTION whatsapp_private.claim_v1(UUID, UUID, FLOAT8, INTEGER, FLOAT8[], INTEGER) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION whatsapp_private.claim_v1(UUID, UUID, FLOAT8, INTEGER, FLOAT8[], INTEGER) TO whatsapp_api;

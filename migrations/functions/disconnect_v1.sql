@@ -34,7 +34,7 @@ BEGIN
     'changed', changed,
     'task_token', live.task_token,
     'legs', live.legs,
-    'devices', whatsapp_private.give_up_v1(p_user, NULL),
+    'devices', whatsapp_private.give_up_v1(p_user, NULL, NULL),
     -- A deleted user has nothing to end, but their access token is good for up to an hour longer. Make no session for
     -- them: its foreign key would refuse.
     'version', CASE WHEN changed THEN whatsapp_private.note_change_v1(p_user, NULL)

@@ -3,9 +3,10 @@
 -- Writes: attempts, devices, sessions, answers. Never the user's row.
 -- Repeated with the same p_call: the same answer; nothing more changes.
 -- Answer: {"devices": the given-up devices that have keys, so the caller starts their unlinks, "version": of the
--- session}. NULL: the attempt has ended, or its deadline is not p_deadline: it has moved since the caller read it.
+-- session}. NULL: the attempt has ended, or it is not as the caller has read it: the deadline has moved, the linker has
+-- stored a verdict, or a phone has scanned.
 CREATE OR REPLACE FUNCTION whatsapp_private.end_v1(
-  p_call UUID, p_attempt UUID, p_deadline TIMESTAMPTZ, p_reason TEXT, p_failed BOOLEAN
+  p_call UUID, p_attempt UUID, p_deadline TIMESTAMPTZ, p_verdict TEXT, p_scanned BOOLEAN, p_reason TEXT, p_failed BOOLEAN
 ) RETURNS JSONB
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
@@ -15,21 +16,24 @@ BEGIN
   IF result IS NOT NULL THEN
     RETURN result;
   END IF;
-  UPDATE whatsapp_private.attempts a SET
-    ended_at = clock_timestamp(), outcome = p_reason, failed = p_failed, failures = a.failures + p_failed::INTEGER,
-    lease_expires_at = NULL, qr_expires_at = NULL
-  WHERE a.id = p_attempt AND a.ended_at IS NULL AND a.deadline = p_deadline;
+  PERFORM FROM whatsapp_private.attempt_v1(p_attempt) a
+  WHERE a.outcome IS NULL AND a.deadline = p_deadline AND a.verdict IS NOT DISTINCT FROM p_verdict
+    AND (a.since_scan IS NOT NULL OR a.stored_jid IS NOT NULL) = p_scanned;
   IF NOT FOUND THEN
     RETURN NULL;
   END IF;
+  UPDATE whatsapp_private.attempts a SET
+    ended_at = clock_timestamp(), outcome = p_reason, failed = p_failed, failures = a.failures + p_failed::INTEGER,
+    lease_expires_at = NULL, qr_expires_at = NULL
+  WHERE a.id = p_attempt;
   result := jsonb_build_object(
-    'devices', whatsapp_private.give_up_v1(owner, p_attempt), 'version', whatsapp_private.note_change_v1(owner, NULL)
+    'devices', whatsapp_private.give_up_v1(owner, p_attempt, NULL), 'version', whatsapp_private.note_change_v1(owner, NULL)
   );
   INSERT INTO whatsapp_private.answers (call_id, answer) VALUES (p_call, result);
   RETURN result;
 END;
 $function$;
 
-ALTER FUNCTION whatsapp_private.end_v1(UUID, UUID, TIMESTAMPTZ, TEXT, BOOLEAN) OWNER TO whatsapp_functions;
-REVOKE ALL ON FUNCTION whatsapp_private.end_v1(UUID, UUID, TIMESTAMPTZ, TEXT, BOOLEAN) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION whatsapp_private.end_v1(UUID, UUID, TIMESTAMPTZ, TEXT, BOOLEAN) TO whatsapp_api, whatsapp_worker;
+ALTER FUNCTION whatsapp_private.end_v1(UUID, UUID, TIMESTAMPTZ, TEXT, BOOLEAN, TEXT, BOOLEAN) OWNER TO whatsapp_functions;
+REVOKE ALL ON FUNCTION whatsapp_private.end_v1(UUID, UUID, TIMESTAMPTZ, TEXT, BOOLEAN, TEXT, BOOLEAN) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION whatsapp_private.end_v1(UUID, UUID, TIMESTAMPTZ, TEXT, BOOLEAN, TEXT, BOOLEAN) TO whatsapp_api, whatsapp_worker;

@@ -3,10 +3,10 @@
 -- Locks: the user, then the attempt.
 -- Writes: attempts.
 -- Repeated: the same.
--- Answer: the attempt. When it has ended, nothing was written.
+-- Answer: the attempt. When it has ended, or when a later wait has stored its token, nothing was written.
 -- No row: the attempt does not exist any more.
 CREATE OR REPLACE FUNCTION whatsapp_private.open_phase_v1(
-  p_attempt UUID, p_phase TEXT, p_token TEXT, p_window FLOAT8
+  p_attempt UUID, p_phase TEXT, p_token TEXT, p_entered TIMESTAMPTZ, p_window FLOAT8
 ) RETURNS SETOF whatsapp_private.attempt_state
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
@@ -20,6 +20,7 @@ BEGIN
   until := clock_timestamp() + make_interval(secs => p_window);
   UPDATE whatsapp_private.attempts a SET
     task_token = p_token,
+    wait_entered_at = p_entered,
     phase = CASE WHEN a.phase = 'auth' THEN 'auth' ELSE p_phase END,
     deadline = CASE
       WHEN a.phase = 'auth' OR p_phase = 'qr' THEN a.deadline
@@ -27,11 +28,11 @@ BEGIN
       -- never shorten it here.
       WHEN scanned THEN greatest(a.deadline, until)
       ELSE until END
-  WHERE a.id = p_attempt AND a.ended_at IS NULL;
+  WHERE a.id = p_attempt AND a.ended_at IS NULL AND coalesce(a.wait_entered_at <= p_entered, true);
   RETURN QUERY SELECT * FROM whatsapp_private.attempt_v1(p_attempt);
 END;
 $function$;
 
-ALTER FUNCTION whatsapp_private.open_phase_v1(UUID, TEXT, TEXT, FLOAT8) OWNER TO whatsapp_functions;
-REVOKE ALL ON FUNCTION whatsapp_private.open_phase_v1(UUID, TEXT, TEXT, FLOAT8) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION whatsapp_private.open_phase_v1(UUID, TEXT, TEXT, FLOAT8) TO whatsapp_worker;
+ALTER FUNCTION whatsapp_private.open_phase_v1(UUID, TEXT, TEXT, TIMESTAMPTZ, FLOAT8) OWNER TO whatsapp_functions;
+REVOKE ALL ON FUNCTION whatsapp_private.open_phase_v1(UUID, TEXT, TEXT, TIMESTAMPTZ, FLOAT8) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION whatsapp_private.open_phase_v1(UUID, TEXT, TEXT, TIMESTAMPTZ, FLOAT8) TO whatsapp_worker;

@@ -1,10 +1,12 @@
 -- Derive a user's session from attempts, devices and sessions. The answer is always one row. The status is, by the
 -- first rule that fits:
---   waiting_qr    the last attempt lives, and a QR shows or a phone has scanned
---   connecting    the last attempt lives
+--   waiting_qr    the last attempt is running, and a QR shows or a phone has scanned
+--   connecting    the last attempt is running
 --   connected     a device is linked
 --   error         the last attempt has failed, and no disconnect has dismissed that (attempts.failed)
 --   disconnected  in any other case
+-- An attempt is running while it lives, unless it only waits to be ended: its linker has left a verdict, it is overdue,
+-- or its window is over and no workflow has entered a wait for it. The next click or cleanup ends it.
 -- Locks: nothing.
 -- Writes: nothing.
 CREATE OR REPLACE FUNCTION whatsapp_private.session_v1(p_user UUID) RETURNS TABLE (
@@ -12,7 +14,7 @@ CREATE OR REPLACE FUNCTION whatsapp_private.session_v1(p_user UUID) RETURNS TABL
   status TEXT,
   qr_code TEXT,
   qr_expires_at TIMESTAMPTZ,
-  attempt_id UUID,  -- this and the next three are NULL unless the last attempt lives or the status is error
+  attempt_id UUID,  -- this and the next three are NULL unless the last attempt is running or the status is error
   attempt_number INTEGER,
   started_at TIMESTAMPTZ,
   deadline TIMESTAMPTZ,
@@ -22,6 +24,7 @@ CREATE OR REPLACE FUNCTION whatsapp_private.session_v1(p_user UUID) RETURNS TABL
   messages_sent INTEGER,
   messages_received INTEGER,
   reason TEXT,
+  unended UUID,  -- the attempt that only waits to be ended, when its reason follows from attempt_v1
   version BIGINT
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
@@ -32,7 +35,12 @@ BEGIN
   -- Read everything in one statement. Two statements could answer with the QR of one moment and the reason of another.
   RETURN QUERY
   WITH last AS (
-    SELECT a.*, a.ended_at IS NULL AS live,
+    SELECT a.*,
+      a.ended_at IS NULL AND CASE
+        WHEN a.verdict IS NOT NULL THEN coalesce(a.lease_expires_at > at, false)
+        WHEN a.task_token IS NULL THEN a.deadline > at
+        ELSE a.deadline >= whatsapp_private.overdue_before()
+      END AS running,
       -- Hide the QR when the lease of its linker is over: WhatsApp has dropped the QR with the dead linker's socket.
       -- Show an expired QR for 3 s longer, because the next one is usually on its way.
       coalesce(a.lease_expires_at > at AND a.qr_expires_at + interval '3 seconds' > at, false) AS showing,
@@ -47,13 +55,13 @@ BEGIN
   ), shown AS (
     SELECT
       CASE
-        WHEN last.live AND (last.showing AND s.qr_code IS NOT NULL OR last.scanned) THEN 'waiting_qr'
-        WHEN last.live THEN 'connecting'
+        WHEN last.running AND (last.showing AND s.qr_code IS NOT NULL OR last.scanned) THEN 'waiting_qr'
+        WHEN last.running THEN 'connecting'
         WHEN linked.number IS NOT NULL THEN 'connected'
-        WHEN last.failed THEN 'error'
+        WHEN last.failed OR last.ended_at IS NULL AND last.verdict IS NULL AND last.id IS NOT NULL THEN 'error'
         ELSE 'disconnected'
       END AS status,
-      CASE WHEN last.live AND last.showing THEN s.qr_code END AS qr_code
+      CASE WHEN last.running AND last.showing THEN s.qr_code END AS qr_code
     FROM (SELECT) AS one LEFT JOIN last ON true LEFT JOIN linked ON true
       LEFT JOIN whatsapp_private.sessions s ON s.user_id = p_user
   )
@@ -64,10 +72,11 @@ BEGIN
     CASE WHEN shown.status = 'connected' THEN linked.since END,
     s.last_seen, coalesce(s.messages_sent, 0), coalesce(s.messages_received, 0),
     CASE WHEN shown.status IN ('error', 'disconnected')
-      THEN CASE WHEN last.outcome = 'connected' THEN s.ended_reason ELSE last.outcome END END,
+      THEN CASE WHEN last.outcome = 'connected' THEN s.ended_reason ELSE coalesce(last.outcome, last.verdict) END END,
+    CASE WHEN NOT last.running AND last.ended_at IS NULL AND last.verdict IS NULL THEN last.id END,
     coalesce(s.version, 0)
   FROM shown LEFT JOIN last ON true LEFT JOIN linked ON true
-    LEFT JOIN last AS attempt ON attempt.live OR shown.status = 'error'
+    LEFT JOIN last AS attempt ON attempt.running OR shown.status = 'error'
     LEFT JOIN whatsapp_private.sessions s ON s.user_id = p_user;
 END;
 $function$;

@@ -25,7 +25,7 @@ from whatsapp_pairing.repository.sweeps import Sweeps
 from whatsapp_pairing.session import Attempt, Phase
 
 from .honest import Errors, Honest
-from .world import LIMIT, Secret, login
+from .world import LIMIT, Secret, entered, login
 
 BATCH = 20
 
@@ -110,7 +110,8 @@ class Gust:
         self.rows.write(pair.user, claim.version)
 
     def do_open_phase(self, pair: Pair) -> None:
-        self.attempts.open_phase(pair.attempt_id, self._chance.choice((Phase.QR, Phase.AUTH)), str(uuid4()), 60)
+        wait = entered(self._chance.choice((Phase.QR, Phase.AUTH)), str(uuid4()))
+        self.attempts.open_phase(pair.attempt_id, wait, 60)
 
     def do_end(self, pair: Pair) -> None:
         attempt = self.attempts.get(pair.attempt_id)
@@ -157,7 +158,8 @@ class Gust:
         self._show(self.leases.scanned(pair.attempt_id, pair.lease, jid))
 
     def do_scanned(self, pair: Pair) -> None:
-        jid = self.leases.resumable(pair.attempt_id)
+        attempt = self.attempts.get(pair.attempt_id)
+        jid = attempt.stored_jid if attempt else None
         self._show(self.leases.scanned(pair.attempt_id, pair.lease, jid or pair.jid))
 
     def do_connected(self, pair: Pair) -> None:

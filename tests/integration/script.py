@@ -21,7 +21,7 @@ from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.session import Phase
 
 from .recorder import RecordedWorkflow
-from .world import WINDOW, Secret, World, login
+from .world import WINDOW, Secret, World, entered, login
 
 # Seconds of silence, an event, something that happens beside it, or an error in the engine.
 Step = float | Event | Callable[[], object] | BaseException
@@ -142,7 +142,7 @@ class Stage:
         self.polls = 0
         self.beats = [0.0]
         self._workflow_seconds = workflow_seconds
-        world.attempts.open_phase(self.attempt_id, Phase.QR, "token-qr", WINDOW)
+        world.attempts.open_phase(self.attempt_id, entered(Phase.QR, "token-qr"), WINDOW)
 
     def link(self) -> str:
         """Run a linker to its end."""
@@ -158,7 +158,7 @@ class Stage:
 
     def open_wait(self, phase: Phase) -> None:
         """The workflow enters a wait."""
-        open_phase(self.attempt_id, phase, f"token-{phase}", WINDOW, self.world.attempts, self.workflow)
+        open_phase(self.attempt_id, entered(phase, f"token-{phase}"), WINDOW, self.world.attempts, self.workflow)
 
     # ── the engine ──
 

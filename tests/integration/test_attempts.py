@@ -7,17 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
 import pytest
-from whatsapp_pairing.errors import AtCapacity, TooSoon, Unauthorized, WorkflowUnavailable
+from whatsapp_pairing.errors import AtCapacity, StoreUnavailable, TooSoon, Unauthorized, WorkflowUnavailable
 from whatsapp_pairing.pairing import connect, disconnect, open_phase, settle_phase
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts, Ended
-from whatsapp_pairing.session import MOST_PER_HOUR, OVERDUE_SECONDS, PAUSES, Again, Attempt, Phase, Status
+from whatsapp_pairing.session import MOST_PER_HOUR, PAUSES, Again, Attempt, Phase, Status
 from whatsapp_pairing.workflow import DECIDED
 
 from tests.stack import PATIENCE_SECONDS
 
 from .recorder import RecordedWorkflow
-from .world import LIMIT, WINDOW, Secret, World
+from .world import LIMIT, OVERDUE_SECONDS, WINDOW, Secret, World, entered
 
 
 def fail(world: World, attempt_id: UUID, reason: Reason = Reason.QR_TIMEOUT) -> None:
@@ -162,7 +162,7 @@ def test_connect_starts_one_workflow_and_a_second_click_none(world: World) -> No
     first = connect(user, WINDOW, LIMIT, world.attempts, world.rows, workflow)
     attempt = world.last(user)
     assert attempt is not None
-    open_phase(attempt.id, Phase.QR, "token", WINDOW, world.attempts, workflow)
+    open_phase(attempt.id, entered(Phase.QR, "token"), WINDOW, world.attempts, workflow)
     second = connect(user, WINDOW, LIMIT, world.attempts, world.rows, workflow)
 
     assert (first, second) == (True, False)
@@ -170,35 +170,81 @@ def test_connect_starts_one_workflow_and_a_second_click_none(world: World) -> No
     assert workflow.of("start") == [attempt.id]
 
 
-def test_a_click_revives_an_attempt_whose_workflow_never_started(world: World) -> None:
+def test_a_click_whose_workflow_does_not_start_ends_its_attempt(world: World) -> None:
     user, workflow = world.user(), RecordedWorkflow(unavailable={"start"})
+
     with pytest.raises(WorkflowUnavailable):
         connect(user, WINDOW, LIMIT, world.attempts, world.rows, workflow)
+
+    session, row = world.sessions.get(user), world.row(user)
+    assert (session.status, session.reason) == (Status.ERROR, Reason.INTERNAL)
+    assert row
+    assert row["session_status"] == "error"
+    world.age(6)  # the pause after one failure
     workflow.unavailable.clear()
-
-    again = connect(user, WINDOW, LIMIT, world.attempts, world.rows, workflow)
-
-    attempt = world.last(user)
-    assert attempt is not None
-    assert not again
-    assert workflow.of("start") == [attempt.id]
-    assert world.value("SELECT count(*) FROM whatsapp_private.attempts") == 1
+    assert connect(user, WINDOW, LIMIT, world.attempts, world.rows, workflow)
 
 
-def test_a_click_revives_nothing_whose_window_is_over(world: World) -> None:
-    """Its linker would have no time to ask WhatsApp, and the person would read that WhatsApp was slow."""
-    user, workflow = world.user(), RecordedWorkflow(unavailable={"start"})
+def test_a_workflow_whose_start_was_not_confirmed_goes_on(world: World) -> None:
+    """AWS has started the execution, and its answer was lost."""
+    user = world.user()
+
+    class Unconfirmed(RecordedWorkflow):
+        def start(self, attempt_id: UUID) -> None:
+            open_phase(attempt_id, entered(Phase.QR, "token"), WINDOW, world.attempts, self)
+            raise WorkflowUnavailable
+
+    assert connect(user, WINDOW, LIMIT, world.attempts, world.rows, Unconfirmed())
+
+    assert world.sessions.get(user).status is Status.CONNECTING
+
+
+def test_a_start_that_fails_while_postgres_is_away_is_reported_as_such(world: World) -> None:
+    """The claim was stored, AWS refuses, and then Postgres goes away: the person reads that AWS refused."""
+    user = world.user()
+
+    class Away(Attempts):
+        def get(self, attempt_id: UUID) -> Attempt | None:  # noqa: ARG002
+            raise StoreUnavailable
+
     with pytest.raises(WorkflowUnavailable):
-        connect(user, WINDOW, LIMIT, world.attempts, world.rows, workflow)
-    workflow.unavailable.clear()
-    lost = world.last(user)
-    assert lost
-    world.age(WINDOW + 1)
+        connect(
+            user, WINDOW, LIMIT, Away(world.new_database("whatsapp_api")), world.rows,
+            RecordedWorkflow(unavailable={"start"}),
+        )  # fmt: skip
+
+
+def test_a_click_starts_the_workflow_that_the_click_before_did_not(world: World) -> None:
+    """The call that claimed the attempt died before StartExecution."""
+    user, workflow = world.user(), RecordedWorkflow()
+    attempt_id = world.claim(user)
+    world.age(WINDOW - 31)
+
+    assert not connect(user, WINDOW, LIMIT, world.attempts, world.rows, workflow)
+
+    assert workflow.of("start") == [attempt_id]
+    assert world.attempt(attempt_id)["outcome"] is None
+
+
+@pytest.mark.parametrize("left", [29, -1], ids=["29 s left", "window over"])
+def test_a_click_starts_no_workflow_that_has_too_little_time(world: World, left: int) -> None:
+    """A person needs 30 s to scan. A linker without time would make the person read that WhatsApp was slow."""
+    user, workflow = world.user(), RecordedWorkflow()
+    lost = world.claim(user)
+    world.age(WINDOW - left)
 
     assert connect(user, WINDOW, LIMIT, world.attempts, world.rows, workflow)
 
-    assert world.attempt(lost.id)["outcome"] == "linker_failed"
-    assert lost.id not in workflow.of("start")
+    assert world.attempt(lost)["outcome"] == "linker_failed"
+    assert lost not in workflow.of("start")
+
+
+def test_a_second_click_within_a_short_window_ends_nothing(world: World) -> None:
+    """A window may be shorter than the 30 s that a person needs."""
+    user, workflow = world.user(), RecordedWorkflow()
+    assert connect(user, 20, LIMIT, world.attempts, world.rows, workflow)
+    assert not connect(user, 20, LIMIT, world.attempts, world.rows, workflow)
+    assert world.value("SELECT count(*) FROM whatsapp_private.attempts WHERE ended_at IS NULL") == 1
 
 
 def test_a_click_ends_an_overdue_attempt_and_starts_the_next(world: World) -> None:
@@ -223,6 +269,67 @@ def test_a_click_ends_an_overdue_attempt_with_what_its_linker_found_out(world: W
     world.age(WINDOW + OVERDUE_SECONDS + 1)
     assert connect(user, WINDOW, LIMIT, world.attempts, world.rows, RecordedWorkflow())
     assert world.attempt(overdue)["outcome"] == "account_banned"
+
+
+def judged(world: World, user: UUID, verdict: Reason) -> UUID:
+    """An attempt whose linker has left a verdict, and whose execution an operator has stopped."""
+    attempt_id = world.claim(user)
+    world.attempts.open_phase(attempt_id, entered(Phase.QR, "token"), WINDOW)
+    world.leases.release(attempt_id, world.lease(attempt_id), verdict)
+    world.age(10)
+    return attempt_id
+
+
+@pytest.mark.parametrize(
+    ("verdict", "status"),
+    [(Reason.CLIENT_OUTDATED, Status.ERROR), (Reason.UNLINKED_FROM_PHONE, Status.DISCONNECTED)],
+)
+def test_a_verdict_is_shown_before_any_workflow_reads_it(world: World, verdict: Reason, status: Status) -> None:
+    user = world.user()
+    judged(world, user, verdict)
+    session, row = world.sessions.get(user), world.show_row(user)
+    assert (session.status, session.reason, session.qr) == (status, verdict, None)
+    assert (row or {"session_status": "disconnected"})["session_status"] == status
+
+
+def test_a_click_ends_an_attempt_that_has_a_verdict_and_no_linker(world: World) -> None:
+    user, workflow = world.user(), RecordedWorkflow()
+    lost = judged(world, user, Reason.CLIENT_OUTDATED)
+
+    assert connect(user, WINDOW, LIMIT, world.attempts, world.rows, workflow)
+
+    assert world.attempt(lost)["outcome"] == "client_outdated"
+    assert world.sessions.get(user).status is Status.CONNECTING
+
+
+def test_an_attempt_with_a_verdict_takes_no_place(world: World) -> None:
+    judged(world, world.user(), Reason.CLIENT_OUTDATED)
+    assert connect(world.user(), WINDOW, 1, world.attempts, world.rows, RecordedWorkflow())
+
+
+def test_a_dismissed_verdict_is_not_shown_again(world: World) -> None:
+    user, workflow = world.user(), RecordedWorkflow()
+    judged(world, user, Reason.CLIENT_OUTDATED)
+    assert disconnect(user, world.attempts, world.rows, workflow)
+    session = world.sessions.get(user)
+    assert (session.status, session.reason) == (Status.DISCONNECTED, Reason.CANCELLED)
+
+
+@pytest.mark.parametrize(("workflow", "since"), [(True, OVERDUE_SECONDS + 1), (False, 1)])
+def test_an_attempt_that_nobody_ends_is_not_shown_as_running(world: World, workflow: bool, since: int) -> None:
+    user = world.user()
+    attempt_id = world.claim(user)
+    if workflow:
+        world.attempts.open_phase(attempt_id, entered(Phase.QR, "token"), WINDOW)
+        world.show(attempt_id, world.lease(attempt_id), Secret(), seconds=1000)
+    world.age(WINDOW + since)
+
+    session, row = world.sessions.get(user), world.show_row(user)
+
+    assert (session.status, session.qr) == (Status.ERROR, None)
+    assert session.reason is (Reason.QR_TIMEOUT if workflow else Reason.LINKER_FAILED)
+    assert row
+    assert row["session_status"] == "error"
 
 
 def test_a_linked_user_who_was_deleted_is_nobody(world: World) -> None:
@@ -263,11 +370,9 @@ def test_a_full_system_takes_nobody_new_and_turns_nobody_out(world: World) -> No
 
 
 def test_attempts_whose_workflow_is_gone_take_no_place(world: World) -> None:
-    workflow, limit = RecordedWorkflow(unavailable={"start"}), 3
+    limit, workflow = 3, RecordedWorkflow()
     for _ in range(limit):
-        with pytest.raises(WorkflowUnavailable):
-            connect(world.user(), WINDOW, limit, world.attempts, world.rows, workflow)
-    workflow.unavailable.clear()
+        world.claim()
     with pytest.raises(AtCapacity):
         connect(world.user(), WINDOW, limit, world.attempts, world.rows, workflow)
 
@@ -294,12 +399,12 @@ def test_connect_when_linked_answers_connected(world: World) -> None:
 
 def test_opening_auth_starts_its_window_once(world: World) -> None:
     attempt_id = world.claim()
-    world.attempts.open_phase(attempt_id, Phase.QR, "one", 60)
+    world.attempts.open_phase(attempt_id, entered(Phase.QR, "one"), 60)
     world.age(100)
 
-    first = world.attempts.open_phase(attempt_id, Phase.AUTH, "two", 60)
+    first = world.attempts.open_phase(attempt_id, entered(Phase.AUTH, "two"), 60)
     world.age(30)
-    again = world.attempts.open_phase(attempt_id, Phase.AUTH, "three", 60)
+    again = world.attempts.open_phase(attempt_id, entered(Phase.AUTH, "three"), 60)
 
     assert first is not None
     assert again is not None
@@ -312,14 +417,29 @@ def test_opening_auth_starts_its_window_once(world: World) -> None:
 def test_opening_qr_leaves_its_window_alone_and_never_goes_back(world: World) -> None:
     attempt_id = world.claim()
     deadline = world.attempt(attempt_id)["deadline"]
-    opened = world.attempts.open_phase(attempt_id, Phase.QR, "one", 60)
+    opened = world.attempts.open_phase(attempt_id, entered(Phase.QR, "one"), 60)
     assert opened is not None
     assert opened.deadline == deadline
 
     world.open_auth(attempt_id)
-    late = world.attempts.open_phase(attempt_id, Phase.QR, "late", 60)
+    late = world.attempts.open_phase(attempt_id, entered(Phase.QR, "late"), 60)
     assert late is not None
     assert late.phase is Phase.AUTH
+
+
+@pytest.mark.parametrize("later", [Phase.QR, Phase.AUTH])
+def test_a_late_call_of_an_earlier_wait_keeps_the_token(world: World, later: Phase) -> None:
+    """Lambda may deliver the call of the first wait once more when the workflow is in a later wait."""
+    attempt_id, first = world.claim(), entered(Phase.QR, "first")
+    world.attempts.open_phase(attempt_id, first, WINDOW)
+    world.attempts.open_phase(attempt_id, entered(later, "second"), WINDOW)
+    before = world.attempt(attempt_id)
+
+    late = world.attempts.open_phase(attempt_id, first, WINDOW)
+
+    assert late is not None
+    assert (late.task_token, late.phase) == ("second", later)
+    assert world.attempt(attempt_id) == before
 
 
 def test_an_ended_attempt_is_not_opened(world: World) -> None:
@@ -327,16 +447,16 @@ def test_an_ended_attempt_is_not_opened(world: World) -> None:
     fail(world, attempt_id)
     before = world.snapshot()
 
-    late = world.attempts.open_phase(attempt_id, Phase.QR, "late", 60)
+    late = world.attempts.open_phase(attempt_id, entered(Phase.QR, "late"), 60)
     assert late is not None
     assert (late.outcome, late.task_token) == ("qr_timeout", None)
-    assert world.attempts.open_phase(uuid4(), Phase.QR, "nobody's", 60) is None
+    assert world.attempts.open_phase(uuid4(), entered(Phase.QR, "nobody's"), 60) is None
     assert world.snapshot() == before
 
 
 def opened(world: World, attempt_id: UUID, phase: Phase) -> list[tuple[object, ...]]:
     workflow = RecordedWorkflow()
-    open_phase(attempt_id, phase, "token", WINDOW, world.attempts, workflow)
+    open_phase(attempt_id, entered(phase, "token"), WINDOW, world.attempts, workflow)
     return workflow.calls
 
 
@@ -519,7 +639,7 @@ def test_disconnect_at_every_step_ends_the_pairing(world: World, step: str) -> N
     steps = ["claimed", "opened", "leased", "shown", "stored", "scanned", "auth"]
     reached = steps.index(step)
     if reached >= 1:
-        world.attempts.open_phase(attempt_id, Phase.QR, "token-qr", WINDOW)
+        world.attempts.open_phase(attempt_id, entered(Phase.QR, "token-qr"), WINDOW)
     if reached >= 2:
         lease = world.lease(attempt_id)
     if reached >= 3:

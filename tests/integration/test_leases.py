@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.devices import Devices
-from whatsapp_pairing.repository.leases import Leases
+from whatsapp_pairing.repository.leases import Connected, Leases
 from whatsapp_pairing.session import LEASE_SECONDS, LOGIN_SECONDS, Attempt, Phase, Status
 
 from tests.stack import PATIENCE_SECONDS
@@ -48,7 +48,7 @@ class Pairing:
         self.world.store_keys(self.secret, JID)
         return there(self.world.leases.scanned(self.attempt_id, self.lease, self.linked))
 
-    def connect(self) -> Attempt:
+    def connect(self) -> Connected:
         """Let the device come online."""
         return there(self.world.leases.connected(self.attempt_id, self.lease, self.linked))
 
@@ -67,7 +67,7 @@ def test_ten_linkers_at_once_are_one(world: World) -> None:
 
     def take(number: int) -> bool:
         leases = Leases(databases[number])
-        leases.resumable(attempt_id)  # connected, so that only the leases race
+        leases.renew(attempt_id, uuid4())  # connected, so that only the leases race
         start.wait(PATIENCE_SECONDS)
         return leases.take(attempt_id, uuid4()) is not None
 
@@ -306,11 +306,15 @@ def test_a_scan_without_stored_keys_is_not_written(pairing: Pairing) -> None:
 
 def test_a_scanned_device_is_resumed_even_if_nobody_was_told(pairing: Pairing) -> None:
     world = pairing.world
-    assert world.leases.resumable(pairing.attempt_id) is None
+    before = there(world.leases.renew(pairing.attempt_id, pairing.lease))
+    assert (before.stored_jid, before.scanned) == (None, False)
     world.store_keys(pairing.secret, JID)
 
-    assert world.leases.resumable(pairing.attempt_id) == pairing.linked
-    assert world.leases.resumable(world.claim()) is None
+    renewed = there(world.leases.renew(pairing.attempt_id, pairing.lease))
+
+    assert (renewed.stored_jid, renewed.stored_fingerprint) == (pairing.linked, pairing.secret.fingerprint)
+    assert renewed.scanned
+    assert there(world.attempts.get(world.claim())).stored_jid is None
 
 
 def test_the_newest_of_two_scanned_devices_is_resumed(pairing: Pairing) -> None:
@@ -319,7 +323,7 @@ def test_the_newest_of_two_scanned_devices_is_resumed(pairing: Pairing) -> None:
     world.age(5)
     world.show(pairing.attempt_id, pairing.lease, newer)
     world.store_keys(newer, "5215550009:4@s.whatsapp.net")
-    assert world.leases.resumable(pairing.attempt_id) == "5215550009:4@s.whatsapp.net"
+    assert there(world.attempts.get(pairing.attempt_id)).stored_jid == "5215550009:4@s.whatsapp.net"
 
 
 def test_a_device_may_get_the_jid_of_one_that_is_gone_from_the_phone(world: World) -> None:
@@ -357,7 +361,7 @@ def test_a_scan_locks_the_attempt_before_its_device(pairing: Pairing) -> None:
 
 def test_connected_ends_the_attempt_and_shows_the_number(pairing: Pairing) -> None:
     pairing.scan()
-    attempt = pairing.connect()
+    attempt = pairing.connect().attempt
 
     session, device = pairing.world.sessions.get(pairing.user), pairing.world.bound(pairing.secret)
     assert (attempt.outcome, attempt.alive) == ("connected", False)
@@ -372,9 +376,22 @@ def test_connected_gives_up_what_earlier_legs_have_offered(pairing: Pairing) -> 
     world, unused = pairing.world, Secret()
     world.show(pairing.attempt_id, pairing.lease, unused)
     pairing.scan()
-    pairing.connect()
+    assert pairing.connect().given_up == []  # nobody has scanned it, so no phone lists it
     assert world.bound(unused)["state"] == "unlinking"
     assert world.bound(pairing.secret)["state"] == "linked"
+
+
+def test_connected_names_earlier_devices_that_a_phone_has_scanned(pairing: Pairing) -> None:
+    world, earlier = pairing.world, Secret()
+    world.show(pairing.attempt_id, pairing.lease, earlier)
+    world.store_keys(earlier, "5215550009:4@s.whatsapp.net")
+    pairing.scan()
+
+    given_up = pairing.connect().given_up
+
+    assert given_up == [world.bound(earlier)["id"]]
+    assert (world.bound(earlier)["state"], world.bound(earlier)["lease_id"]) == ("unlinking", None)
+    assert pairing.connect().given_up == given_up  # a repeated call
 
 
 # ── release ──

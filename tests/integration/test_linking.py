@@ -16,6 +16,8 @@ from .world import WINDOW, Secret, World
 
 RESUME = f"resume {JID}"
 LOGIN: list[Step] = [Reached(), 0.3, online(), 0.5, Synced()]
+# An engine reports none of these: they follow from the attempt's window.
+TIMEOUTS = (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT)
 # One engine after another that reaches WhatsApp and hears no more, for longer than a login may take.
 HANGING: list[list[Step]] = [[Reached()] for _ in range(8)]
 
@@ -278,7 +280,7 @@ def test_a_device_that_the_phone_removed_while_online_is_the_persons_choice(worl
 
 
 @pytest.mark.parametrize("scanned", [False, True])
-@pytest.mark.parametrize("reason", Reason)
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason not in TIMEOUTS])
 def test_a_refusal_is_final(world: World, secret: Secret, reason: Reason, scanned: bool) -> None:
     before = [*reached_qr(secret), *(scan(world, secret) if scanned else [])]
     stage = Stage(world, [*before, Refused(reason)])
@@ -294,6 +296,97 @@ def test_a_refusal_is_final(world: World, secret: Secret, reason: Reason, scanne
     unlinked = [world.bound(secret)["id"]] if scanned else []
     assert stage.workflow.of("call_unlinks")[-1] == unlinked
     assert world.sessions.get(stage.user).reason is reason
+
+
+# ── the QR of an earlier linker is scanned ──
+
+
+EARLIER = "5215550009:8@s.whatsapp.net"
+
+
+def earlier_linker(stage: Stage) -> Secret:
+    """A linker that has shown a QR, and hangs until its lease is over. Its engine lives on."""
+    secret = Secret()
+    stage.world.show(stage.attempt_id, stage.world.lease(stage.attempt_id), secret)
+    stage.clock.sleep(LEASE_SECONDS + 1)
+    return secret
+
+
+def test_a_device_that_an_earlier_engine_has_stored_is_resumed(world: World, secret: Secret) -> None:
+    login: list[Step] = [Reached(), 0.3, online(EARLIER), 0.5, Synced()]
+    stage = Stage(world, [*reached_qr(secret), 200.0], login)
+    earlier = earlier_linker(stage)
+    stage.clock.at(stage.clock.now + 20, lambda: world.store_keys(earlier, EARLIER))
+
+    assert stage.link() == "connected"
+
+    assert stage.started == ["pair", f"resume {EARLIER}"]
+    assert stage.clock.now < 20 + 20, "the keys are noticed with the next renewal"
+    assert world.sessions.get(stage.user).status is Status.CONNECTED
+    assert (world.bound(earlier)["state"], world.bound(secret)["state"]) == ("linked", "unlinking")
+
+
+def test_a_scan_of_an_earlier_qr_in_the_last_moment_is_resumed(world: World, secret: Secret) -> None:
+    """The window ends between two renewals: the linker looks once more before it says that nobody has scanned."""
+    login: list[Step] = [Reached(), 0.3, online(EARLIER), 0.5, Synced()]
+    stage = Stage(world, [*reached_qr(secret), 200.0], login)
+    earlier = earlier_linker(stage)
+    stage.open_wait(Phase.AUTH)
+    stage.clock.at(stage.clock.now + WINDOW - 0.2, lambda: world.store_keys(earlier, EARLIER))
+
+    assert stage.link() == "connected"
+
+    assert world.bound(earlier)["state"] == "linked"
+
+
+def test_a_scan_whose_event_is_late_keeps_its_engine(world: World, secret: Secret) -> None:
+    """whatsmeow stores the keys before it reports the scan, and a renewal may come in between."""
+    stage = Stage(world, [*reached_qr(secret), lambda: world.store_keys(secret, JID), 6.0, *LOGIN])
+
+    assert stage.link() == "connected"
+
+    assert stage.started == ["pair"]
+    connected(stage, secret)
+
+
+def test_two_scanned_devices_leave_one_linked_and_one_unlinked(world: World, secret: Secret) -> None:
+    """The person scans the QR of both linkers. The unlink of the device that is not linked starts at once."""
+    stage = Stage(world, [*reached_qr(secret), *scan(world, secret), *LOGIN])
+    earlier = earlier_linker(stage)
+    stage.clock.at(stage.clock.now + 0.2, lambda: world.store_keys(earlier, EARLIER))
+
+    assert stage.link() == "connected"
+
+    assert world.bound(secret)["state"] == "linked"
+    assert world.bound(earlier)["state"] == "unlinking"
+    assert stage.workflow.calls[-1] == ("call_unlinks", [world.bound(earlier)["id"]])
+
+
+def test_an_attempt_whose_device_is_stored_never_ends_as_not_scanned(world: World) -> None:
+    """All linkers are gone when the phone scans, and the workflow settles."""
+    stage = Stage(world)
+    earlier = earlier_linker(stage)
+    stage.open_wait(Phase.AUTH)
+    stage.clock.sleep(WINDOW + 1)
+    read = world.attempts.get(stage.attempt_id)
+    assert read
+    world.store_keys(earlier, EARLIER)
+
+    assert world.attempts.end(read, Reason.SCAN_TIMEOUT) is None, "it has changed since it was read"
+    assert stage.settle() == Reason.LINKER_FAILED
+
+    assert stage.workflow.of("call_unlinks")[-1] == [world.bound(earlier)["id"]]
+
+
+def test_an_end_does_not_overwrite_a_verdict_that_came_meanwhile(world: World) -> None:
+    stage = Stage(world)
+    lease = world.lease(stage.attempt_id)
+    read = world.attempts.get(stage.attempt_id)
+    assert read
+    world.leases.release(stage.attempt_id, lease, Reason.ACCOUNT_BANNED)
+
+    assert world.attempts.end(read, Reason.QR_TIMEOUT) is None
+    assert stage.settle() == Reason.ACCOUNT_BANNED
 
 
 # ── windows ──

@@ -21,7 +21,7 @@ from whatsapp_pairing.session import Phase
 
 from tests.stack import ROOT
 
-from .world import LIMIT, WINDOW, Secret, World
+from .world import LIMIT, WINDOW, Secret, World, entered
 
 pytestmark = pytest.mark.direct  # the order is the same behind a pooler
 FUNCTIONS = ROOT / "migrations" / "functions"
@@ -57,6 +57,9 @@ class Scene:
         """Let the linker report the scan."""
         assert self.world.leases.scanned(self.attempt_id, self.lease, JID)
 
+    def open_phase(self) -> object:
+        return self.world.attempts.open_phase(self.attempt_id, entered(Phase.QR, "token"), WINDOW)
+
     def end(self) -> object:
         """End the attempt as it was read at first."""
         assert self.deadline
@@ -85,7 +88,7 @@ def nothing(_: Scene) -> None:
 
 CALLS: dict[str, tuple[Prepare, Prepare]] = {
     "claim_v1": (Scene.ended, Scene.claim),
-    "open_phase_v1": (nothing, lambda it: it.world.attempts.open_phase(it.attempt_id, Phase.QR, "token", WINDOW)),
+    "open_phase_v1": (nothing, Scene.open_phase),
     "take_v1": (nothing, lambda it: it.world.leases.take(it.attempt_id, it.lease)),
     "renew_v1": (nothing, lambda it: it.world.leases.renew(it.attempt_id, it.lease)),
     "show_qr_v1": (nothing, lambda it: it.world.show(it.attempt_id, it.lease, it.secret)),

@@ -21,7 +21,7 @@ from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.repository.sweeps import Sweeps
 from whatsapp_pairing.session import Phase
 
-from .world import LIMIT, WINDOW, Secret, World, login
+from .world import LIMIT, WINDOW, Secret, World, entered, login
 
 JID = "5215550009:3@s.whatsapp.net"
 
@@ -74,7 +74,7 @@ def test_a_pairing_whose_answers_are_all_lost_connects(world: World, forgetful: 
     user, attempt_id, lease, secret = world.user(), uuid4(), uuid4(), Secret()
 
     assert forgetful.api.claim(user, attempt_id, WINDOW, LIMIT).claimed
-    opened = forgetful.worker.open_phase(attempt_id, Phase.QR, "token", WINDOW)
+    opened = forgetful.worker.open_phase(attempt_id, entered(Phase.QR, "token"), WINDOW)
     assert opened
     assert opened.task_token == "token"
     taken = forgetful.leases.take(attempt_id, lease)
@@ -104,7 +104,7 @@ def test_a_pairing_whose_answers_are_all_lost_connects(world: World, forgetful: 
 def shown(world: World, user: UUID) -> tuple[UUID, UUID, Secret]:
     """Make an attempt whose QR a phone has scanned, but whose linker has not reported the scan."""
     attempt_id, secret = world.claim(user), Secret()
-    world.attempts.open_phase(attempt_id, Phase.QR, "token", WINDOW)
+    world.attempts.open_phase(attempt_id, entered(Phase.QR, "token"), WINDOW)
     lease = world.lease(attempt_id)
     world.show(attempt_id, lease, secret)
     world.store_keys(secret, JID)

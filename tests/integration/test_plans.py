@@ -21,7 +21,7 @@ from whatsapp_pairing.session import Phase
 
 from .crowd import fill
 from .recorder import RecordedWorkflow
-from .world import LIMIT, WINDOW, Secret, World
+from .world import LIMIT, WINDOW, Secret, World, entered
 from .world import connect as administer
 
 USERS, STALE = 50_000, 500
@@ -71,7 +71,7 @@ def pair(world: World, database: Database) -> None:
     attempts, leases, rows = Attempts(database), Leases(database), Rows(database)
     attempt_id, lease, secret, user = uuid4(), uuid4(), Secret(), world.user()
     assert attempts.claim(user, attempt_id, WINDOW, LIMIT).claimed
-    attempts.open_phase(attempt_id, Phase.QR, "token", WINDOW)
+    attempts.open_phase(attempt_id, entered(Phase.QR, "token"), WINDOW)
     assert leases.take(attempt_id, lease)
     leases.resumable(attempt_id)
     assert leases.show_qr(attempt_id, lease, secret.text(), 60, secret.fingerprint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID, uuid4
 
@@ -12,9 +13,9 @@ import pytest
 from psycopg.rows import dict_row
 from whatsapp_pairing.errors import Unauthorized
 from whatsapp_pairing.reasons import Reason
-from whatsapp_pairing.session import LEASE_SECONDS, LOGIN_SECONDS, MOST_PER_HOUR, OVERDUE_SECONDS, PAUSES, Phase, Status
+from whatsapp_pairing.session import LEASE_SECONDS, LOGIN_SECONDS, MOST_PER_HOUR, PAUSES, Phase, Status
 
-from .world import LIMIT, WINDOW, Secret, World, login
+from .world import LIMIT, WINDOW, Secret, World, entered, login
 
 JID = "5215550009:3@s.whatsapp.net"
 T = TypeVar("T")
@@ -95,7 +96,7 @@ def test_a_linker_that_has_just_shown_a_qr_is_not_replaced(world: World, first_q
 
 
 def claiming(user: UUID, attempt_id: UUID) -> list[object]:
-    return [user, attempt_id, WINDOW, LIMIT, [float(pause) for pause in PAUSES], MOST_PER_HOUR, OVERDUE_SECONDS]
+    return [user, attempt_id, WINDOW, LIMIT, [float(pause) for pause in PAUSES], MOST_PER_HOUR]
 
 
 def test_a_click_does_not_bring_back_what_is_just_disconnected(world: World) -> None:
@@ -138,7 +139,7 @@ def test_a_scan_keeps_its_time_when_the_window_opens_just_then(world: World) -> 
 
     attempt = behind(
         world, "whatsapp_worker", "scanned_v1", [attempt_id, lease, JID, LOGIN_SECONDS],
-        lambda: world.attempts.open_phase(attempt_id, Phase.AUTH, "token", short),
+        lambda: world.attempts.open_phase(attempt_id, entered(Phase.AUTH, "token"), short),
     )  # fmt: skip
 
     assert attempt
@@ -153,7 +154,7 @@ def test_a_scan_is_noted_whatever_window_opens_just_then(world: World) -> None:
     world.store_keys(secret, JID)
 
     attempt = behind(
-        world, "whatsapp_worker", "open_phase_v1", [attempt_id, Phase.AUTH, "token", WINDOW],
+        world, "whatsapp_worker", "open_phase_v1", [attempt_id, Phase.AUTH, "token", datetime.now(UTC), WINDOW],
         lambda: world.leases.scanned(attempt_id, lease, JID),
     )  # fmt: skip
 
@@ -178,7 +179,7 @@ class Deletion:
 
 CHANGES: dict[str, Callable[[Deletion], object]] = {
     "claim": lambda one: one.world.attempts.claim(one.user, uuid4(), WINDOW, LIMIT),
-    "open_phase": lambda one: one.world.attempts.open_phase(one.attempt_id, Phase.AUTH, "token", WINDOW),
+    "open_phase": lambda one: one.world.attempts.open_phase(one.attempt_id, entered(Phase.AUTH, "token"), WINDOW),
     "end": lambda one: one.world.attempts.end(one.attempt, Reason.QR_TIMEOUT),
     "disconnect": lambda one: one.world.attempts.disconnect(one.user).changed,
     "take": lambda one: one.world.leases.take(one.attempt_id, one.lease),

@@ -14,12 +14,12 @@ from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.repository.sweeps import Sweeps
-from whatsapp_pairing.session import OVERDUE_SECONDS, Status
+from whatsapp_pairing.session import Status
 
 from tests.stack import PATIENCE_SECONDS
 
 from .recorder import RecordedWorkflow
-from .world import WINDOW, Secret, World
+from .world import OVERDUE_SECONDS, WINDOW, Secret, World
 
 NOTHING = Swept()
 JID = "5215550009:3@s.whatsapp.net"

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,7 +19,7 @@ from whatsapp_pairing.repository.leases import Leases
 from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.repository.sessions import Sessions
 from whatsapp_pairing.repository.sweeps import Sweeps
-from whatsapp_pairing.session import Attempt, Phase
+from whatsapp_pairing.session import Attempt, Phase, Wait
 
 from tests.stack import PATIENCE_SECONDS
 
@@ -33,6 +34,7 @@ TABLES = (
     "whatsapp_engine.whatsmeow_lid_map",
 )
 WINDOW = 120.0
+OVERDUE_SECONDS = 30  # after its deadline, an attempt that lives has lost its workflow (overdue_before)
 LIMIT = 100  # live attempts
 
 
@@ -170,7 +172,7 @@ class World:
 
     def open_auth(self, attempt_id: UUID, token: str = "token-auth", seconds: float = WINDOW) -> None:
         """Let the workflow enter the wait for the scan."""
-        self.attempts.open_phase(attempt_id, Phase.AUTH, token, seconds)
+        self.attempts.open_phase(attempt_id, entered(Phase.AUTH, token), seconds)
 
     def store_keys(self, secret: Secret, jid: str) -> None:
         """Do what whatsmeow does at the moment of a scan: a device row, and one row that hangs on it."""
@@ -202,7 +204,7 @@ class World:
     def age(self, seconds: float, attempt_id: UUID | None = None) -> None:
         """Let time pass in the private tables (of one attempt, or of all) without waiting for it."""
         times = {
-            "attempts": "started_at deadline lease_expires_at qr_shown_at qr_expires_at ended_at",
+            "attempts": "started_at deadline wait_entered_at lease_expires_at qr_shown_at qr_expires_at ended_at",
             "devices": "lease_expires_at created_at scanned_at unlink_due_at",
         }
         for (table, columns), key in zip(times.items(), ("id", "attempt_id"), strict=True):
@@ -238,6 +240,11 @@ class World:
         for table in TABLES:
             self.sql(f"DELETE FROM {table}")
         self.sql("DELETE FROM auth.users")
+
+
+def entered(phase: Phase, token: str) -> Wait:
+    """A wait that the workflow enters now."""
+    return Wait(phase, token, datetime.now(UTC))
 
 
 def login(url: str, role: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
@@ -18,6 +19,7 @@ from .process import Killed, Process
 _FILE = Path(__file__).resolve().parents[2] / "infra" / "pairing.asl.json"
 _WAIT = "arn:aws:states:::lambda:invoke.waitForTaskToken"
 _CALL = "arn:aws:states:::lambda:invoke"
+_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Surroundings(Protocol):
@@ -160,7 +162,8 @@ class Execution:
             elif self._silent_at is None:
                 self._silent_at = self._around.now + self._heartbeat
 
-        self._around.invoke(state["Parameters"]["FunctionName"], self._payload(token), entered)
+        entered_at = _EPOCH + timedelta(seconds=self._around.now, microseconds=self._waits)
+        self._around.invoke(state["Parameters"]["FunctionName"], self._payload(token, entered_at), entered)
 
     def _call(self) -> None:
         state, (policy,) = self._state, self._state["Retry"]
@@ -180,7 +183,7 @@ class Execution:
             else:
                 self.vanish()
 
-        self._around.invoke(state["Parameters"]["FunctionName"], self._payload(None), returned)
+        self._around.invoke(state["Parameters"]["FunctionName"], self._payload(None, None), returned)
 
     def _catch(self, error: str) -> None:
         (catcher,) = self._state["Catch"]
@@ -188,8 +191,8 @@ class Execution:
         self._put(catcher["ResultPath"], {"Error": error})
         self._enter(catcher["Next"])
 
-    def _payload(self, token: str | None) -> dict[str, Any]:
-        context = {"$$.Task.Token": token}
+    def _payload(self, token: str | None, entered_at: datetime | None) -> dict[str, Any]:
+        context = {"$$.Task.Token": token, "$$.State.EnteredTime": entered_at}
         return {
             name.removesuffix(".$"): (context[value] if value in context else self._get(value))
             if name.endswith(".$")

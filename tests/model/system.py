@@ -20,7 +20,7 @@ from whatsapp_pairing.repository.leases import Leases
 from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.repository.sessions import Sessions
 from whatsapp_pairing.repository.sweeps import Sweeps
-from whatsapp_pairing.session import Again, Phase
+from whatsapp_pairing.session import Again, Phase, Wait
 from whatsapp_pairing.unlinking import unlink
 
 from tests.integration.world import LIMIT, WINDOW, Secret, World
@@ -39,7 +39,7 @@ _TIMEOUTS = {
 _RETRIES = (60.0, 120.0)
 _TIMES = "SELECT format('%I.%I', table_schema, table_name) AS name, array_agg(column_name::text) AS columns " \
     "FROM information_schema.columns WHERE data_type = 'timestamp with time zone' " \
-    "AND table_schema IN ('public', 'whatsapp_private') GROUP BY 1"  # fmt: skip
+    "AND table_schema IN ('public', 'whatsapp_private') AND column_name <> 'wait_entered_at' GROUP BY 1"  # fmt: skip
 
 
 class System:
@@ -116,7 +116,8 @@ class System:
         def work(process: Process) -> object:
             attempts, rows, steps = self._parts(process)
             if function == "OpenPhase":
-                return open_phase(attempt_id, Phase(payload["phase"]), payload["taskToken"], WINDOW, attempts, steps)
+                wait = Wait(Phase(payload["phase"]), payload["taskToken"], payload["enteredAt"])
+                return open_phase(attempt_id, wait, WINDOW, attempts, steps)
             step = settle_phase(attempt_id, payload["error"], attempts, rows, steps)
             if isinstance(step, Again):
                 return {"next": step.phase, "seconds": step.seconds, "heartbeat": step.heartbeat, "pause": step.pause}

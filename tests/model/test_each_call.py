@@ -28,7 +28,7 @@ _ROUNDS = 60
 CALLS = (
     "connect claim", "connect start", "connect write",
     "OpenPhase open_phase", "OpenPhase call_linker",
-    "linker take", "linker heartbeat", "linker resumable", "linker show_qr", "linker succeed", "linker write",
+    "linker take", "linker heartbeat", "linker show_qr", "linker succeed", "linker write",
     "linker renew", "linker scanned", "linker connected",
     "disconnect disconnect", "disconnect call_unlink", "disconnect write",
     "unlink take", "unlink renew", "unlink forget",

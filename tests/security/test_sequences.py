@@ -66,7 +66,7 @@ def test_worker_moves_no_linked_device(world: World, worker: Run) -> None:
 
     worker(f"update {DEVICE} set state = 'unlinking', unlink_due_at = now(), lease_id = %s", lease)
     worker(f"delete from {DEVICE}")
-    worker("select whatsapp_private.end_v1(%s, %s, now(), 'mine', true)", uuid4(), ended)
+    worker("select whatsapp_private.end_v1(%s, %s, now(), null, false, 'mine', true)", uuid4(), ended)
     worker("select whatsapp_private.let_go_v1(%s, null)", ended)
     worker("select whatsapp_private.start_unlinks_v1(%s, 50)", uuid4())
     for device in before:
@@ -90,7 +90,9 @@ def test_worker_binds_no_keys_to_another_user(world: World, worker: Run, how: st
         world.show(attempt, world.lease(attempt), secret)
         world.store_keys(secret, JID)
         (read,) = worker(f"select deadline from {ATTEMPT} where id = %s", attempt)
-        worker("select whatsapp_private.end_v1(%s, %s, %s, 'mine', true)", uuid4(), attempt, read["deadline"])
+        worker(
+            "select whatsapp_private.end_v1(%s, %s, %s, null, true, 'mine', true)", uuid4(), attempt, read["deadline"]
+        )
     thief = world.user()
     own = world.claim(thief)
 
@@ -141,7 +143,7 @@ def test_no_login_links_again_what_is_on_its_way_out(world: World, role: str) ->
     with logged_in(world, role) as run:
         run(f"update {DEVICE} set state = 'linked'")
         run(f"update {DEVICE} set state = 'linked', unlink_due_at = null where user_id = %s", victim)
-        run("select whatsapp_private.claim_v1(%s, %s, 60, 9, '{0}', 99, 9)", victim, attempt)
+        run("select whatsapp_private.claim_v1(%s, %s, 60, 9, '{0}', 99)", victim, attempt)
         bind(run, attempt, lease, secret.fingerprint, JID)
         run("select whatsapp_private.disconnect_v1(%s, %s, 'mine')", uuid4(), victim)
     assert [device["state"] for device in bindings(world)] == ["unlinking"]
@@ -160,11 +162,11 @@ def test_no_login_revives_an_ended_attempt(world: World, role: str) -> None:
     with logged_in(world, role) as run:
         run(f"update {ATTEMPT} set ended_at = null, outcome = null, deadline = now() + interval '1 day'")
         run(f"delete from {ATTEMPT}")
-        run("select whatsapp_private.claim_v1(%s, %s, 60, 9, '{0}', 99, 9)", victim, attempt)
-        run("select whatsapp_private.open_phase_v1(%s, 'auth', 'mine', 60)", attempt)
+        run("select whatsapp_private.claim_v1(%s, %s, 60, 9, '{0}', 99)", victim, attempt)
+        run("select whatsapp_private.open_phase_v1(%s, 'auth', 'mine', now(), 60)", attempt)
         run("select whatsapp_private.renew_v1(%s, %s, 60, true, true)", attempt, lease)
-        run("select whatsapp_private.release_v1(%s, %s, 'mine')", attempt, lease)
-        run("select whatsapp_private.end_v1(%s, %s, %s, 'mine', true)", uuid4(), attempt, live.deadline)
+        run("select whatsapp_private.release_v1(%s, %s, 'mine', true)", attempt, lease)
+        run("select whatsapp_private.end_v1(%s, %s, %s, null, false, 'mine', true)", uuid4(), attempt, live.deadline)
         bind(run, attempt, lease, Secret("thief").fingerprint, JID)
         bind(run, attempt, uuid4(), Secret("thief").fingerprint, JID)
     assert world.attempt(attempt) == before

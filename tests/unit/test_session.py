@@ -31,6 +31,7 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 LIVE = Attempt(
     id=UUID(int=1), user_id=UUID(int=2), phase=Phase.QR, deadline=NOW, age=60.0, remaining=60.0, since_scan=None,
     task_token="token", alive=False, legs=1, qr_shown=False, reachable=True, verdict=None, outcome=None, version=1,
+    stored_jid=None, stored_fingerprint=None,
 )  # fmt: skip
 
 
@@ -46,6 +47,7 @@ LIVE = Attempt(
         ({"remaining": 0.0}, Reason.QR_TIMEOUT),
         ({"remaining": -5.0, "phase": Phase.AUTH}, Reason.SCAN_TIMEOUT),
         ({"remaining": -5.0, "phase": Phase.AUTH, "since_scan": 1.0}, Reason.LINKER_FAILED),
+        ({"remaining": -5.0, "phase": Phase.AUTH, "stored_jid": "1:1@s.whatsapp.net"}, Reason.LINKER_FAILED),
         ({"remaining": -5.0, "reachable": False}, Reason.WHATSAPP_UNREACHABLE),
         ({"remaining": 5.0, "reachable": False}, Again(Phase.QR, 5)),
         # a QR in the last moment
@@ -61,6 +63,9 @@ LIVE = Attempt(
         # a verdict is final
         ({"verdict": Reason.ACCOUNT_BANNED}, Reason.ACCOUNT_BANNED),
         ({"verdict": Reason.ACCOUNT_BANNED, "remaining": -1.0}, Reason.ACCOUNT_BANNED),
+        # but a phone has scanned in the moment in which the linker found that none did
+        ({"verdict": Reason.SCAN_TIMEOUT, "stored_jid": "1:1@s.whatsapp.net"}, Reason.LINKER_FAILED),
+        ({"verdict": Reason.QR_TIMEOUT, "since_scan": 0.1}, Reason.LINKER_FAILED),
         # a linker that dies and dies
         ({"legs": MAX_LEGS - 1}, Again(Phase.QR, 60)),
         ({"legs": MAX_LEGS}, Reason.LINKER_FAILED),

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from whatsapp_pairing.errors import PairingError
 from whatsapp_pairing.observability import logger
-from whatsapp_pairing.pairing import end_overdue
+from whatsapp_pairing.pairing import end_left_over
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.repository.sweeps import Sweeps
@@ -128,7 +128,7 @@ class Cleaning:
             attempt = self._attempts.get(attempt_id) if self._in_time() else None
             if attempt is None or attempt.outcome:
                 continue
-            devices = end_overdue(attempt, self._attempts, self._rows)
+            devices = end_left_over(attempt, self._attempts, self._rows)
             if devices is not None:
                 ended += 1
                 self._given_up += devices

@@ -97,6 +97,8 @@ class _Linker:
         self._clock = clock
         self._backoff = Backoff()
         self._jid: str | None = None
+        # The fingerprints of the QRs that the present engine has brought.
+        self._offered: set[bytes] = set()
         self._online: port.Online | None = None
         self._synced = False
         self._dialling = True
@@ -107,10 +109,11 @@ class _Linker:
     def run(self) -> Outcome:
         """Run one engine after another until the attempt is decided, and record the decision."""
         while True:
-            self._jid = self._hold.ask(lambda: self._leases.resumable(self._hold.attempt.id))
+            self._jid = self._hold.attempt.stored_jid
             if self._jid:
                 self._bind(self._jid)
             self._online, self._synced = None, False
+            self._offered.clear()
             with self._start_engine() as run:
                 decision = self._drive(run)
             # Write only after the engine has ended: unlink or the next linker may then open the device at once.
@@ -132,6 +135,8 @@ class _Linker:
         while True:
             self._hold.keep()
             self._write_row()
+            if self._other_engine_has_keys():
+                return Result.NEW_ENGINE
             if decision := self._overdue():
                 return decision
             event = run.next_event(self._until_due())
@@ -179,8 +184,24 @@ class _Linker:
                 return Result.NEW_ENGINE
         return None
 
+    def _other_engine_has_keys(self) -> bool:
+        """Whether a phone has scanned the QR of an earlier engine, whose linker hangs or is gone: resume that device.
+
+        Keys of the present engine's own device are noted as a scan, whose event is on its way.
+        """
+        stored = self._hold.attempt
+        if self._jid or stored.stored_jid is None:
+            return False
+        self._bind(stored.stored_jid)
+        if stored.stored_fingerprint in self._offered:
+            self._limit_step(LOGIN_STEP_SECONDS)
+            return False
+        logger.info("a phone has scanned the QR of an earlier engine")
+        return True
+
     def _show(self, qr: port.Qr) -> None:
         first = not self._hold.attempt.qr_shown
+        self._offered.add(qr.fingerprint)
         self._hold.write(self._leases.show_qr, qr.text, qr.seconds, qr.fingerprint)
         if first:
             counting.first_qr(self._hold.attempt)
@@ -202,15 +223,22 @@ class _Linker:
 
     def _record_connected(self) -> Outcome:
         assert self._online
-        self._hold.write(self._leases.connected, self._online.jid)
-        counting.connected(self._hold.attempt)
-        self._hold.tell(self._workflow.succeed)
+        jid, hold = self._online.jid, self._hold
+        done = hold.ask(lambda: self._leases.connected(hold.attempt.id, hold.lease, jid))
+        if done is None:
+            raise LeaseLost
+        hold.note(done.attempt)
+        counting.connected(hold.attempt)
+        hold.tell(self._workflow.succeed)
         self._write_row()
+        if done.given_up:
+            self._workflow.call_unlinks(done.given_up)
         return Result.CONNECTED
 
     def _record_verdict(self, reason: Reason) -> Reason:
         self._hold.write(self._leases.release, reason)
         self._hold.tell(self._workflow.fail)
+        self._write_row()
         return reason
 
     def _overdue(self) -> Result | Reason | None:
@@ -219,7 +247,11 @@ class _Linker:
         if self._online:
             return Result.CONNECTED if self._step_over(now) or now >= self._ends_at() else None
         if now >= self._ends_at():
-            return timeout_reason(self._hold.attempt)
+            # Look once more: a phone may have scanned since the last renewal.
+            self._hold.renew()
+            if self._other_engine_has_keys():
+                return Result.NEW_ENGINE
+            return None if self._clock() < self._ends_at() else timeout_reason(self._hold.attempt)
         if self._step_over(now):
             logger.warning("WhatsApp is silent; a fresh engine tries")
             if self._dialling:

@@ -4,13 +4,13 @@ import math
 from uuid import UUID, uuid4
 
 from whatsapp_pairing import counting
-from whatsapp_pairing.errors import AtCapacity, TooSoon, WorkflowUnavailable
+from whatsapp_pairing.errors import AtCapacity, StoreUnavailable, TooSoon, WorkflowUnavailable
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.reasons import Reason
-from whatsapp_pairing.repository.attempts import Attempts, Claim
+from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.results import Outcome, Result
-from whatsapp_pairing.session import OVERDUE_SECONDS, Again, Attempt, Phase, next_step, timeout_reason
+from whatsapp_pairing.session import Again, Attempt, Phase, Wait, end_reason, next_step
 from whatsapp_pairing.workflow import DECIDED, Workflow
 
 # The errors of a wait that has waited: timed out, missed a heartbeat, or was failed by us. After any other error the
@@ -30,7 +30,7 @@ def connect(
     AtCapacity
         As many attempts live as the system is meant for.
     WorkflowUnavailable
-        The attempt is stored. The next click starts its workflow.
+        The attempt's workflow could not be started. The attempt has ended.
     Unauthorized
         The user was deleted.
     StoreUnavailable
@@ -38,14 +38,18 @@ def connect(
     """
     attempt_id = uuid4()
     claim = attempts.claim(user_id, attempt_id, window_seconds, live_limit)
-    if claim.live and not claim.claimed and _revive(claim, attempts, rows, workflow):
+    if claim.live_over and not claim.claimed and _end_left_over(claim.live, attempts, rows):
         claim = attempts.claim(user_id, attempt_id, window_seconds, live_limit)
     if claim.claimed:
         counting.started()
         # The only line with both user id and attempt id. It leads from a person who complains to the lines of the
         # attempt.
         logger.info("pairing started", extra={"attempt_id": str(attempt_id)})
-        workflow.start(attempt_id)
+        _start(attempt_id, attempts, rows, workflow)
+    elif claim.live and not claim.live_has_workflow:
+        # The call that claimed the attempt may have died before StartExecution. Starting twice is safe: the execution
+        # is named after the attempt.
+        _start(claim.live, attempts, rows, workflow)
     elif not claim.linked and not claim.live:
         raise TooSoon(math.ceil(claim.wait)) if claim.wait > 0 else AtCapacity()
     if claim.claimed or claim.linked:
@@ -54,21 +58,35 @@ def connect(
     return claim.claimed
 
 
-def _revive(claim: Claim, attempts: Attempts, rows: Rows, workflow: Workflow) -> bool:
-    """Start a live attempt's missing workflow, or end an overdue attempt; return whether a new one may start."""
-    assert claim.live is not None
-    assert claim.live_remaining is not None
-    # Without a token no workflow waits for the attempt and would end it. So it is overdue as soon as its window is
-    # over.
-    if claim.live_remaining < (-OVERDUE_SECONDS if claim.live_has_workflow else 0):
-        attempt = attempts.get(claim.live)
-        # Cleanup unlinks the devices of this attempt, because the connect function may not start unlink.
-        return attempt is None or bool(attempt.outcome) or end_overdue(attempt, attempts, rows) is not None
-    if not claim.live_has_workflow:
-        # The call that claimed the attempt may have died before StartExecution. Starting twice is safe: the execution
-        # is named after the attempt.
-        workflow.start(claim.live)
-    return False
+def _end_left_over(attempt_id: UUID | None, attempts: Attempts, rows: Rows) -> bool:
+    """End an attempt that only waits to be ended; return whether it has ended.
+
+    Cleanup unlinks its devices, because the connect function may not start unlink.
+    """
+    attempt = attempts.get(attempt_id) if attempt_id else None
+    return attempt is None or bool(attempt.outcome) or end_left_over(attempt, attempts, rows) is not None
+
+
+def _start(attempt_id: UUID, attempts: Attempts, rows: Rows, workflow: Workflow) -> None:
+    """Start the workflow of an attempt; where that fails, end the attempt.
+
+    Raises
+    ------
+    WorkflowUnavailable
+        Step Functions cannot be reached or refuses.
+    """
+    try:
+        workflow.start(attempt_id)
+    except WorkflowUnavailable:
+        try:
+            attempt = attempts.get(attempt_id)
+            if attempt and attempt.task_token:
+                return  # AWS has started the execution, and only its answer was lost.
+            if attempt and not attempt.outcome:
+                end(attempt, Reason.INTERNAL, attempts, rows)
+        except StoreUnavailable:
+            logger.warning("the database is away; the next click or cleanup ends the attempt", exc_info=True)
+        raise
 
 
 def end(attempt: Attempt, reason: Reason, attempts: Attempts, rows: Rows) -> list[UUID] | None:
@@ -77,7 +95,7 @@ def end(attempt: Attempt, reason: Reason, attempts: Attempts, rows: Rows) -> lis
     Returns
     -------
     list of UUID, or None
-        Devices to unlink; None when the attempt has ended, or its deadline has moved, since it was read.
+        Devices to unlink; None when the attempt is not any more as it was read (``end_v1``).
     """
     ended = attempts.end(attempt, reason)
     if ended is None:
@@ -88,17 +106,12 @@ def end(attempt: Attempt, reason: Reason, attempts: Attempts, rows: Rows) -> lis
     return ended.devices
 
 
-def end_overdue(attempt: Attempt, attempts: Attempts, rows: Rows) -> list[UUID] | None:
-    """End an attempt whose workflow must be gone, as ``end`` does.
-
-    A verdict in the attempt becomes the outcome, although no workflow was left to settle it.
-    """
-    return end(attempt, attempt.verdict or timeout_reason(attempt), attempts, rows)
+def end_left_over(attempt: Attempt, attempts: Attempts, rows: Rows) -> list[UUID] | None:
+    """End an attempt that no workflow ends any more, as ``end`` does."""
+    return end(attempt, end_reason(attempt), attempts, rows)
 
 
-def open_phase(
-    attempt_id: UUID, phase: Phase, token: str, auth_seconds: float, attempts: Attempts, workflow: Workflow
-) -> None:
+def open_phase(attempt_id: UUID, wait: Wait, auth_seconds: float, attempts: Attempts, workflow: Workflow) -> None:
     """Enter a wait of the workflow: store its token, and start a linker when no lease is alive.
 
     Answer the wait at once when there is nothing to wait for: the attempt has ended or has its verdict, or phase ``qr``
@@ -109,13 +122,13 @@ def open_phase(
     StoreUnavailable, WorkflowUnavailable
         The wait fails, and the workflow enters it again (``settle_phase``).
     """
-    attempt = attempts.open_phase(attempt_id, phase, token, auth_seconds)
+    attempt = attempts.open_phase(attempt_id, wait, auth_seconds)
     if attempt and attempt.outcome is Result.CONNECTED:
-        workflow.succeed(token)
+        workflow.succeed(wait.token)
     elif attempt is None or attempt.outcome or attempt.verdict:
-        workflow.fail(token)
-    elif phase is Phase.QR and attempt.qr_shown:
-        workflow.succeed(token)
+        workflow.fail(wait.token)
+    elif wait.phase is Phase.QR and attempt.qr_shown:
+        workflow.succeed(wait.token)
     elif not attempt.alive:
         workflow.call_linker(attempt_id)
 
@@ -155,7 +168,7 @@ def settle_phase(
         if devices is not None:
             workflow.call_unlinks(devices)
             return step
-        # The attempt has ended, or its deadline has moved, since it was read: decide again.
+        # The attempt has changed since it was read: decide again.
 
 
 def disconnect(user_id: UUID, attempts: Attempts, rows: Rows, workflow: Workflow) -> bool:

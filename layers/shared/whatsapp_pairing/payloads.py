@@ -3,7 +3,7 @@
 from typing import TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from whatsapp_pairing.errors import InvalidPayload
@@ -20,6 +20,7 @@ class OpenPhase(_Payload):
     attempt_id: UUID
     phase: Phase
     task_token: str = Field(min_length=1, repr=False)
+    entered_at: AwareDatetime
 
 
 class SettlePhase(_Payload):

@@ -35,12 +35,12 @@ MAX_LEGS = 8
 # every round costs state transitions.
 RETRY_SECONDS = 2
 
-# A workflow ends its attempt within seconds of the deadline. An attempt that lives for this long after it has lost its
-# workflow: it is overdue.
-OVERDUE_SECONDS = 30
-
 # After a QR that came in the last moment of its window, the workflow has this long to open the scan's window.
 HANDOVER_SECONDS = 10
+
+
+# The reasons that say to the person that no phone has scanned.
+_NOT_SCANNED = (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT)
 
 
 class Status(StrEnum):
@@ -61,6 +61,15 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True)
+class Wait:
+    """A wait that the workflow has entered. ``entered_at`` is by AWS's clock, and orders the waits of an attempt."""
+
+    phase: Phase
+    token: str = field(repr=False)
+    entered_at: datetime
+
+
+@dataclass(frozen=True)
 class Attempt:
     """An attempt as the database knows it at one moment.
 
@@ -71,7 +80,7 @@ class Attempt:
     remaining : float
         Seconds until the deadline by the database's clock; negative when it is over.
     deadline : datetime
-        End of the present phase's window. ``end_v1`` refuses a decision when the deadline has moved since it was read.
+        End of the present phase's window.
     since_scan : float or None
         Seconds since a phone scanned; None when none has.
     reachable : bool
@@ -82,6 +91,8 @@ class Attempt:
         How it has ended; None while it lives.
     version : int
         The number of the session's version, which every change raises.
+    stored_jid, stored_fingerprint : str, bytes or None
+        The newest device of the attempt for which whatsmeow has stored keys, unless it is linked.
     """
 
     id: UUID
@@ -99,11 +110,13 @@ class Attempt:
     verdict: Reason | None
     outcome: Outcome | None
     version: int
+    stored_jid: str | None = field(repr=False)
+    stored_fingerprint: bytes | None = field(repr=False)
 
     @property
     def scanned(self) -> bool:
         """Whether a phone has scanned: there is a device that must be finished or removed, never forgotten."""
-        return self.since_scan is not None
+        return self.since_scan is not None or self.stored_jid is not None
 
 
 @dataclass(frozen=True)
@@ -138,7 +151,7 @@ def next_step(attempt: Attempt, at_once: bool = False) -> Again | Reason:
         Which wait to enter again; or why the attempt ends.
     """
     if attempt.verdict:
-        return attempt.verdict
+        return end_reason(attempt)
     if attempt.legs >= MAX_LEGS and not attempt.alive:
         return Reason.LINKER_FAILED
     pause = RETRY_SECONDS if at_once else 0
@@ -147,6 +160,16 @@ def next_step(attempt: Attempt, at_once: bool = False) -> Again | Reason:
         return Again(attempt.phase, max(2, math.ceil(attempt.remaining - pause)), pause)
     if attempt.phase is Phase.QR and attempt.qr_shown and attempt.alive:
         return Again(attempt.phase, HANDOVER_SECONDS - pause, pause)
+    return timeout_reason(attempt)
+
+
+def end_reason(attempt: Attempt) -> Reason:
+    """Return why an attempt ends that no wait continues: the linker's verdict, or else the end of the window.
+
+    A linker may have found that nobody scanned in the moment in which a phone did. Its verdict is then not the reason.
+    """
+    if attempt.verdict and not (attempt.verdict in _NOT_SCANNED and attempt.scanned):
+        return attempt.verdict
     return timeout_reason(attempt)
 
 

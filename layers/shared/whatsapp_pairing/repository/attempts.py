@@ -11,16 +11,20 @@ from whatsapp_pairing.errors import Unauthorized
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.table import Table
 from whatsapp_pairing.results import outcome_of
-from whatsapp_pairing.session import MOST_PER_HOUR, OVERDUE_SECONDS, PAUSES, Attempt, Phase
+from whatsapp_pairing.session import MOST_PER_HOUR, PAUSES, Attempt, Phase, Wait
 
 _CLAIM = """
 SELECT * FROM whatsapp_private.claim_v1(
-  %(user)s, %(id)s, %(window)s, %(limit)s, %(pauses)s::float8[], %(most)s, %(overdue)s
+  %(user)s, %(id)s, %(window)s, %(limit)s, %(pauses)s::float8[], %(most)s
 )
 """
 _GET = "SELECT * FROM whatsapp_private.attempt_v1(%(id)s)"
-_OPEN_PHASE = "SELECT * FROM whatsapp_private.open_phase_v1(%(id)s, %(phase)s, %(token)s, %(window)s)"
-_END = "SELECT whatsapp_private.end_v1(%(call)s, %(id)s, %(deadline)s, %(reason)s, %(failed)s) AS answer"
+_OPEN_PHASE = "SELECT * FROM whatsapp_private.open_phase_v1(%(id)s, %(phase)s, %(token)s, %(entered)s, %(window)s)"
+_END = """
+SELECT whatsapp_private.end_v1(
+  %(call)s, %(id)s, %(deadline)s, %(verdict)s, %(scanned)s, %(reason)s, %(failed)s
+) AS answer
+"""
 _DISCONNECT = "SELECT whatsapp_private.disconnect_v1(%(call)s, %(user)s, %(reason)s) AS answer"
 
 
@@ -36,8 +40,9 @@ class Claim:
         Whether a device is linked.
     live : UUID or None
         The attempt that lives.
-    live_remaining : float or None
-        Seconds until the deadline of that attempt.
+    live_over : bool or None
+        Whether that attempt only waits to be ended: it has its verdict and no linker, it is overdue, or it has no
+        workflow and too little of its window left for one.
     live_has_workflow : bool or None
         Whether that attempt has a task token, so a workflow has entered a wait for it.
     wait : float
@@ -51,7 +56,7 @@ class Claim:
     claimed: bool
     linked: bool
     live: UUID | None
-    live_remaining: float | None
+    live_over: bool | None
     live_has_workflow: bool | None
     wait: float
     at_capacity: bool
@@ -114,7 +119,6 @@ class Attempts(Table):
             "limit": live_limit,
             "pauses": list(PAUSES),
             "most": MOST_PER_HOUR,
-            "overdue": OVERDUE_SECONDS,
         }
 
         def claim(connection: Connection) -> Row | None:
@@ -133,23 +137,35 @@ class Attempts(Table):
         """Return one attempt, or None when it (or its user) does not exist any more."""
         return attempt_from(self._one(_GET, id=attempt_id))
 
-    def open_phase(self, attempt_id: UUID, phase: Phase, token: str, auth_seconds: float) -> Attempt | None:
+    def open_phase(self, attempt_id: UUID, wait: Wait, auth_seconds: float) -> Attempt | None:
         """Store the token of a wait that was just entered; entering ``auth`` for the first time starts its window.
+
+        The token of a wait that was entered later stays.
 
         Returns
         -------
         Attempt or None
             The attempt, which may have ended; None when it does not exist any more.
         """
-        return attempt_from(self._one(_OPEN_PHASE, id=attempt_id, phase=phase, token=token, window=auth_seconds))
+        row = self._one(
+            _OPEN_PHASE,
+            id=attempt_id,
+            phase=wait.phase,
+            token=wait.token,
+            entered=wait.entered_at,
+            window=auth_seconds,
+        )
+        return attempt_from(row)
 
     def end(self, attempt: Attempt, reason: Reason) -> Ended | None:
-        """Record the outcome and give up the devices; None when the attempt has ended or its deadline has moved."""
+        """Record the outcome and give up the devices; None when the attempt is not any more as it was read."""
         row = self._one(
             _END,
             call=uuid4(),
             id=attempt.id,
             deadline=attempt.deadline,
+            verdict=attempt.verdict,
+            scanned=attempt.scanned,
             reason=reason,
             failed=not reason.by_choice,
         )

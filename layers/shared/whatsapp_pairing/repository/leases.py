@@ -1,5 +1,6 @@
 """The calls of a linker about its attempt: every write names the lease."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from whatsapp_pairing.reasons import Reason
@@ -15,18 +16,17 @@ SELECT * FROM whatsapp_private.show_qr_v1(
 )
 """
 _SCANNED = "SELECT * FROM whatsapp_private.scanned_v1(%(id)s, %(lease)s, %(jid)s, %(seconds)s)"
-_CONNECTED = "SELECT * FROM whatsapp_private.connected_v1(%(id)s, %(lease)s, %(jid)s)"
-_RELEASE = "SELECT * FROM whatsapp_private.release_v1(%(id)s, %(lease)s, %(verdict)s)"
+_CONNECTED = "SELECT (c.attempt).*, c.given_up FROM whatsapp_private.connected_v1(%(id)s, %(lease)s, %(jid)s) AS c"
+_RELEASE = "SELECT * FROM whatsapp_private.release_v1(%(id)s, %(lease)s, %(verdict)s, %(failed)s)"
 _LET_GO = "SELECT whatsapp_private.let_go_v1(%(id)s, %(lease)s) AS devices"
 
-# whatsmeow stores the keys in the moment of the scan. A linker that died in that moment has not reported the scan, so
-# the device's row has no JID yet.
-_RESUMABLE = """
-SELECT keys.jid
-FROM whatsapp_private.devices d, whatsapp_private.stored_jid(d.fingerprint) AS keys (jid)
-WHERE d.attempt_id = %(id)s AND d.state IN ('offered', 'linking') AND keys.jid IS NOT NULL
-ORDER BY d.created_at DESC LIMIT 1
-"""
+
+@dataclass(frozen=True)
+class Connected:
+    """An attempt that has ended well, and its given-up devices that have keys: the caller starts their unlinks."""
+
+    attempt: Attempt
+    given_up: list[UUID]
 
 
 class Leases(Table):
@@ -49,11 +49,6 @@ class Leases(Table):
         row = self._one(_RENEW, id=attempt_id, lease=lease, seconds=LEASE_SECONDS, reachable=reachable, showing=showing)
         return attempt_from(row)
 
-    def resumable(self, attempt_id: UUID) -> str | None:
-        """Return the JID that a phone has linked for this attempt, if an earlier linker died right after it."""
-        row = self._one(_RESUMABLE, id=attempt_id)
-        return row["jid"] if row else None
-
     def show_qr(self, attempt_id: UUID, lease: UUID, qr: str, seconds: float, fingerprint: bytes) -> Attempt | None:
         """Show a QR that lives for ``seconds``, and bind its device to the user before anybody can scan it."""
         row = self._one(
@@ -71,13 +66,20 @@ class Leases(Table):
         """Note that a phone has scanned the QR: the device gets time to log in, and the QR is cleared."""
         return attempt_from(self._one(_SCANNED, id=attempt_id, lease=lease, jid=jid, seconds=LOGIN_SECONDS))
 
-    def connected(self, attempt_id: UUID, lease: UUID, jid: str) -> Attempt | None:
+    def connected(self, attempt_id: UUID, lease: UUID, jid: str) -> Connected | None:
         """End the attempt well; None when the lease is lost, or no device has been scanned under this JID."""
-        return attempt_from(self._one(_CONNECTED, id=attempt_id, lease=lease, jid=jid))
+        row = self._one(_CONNECTED, id=attempt_id, lease=lease, jid=jid)
+        if row is None:
+            return None
+        given_up = row.pop("given_up")
+        attempt = attempt_from(row)
+        assert attempt is not None
+        return Connected(attempt, given_up)
 
     def release(self, attempt_id: UUID, lease: UUID, verdict: Reason | None) -> Attempt | None:
         """Let go of the lease, and store the verdict (None: another linker may try)."""
-        return attempt_from(self._one(_RELEASE, id=attempt_id, lease=lease, verdict=verdict))
+        failed = verdict is not None and not verdict.by_choice
+        return attempt_from(self._one(_RELEASE, id=attempt_id, lease=lease, verdict=verdict, failed=failed))
 
     def let_go(self, attempt_id: UUID, lease: UUID) -> list[UUID]:
         """Let go of the devices after the lease was lost; return the given-up devices that have keys."""

@@ -3,8 +3,9 @@
 from uuid import UUID
 
 from whatsapp_pairing.reasons import Reason
+from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.table import Table
-from whatsapp_pairing.session import Session, ShownAttempt, Status
+from whatsapp_pairing.session import Session, ShownAttempt, Status, end_reason
 
 _GET = "SELECT * FROM whatsapp_private.session_v1(%(user)s)"
 
@@ -28,5 +29,10 @@ class Sessions(Table):
             last_seen=row["last_seen"],
             messages_sent=row["messages_sent"],
             messages_received=row["messages_received"],
-            reason=Reason.parse(row["reason"]),
+            reason=self._reason_to_end(row["unended"]) if row["unended"] else Reason.parse(row["reason"]),
         )
+
+    def _reason_to_end(self, attempt_id: UUID) -> Reason | None:
+        """Return the reason with which the next click or cleanup will end an attempt."""
+        attempt = Attempts(self._database).get(attempt_id)
+        return end_reason(attempt) if attempt else None

@@ -10,12 +10,8 @@ from psycopg.errors import ForeignKeyViolation
 
 from whatsapp_pairing.database import Connection
 from whatsapp_pairing.repository.table import Table
-from whatsapp_pairing.session import OVERDUE_SECONDS
 
-_OVERDUE = f"""
-whatsapp_private.attempts a
-WHERE a.ended_at IS NULL AND a.deadline < now() - make_interval(secs => {OVERDUE_SECONDS})
-"""
+_OVERDUE = "whatsapp_private.attempts a WHERE a.ended_at IS NULL AND a.deadline < whatsapp_private.overdue_before()"
 
 # A repeated call still finds its answer, and its attempt's token, for five minutes.
 _OLD_TOKENS = """
