@@ -171,7 +171,9 @@ class Promises:
     def _check_end(self, now: Row, name: str) -> None:
         outcome, verdict = now["outcome"], now["verdict"]
         if verdict:
-            assert outcome in (verdict, Reason.CANCELLED), f"{name} ended as {outcome}, its linker found {verdict}"
+            late_scan = Reason.LINKER_FAILED if verdict in _TIMEOUTS else verdict
+            expected = (verdict, late_scan, Reason.CANCELLED)
+            assert outcome in expected, f"{name} ended as {outcome}, its linker found {verdict}"
         elif outcome in _TIMEOUTS:
             assert now["left"] <= 0, f"{name} ended as {outcome}, {now['left']} s too early"
         elif outcome == Reason.LINKER_FAILED:
@@ -212,14 +214,20 @@ class Promises:
             shower = self.texts.get(session.qr)
             assert shower is None or str(shower.lease) == live[0]["lease_id"], "the QR of an earlier linker is back"
         if not now["behind"] and user not in self.edited:
-            self._check_row(now["row"], session, f"{user}, attempts {live}")
+            only_time = bool(live) and live[0]["verdict"] is None
+            self._check_row(now["row"], session, only_time, f"{user}, attempts {live}")
 
-    def _check_row(self, row: Row | None, session: Session, name: str) -> None:
-        """A row that is not behind says what the session says, but for the end of a QR, which time alone brings."""
+    def _check_row(self, row: Row | None, session: Session, only_time: bool, name: str) -> None:
+        """A row that is not behind says what the session says, but for what time alone brings.
+
+        That is the end of a QR, and (``only_time``) that an attempt which lives has become overdue.
+        """
         if row is None:
             assert session.status is Status.DISCONNECTED, f"{name} has no row and is {session.status}"
             return
         shown = {session.status, *([Status.WAITING_QR] if session.status is Status.CONNECTING else [])}
+        if only_time and session.status is Status.ERROR:
+            shown |= _PAIRING
         assert row["session_status"] in shown, f"the row of {name} says {row['session_status']}, not {session.status}"
         assert session.qr is None or row["qr_code"] == session.qr, f"the row of {name} has another QR"
         assert row["qr_code"] is None or session.status in shown & _PAIRING, f"the row of {name} keeps a QR"
