@@ -147,8 +147,8 @@ def test_a_pairing_ends_connected_beside(
     assert world.leases.scanned(attempt.id, lease, JID)
     connected = world.leases.connected(attempt.id, lease, JID)
     assert connected is not None
-    assert connected.outcome == "connected"
-    assert world.rows.write(user, connected.version) == (not foreign.said)
+    assert connected.attempt.outcome == "connected"
+    assert world.rows.write(user, connected.attempt.version) == (not foreign.said)
     assert world.sessions.get(user).status is Status.CONNECTED
 
     assert [vars(record)["why"] for record in caplog.records if "why" in vars(record)] == [foreign.said] * failures

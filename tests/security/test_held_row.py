@@ -109,7 +109,7 @@ def every_call(world: World, user: UUID, name: str) -> None:
     assert world.leases.scanned(attempt.id, lease, jid)
     connected = world.leases.connected(attempt.id, lease, jid)
     assert connected is not None
-    world.rows.write(user, connected.version)
+    world.rows.write(user, connected.attempt.version)
     assert world.sessions.get(user).status == "connected"
     assert disconnect(user, world.attempts, world.rows, workflow)
     assert world.sessions.get(user).status == "disconnected"
