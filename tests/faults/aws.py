@@ -48,7 +48,7 @@ def _in_turn(fault: Fault, call: str, spell: Spell) -> Callable[[Pairing], None]
 
 @refused("StartExecution")
 def _(pairing: Pairing, how: str, spell: Spell) -> None:
-    """The click says so, and the next one starts the attempt that it has made."""
+    """The click says so and ends its attempt. A click after the pause starts the next one."""
     pairing.world.aws.disturb("StartExecution", how, **spell)
     until("a click that helps", lambda: _clicked(pairing), 60, every=0.5)
     pairing.persist()
@@ -56,8 +56,10 @@ def _(pairing: Pairing, how: str, spell: Spell) -> None:
 
 def _clicked(pairing: Pairing) -> bool:
     answer = pairing.user.connect()
-    assert answer.status in (200, 202) or (answer.status, answer.json().get("error")) == (503, "unavailable"), answer
-    return answer.status != 503
+    if answer.status in (200, 202):
+        return True
+    assert (answer.status, answer.json().get("error")) in ((503, "unavailable"), (429, "too_soon")), answer
+    return False
 
 
 @refused("SendTaskSuccess")

@@ -122,7 +122,8 @@ def _(pairing: Pairing) -> None:
         world.states.create_state_machine(
             name=machine["name"], definition=machine["definition"], roleArn=machine["roleArn"]
         )
-    assert pairing.user.connect().status == 200
+    assert pairing.user.status()["error"]["code"] == "internal"
+    until("a click after the pause", lambda: pairing.user.connect().status == 202, 15, every=0.5)
     pairing.persist()
 
 

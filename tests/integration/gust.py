@@ -163,7 +163,8 @@ class Gust:
         self._show(self.leases.scanned(pair.attempt_id, pair.lease, jid or pair.jid))
 
     def do_connected(self, pair: Pair) -> None:
-        self._show(self.leases.connected(pair.attempt_id, pair.lease, pair.jid))
+        done = self.leases.connected(pair.attempt_id, pair.lease, pair.jid)
+        self._show(done.attempt if done else None)
 
     def do_release(self, pair: Pair) -> None:
         self.leases.release(pair.attempt_id, pair.lease, self._chance.choice((None, None, Reason.PAIRING_REJECTED)))

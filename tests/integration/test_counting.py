@@ -103,15 +103,13 @@ def test_a_linker_that_is_not_needed_counts_nothing(world: World, counted: Count
     assert counted() == []
 
 
-def test_a_click_is_counted_when_it_starts_something_even_if_the_workflow_is_away(
-    world: World, counted: Counted
-) -> None:
+def test_a_click_whose_workflow_does_not_start_is_counted_once(world: World, counted: Counted) -> None:
     user = world.user()
     with pytest.raises(WorkflowUnavailable):
         connect(user, WINDOW, LIMIT, world.attempts, world.rows, RecordedWorkflow({"start"}))
-    assert values(counted(), "PairingStarted") == [1]
-    assert not connect(user, WINDOW, LIMIT, world.attempts, world.rows, RecordedWorkflow())
-    assert counted() == []
+    metrics = counted()
+    assert values(metrics, "PairingStarted") == [1]
+    assert values(metrics, "PairingEnded", outcome="internal") == [1]
 
 
 # ── ends ──

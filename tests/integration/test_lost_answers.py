@@ -86,8 +86,9 @@ def test_a_pairing_whose_answers_are_all_lost_connects(world: World, forgetful: 
     scanned = forgetful.leases.scanned(attempt_id, lease, JID)
     assert scanned
     assert scanned.deadline == world.attempt(attempt_id)["deadline"]
-    connected = forgetful.leases.connected(attempt_id, lease, JID)
-    assert connected
+    done = forgetful.leases.connected(attempt_id, lease, JID)
+    assert done
+    connected = done.attempt
     assert (connected.outcome, connected.task_token) == ("connected", "token")
     assert connected.since_scan is not None
     assert forgetful.rows.write(user, connected.version)

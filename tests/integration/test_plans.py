@@ -73,14 +73,13 @@ def pair(world: World, database: Database) -> None:
     assert attempts.claim(user, attempt_id, WINDOW, LIMIT).claimed
     attempts.open_phase(attempt_id, entered(Phase.QR, "token"), WINDOW)
     assert leases.take(attempt_id, lease)
-    leases.resumable(attempt_id)
     assert leases.show_qr(attempt_id, lease, secret.text(), 60, secret.fingerprint)
     assert leases.renew(attempt_id, lease)
     world.store_keys(secret, JID)
     assert leases.scanned(attempt_id, lease, JID)
     connected = leases.connected(attempt_id, lease, JID)
     assert connected
-    assert rows.write(user, connected.version)
+    assert rows.write(user, connected.attempt.version)
 
 
 def fail(world: World, database: Database) -> None:

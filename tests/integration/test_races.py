@@ -79,8 +79,11 @@ def test_an_end_gives_up_the_device_of_a_qr_just_shown(world: World, first_qr: F
     attempt = world.attempts.get(first_qr.attempt_id)
     assert attempt
 
-    ended = first_qr.scanned_behind(lambda: world.attempts.end(attempt, Reason.QR_TIMEOUT))
+    assert first_qr.scanned_behind(lambda: world.attempts.end(attempt, Reason.QR_TIMEOUT)) is None
 
+    scanned = world.attempts.get(first_qr.attempt_id)
+    assert scanned
+    ended = world.attempts.end(scanned, Reason.LINKER_FAILED)
     assert ended
     assert ended.devices == [world.bound(first_qr.secret)["id"]]
     assert world.bound(first_qr.secret)["state"] == "unlinking"

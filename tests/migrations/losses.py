@@ -10,6 +10,7 @@ FUNCTIONS = [
     for name in (fact.name for fact in expected())
     if name.startswith("function whatsapp_private.")
 ]
+AS_CALLER = ("whatsapp_private.overdue_before()",)  # every other function runs as its owner
 TABLE = "public.whatsapp_sessions"
 FUNCTION = "function public.update_whatsapp_sessions_updated_at()"
 PRIVATE_TABLES = ("attempts", "devices", "sessions", "answers")
@@ -299,7 +300,13 @@ CASES: list[tuple[str, list[str]]] = [
         for table in (TABLE, "whatsapp_private.devices")
     ),
     *((f"drop function {name}", [f"missing: function {name}"]) for name in FUNCTIONS),
-    *((f"alter function {name} security invoker", [f"differs: function {name}"]) for name in FUNCTIONS),
+    *(
+        (
+            f"alter function {name} security {'definer' if name in AS_CALLER else 'invoker'}",
+            [f"differs: function {name}"],
+        )
+        for name in FUNCTIONS
+    ),
     *((f"alter function {name} reset search_path", [f"differs: function {name}"]) for name in FUNCTIONS),
     (
         f"grant execute on function {FUNCTIONS[0]} to authenticated",
