@@ -7,7 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
 import pytest
-from whatsapp_pairing.errors import AtCapacity, StoreUnavailable, TooSoon, Unauthorized, WorkflowUnavailable
+from whatsapp_pairing.errors import (
+    AtCapacity,
+    StoreUnavailable,
+    TooSoon,
+    Unauthorized,
+    WorkflowSilent,
+    WorkflowUnavailable,
+)
 from whatsapp_pairing.pairing import connect, disconnect, open_phase, settle_phase
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts, Ended
@@ -197,6 +204,22 @@ def test_a_workflow_whose_start_was_not_confirmed_goes_on(world: World) -> None:
     assert connect(user, WINDOW, LIMIT, world.attempts, world.rows, Unconfirmed())
 
     assert world.sessions.get(user).status is Status.CONNECTING
+
+
+def test_an_attempt_whose_workflow_may_still_start_goes_on(world: World) -> None:
+    """AWS has not answered. The next click starts the same execution again, which changes nothing if it runs."""
+    user, workflow = world.user(), RecordedWorkflow()
+
+    class Silent(RecordedWorkflow):
+        def start(self, attempt_id: UUID) -> None:  # noqa: ARG002
+            raise WorkflowSilent
+
+    with pytest.raises(WorkflowUnavailable):
+        connect(user, WINDOW, LIMIT, world.attempts, world.rows, Silent())
+
+    assert world.sessions.get(user).status is Status.CONNECTING
+    assert not connect(user, WINDOW, LIMIT, world.attempts, world.rows, workflow)
+    assert len(workflow.of("start")) == 1
 
 
 def test_a_start_that_fails_while_postgres_is_away_is_reported_as_such(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
@@ -9,7 +10,7 @@ from uuid import uuid4
 import botocore.stub
 import pytest
 from botocore.stub import Stubber
-from whatsapp_pairing.errors import WorkflowUnavailable
+from whatsapp_pairing.errors import WorkflowSilent, WorkflowUnavailable
 from whatsapp_pairing.session import LEASE_SECONDS, RENEW_SECONDS
 from whatsapp_pairing.settings import Settings
 from whatsapp_pairing.workflow import DECIDED, Workflow
@@ -78,6 +79,20 @@ def test_an_execution_that_exists_is_started(workflow: Workflow) -> None:
     states.add_client_error("start_execution", "StateMachineDoesNotExist")
     with pytest.raises(WorkflowUnavailable):
         workflow.start(uuid4())
+
+
+def test_a_start_without_an_answer_may_still_take_effect(workflow: Workflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS has taken the call, and says nothing. A call that AWS has refused, or that did not reach it, is over."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, socket.create_server(("127.0.0.1", 0)) as closed:
+        ports = [one.getsockname()[1] for one in (silent, closed)]
+        closed.close()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{ports[0]}")
+        with pytest.raises(WorkflowSilent):
+            workflow.start(uuid4())
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{ports[1]}")
+        with pytest.raises(WorkflowUnavailable) as refused:
+            Workflow(Settings({"STATE_MACHINE_ARN": ARN})).start(uuid4())
+        assert not isinstance(refused.value, WorkflowSilent)
 
 
 def test_without_a_region_it_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:

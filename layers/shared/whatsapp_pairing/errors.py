@@ -15,6 +15,7 @@
     ├── Unavailable         a part that we depend on does not answer          503
     │   ├── StoreUnavailable       Postgres
     │   └── WorkflowUnavailable    Step Functions or Lambda
+    │       └── WorkflowSilent         it has not answered, so the call may take effect
     ├── StoreRefused        Postgres refuses a statement of ours              500
     ├── MisconfiguredError  a setting is missing or wrong (names it)          500
     ├── InvalidPayload      an event that this function was not made for
@@ -145,6 +146,10 @@ class StoreUnavailable(Unavailable):
 
 class WorkflowUnavailable(Unavailable):
     """Step Functions or Lambda cannot be reached or throttles us."""
+
+
+class WorkflowSilent(WorkflowUnavailable):
+    """Step Functions or Lambda has not answered in time, so the call may still take effect."""
 
 
 class StoreRefused(PairingError):

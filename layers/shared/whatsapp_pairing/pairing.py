@@ -4,7 +4,7 @@ import math
 from uuid import UUID, uuid4
 
 from whatsapp_pairing import counting
-from whatsapp_pairing.errors import AtCapacity, StoreUnavailable, TooSoon, WorkflowUnavailable
+from whatsapp_pairing.errors import AtCapacity, StoreUnavailable, TooSoon, WorkflowSilent, WorkflowUnavailable
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts
@@ -30,7 +30,7 @@ def connect(
     AtCapacity
         As many attempts live as the system is meant for.
     WorkflowUnavailable
-        The attempt's workflow could not be started. The attempt has ended.
+        The attempt's workflow could not be started. The attempt has ended, unless AWS may still start the workflow.
     Unauthorized
         The user was deleted.
     StoreUnavailable
@@ -77,12 +77,12 @@ def _start(attempt_id: UUID, attempts: Attempts, rows: Rows, workflow: Workflow)
     """
     try:
         workflow.start(attempt_id)
-    except WorkflowUnavailable:
+    except WorkflowUnavailable as error:
         try:
             attempt = attempts.get(attempt_id)
             if attempt and attempt.task_token:
                 return  # AWS has started the execution, and only its answer was lost.
-            if attempt and not attempt.outcome:
+            if attempt and not attempt.outcome and not isinstance(error, WorkflowSilent):
                 end(attempt, Reason.INTERNAL, attempts, rows)
         except StoreUnavailable:
             logger.warning("the database is away; the next click or cleanup ends the attempt", exc_info=True)

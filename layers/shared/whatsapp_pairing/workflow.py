@@ -7,9 +7,9 @@ from uuid import UUID
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, ReadTimeoutError
 
-from whatsapp_pairing.errors import WorkflowUnavailable
+from whatsapp_pairing.errors import WorkflowSilent, WorkflowUnavailable
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.settings import Settings
 
@@ -54,6 +54,8 @@ class Workflow:
         ------
         WorkflowUnavailable
             Step Functions cannot be reached or refuses.
+        WorkflowSilent
+            Step Functions does not answer. It may still start the execution.
         """
         try:
             self._states.start_execution(
@@ -113,7 +115,8 @@ class Workflow:
 
 def _unavailable(operation: str, error: Exception) -> WorkflowUnavailable:
     # Leave out AWS's message, which may quote a task token.
-    return WorkflowUnavailable(detail=f"{operation}: {type(error).__name__} {_code(error)}".rstrip())
+    kind = WorkflowSilent if isinstance(error, (ReadTimeoutError, ConnectionClosedError)) else WorkflowUnavailable
+    return kind(detail=f"{operation}: {type(error).__name__} {_code(error)}".rstrip())
 
 
 def _code(error: Exception) -> str:
