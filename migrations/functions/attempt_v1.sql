@@ -17,7 +17,8 @@ BEGIN
          a.task_token,
          coalesce(a.lease_expires_at > at, false),
          a.legs, a.qr_shown_at IS NOT NULL, a.reachable, a.verdict, a.outcome,
-         coalesce((SELECT s.version FROM whatsapp_private.sessions s WHERE s.user_id = a.user_id), 0)
+         coalesce((SELECT s.version FROM whatsapp_private.sessions s WHERE s.user_id = a.user_id), 0),
+         a.notice, a.refusals
   FROM whatsapp_private.attempts a WHERE a.id = p_attempt;
 END;
 $function$;

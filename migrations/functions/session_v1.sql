@@ -7,6 +7,9 @@
 --   disconnected  in any other case
 -- Locks: nothing.
 -- Writes: nothing.
+
+-- Postgres refuses to add a column to an answer. Deployed code reads the columns by their names.
+DROP FUNCTION IF EXISTS whatsapp_private.session_v1(UUID);
 CREATE OR REPLACE FUNCTION whatsapp_private.session_v1(p_user UUID) RETURNS TABLE (
   read_at TIMESTAMPTZ,
   status TEXT,
@@ -22,7 +25,8 @@ CREATE OR REPLACE FUNCTION whatsapp_private.session_v1(p_user UUID) RETURNS TABL
   messages_sent INTEGER,
   messages_received INTEGER,
   reason TEXT,
-  version BIGINT
+  version BIGINT,
+  notice TEXT  -- NULL unless the last attempt lives
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
@@ -65,7 +69,8 @@ BEGIN
     s.last_seen, coalesce(s.messages_sent, 0), coalesce(s.messages_received, 0),
     CASE WHEN shown.status IN ('error', 'disconnected')
       THEN CASE WHEN last.outcome = 'connected' THEN s.ended_reason ELSE last.outcome END END,
-    coalesce(s.version, 0)
+    coalesce(s.version, 0),
+    CASE WHEN last.live THEN last.notice END
   FROM shown LEFT JOIN last ON true LEFT JOIN linked ON true
     LEFT JOIN last AS attempt ON attempt.live OR shown.status = 'error'
     LEFT JOIN whatsapp_private.sessions s ON s.user_id = p_user;

@@ -1,10 +1,15 @@
--- Show a QR, bind the offered device to the user before anybody can scan it, and renew the attempt's lease.
+-- Show a QR, bind the offered device to the user before anybody can scan it, and renew the attempt's lease. The QR may
+-- come with a notice; without one (p_notice is NULL) the notice that stands stays.
 -- Locks: the user, then the attempt.
 -- Writes: attempts, devices, sessions. Never the user's row.
 -- Repeated: the same answer; the QR's expiry moves on; no second binding.
 -- No row: the lease is lost.
+
+-- Deployed code calls it without p_notice. Beside a function without this parameter, Postgres could not choose.
+DROP FUNCTION IF EXISTS whatsapp_private.show_qr_v1(UUID, UUID, FLOAT8, TEXT, FLOAT8, BYTEA);
 CREATE OR REPLACE FUNCTION whatsapp_private.show_qr_v1(
-  p_attempt UUID, p_lease UUID, p_seconds FLOAT8, p_qr TEXT, p_qr_seconds FLOAT8, p_fingerprint BYTEA
+  p_attempt UUID, p_lease UUID, p_seconds FLOAT8, p_qr TEXT, p_qr_seconds FLOAT8, p_fingerprint BYTEA,
+  p_notice TEXT DEFAULT NULL
 ) RETURNS SETOF whatsapp_private.attempt_state
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
@@ -13,6 +18,7 @@ DECLARE
 BEGIN
   UPDATE whatsapp_private.attempts a SET
     qr_shown_at = coalesce(a.qr_shown_at, at), qr_expires_at = at + make_interval(secs => p_qr_seconds),
+    notice = coalesce(p_notice, a.notice),
     -- Renew the lease with the QR. Otherwise session_v1 would hide the new QR of a linker that hung for longer than its
     -- lease.
     lease_expires_at = at + make_interval(secs => p_seconds)
@@ -30,6 +36,6 @@ BEGIN
 END;
 $function$;
 
-ALTER FUNCTION whatsapp_private.show_qr_v1(UUID, UUID, FLOAT8, TEXT, FLOAT8, BYTEA) OWNER TO whatsapp_functions;
-REVOKE ALL ON FUNCTION whatsapp_private.show_qr_v1(UUID, UUID, FLOAT8, TEXT, FLOAT8, BYTEA) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION whatsapp_private.show_qr_v1(UUID, UUID, FLOAT8, TEXT, FLOAT8, BYTEA) TO whatsapp_worker;
+ALTER FUNCTION whatsapp_private.show_qr_v1(UUID, UUID, FLOAT8, TEXT, FLOAT8, BYTEA, TEXT) OWNER TO whatsapp_functions;
+REVOKE ALL ON FUNCTION whatsapp_private.show_qr_v1(UUID, UUID, FLOAT8, TEXT, FLOAT8, BYTEA, TEXT) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION whatsapp_private.show_qr_v1(UUID, UUID, FLOAT8, TEXT, FLOAT8, BYTEA, TEXT) TO whatsapp_worker;

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from whatsapp_pairing.notices import Notice
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.table import Table
 from whatsapp_pairing.session import Session, ShownAttempt, Status
@@ -29,4 +30,5 @@ class Sessions(Table):
             messages_sent=row["messages_sent"],
             messages_received=row["messages_received"],
             reason=Reason.parse(row["reason"]),
+            notice=Notice.parse(row["notice"]),
         )
