@@ -91,6 +91,7 @@ CALLS: dict[str, tuple[Prepare, Prepare]] = {
     "show_qr_v1": (nothing, lambda it: it.world.show(it.attempt_id, it.lease, it.secret)),
     "scanned_v1": (nothing, Scene.scan),
     "connected_v1": (Scene.scan, lambda it: it.world.leases.connected(it.attempt_id, it.lease, JID)),
+    "refuse_v1": (Scene.scan, lambda it: it.world.leases.refuse(it.attempt_id, it.lease, 0, JID)),
     "release_v1": (nothing, lambda it: it.world.leases.release(it.attempt_id, it.lease, None)),
     "let_go_v1": (nothing, lambda it: it.world.leases.let_go(it.attempt_id, it.lease)),
     "end_v1": (nothing, Scene.end),

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.results import Result
-from whatsapp_pairing.session import MAX_LEGS, Session, Status
+from whatsapp_pairing.session import MAX_LEGS, MOST_REFUSALS, Session, Status
 
 from tests.integration.world import WINDOW
 
@@ -23,7 +23,8 @@ Row = dict[str, Any]
 _NOW = """
 SELECT
   (SELECT coalesce(json_agg(a ORDER BY a.number), '[]') FROM (
-    SELECT id, user_id, number, phase, verdict, outcome, legs, failures, task_token, lease_id, ended_at IS NULL AS live,
+    SELECT id, user_id, number, phase, verdict, outcome, legs, failures, notice, refusals, task_token, lease_id,
+           ended_at IS NULL AS live,
            coalesce(lease_expires_at > now(), false) AS held, extract(epoch FROM deadline - now())::float8 AS remaining,
            extract(epoch FROM deadline - ended_at)::float8 AS left, reachable
     FROM whatsapp_private.attempts) a) AS attempts,
@@ -55,10 +56,12 @@ ORDER BY 1
 
 # What becomes of a device, in this order.
 _STATES = ("offered", "linking", "linked", "unlinking")
-_TIMEOUTS = (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT)
+_TIMEOUTS = (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT, Reason.SCAN_NOT_REPEATED)
 _OUTCOMES = {Result.CONNECTED, *Reason}
 _PAIRING = {Status.CONNECTING, Status.WAITING_QR}
-_FINAL = ("user_id", "number", "phase", "verdict", "outcome", "failures", "legs", "lease_id")
+_FINAL = (
+    "user_id", "number", "phase", "verdict", "outcome", "failures", "legs", "lease_id", "notice", "refusals",
+)  # fmt: skip
 
 
 class Promises:
@@ -159,9 +162,11 @@ class Promises:
             assert now["outcome"] in _OUTCOMES, f"{name} ended as {now['outcome']}"
             assert not now["held"], f"{name} is over and has a linker"
         assert not (now["verdict"] and now["held"]), f"{name} is decided and has a linker"
+        assert now["refusals"] <= MOST_REFUSALS, f"{name} was given {now['refusals']} more QRs"
         if before is None:
             return
         assert now["legs"] >= before["legs"]
+        assert now["refusals"] >= before["refusals"]
         if not before["live"]:
             changed = [column for column in _FINAL if now[column] != before[column]]
             assert not changed, f"{name} was over, and yet {changed} changed"
@@ -205,6 +210,7 @@ class Promises:
         live = [attempt for attempt in all_rows["attempts"] if attempt["user_id"] == str(user) and attempt["live"]]
         linked = [d for d in all_rows["devices"] if d["user_id"] == str(user) and d["state"] == "linked"]
         assert (session.status is Status.CONNECTED) == bool(linked and not live), f"{user} is {session.status}"
+        assert session.notice is None or live, f"{user} is asked for a scan, and nobody pairs"
         if session.qr:
             self.seen.add(session.qr)
             assert live, "a QR is in sight that no attempt has shown"

@@ -32,6 +32,7 @@ CALLERS = {
     "note_change_v1": set(),
     "note_shown_v1": API | WORKER,
     "open_phase_v1": WORKER,
+    "refuse_v1": WORKER,
     "release_v1": WORKER,
     "renew_v1": WORKER,
     "scanned_v1": WORKER,
