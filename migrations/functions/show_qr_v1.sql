@@ -1,6 +1,7 @@
 -- Show a QR, bind the offered device to the user before anybody can scan it, and renew the attempt's lease. The QR may
--- come with a notice; without one (p_notice is NULL) the notice that stands stays.
--- Locks: the user, then the attempt.
+-- come with a notice; without one (p_notice is NULL) the notice that stands stays. A device that was scanned and has no
+-- keys any more cannot log in: give it up, and set the notice new_qr. The linker that found it refused has died.
+-- Locks: the user, then the attempt, then its devices.
 -- Writes: attempts, devices, sessions. Never the user's row.
 -- Repeated: the same answer; the QR's expiry moves on; no second binding.
 -- No row: the lease is lost.
@@ -25,6 +26,12 @@ BEGIN
   WHERE a.id = p_attempt AND a.lease_id = p_lease AND a.lease_expires_at IS NOT NULL AND a.ended_at IS NULL;
   IF NOT FOUND THEN
     RETURN;
+  END IF;
+  UPDATE whatsapp_private.devices d SET
+    state = 'unlinking', unlink_due_at = at + interval '4 minutes', lease_id = NULL, lease_expires_at = NULL
+  WHERE d.attempt_id = p_attempt AND d.state = 'linking' AND whatsapp_private.stored_jid(d.fingerprint) IS NULL;
+  IF FOUND THEN
+    UPDATE whatsapp_private.attempts a SET notice = 'new_qr' WHERE a.id = p_attempt;
   END IF;
   -- A device that has keys is linked to a phone already. Do not bind it again.
   INSERT INTO whatsapp_private.devices (user_id, attempt_id, fingerprint, lease_id, lease_expires_at, created_at)

@@ -57,6 +57,11 @@ class Scene:
         """Let the linker report the scan."""
         assert self.world.leases.scanned(self.attempt_id, self.lease, JID)
 
+    def lose_keys(self) -> None:
+        """Let WhatsApp refuse the login of the device, and the linker die of it."""
+        self.scan()
+        self.world.drop_keys(JID)
+
     def end(self) -> object:
         """End the attempt as it was read at first."""
         assert self.deadline
@@ -88,7 +93,7 @@ CALLS: dict[str, tuple[Prepare, Prepare]] = {
     "open_phase_v1": (nothing, lambda it: it.world.attempts.open_phase(it.attempt_id, Phase.QR, "token", WINDOW)),
     "take_v1": (nothing, lambda it: it.world.leases.take(it.attempt_id, it.lease)),
     "renew_v1": (nothing, lambda it: it.world.leases.renew(it.attempt_id, it.lease)),
-    "show_qr_v1": (nothing, lambda it: it.world.show(it.attempt_id, it.lease, it.secret)),
+    "show_qr_v1": (Scene.lose_keys, lambda it: it.world.show(it.attempt_id, it.lease, Secret())),
     "scanned_v1": (nothing, Scene.scan),
     "connected_v1": (Scene.scan, lambda it: it.world.leases.connected(it.attempt_id, it.lease, JID)),
     "refuse_v1": (Scene.scan, lambda it: it.world.leases.refuse(it.attempt_id, it.lease, 0, JID)),

@@ -145,6 +145,29 @@ def test_a_refusal_keeps_a_device_of_another_linker(pairing: Pairing) -> None:
     assert pairing.world.leases.resumable(pairing.attempt_id) == JID
 
 
+def test_a_qr_gives_up_a_device_that_lost_its_keys(pairing: Pairing) -> None:
+    """A linker has heard of the refused login and died before it could say so. The next one shows a QR."""
+    world = pairing.world
+    pairing.scan(pairing.secret)
+    world.drop_keys(JID)
+    world.age(10)
+    pairing.lease = world.lease(pairing.attempt_id)
+    assert world.sessions.get(pairing.user).status is Status.WAITING_QR
+
+    shown = pairing.show(fresh := Secret())
+
+    assert (shown.scanned, shown.notice, shown.refusals) == (False, Notice.NEW_QR, 0)
+    assert [world.bound(it)["state"] for it in (pairing.secret, fresh)] == ["unlinking", "offered"]
+    world.leases.renew(pairing.attempt_id, pairing.lease, showing=False)
+    assert world.sessions.get(pairing.user).status is Status.CONNECTING
+
+
+def test_a_qr_keeps_a_scanned_device_that_has_keys(pairing: Pairing) -> None:
+    pairing.scan(pairing.secret)
+    assert pairing.show(Secret()).scanned
+    assert pairing.world.bound(pairing.secret)["state"] == "linking"
+
+
 def test_a_refusal_is_counted_by_the_count_before_it(pairing: Pairing) -> None:
     """A call that arrives late, after the same refusal was counted, changes nothing."""
     pairing.refuse()

@@ -144,6 +144,16 @@ def test_keys_left_after_a_refused_login_are_not_resumed(world: World) -> None:
     assert stage.link() == "connected"
     assert stage.started == ["pair", "pair"]
     assert world.bound(gone)["state"] == "unlinking"
+    assert stage.workflow.of("call_unlinks") == [[world.bound(gone)["id"]]]
+
+
+def test_a_refused_login_whose_linker_dies_is_not_scanned(world: World) -> None:
+    gone = Secret()
+    stage = Stage(world, [*reached_qr(gone), *scan(world, gone), 1.0, removed(world)[0], OSError("out of memory")])
+    with pytest.raises(OSError, match="out of memory"):
+        stage.link()
+    stage.scripts.append(reached_qr(Secret()))
+    assert stage.link() == Reason.SCAN_NOT_REPEATED
 
 
 def test_the_second_scan_buys_no_more_time(world: World) -> None:

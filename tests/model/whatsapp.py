@@ -113,7 +113,7 @@ class Run:
         if self.jid:
             bad += ["replace", "log_out_and_die"]
         if self.jid in self._system.linked:
-            bad.append("log_out")
+            bad += ["log_out", "log_out_early"]
         if len(self._texts) == _QRS and not self.jid:
             bad.append("exhaust")
         return bad
@@ -162,6 +162,12 @@ class Run:
     def do_log_out_and_die(self) -> None:
         self._drop()
         self.do_die()
+
+    def do_log_out_early(self) -> None:
+        """WhatsApp does not know the device any more, and the engine ends before whatsmeow has dropped its keys."""
+        assert self.jid
+        self._system.linked.pop(self.jid, None)
+        self._say(LoggedOut(), last=True)
 
     def do_lose(self) -> None:
         self._say(Unreachable(), last=True)

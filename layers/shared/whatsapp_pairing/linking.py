@@ -122,8 +122,7 @@ class _Linker:
             if decision is Result.REFUSED:
                 if not self._hold.attempt.may_scan_again:
                     return self._record_verdict(Reason.PAIRING_REJECTED)
-                self._hold.write(self._leases.refuse, self._hold.attempt.refusals, self._jid)
-                self._write_row()
+                self._record_refusal()
                 continue
             self._hold.renew(showing=False)
             self._write_row()
@@ -224,6 +223,13 @@ class _Linker:
         self._hold.write(self._leases.release, reason)
         self._hold.tell(self._workflow.fail)
         return reason
+
+    def _record_refusal(self) -> None:
+        self._hold.write(self._leases.refuse, self._hold.attempt.refusals, self._jid)
+        self._write_row()
+        if self._jid:
+            # The engine may have ended before whatsmeow had deleted the keys of the device that was logged out.
+            self._workflow.call_unlinks(self._hold.ask(lambda: self._leases.given_up(self._hold.attempt.id)))
 
     def _overdue(self) -> Result | Reason | None:
         """Return what follows from the time alone: the window is over, or a step has taken too long."""

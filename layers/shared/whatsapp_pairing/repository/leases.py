@@ -30,6 +30,11 @@ WHERE d.attempt_id = %(id)s AND d.state IN ('offered', 'linking') AND keys.jid I
 ORDER BY d.created_at DESC LIMIT 1
 """
 
+_GIVEN_UP = """
+SELECT d.id FROM whatsapp_private.devices d
+WHERE d.attempt_id = %(id)s AND d.state = 'unlinking' AND whatsapp_private.stored_jid(d.fingerprint) IS NOT NULL
+"""
+
 
 class Leases(Table):
     """An attempt as its linker changes it. Every method may raise ``StoreUnavailable``."""
@@ -96,6 +101,10 @@ class Leases(Table):
             The device that WhatsApp does not know any more; None when the refused device was not stored.
         """
         return attempt_from(self._one(_REFUSE, id=attempt_id, lease=lease, refusals=refusals, jid=jid))
+
+    def given_up(self, attempt_id: UUID) -> list[UUID]:
+        """Return the attempt's given-up devices that have keys."""
+        return [row["id"] for row in self._all(_GIVEN_UP, id=attempt_id)]
 
     def connected(self, attempt_id: UUID, lease: UUID, jid: str) -> Attempt | None:
         """End the attempt well; None when the lease is lost, or no device has been scanned under this JID."""
