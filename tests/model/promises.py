@@ -54,6 +54,10 @@ UNION ALL SELECT e.jid FROM whatsapp_engine.whatsmeow_device e
 ORDER BY 1
 """
 
+# The statement that follows this look comes a little later by the database's clock. A lease that ends meanwhile may
+# then be taken.
+_HELD = "coalesce(lease_expires_at > now() + interval '0.3 seconds', false)"
+
 # What becomes of a device, in this order.
 _STATES = ("offered", "linking", "linked", "unlinking")
 _TIMEOUTS = (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT, Reason.SCAN_NOT_REPEATED)
@@ -105,14 +109,12 @@ class Promises:
         """Whether the attempt of this process lives, and the lease that it needs is its own or nobody's."""
         if process.attempt_id:
             found = self._system.world.sql(
-                "SELECT lease_id, coalesce(lease_expires_at > now(), false) AS held FROM whatsapp_private.attempts "
-                "WHERE id = %s AND ended_at IS NULL",
+                f"SELECT lease_id, {_HELD} AS held FROM whatsapp_private.attempts WHERE id = %s AND ended_at IS NULL",
                 process.attempt_id,
             )
         elif process.device_id:
             found = self._system.world.sql(
-                "SELECT lease_id, coalesce(lease_expires_at > now(), false) AS held FROM whatsapp_private.devices "
-                "WHERE id = %s AND state = 'unlinking'",
+                f"SELECT lease_id, {_HELD} AS held FROM whatsapp_private.devices WHERE id = %s AND state = 'unlinking'",
                 process.device_id,
             )
         else:
