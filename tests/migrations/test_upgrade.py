@@ -170,3 +170,36 @@ def test_a_pairing_that_ran_lives_and_can_be_disconnected(world: World, before: 
         assert world.attempts.claim(user, uuid4(), WINDOW, LIMIT).live
         assert world.attempts.disconnect(user).changed
     assert world.attempts.claim(before.failed, uuid4(), WINDOW, LIMIT).wait > 0
+
+
+def test_a_scan_before_the_upgrade_buys_no_more_time(world: World, before: Before) -> None:
+    up(world.url)
+    scanned = "SELECT scanned_at IS NOT NULL FROM whatsapp_private.attempts WHERE user_id = %s"
+    assert [world.value(scanned, user) for user in (before.pairing, before.shown)] == [True, False]
+
+
+# The signatures of 0.2.0; what these functions do does not matter here.
+EARLIER_FORMS = """
+DROP FUNCTION whatsapp_private.session_v1(UUID);
+DROP FUNCTION whatsapp_private.show_qr_v1(UUID, UUID, FLOAT8, TEXT, FLOAT8, BYTEA, TEXT);
+CREATE FUNCTION whatsapp_private.session_v1(p_user UUID) RETURNS TABLE (version BIGINT) LANGUAGE sql AS 'SELECT 0';
+CREATE FUNCTION whatsapp_private.show_qr_v1(UUID, UUID, FLOAT8, TEXT, FLOAT8, BYTEA)
+  RETURNS SETOF whatsapp_private.attempt_state LANGUAGE sql AS 'SELECT NULL::whatsapp_private.attempt_state';
+DELETE FROM whatsapp_migrations.functions WHERE name IN ('session_v1', 'show_qr_v1')
+"""
+
+
+def test_functions_of_an_earlier_form_are_replaced(world: World) -> None:
+    up(world.url)
+    for statement in EARLIER_FORMS.split(";"):
+        world.sql(statement)
+
+    assert up(world.url).functions == ["session_v1", "show_qr_v1"]
+
+    assert verify(world.url) == []
+    # Code of 0.2.0 still calls show_qr_v1 without a notice.
+    attempt = world.claim(world.user())
+    lease, secret = world.lease(attempt), Secret()
+    earlier = "SELECT notice FROM whatsapp_private.show_qr_v1(%s, %s, 8, 'qr', 60, %s)"
+    assert world.sql(earlier, attempt, lease, secret.fingerprint) == [{"notice": None}]
+    assert world.bound(secret)["state"] == "offered"
