@@ -183,6 +183,14 @@ class User:
         """Scan with the sandbox's phone."""
         return call("POST", f"{self.stack.url}/dev/phone/scan", {"qr": qr, "number": number})
 
+    def scan_each(self, number: str, times: int) -> str:
+        """Scan so many QRs, each of them once, and return the last one."""
+        qr: str | None = None
+        for _ in range(times):
+            qr = self.qr(other_than=qr)
+            self.scan(qr, number)
+        return str(qr)
+
 
 def call(method: str, url: str, body: object = None, headers: dict[str, str] | None = None) -> Answer:
     """Send one request; an HTTP error is an answer like any other."""

@@ -10,6 +10,7 @@ SandboxError
 ├── TooManyDevicesError    409  the phone has four linked devices
 ├── PairingRefusedError    409  the client did not accept the pairing
 ├── PasskeyRequiredError   409  the client was asked for a passkey
+├── ScanAgainError         409  the client was told to renew its QR
 ├── SocketClosedError      409  the client went away
 └── ClientSilentError      504  the client did not answer in time
 """
@@ -76,6 +77,12 @@ class PasskeyRequiredError(SandboxError):
     """The client was asked for a passkey instead of being paired."""
 
     code, status = "passkey_required", 409
+
+
+class ScanAgainError(SandboxError):
+    """The client was told to renew its QR instead of being paired."""
+
+    code, status = "scan_again", 409
 
 
 class SocketClosedError(SandboxError):

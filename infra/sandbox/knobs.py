@@ -58,6 +58,10 @@ class Knobs(BaseModel):
     passkey: bool = False
     """A scan makes the client be asked for a passkey instead of being paired."""
 
+    renew_secret: bool = False
+    """A scan is not accepted: the client is told to renew the secret of its QR (`pair-device-rotate-qr`), and the
+    phone must scan again. A scan of the picture from before fails."""
+
     tamper: Literal["hmac", "signature"] | None = None
     """Spoil the HMAC or the account's signature in what a scanned client gets; it must refuse."""
 

@@ -17,6 +17,7 @@ from .channel import ChannelClosedError
 from .errors import (
     BadNumberError,
     PasskeyRequiredError,
+    ScanAgainError,
     SocketClosedError,
     UnknownNumberError,
     UnknownQrError,
@@ -56,6 +57,8 @@ class Phone:
                 raise UnknownQrError("No client is showing this QR: it has expired, was used, or never was.")
             account = self._store.account(number)
             account.next_index()  # a phone with too many devices refuses before it talks to WhatsApp
+            if self._knobs.fail("renew_secret"):
+                await _renew_secret(offer)
             offer.used = True
             if self._knobs.fail("passkey"):
                 await _ask_for_passkey(offer)
@@ -131,15 +134,25 @@ async def _ask_for_passkey(offer: Offer) -> NoReturn:
         "allowCredentials": [],
         "userVerification": "required",
     }
+    await _notify(
+        offer, "passkey_prologue_request", Node("passkey_request_options", content=json.dumps(options).encode())
+    )
+    raise PasskeyRequiredError("The client was asked for a passkey.")
+
+
+async def _renew_secret(offer: Offer) -> NoReturn:
+    await _notify(offer, "companion_reg_refresh", Node("pair-device-rotate-qr"))
+    raise ScanAgainError("The client was told to renew its QR: scan again.")
+
+
+async def _notify(offer: Offer, kind: str, content: Node) -> None:
     attributes: dict[str, Value] = {
         "from": SERVER,
-        "type": "passkey_prologue_request",
+        "type": kind,
         "id": secrets.token_hex(8),
         "t": str(int(time.time())),
     }
-    content = [Node("passkey_request_options", content=json.dumps(options).encode())]
     try:
-        await offer.session.channel.send(Node("notification", attributes, content))
+        await offer.session.channel.send(Node("notification", attributes, [content]))
     except ChannelClosedError:
         raise SocketClosedError("The client closed its connection.") from None
-    raise PasskeyRequiredError("The client was asked for a passkey.")

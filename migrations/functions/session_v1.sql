@@ -25,7 +25,8 @@ CREATE OR REPLACE FUNCTION whatsapp_private.session_v1(p_user UUID) RETURNS TABL
   messages_received INTEGER,
   reason TEXT,
   unended UUID,  -- the attempt that only waits to be ended, when its reason follows from attempt_v1
-  version BIGINT
+  version BIGINT,
+  notice TEXT  -- NULL unless the last attempt is running
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
@@ -74,7 +75,8 @@ BEGIN
     CASE WHEN shown.status IN ('error', 'disconnected')
       THEN CASE WHEN last.outcome = 'connected' THEN s.ended_reason ELSE coalesce(last.outcome, last.verdict) END END,
     CASE WHEN NOT last.running AND last.ended_at IS NULL AND last.verdict IS NULL THEN last.id END,
-    coalesce(s.version, 0)
+    coalesce(s.version, 0),
+    CASE WHEN last.running THEN last.notice END
   FROM shown LEFT JOIN last ON true LEFT JOIN linked ON true
     LEFT JOIN last AS attempt ON attempt.running OR shown.status = 'error'
     LEFT JOIN whatsapp_private.sessions s ON s.user_id = p_user;

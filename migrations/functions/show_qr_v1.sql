@@ -1,10 +1,13 @@
--- Show a QR, bind the offered device to the user before anybody can scan it, and renew the attempt's lease.
--- Locks: the user, then the attempt.
+-- Show a QR, bind the offered device to the user before anybody can scan it, and renew the attempt's lease. The QR may
+-- come with a notice; without one (p_notice is NULL) the notice that stands stays. A device that was scanned and has no
+-- keys any more cannot log in: give it up, and set the notice new_qr. The linker that found it refused has died.
+-- Locks: the user, then the attempt, then its devices.
 -- Writes: attempts, devices, sessions. Never the user's row.
 -- Repeated: the same answer; the QR's expiry moves on; no second binding.
 -- No row: the lease is lost.
 CREATE OR REPLACE FUNCTION whatsapp_private.show_qr_v1(
-  p_attempt UUID, p_lease UUID, p_seconds FLOAT8, p_qr TEXT, p_qr_seconds FLOAT8, p_fingerprint BYTEA
+  p_attempt UUID, p_lease UUID, p_seconds FLOAT8, p_qr TEXT, p_qr_seconds FLOAT8, p_fingerprint BYTEA,
+  p_notice TEXT
 ) RETURNS SETOF whatsapp_private.attempt_state
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
@@ -13,12 +16,19 @@ DECLARE
 BEGIN
   UPDATE whatsapp_private.attempts a SET
     qr_shown_at = coalesce(a.qr_shown_at, at), qr_expires_at = at + make_interval(secs => p_qr_seconds),
+    notice = coalesce(p_notice, a.notice),
     -- Renew the lease with the QR. Otherwise session_v1 would hide the new QR of a linker that hung for longer than its
     -- lease.
     lease_expires_at = at + make_interval(secs => p_seconds)
   WHERE a.id = p_attempt AND a.lease_id = p_lease AND a.lease_expires_at IS NOT NULL AND a.ended_at IS NULL;
   IF NOT FOUND THEN
     RETURN;
+  END IF;
+  UPDATE whatsapp_private.devices d SET
+    state = 'unlinking', unlink_due_at = at + interval '4 minutes', lease_id = NULL, lease_expires_at = NULL
+  WHERE d.attempt_id = p_attempt AND d.state = 'linking' AND whatsapp_private.stored_jid(d.fingerprint) IS NULL;
+  IF FOUND THEN
+    UPDATE whatsapp_private.attempts a SET notice = 'new_qr' WHERE a.id = p_attempt;
   END IF;
   -- A device that has keys is linked to a phone already. Do not bind it again.
   INSERT INTO whatsapp_private.devices (user_id, attempt_id, fingerprint, lease_id, lease_expires_at, created_at)
@@ -30,6 +40,6 @@ BEGIN
 END;
 $function$;
 
-ALTER FUNCTION whatsapp_private.show_qr_v1(UUID, UUID, FLOAT8, TEXT, FLOAT8, BYTEA) OWNER TO whatsapp_functions;
-REVOKE ALL ON FUNCTION whatsapp_private.show_qr_v1(UUID, UUID, FLOAT8, TEXT, FLOAT8, BYTEA) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION whatsapp_private.show_qr_v1(UUID, UUID, FLOAT8, TEXT, FLOAT8, BYTEA) TO whatsapp_worker;
+ALTER FUNCTION whatsapp_private.show_qr_v1(UUID, UUID, FLOAT8, TEXT, FLOAT8, BYTEA, TEXT) OWNER TO whatsapp_functions;
+REVOKE ALL ON FUNCTION whatsapp_private.show_qr_v1(UUID, UUID, FLOAT8, TEXT, FLOAT8, BYTEA, TEXT) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION whatsapp_private.show_qr_v1(UUID, UUID, FLOAT8, TEXT, FLOAT8, BYTEA, TEXT) TO whatsapp_worker;

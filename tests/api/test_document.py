@@ -10,6 +10,7 @@ import openapi_spec_validator
 import pytest
 from whatsapp_pairing import http
 from whatsapp_pairing.errors import PairingError, TooSoon
+from whatsapp_pairing.notices import Notice, instruction
 from whatsapp_pairing.reasons import Reason, sentence
 from whatsapp_pairing.session import MOST_PER_HOUR, PAUSES, Status
 
@@ -95,9 +96,10 @@ def test_the_documents_statuses_are_the_codes() -> None:
 
 def test_the_documents_reasons_are_the_codes() -> None:
     assert SCHEMAS["Reason"]["enum"] == list(Reason)
+    assert SCHEMAS["Notice"]["enum"] == list(Notice)
 
 
-@pytest.mark.parametrize("name", ["Status", "Reason"])
+@pytest.mark.parametrize("name", ["Status", "Reason", "Notice"])
 def test_every_value_is_explained(name: str) -> None:
     explained = [line.split("`")[1] for line in SCHEMAS[name]["description"].splitlines() if line.startswith("- `")]
     assert explained == SCHEMAS[name]["enum"]
@@ -146,6 +148,8 @@ def test_every_example_is_true(schema: Any, value: Any) -> None:
         assert error["message"] == sentence(Reason(error["code"]))
     elif error in answerable():
         assert value["message"] == _raised(error, 4).message
+    if notice := value.get("notice"):
+        assert notice["message"] == instruction(Notice(notice["code"]))
 
 
 @pytest.mark.parametrize("status", Status)
@@ -164,6 +168,9 @@ def _wrong_sessions() -> dict[str, dict[str, Any]]:
         "a QR while connected": examples["Connected"] | {"qr": "2@x"},
         "an expiry without a QR": examples["Scanned"] | {"qrExpiresAt": "2026-11-22T19:52:31.871+00:00"},
         "an unknown reason": examples["Failed"] | {"error": {"code": "timeout", "message": "Too late."}},
+        "an unknown notice": examples["ScanAgain"] | {"notice": {"code": "scan", "message": "Scan."}},
+        "a notice while connected": examples["Connected"] | {"notice": examples["ScanAgain"]["notice"]},
+        "a notice after the end": examples["Failed"] | {"notice": examples["ScanAgain"]["notice"]},
         "an error while connecting": examples["Connecting"] | {"error": examples["Failed"]["error"]},
         "a time without an offset": examples["Connected"] | {"connectedAt": "2026-11-22T19:51:58"},
         "an id that is none": examples["Connecting"] | {"attempt": examples["Connecting"]["attempt"] | {"id": "1"}},

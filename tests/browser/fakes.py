@@ -52,13 +52,14 @@ class Site(Server):
         """The page's address."""
         return self.origin + PAGE
 
-    def waiting(self, qr: str, *, seconds: float = 600, left: float = 900) -> None:
+    def waiting(self, qr: str, *, seconds: float = 600, left: float = 900, notice: Json | None = None) -> None:
         """Let the status show a QR that lives for `seconds`, in an attempt that has `left` seconds to go."""
         self.status = state(
             "waiting_qr",
             qr=qr,
             qrExpiresAt=iso(self.now() + timedelta(seconds=seconds)),
             attempt=attempt(self.now(), left),
+            notice=notice,
         )
 
     def finishing(self) -> None:
@@ -180,7 +181,7 @@ class Supabase(Server):
 
 def state(status: str, **values: Any) -> Json:
     """A complete body of ``GET /api/whatsapp/status``."""
-    names = ("qr", "qrExpiresAt", "attempt", "phoneNumber", "connectedAt", "lastSeen", "error")
+    names = ("qr", "qrExpiresAt", "attempt", "phoneNumber", "connectedAt", "lastSeen", "error", "notice")
     empty: Json = dict.fromkeys(names)
     counters = {"messagesSent": 0, "messagesReceived": 0, "connected": False, "pollAfterMs": 100}
     return {"success": True, "status": status} | empty | counters | values

@@ -25,6 +25,10 @@ STATES: dict[str, tuple[Callable[[Site], Any], str]] = {
     "qr": (lambda site: site.waiting(QR), "Scan this code with WhatsApp"),
     "finishing": (lambda site: site.finishing(), "Scanned. Finishing on your phone…"),
     "connected": (lambda site: site.connect(), "+34 600 111 222"),
+    "notice": (
+        lambda site: site.waiting(QR, notice={"code": "new_qr", "message": LONG}),
+        "Scan this code with WhatsApp",
+    ),
     "error": (lambda site: site.fail("passkey_required", LONG), "WhatsApp is not connected"),
 }
 

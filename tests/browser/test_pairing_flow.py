@@ -47,3 +47,19 @@ def test_connect_scan_disconnect(runner_url: str, open_page: OpenPage) -> None:
     page.get_by_role("button", name="Disconnect").click()
     page.get_by_role("button", name="Yes, disconnect").click()
     expect(page.get_by_role("heading", name="Connect your WhatsApp")).to_be_visible()
+
+
+def test_a_renewed_qr_is_asked_for_and_connects(stack: Stack, runner_url: str, open_page: OpenPage) -> None:
+    stack.sandbox.set_knobs(renewSecret=True, failTimes=1)
+    page = open_page(runner_url.rstrip("/") + PAGE)
+    page.get_by_role("button", name="Connect WhatsApp").click()
+    expect(page.locator("#qr")).to_be_visible()
+    page.get_by_label("Number of the sandbox phone").fill("34600111223")
+    page.get_by_role("button", name="Scan with the sandbox phone").click()
+    expect(page.locator("#asked")).to_contain_text("WhatsApp asks for one more scan.")
+    expect(page.locator("#qr")).to_be_visible()
+    page.get_by_role("button", name="Scan with the sandbox phone").click()
+    expect(page.get_by_role("heading", name="+34 600 111 223")).to_be_visible()
+    page.get_by_role("button", name="Disconnect").click()
+    page.get_by_role("button", name="Yes, disconnect").click()
+    expect(page.get_by_role("heading", name="Connect your WhatsApp")).to_be_visible()

@@ -46,8 +46,6 @@ def test_an_outdated_client_ends_without_waiting_for_the_window(stack: Stack) ->
 @pytest.mark.parametrize(
     ("knobs", "reason", "scan"),
     [
-        ({"tamper": "hmac"}, "pairing_rejected", 409),
-        ({"tamper": "signature"}, "pairing_rejected", 409),
         ({"passkey": True}, "passkey_required", 409),
         ({"loginFailure": 402}, "account_banned", 200),
         ({"loginFailure": 403}, "account_banned", 200),

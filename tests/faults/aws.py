@@ -103,9 +103,9 @@ def _(pairing: Pairing, how: str, spell: Spell) -> None:
     pairing.world.clean()
 
 
-@case(GROUP, "a verdict's SendTaskFailure fails for 15 s", "error: pairing_rejected", runs=2)
+@case(GROUP, "a verdict's SendTaskFailure fails for 15 s", "error: passkey_required", runs=2)
 def _(pairing: Pairing) -> None:
-    pairing.world.sandbox.set_knobs(tamper="hmac")
+    pairing.world.sandbox.set_knobs(passkey=True)
     while_shown(pairing)
     with pairing.world.aws.disturbed("SendTaskFailure", "500", seconds=15):
         pairing.scan(pairing.seen[-1])

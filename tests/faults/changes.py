@@ -83,12 +83,22 @@ def scans(pairing: Pairing, trapped: Trapped) -> None:
 
 
 def is_refused(pairing: Pairing, trapped: Trapped) -> None:
-    """WhatsApp refuses the scan for good."""
-    pairing.world.sandbox.set_knobs(tamper="hmac")
+    """WhatsApp refuses the account for good."""
+    pairing.world.sandbox.set_knobs(passkey=True)
     pairing.click()
     qr = pairing.qr()
     with trapped():
         pairing.scan(qr)
+
+
+def is_refused_once(pairing: Pairing, trapped: Trapped) -> None:
+    """A scan is refused; the next one is not."""
+    pairing.world.sandbox.set_knobs(tamper="hmac", failTimes=1)
+    pairing.click()
+    qr = pairing.qr()
+    with trapped():
+        pairing.scan(qr)
+    pairing.persist()
 
 
 def gives_up(pairing: Pairing, trapped: Trapped) -> None:
@@ -111,7 +121,7 @@ def is_cleaned(pairing: Pairing, trapped: Trapped) -> None:
     pairing.world.clean()
 
 
-REFUSED = "error: pairing_rejected"
+REFUSED = "error: passkey_required"
 CHANGES: dict[str, tuple[Story, str]] = {
     "claim_v1": (clicks, "connected"),
     "open_phase_v1": (begins, "connected"),
@@ -121,6 +131,7 @@ CHANGES: dict[str, tuple[Story, str]] = {
     "show_session_v1": (clicks, "connected"),
     "scanned_v1": (scans, "connected"),
     "connected_v1": (scans, "connected"),
+    "refuse_v1": (is_refused_once, "connected"),
     "release_v1": (is_refused, REFUSED),
     "end_v1": (is_refused, REFUSED),
     "disconnect_v1": (gives_up, CANCELLED),

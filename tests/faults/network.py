@@ -32,11 +32,11 @@ def with_a_scan(**knobs: object) -> Callable[[Pairing], None]:
     return fault
 
 
-def once(**knobs: object) -> Callable[[Pairing], None]:
-    """Misbehave one time only, and scan for as long as it takes."""
+def so_often(times: int | None, **knobs: object) -> Callable[[Pairing], None]:
+    """Misbehave so many times (None: without end), and scan for as long as it takes."""
 
     def fault(pairing: Pairing) -> None:
-        pairing.world.sandbox.set_knobs(**knobs, failTimes=1)
+        pairing.world.sandbox.set_knobs(**knobs, failTimes=times)
         pairing.click()
         pairing.persist()
 
@@ -59,8 +59,6 @@ case(GROUP, "silent after the TCP connection", "error: whatsapp_unreachable", "e
 )
 
 for _name, _end, _knobs in (
-    ("tampered HMAC in the scan", "pairing_rejected", {"tamper": "hmac"}),
-    ("tampered signature in the scan", "pairing_rejected", {"tamper": "signature"}),
     ("passkey wanted", "passkey_required", {"passkey": True}),
     ("login answered 402: banned", "account_banned", {"loginFailure": 402}),
     ("login answered 403: locked", "account_banned", {"loginFailure": 403}),
@@ -78,9 +76,20 @@ for _name, _knobs in (
     ("login answered 503 once", {"loginFailure": 503}),
     ("stream replaced right after the login", {"replaceAfterSeconds": 0}),
 ):
-    case(GROUP, _name, runs=2)(once(**_knobs))
+    case(GROUP, _name, runs=2)(so_often(1, **_knobs))
 
-case(GROUP, "login answered 401 once: offers a new QR", runs=2)(once(loginFailure=401))
+for _name, _knobs in (
+    ("tampered HMAC", {"tamper": "hmac"}),
+    ("tampered signature", {"tamper": "signature"}),
+    ("login answered 401", {"loginFailure": 401}),
+):
+    case(GROUP, f"{_name} three times: offers new QRs")(so_often(3, **_knobs))
+    case(GROUP, f"{_name} every time", "error: pairing_rejected")(so_often(None, **_knobs))
+
+case(GROUP, "renews the QR at each of two scans", runs=2)(so_often(2, renewSecret=True))
+case(GROUP, "renews the QR, and nobody scans again", "error: scan_not_repeated", kind=HASTY)(
+    with_a_scan(renewSecret=True)
+)
 
 
 @case(GROUP, "drops the socket while the QR shows, then refuses")

@@ -22,7 +22,7 @@ from tests.integration.world import Secret
 
 STATUS = {
     "success", "status", "connected", "qr", "qrExpiresAt", "attempt", "phoneNumber", "connectedAt", "lastSeen",
-    "messagesSent", "messagesReceived", "error", "pollAfterMs",
+    "messagesSent", "messagesReceived", "error", "notice", "pollAfterMs",
 }  # fmt: skip
 CALLS = ["connect", "status", "qr", "disconnect"]
 
@@ -188,15 +188,17 @@ def test_connect_beyond_what_the_system_is_meant_for_is_a_503_that_says_when(
 
 
 def test_connect_when_step_functions_refuses_can_be_repeated(
-    call: Call, environment: pytest.MonkeyPatch, aws: Aws, user: UUID
+    call: Call, environment: pytest.MonkeyPatch, aws: Aws, world: Any, user: UUID
 ) -> None:
     environment.setenv("STATE_MACHINE_ARN", aws.state_machine + "-gone")
     settings.cache_clear()
     refused(call("connect", request("connect", user)), 503, "unavailable")
+    assert body(call("status", request("status", user)))["error"]["code"] == "internal"
     environment.setenv("STATE_MACHINE_ARN", aws.state_machine)
     settings.cache_clear()
+    world.age(6)  # the pause after one failure
 
-    assert call("connect", request("connect", user))["statusCode"] == 200
+    assert call("connect", request("connect", user))["statusCode"] == 202
     assert len(aws.executions()) == 1
 
 
@@ -236,7 +238,7 @@ def test_status_of_a_new_user(call: Call, user: UUID) -> None:
     assert answer == {
         "success": True, "status": "disconnected", "connected": False, "qr": None, "qrExpiresAt": None,
         "attempt": None, "phoneNumber": None, "connectedAt": None, "lastSeen": None, "messagesSent": 0,
-        "messagesReceived": 0, "error": None, "pollAfterMs": 15000,
+        "messagesReceived": 0, "error": None, "notice": None, "pollAfterMs": 15000,
     }  # fmt: skip
 
 

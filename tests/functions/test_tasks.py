@@ -140,9 +140,11 @@ def test_a_window_that_is_over_ends_the_attempt(call: Call, world: Any, capsys: 
     assert values(metrics_in(capsys.readouterr().out), "PairingEnded", outcome="qr_timeout") == [1]
 
 
-@pytest.mark.parametrize(
-    "reason", [reason for reason in Reason if reason not in (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT)]
-)
+# A scan overrules these.
+NOT_SCANNED = (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT, Reason.SCAN_NOT_REPEATED)
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason not in NOT_SCANNED])
 def test_every_verdict_ends_it_and_unlinks_what_was_scanned(call: Call, aws: Aws, world: Any, reason: Reason) -> None:
     attempt_id, secret = world.claim(), Secret()
     lease = world.lease(attempt_id)

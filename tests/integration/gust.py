@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg.rows import dict_row
 from whatsapp_pairing.errors import PairingError
+from whatsapp_pairing.notices import Notice
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.devices import Devices
@@ -32,7 +33,7 @@ BATCH = 20
 _NUMBERS = count(1)
 
 # The calls that end a pairing come more seldom than those that lead to it, or none would get far.
-_WEIGHTS = {"delete_user": 1, "end": 1, "sweep_overdue": 1, "disconnect": 3, "pair": 8}
+_WEIGHTS = {"delete_user": 1, "end": 1, "sweep_overdue": 1, "refuse": 1, "disconnect": 3, "pair": 8}
 
 _AGE = (
     "UPDATE whatsapp_private.devices SET created_at = created_at - s, unlink_due_at = unlink_due_at - s "
@@ -137,7 +138,8 @@ class Gust:
 
     def do_show_qr(self, pair: Pair) -> None:
         secret = pair.secret if self._chance.random() < 0.7 else Secret()
-        shown = self.leases.show_qr(pair.attempt_id, pair.lease, secret.text(), 60, secret.fingerprint)
+        notice = self._chance.choice((None, Notice.SCAN_AGAIN))
+        shown = self.leases.show_qr(pair.attempt_id, pair.lease, secret.text(), 60, secret.fingerprint, notice)
         if shown:
             pair.secret = secret
         self._show(shown)
@@ -165,6 +167,11 @@ class Gust:
     def do_connected(self, pair: Pair) -> None:
         done = self.leases.connected(pair.attempt_id, pair.lease, pair.jid)
         self._show(done.attempt if done else None)
+
+    def do_refuse(self, pair: Pair) -> None:
+        attempt = self.attempts.get(pair.attempt_id)
+        refusals, jid = attempt.refusals if attempt else 0, self._chance.choice((None, pair.jid))
+        self._show(self.leases.refuse(pair.attempt_id, pair.lease, refusals, jid))
 
     def do_release(self, pair: Pair) -> None:
         self.leases.release(pair.attempt_id, pair.lease, self._chance.choice((None, None, Reason.PAIRING_REJECTED)))

@@ -203,6 +203,7 @@ WRITES: dict[str, Callable[[Leases, UUID, UUID, str], Any]] = {
     ),
     "scanned": lambda leases, attempt, lease, device: leases.scanned(attempt, lease, device),
     "connected": lambda leases, attempt, lease, device: leases.connected(attempt, lease, device),
+    "refuse": lambda leases, attempt, lease, device: leases.refuse(attempt, lease, 0, device),
     "release": lambda leases, attempt, lease, _: leases.release(attempt, lease, Reason.INTERNAL),
 }
 

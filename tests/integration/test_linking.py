@@ -16,8 +16,8 @@ from .world import WINDOW, Secret, World
 
 RESUME = f"resume {JID}"
 LOGIN: list[Step] = [Reached(), 0.3, online(), 0.5, Synced()]
-# An engine reports none of these: they follow from the attempt's window.
-TIMEOUTS = (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT)
+# The engine reports none of the timeouts: they follow from the window. A rejected pairing gets another QR.
+NOT_FINAL = (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT, Reason.SCAN_NOT_REPEATED, Reason.PAIRING_REJECTED)
 # One engine after another that reaches WhatsApp and hears no more, for longer than a login may take.
 HANGING: list[list[Step]] = [[Reached()] for _ in range(8)]
 
@@ -280,7 +280,7 @@ def test_a_device_that_the_phone_removed_while_online_is_the_persons_choice(worl
 
 
 @pytest.mark.parametrize("scanned", [False, True])
-@pytest.mark.parametrize("reason", [reason for reason in Reason if reason not in TIMEOUTS])
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason not in NOT_FINAL])
 def test_a_refusal_is_final(world: World, secret: Secret, reason: Reason, scanned: bool) -> None:
     before = [*reached_qr(secret), *(scan(world, secret) if scanned else [])]
     stage = Stage(world, [*before, Refused(reason)])

@@ -60,6 +60,11 @@ class Scene:
     def open_phase(self) -> object:
         return self.world.attempts.open_phase(self.attempt_id, entered(Phase.QR, "token"), WINDOW)
 
+    def lose_keys(self) -> None:
+        """Let WhatsApp refuse the login of the device, and the linker die of it."""
+        self.scan()
+        self.world.drop_keys(JID)
+
     def end(self) -> object:
         """End the attempt as it was read at first."""
         assert self.deadline
@@ -91,9 +96,10 @@ CALLS: dict[str, tuple[Prepare, Prepare]] = {
     "open_phase_v1": (nothing, Scene.open_phase),
     "take_v1": (nothing, lambda it: it.world.leases.take(it.attempt_id, it.lease)),
     "renew_v1": (nothing, lambda it: it.world.leases.renew(it.attempt_id, it.lease)),
-    "show_qr_v1": (nothing, lambda it: it.world.show(it.attempt_id, it.lease, it.secret)),
+    "show_qr_v1": (Scene.lose_keys, lambda it: it.world.show(it.attempt_id, it.lease, Secret())),
     "scanned_v1": (nothing, Scene.scan),
     "connected_v1": (Scene.scan, lambda it: it.world.leases.connected(it.attempt_id, it.lease, JID)),
+    "refuse_v1": (Scene.scan, lambda it: it.world.leases.refuse(it.attempt_id, it.lease, 0, JID)),
     "release_v1": (nothing, lambda it: it.world.leases.release(it.attempt_id, it.lease, None)),
     "let_go_v1": (nothing, lambda it: it.world.leases.let_go(it.attempt_id, it.lease)),
     "end_v1": (nothing, Scene.end),

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from whatsapp_pairing.database import Connection, Database, Row, T
+from whatsapp_pairing.notices import Notice
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.devices import Devices
@@ -135,6 +136,19 @@ def test_an_end_whose_answer_is_lost_names_its_devices(world: World, forgetful: 
     assert ended.devices == [world.bound(secret)["id"]]
     assert world.attempt(attempt_id)["failures"] == 1
     assert forgetful.worker.end(attempt, Reason.SCAN_TIMEOUT) is None  # another call
+
+
+def test_a_refusal_whose_answer_is_lost_is_counted_once(world: World, forgetful: Forgetful) -> None:
+    attempt_id, lease, secret = shown(world, user := world.user())
+    assert world.leases.scanned(attempt_id, lease, JID)
+
+    refused = forgetful.leases.refuse(attempt_id, lease, 0, JID)
+
+    assert refused
+    assert (refused.refusals, refused.notice, refused.task_token) == (1, Notice.NEW_QR, "token")
+    assert refused.version == world.value("SELECT version FROM whatsapp_private.sessions WHERE user_id = %s", user)
+    assert world.attempt(attempt_id)["refusals"] == 1
+    assert world.bound(secret)["state"] == "unlinking"
 
 
 @pytest.mark.parametrize("verdict", [None, Reason.ACCOUNT_BANNED])

@@ -204,7 +204,9 @@ class World:
     def age(self, seconds: float, attempt_id: UUID | None = None) -> None:
         """Let time pass in the private tables (of one attempt, or of all) without waiting for it."""
         times = {
-            "attempts": "started_at deadline wait_entered_at lease_expires_at qr_shown_at qr_expires_at ended_at",
+            "attempts": (
+                "started_at deadline wait_entered_at lease_expires_at qr_shown_at qr_expires_at scanned_at ended_at"
+            ),
             "devices": "lease_expires_at created_at scanned_at unlink_due_at",
         }
         for (table, columns), key in zip(times.items(), ("id", "attempt_id"), strict=True):

@@ -170,3 +170,9 @@ def test_a_pairing_that_ran_lives_and_can_be_disconnected(world: World, before: 
         assert world.attempts.claim(user, uuid4(), WINDOW, LIMIT).live
         assert world.attempts.disconnect(user).changed
     assert world.attempts.claim(before.failed, uuid4(), WINDOW, LIMIT).wait > 0
+
+
+def test_a_scan_before_the_upgrade_buys_no_more_time(world: World, before: Before) -> None:
+    up(world.url)
+    scanned = "SELECT scanned_at IS NOT NULL FROM whatsapp_private.attempts WHERE user_id = %s"
+    assert [world.value(scanned, user) for user in (before.pairing, before.shown)] == [True, False]

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.results import Result
-from whatsapp_pairing.session import MAX_LEGS, Session, Status
+from whatsapp_pairing.session import MAX_LEGS, MOST_REFUSALS, Session, Status
 
 from tests.integration.world import WINDOW
 
@@ -23,7 +23,8 @@ Row = dict[str, Any]
 _NOW = """
 SELECT
   (SELECT coalesce(json_agg(a ORDER BY a.number), '[]') FROM (
-    SELECT id, user_id, number, phase, verdict, outcome, legs, failures, task_token, lease_id, ended_at IS NULL AS live,
+    SELECT id, user_id, number, phase, verdict, outcome, legs, failures, notice, refusals, task_token, lease_id,
+           ended_at IS NULL AS live,
            coalesce(lease_expires_at > now(), false) AS held, extract(epoch FROM deadline - now())::float8 AS remaining,
            extract(epoch FROM deadline - ended_at)::float8 AS left, reachable
     FROM whatsapp_private.attempts) a) AS attempts,
@@ -53,12 +54,18 @@ UNION ALL SELECT e.jid FROM whatsapp_engine.whatsmeow_device e
 ORDER BY 1
 """
 
+# The statement that follows this look comes a little later by the database's clock. A lease that ends meanwhile may
+# then be taken.
+_HELD = "coalesce(lease_expires_at > now() + interval '0.3 seconds', false)"
+
 # What becomes of a device, in this order.
 _STATES = ("offered", "linking", "linked", "unlinking")
-_TIMEOUTS = (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT)
+_TIMEOUTS = (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT, Reason.SCAN_NOT_REPEATED)
 _OUTCOMES = {Result.CONNECTED, *Reason}
 _PAIRING = {Status.CONNECTING, Status.WAITING_QR}
-_FINAL = ("user_id", "number", "phase", "verdict", "outcome", "failures", "legs", "lease_id")
+_FINAL = (
+    "user_id", "number", "phase", "verdict", "outcome", "failures", "legs", "lease_id", "notice", "refusals",
+)  # fmt: skip
 
 
 class Promises:
@@ -102,14 +109,12 @@ class Promises:
         """Whether the attempt of this process lives, and the lease that it needs is its own or nobody's."""
         if process.attempt_id:
             found = self._system.world.sql(
-                "SELECT lease_id, coalesce(lease_expires_at > now(), false) AS held FROM whatsapp_private.attempts "
-                "WHERE id = %s AND ended_at IS NULL",
+                f"SELECT lease_id, {_HELD} AS held FROM whatsapp_private.attempts WHERE id = %s AND ended_at IS NULL",
                 process.attempt_id,
             )
         elif process.device_id:
             found = self._system.world.sql(
-                "SELECT lease_id, coalesce(lease_expires_at > now(), false) AS held FROM whatsapp_private.devices "
-                "WHERE id = %s AND state = 'unlinking'",
+                f"SELECT lease_id, {_HELD} AS held FROM whatsapp_private.devices WHERE id = %s AND state = 'unlinking'",
                 process.device_id,
             )
         else:
@@ -159,9 +164,11 @@ class Promises:
             assert now["outcome"] in _OUTCOMES, f"{name} ended as {now['outcome']}"
             assert not now["held"], f"{name} is over and has a linker"
         assert not (now["verdict"] and now["held"]), f"{name} is decided and has a linker"
+        assert now["refusals"] <= MOST_REFUSALS, f"{name} was given {now['refusals']} more QRs"
         if before is None:
             return
         assert now["legs"] >= before["legs"]
+        assert now["refusals"] >= before["refusals"]
         if not before["live"]:
             changed = [column for column in _FINAL if now[column] != before[column]]
             assert not changed, f"{name} was over, and yet {changed} changed"
@@ -207,6 +214,7 @@ class Promises:
         live = [attempt for attempt in all_rows["attempts"] if attempt["user_id"] == str(user) and attempt["live"]]
         linked = [d for d in all_rows["devices"] if d["user_id"] == str(user) and d["state"] == "linked"]
         assert (session.status is Status.CONNECTED) == bool(linked and not live), f"{user} is {session.status}"
+        assert session.notice is None or live, f"{user} is asked for a scan, and nobody pairs"
         if session.qr:
             self.seen.add(session.qr)
             assert live, "a QR is in sight that no attempt has shown"

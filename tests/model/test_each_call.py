@@ -39,9 +39,9 @@ CALLS = (
 
 # What only an attempt meets that nobody scans, and one whose user gives up.
 LOST_CALLS = (
-    "disconnect fail", "linker release", "linker fail", "linker let_go", "FinishPairing get", "FinishPairing end",
-    "FinishPairing write", "FinishPairing call_unlink", "cleanup get", "cleanup end", "cleanup write",
-    "cleanup call_unlink", "unlink give_back",
+    "disconnect fail", "linker refuse", "linker given_up", "linker call_unlink", "linker release", "linker fail",
+    "linker let_go", "FinishPairing get", "FinishPairing end", "FinishPairing write", "FinishPairing call_unlink",
+    "cleanup get", "cleanup end", "cleanup write", "cleanup call_unlink", "unlink give_back",
 )  # fmt: skip
 
 
@@ -149,7 +149,8 @@ def fail_in_every_way(system: System, fault: Fault) -> None:
     lost, refused, gives_up = (Story(system, fault) for _ in range(3))
     for story, last in ((lost, "reach"), (refused, "refuse"), (gives_up, "reach")):
         story.click()
-        for move in ("show", *(["scan"] if story is not gives_up else []), last):
+        again = ["refuse", "show", "scan", "log_out_early", "show", "renew"] if story is refused else []
+        for move in ("show", *again, *(["scan"] if story is not gives_up else []), last):
             story.make(move)
             story.wait(0.3)
         if story is lost:

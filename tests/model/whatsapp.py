@@ -49,6 +49,7 @@ class Run:
         self.task, self.jid = task, jid
         self.secret = Secret(f"{system.name} device {next(system.serial)}") if task == "pair" else None
         self._texts: list[str] = []
+        self._scannable: list[str] = []  # those of the present secret
         self._shown_at: float | None = None
         self._said: set[str] = set()
         self._dead = False
@@ -89,7 +90,7 @@ class Run:
         """Whether somebody has seen it and a phone can still scan it."""
         if self._shown_at is None or self.jid or self._dead or self._system.now >= self._shown_at + QR_LIFE_SECONDS:
             return False
-        return not self._system.promises.seen.isdisjoint(self._texts)
+        return not self._system.promises.seen.isdisjoint(self._scannable)
 
     def make(self, move: str) -> None:
         """Let it happen."""
@@ -108,11 +109,11 @@ class Run:
     def _bad(self) -> list[str]:
         bad = ["reach", "lose", "die", "refuse"]
         if self.scannable:
-            bad.append("scan_and_die")
+            bad += ["renew", "scan_and_die"]
         if self.jid:
             bad += ["replace", "log_out_and_die"]
         if self.jid in self._system.linked:
-            bad.append("log_out")
+            bad += ["log_out", "log_out_early"]
         if len(self._texts) == _QRS and not self.jid:
             bad.append("exhaust")
         return bad
@@ -129,8 +130,13 @@ class Run:
         if self._shown_at is None:
             self._shown_at = self._system.now
         self._texts.append(self.secret.text(len(self._texts) + 1))
-        self._system.promises.texts[self._texts[-1]] = self.process
-        self._say(Qr(self._texts[-1], 60 if len(self._texts) == 1 else 20))
+        self._show(Qr(self._texts[-1], 60 if len(self._texts) == 1 else 20))
+
+    def do_renew(self) -> None:
+        """WhatsApp does not accept a scan: the same ref gets a new secret."""
+        self.secret = Secret(f"{self._system.name} device {next(self._system.serial)}")
+        self._scannable.clear()
+        self._show(Qr(self.secret.text(len(self._texts)), 10, renewed=True))
 
     def do_scan(self) -> None:
         self._link()
@@ -157,6 +163,12 @@ class Run:
         self._drop()
         self.do_die()
 
+    def do_log_out_early(self) -> None:
+        """WhatsApp does not know the device any more, and the engine ends before whatsmeow has dropped its keys."""
+        assert self.jid
+        self._system.linked.pop(self.jid, None)
+        self._say(LoggedOut(), last=True)
+
     def do_lose(self) -> None:
         self._say(Unreachable(), last=True)
 
@@ -164,13 +176,18 @@ class Run:
         self._say(Died("as told"), last=True)
 
     def do_refuse(self) -> None:
-        self._say(Refused(Reason.PAIRING_REJECTED if self.task == "pair" else Reason.CLIENT_OUTDATED), last=True)
+        self._say(Refused(Reason.CLIENT_OUTDATED if self.jid else Reason.PAIRING_REJECTED), last=True)
 
     def do_replace(self) -> None:
         self._say(Replaced(), last=True)
 
     def do_exhaust(self) -> None:
         self._say(Exhausted(), last=True)
+
+    def _show(self, qr: Qr) -> None:
+        self._scannable.append(qr.text)
+        self._system.promises.texts[qr.text] = self.process
+        self._say(qr)
 
     def _link(self) -> None:
         assert self.secret

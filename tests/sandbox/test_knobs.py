@@ -69,6 +69,28 @@ def test_passkey(sandbox: SandboxClient, pair: Pair, number: str) -> None:
     engine.wait("LoginStatus", status="passkey-request")
 
 
+@pytest.mark.parametrize("picture", ["renewed", "before"])
+def test_a_renewed_qr_pairs_and_the_one_before_fails(
+    sandbox: SandboxClient, pair: Pair, number: str, picture: str
+) -> None:
+    sandbox.set_knobs(renewSecret=True, failTimes=1)
+    engine = pair()
+    before = engine.qr()
+    with pytest.raises(SandboxRefusedError) as refused:
+        sandbox.scan(before, number)
+    assert refused.value.code == "scan_again"
+    renewed = engine.qr()
+    assert renewed.split(",")[:3] == before.split(",")[:3]
+    assert renewed != before
+    if picture == "renewed":
+        sandbox.scan(renewed, number)
+        engine.wait("Connected")
+    else:
+        with pytest.raises(SandboxRefusedError, match="hmac-mismatch"):
+            sandbox.scan(before, number)
+        engine.wait("LoginStatus", status="error")
+
+
 def test_drop_after_the_scan(sandbox: SandboxClient, pair: Pair, number: str) -> None:
     sandbox.set_knobs(dropAfterScan=True)
     engine = pair()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from whatsapp_pairing.session import MOST_REFUSALS
 
 from tests.stack import PATIENCE_SECONDS, Answer, Stack, User, call
 from tests.written import Secrets
@@ -49,7 +50,17 @@ class Endings:
         cancelled, _ = self._shown()
         assert cancelled.disconnect().status == 200
         self._over(cancelled, "cancelled")
-        with_knobs("pairing_rejected", scan=True, tamper="hmac")
+        self._sandbox.set_knobs(tamper="hmac")
+        refused = self._click()
+        refused.scan_each(self._number(), MOST_REFUSALS + 1)
+        self._over(refused, "pairing_rejected")
+        self._sandbox.reset_knobs()
+        asked, qr = self._shown()
+        self._sandbox.set_knobs(renewSecret=True)
+        asked.scan(qr, self._number())
+        self._sandbox.reset_knobs()
+        asked.let_window_end("notice = 'scan_again' AND phase = 'auth'")
+        self._over(asked, "scan_not_repeated")
         with_knobs("passkey_required", scan=True, passkey=True)
         with_knobs("account_banned", scan=True, loginFailure=402)
         self._linker_failed()

@@ -215,6 +215,27 @@ OF_DATABASE = [
         "tests/integration/test_leases.py",
     ),
     Guard(
+        "only the lease's holder counts a refusal",
+        function("refuse_v1"),
+        "AND a.lease_id = p_lease ",
+        "",
+        "tests/integration/test_leases.py",
+    ),
+    Guard(
+        "a repeated refusal is counted once",
+        function("refuse_v1"),
+        "AND a.refusals = p_refusals",
+        "",
+        "tests/integration/test_lost_answers.py",
+    ),
+    Guard(
+        "so many refusals for each attempt",
+        f"{LAYER}/session.py",
+        "self.refusals < MOST_REFUSALS and ",
+        "",
+        "tests/unit/test_session.py",
+    ),
+    Guard(
         "one linker at a time",
         function("take_v1"),
         "\n    AND (a.lease_id = p_lease OR a.lease_expires_at IS NULL OR a.lease_expires_at <= at)",

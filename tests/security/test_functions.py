@@ -33,6 +33,7 @@ CALLERS = {
     "note_shown_v1": API | WORKER,
     "open_phase_v1": WORKER,
     "overdue_before": WORKER,
+    "refuse_v1": WORKER,
     "release_v1": WORKER,
     "renew_v1": WORKER,
     "scanned_v1": WORKER,

@@ -31,6 +31,8 @@ LINES: list[tuple[str, dict[str, Any], Event]] = [
     ("reached", {}, Reached()),
     ("qr", {"text": "https://wa.me/settings/linked_devices#a,b,c,d", "seconds": 60.0},
      Qr("https://wa.me/settings/linked_devices#a,b,c,d", 60.0)),
+    ("qr", {"text": "https://wa.me/settings/linked_devices#a,b,c,e", "seconds": 12.5, "renewed": True},
+     Qr("https://wa.me/settings/linked_devices#a,b,c,e", 12.5, renewed=True)),
     ("exhausted", {}, Exhausted()),
     ("scanned", {"jid": "1:2@s.whatsapp.net"}, Scanned("1:2@s.whatsapp.net")),
     ("online", {"jid": "1:2@s.whatsapp.net"}, Online("1:2@s.whatsapp.net")),

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from whatsapp_pairing import errors, http
 from whatsapp_pairing.errors import PairingError, Unauthorized
+from whatsapp_pairing.notices import Notice, instruction
 from whatsapp_pairing.reasons import Reason, sentence
 from whatsapp_pairing.session import Session, Status
 
@@ -198,7 +199,9 @@ def test_every_error_class_is_in_the_table() -> None:
     def below(kind: type[PairingError]) -> set[type[PairingError]]:
         return {kind}.union(*(below(child) for child in kind.__subclasses__()))
 
-    assert below(PairingError) - {errors.Unavailable, errors.Refused} == {type(error) for error, *_ in table()}
+    assert below(PairingError) - {errors.Unavailable, errors.Refused, errors.WorkflowSilent} == {
+        type(error) for error, *_ in table()
+    }
 
 
 def test_any_other_exception_is_internal_and_keeps_its_words() -> None:
@@ -276,3 +279,19 @@ def test_times_are_iso_with_an_offset() -> None:
 def test_a_reason_comes_with_its_sentence(reason: Reason, language: str) -> None:
     answer = http.shown(event(accept_language=language), Session(Status.ERROR, datetime.now(UTC), reason=reason))
     assert json.loads(answer["body"])["error"] == {"code": reason, "message": sentence(reason, language)}
+
+
+@pytest.mark.parametrize("notice", Notice)
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_a_notice_comes_with_its_instruction(notice: Notice, language: str) -> None:
+    session = Session(Status.WAITING_QR, datetime.now(UTC), qr="2@x", notice=notice)
+    answer = http.shown(event(accept_language=language), session)
+    assert json.loads(answer["body"])["notice"] == {"code": notice, "message": instruction(notice, language)}
+
+
+def test_a_notice_that_comes_or_changes_is_sent() -> None:
+    def tag(notice: Notice | None) -> str:
+        session = Session(Status.WAITING_QR, datetime.now(UTC), qr="2@x", notice=notice)
+        return str(http.cacheable(event(), http.shown(event(), session))["headers"]["ETag"])
+
+    assert len({tag(notice) for notice in (None, *Notice)}) == 3

@@ -60,7 +60,7 @@ def test_the_domain_does_not_know_its_engine() -> None:
 
 def test_session_imports_only_what_is_below_it() -> None:
     ours = {name for name in imported(ROOT / "layers/shared/whatsapp_pairing/session.py") if "whatsapp" in name}
-    below = {"whatsapp_pairing.reasons", "whatsapp_pairing.results"}
+    below = {"whatsapp_pairing.notices", "whatsapp_pairing.reasons", "whatsapp_pairing.results"}
     assert {name for name in ours if name.count(".") == 1} == below
     assert {name for name in imported(ROOT / "layers/shared/whatsapp_pairing/results.py") if "whatsapp" in name} == {
         "whatsapp_pairing.reasons",

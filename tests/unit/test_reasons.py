@@ -1,4 +1,4 @@
-"""The contract's eleven reasons, in both languages."""
+"""The contract's twelve reasons, in both languages."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 from whatsapp_pairing.reasons import SENTENCES, Reason, sentence
 
 CONTRACT = [
-    "qr_timeout", "scan_timeout", "cancelled", "pairing_rejected", "passkey_required", "client_outdated",
-    "account_banned", "whatsapp_unreachable", "linker_failed", "unlinked_from_phone", "internal",
+    "qr_timeout", "scan_timeout", "scan_not_repeated", "cancelled", "pairing_rejected", "passkey_required",
+    "client_outdated", "account_banned", "whatsapp_unreachable", "linker_failed", "unlinked_from_phone", "internal",
 ]  # fmt: skip
 
 

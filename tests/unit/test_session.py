@@ -9,15 +9,18 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from whatsapp_pairing.notices import Notice
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.session import (
     HANDOVER_SECONDS,
     HEARTBEAT_SECONDS,
     LEASE_SECONDS,
     MAX_LEGS,
+    MOST_REFUSALS,
     PAUSES,
     RENEW_SECONDS,
     RETRY_SECONDS,
+    SCAN_AGAIN_SECONDS,
     Again,
     Attempt,
     Phase,
@@ -31,7 +34,7 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 LIVE = Attempt(
     id=UUID(int=1), user_id=UUID(int=2), phase=Phase.QR, deadline=NOW, age=60.0, remaining=60.0, since_scan=None,
     task_token="token", alive=False, legs=1, qr_shown=False, reachable=True, verdict=None, outcome=None, version=1,
-    stored_jid=None, stored_fingerprint=None,
+    notice=None, refusals=0, stored_jid=None, stored_fingerprint=None,
 )  # fmt: skip
 
 
@@ -50,6 +53,11 @@ LIVE = Attempt(
         ({"remaining": -5.0, "phase": Phase.AUTH, "stored_jid": "1:1@s.whatsapp.net"}, Reason.LINKER_FAILED),
         ({"remaining": -5.0, "reachable": False}, Reason.WHATSAPP_UNREACHABLE),
         ({"remaining": 5.0, "reachable": False}, Again(Phase.QR, 5)),
+        # the person was asked to scan again
+        ({"remaining": -5.0, "phase": Phase.AUTH, "notice": Notice.SCAN_AGAIN}, Reason.SCAN_NOT_REPEATED),
+        ({"remaining": -5.0, "notice": Notice.NEW_QR}, Reason.SCAN_NOT_REPEATED),
+        ({"remaining": -5.0, "notice": Notice.NEW_QR, "reachable": False}, Reason.WHATSAPP_UNREACHABLE),
+        ({"remaining": -5.0, "notice": Notice.NEW_QR, "since_scan": 1.0}, Reason.LINKER_FAILED),
         # a QR in the last moment
         ({"remaining": -1.0, "qr_shown": True, "alive": True}, Again(Phase.QR, HANDOVER_SECONDS)),
         ({"remaining": -1.0, "qr_shown": True}, Reason.QR_TIMEOUT),
@@ -94,6 +102,8 @@ attempts = st.builds(
     verdict=st.none() | st.sampled_from(Reason),
     outcome=st.none(),
     version=st.integers(0),
+    notice=st.none() | st.sampled_from(Notice),
+    refusals=st.integers(0, MOST_REFUSALS),
 )
 
 
@@ -130,8 +140,28 @@ def test_a_timeout_never_forgets_a_scan(attempt: Attempt) -> None:
     reason = timeout_reason(attempt)
     if attempt.scanned or not attempt.legs:
         assert reason in (Reason.LINKER_FAILED, Reason.WHATSAPP_UNREACHABLE)
+    elif attempt.notice:
+        assert reason in (Reason.SCAN_NOT_REPEATED, Reason.WHATSAPP_UNREACHABLE)
     else:
         assert reason in (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT, Reason.WHATSAPP_UNREACHABLE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "may"),
+    [
+        ({}, True),
+        ({"refusals": MOST_REFUSALS - 1}, True),
+        ({"refusals": MOST_REFUSALS}, False),
+        ({"remaining": float(SCAN_AGAIN_SECONDS)}, True),
+        ({"remaining": SCAN_AGAIN_SECONDS - 0.1}, False),
+        # the workflow is about to open the scan's window
+        ({"remaining": 1.0, "phase": Phase.QR, "qr_shown": True}, True),
+        ({"remaining": 1.0, "phase": Phase.QR}, False),
+    ],
+)
+def test_a_refusal_is_answered_if_it_helps(changes: dict[str, object], may: bool) -> None:
+    attempt = replace(LIVE, phase=Phase.AUTH)
+    assert replace(attempt, **changes).may_scan_again is may  # type: ignore[arg-type]
 
 
 def test_the_clocks_fit_each_other() -> None:

@@ -1,4 +1,4 @@
-// Every text of the page. Reasons for an error are not here: the API sends them in the browser's language.
+// Every text of the page. Reasons for an error and notices are not here: the API sends them in the browser's language.
 // {name} marks a value filled in by the caller.
 
 const en = {

@@ -149,14 +149,15 @@ export function createView(t, { language, locale }, actions) {
     button(element, text, Boolean(busy || early));
   }
 
-  function drawFrame({ phase, trouble, refused, doubt, pictureTrouble, notice, signIn }, panel) {
+  function drawFrame({ phase, status, trouble, refused, doubt, pictureTrouble, notice, signIn }, panel) {
     const badge = byId("badge");
     setHidden(badge, phase !== "ready" || panel === "loading");
     if (!badge.hidden) setText(badge, t(`badge.${panel}`));
     setHidden(byId("card"), panel === "loading" && refused); // there is nothing to wait for
     setHidden(byId("sign-out"), !signIn?.canSignOut);
     const network = [trouble ?? doubt?.cause ?? pictureTrouble, doubt?.text].filter(Boolean).join(" ");
-    for (const [element, text] of [[byId("network"), network], [byId("notice"), notice]]) {
+    const asked = phase === "ready" ? status?.notice?.message : null;
+    for (const [element, text] of [[byId("network"), network], [byId("notice"), notice], [byId("asked"), asked]]) {
       setHidden(element, !text);
       setText(element, text ?? "");
     }

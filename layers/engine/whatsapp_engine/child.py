@@ -71,6 +71,7 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
         )
         self._out = out
         self._qrs = 0
+        self._ref, self._ref_ends_at = "", 0.0
         self._own_jid = Jid2String(jid) if jid else ""
         self.event.qr(lambda _, text: self._on_qr(text.decode()))
         self.event(PairStatusEv)(lambda _, status: self._on_pair_status(status))
@@ -101,8 +102,14 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
         self.say("refused", reason=reason)
 
     def _on_qr(self, text: str) -> None:
-        self._qrs += 1
-        self.say("qr", text=text, seconds=_FIRST_QR_SECONDS if self._qrs == 1 else _NEXT_QR_SECONDS)
+        ref, now = text.partition("#")[2].partition(",")[0], time.monotonic()
+        renewed = ref == self._ref
+        if not renewed:
+            self._qrs += 1
+            seconds = _FIRST_QR_SECONDS if self._qrs == 1 else _NEXT_QR_SECONDS
+            self._ref, self._ref_ends_at = ref, now + seconds
+        # whatsmeow does not give a renewed QR more time than its ref has left.
+        self.say("qr", text=text, seconds=self._ref_ends_at - now, renewed=renewed)
 
     def _on_pair_status(self, status: Any) -> None:
         if status.Status == PairStatus.SUCCESS:

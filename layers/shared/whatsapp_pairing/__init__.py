@@ -2,7 +2,8 @@
 
 The map, from the inside out (imports point upwards in this list):
 
-- ``reasons``: why a pairing ended, for machines and for people; ``results``: every result, the good ones too.
+- ``reasons``: why a pairing ended, for machines and for people; ``notices``: what a person is asked to do meanwhile.
+- ``results``: every result, the good ones too.
 - ``refusals``: why a request has no user; ``assurance``: how strongly the user has signed in.
 - ``errors``: the exception tree.
 - ``session``: what an attempt may do next; pure.

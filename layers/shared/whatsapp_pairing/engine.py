@@ -19,14 +19,18 @@ class Reached:
 
 @dataclass(frozen=True)
 class Qr:
-    """A QR to show for ``seconds``; ``text`` is a credential until it expires."""
+    """A QR to show for ``seconds``; ``text`` is a credential until it expires.
+
+    A ``renewed`` QR has the ref of the QR before it and a new adv secret: WhatsApp asks the person to scan again.
+    """
 
     text: str = field(repr=False)
     seconds: float
+    renewed: bool = False
 
     @property
     def fingerprint(self) -> bytes:
-        """SHA-256 of the adv secret: the same for all QRs of one device, and computable from its stored keys.
+        """SHA-256 of the adv secret: the same for a device's QRs until one is renewed, and computable from its keys.
 
         Raises
         ------
@@ -79,7 +83,7 @@ class Replaced:
 
 @dataclass(frozen=True)
 class Refused:
-    """WhatsApp said no in a way that trying again does not change."""
+    """WhatsApp or the engine said no. Trying again helps only after ``PAIRING_REJECTED``: a new QR may be accepted."""
 
     reason: Reason
 

@@ -19,6 +19,7 @@ from whatsapp_pairing.errors import (
     TooLarge,
     Unauthorized,
 )
+from whatsapp_pairing.notices import instruction
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.reasons import sentence
 from whatsapp_pairing.refusals import Refusal
@@ -168,7 +169,7 @@ def document(body: bytes, media: str) -> Response:
 
 
 def _session_body(session: Session, speaks: str) -> dict[str, Any]:
-    reason = session.reason
+    reason, notice = session.reason, session.notice
     return {
         "status": session.status,
         "connected": session.status is Status.CONNECTED,
@@ -181,6 +182,7 @@ def _session_body(session: Session, speaks: str) -> dict[str, Any]:
         "messagesSent": session.messages_sent,
         "messagesReceived": session.messages_received,
         "error": {"code": reason, "message": sentence(reason, speaks)} if reason else None,
+        "notice": {"code": notice, "message": instruction(notice, speaks)} if notice else None,
         "pollAfterMs": session.poll_after_ms,
     }
 

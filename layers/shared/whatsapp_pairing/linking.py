@@ -11,6 +11,7 @@ from whatsapp_pairing import engine as port
 from whatsapp_pairing.backoff import Backoff
 from whatsapp_pairing.errors import StoreUnavailable
 from whatsapp_pairing.holding import Hold, LeaseLost
+from whatsapp_pairing.notices import Notice
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.leases import Leases
@@ -121,6 +122,11 @@ class _Linker:
                 return self._record_verdict(decision)
             if decision is Result.CONNECTED:
                 return self._record_connected()
+            if decision is Result.REFUSED:
+                if not self._hold.attempt.may_scan_again:
+                    return self._record_verdict(Reason.PAIRING_REJECTED)
+                self._record_refusal()
+                continue
             self._hold.renew(showing=False)
             self._write_row()
             self._hold.rest(self._backoff.next())
@@ -170,8 +176,12 @@ class _Linker:
                 self._synced = True
                 return Result.CONNECTED if self._online else None
             case port.LoggedOut():
-                # A device that was never online was not finished by the phone: offer a fresh one.
-                return Reason.UNLINKED_FROM_PHONE if self._online else Result.NEW_ENGINE
+                if self._online:
+                    return Reason.UNLINKED_FROM_PHONE
+                # WhatsApp does not know a device that a phone has just linked: the phone must link another one.
+                return Result.REFUSED if self._jid else Result.NEW_ENGINE
+            case port.Refused(Reason.PAIRING_REJECTED):
+                return Result.REFUSED
             case port.Refused(reason):
                 return reason
             case port.Unreachable():
@@ -201,8 +211,9 @@ class _Linker:
 
     def _show(self, qr: port.Qr) -> None:
         first = not self._hold.attempt.qr_shown
+        notice = Notice.SCAN_AGAIN if qr.renewed else None
         self._offered.add(qr.fingerprint)
-        self._hold.write(self._leases.show_qr, qr.text, qr.seconds, qr.fingerprint)
+        self._hold.write(self._leases.show_qr, qr.text, qr.seconds, qr.fingerprint, notice)
         if first:
             counting.first_qr(self._hold.attempt)
         if self._hold.attempt.phase is Phase.QR:
@@ -240,6 +251,10 @@ class _Linker:
         self._hold.tell(self._workflow.fail)
         self._write_row()
         return reason
+
+    def _record_refusal(self) -> None:
+        self._hold.write(self._leases.refuse, self._hold.attempt.refusals, self._jid)
+        self._write_row()
 
     def _overdue(self) -> Result | Reason | None:
         """Return what follows from the time alone: the window is over, or a step has taken too long."""

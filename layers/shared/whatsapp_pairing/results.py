@@ -12,6 +12,8 @@ class Result(StrEnum):
     CONNECTED = "connected"
     NEW_ENGINE = "new_engine"
     """The engine is of no more use, and another one may go on."""
+    REFUSED = "refused"
+    """The pairing was refused, and only a new QR can help."""
     LOST = "lost"
     """The attempt has ended, or another linker has it."""
     NOT_NEEDED = "not_needed"

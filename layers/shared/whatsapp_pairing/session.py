@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from whatsapp_pairing.notices import Notice
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.results import Outcome
 
@@ -20,6 +21,11 @@ MOST_PER_HOUR = 30
 
 # A scan that comes in the last second of its window still gets this long to log in.
 LOGIN_SECONDS = 60
+
+# So many refused pairings of an attempt are answered with another QR. The next refusal ends the attempt, and so does a
+# refusal that leaves the person less time than this to scan again.
+MOST_REFUSALS = 3
+SCAN_AGAIN_SECONDS = 30
 
 # A linker renews lease and heartbeat every RENEW_SECONDS. The lease of a dead linker is over before the workflow misses
 # the heartbeat (10 in pairing.asl.json, too). Otherwise the dead linker's lease would refuse its replacement.
@@ -39,8 +45,8 @@ RETRY_SECONDS = 2
 HANDOVER_SECONDS = 10
 
 
-# The reasons that say to the person that no phone has scanned.
-_NOT_SCANNED = (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT)
+# The reasons that say to the person that a scan is missing.
+_NOT_SCANNED = (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT, Reason.SCAN_NOT_REPEATED)
 
 
 class Status(StrEnum):
@@ -91,6 +97,10 @@ class Attempt:
         How it has ended; None while it lives.
     version : int
         The number of the session's version, which every change raises.
+    notice : Notice or None
+        What the person is asked to do; a scan clears it.
+    refusals : int
+        How many refused pairings were answered with another QR.
     stored_jid, stored_fingerprint : str, bytes or None
         The newest device of the attempt for which whatsmeow has stored keys, unless it is linked.
     """
@@ -110,6 +120,8 @@ class Attempt:
     verdict: Reason | None
     outcome: Outcome | None
     version: int
+    notice: Notice | None
+    refusals: int
     stored_jid: str | None = field(repr=False)
     stored_fingerprint: bytes | None = field(repr=False)
 
@@ -117,6 +129,13 @@ class Attempt:
     def scanned(self) -> bool:
         """Whether a phone has scanned: there is a device that must be finished or removed, never forgotten."""
         return self.since_scan is not None or self.stored_jid is not None
+
+    @property
+    def may_scan_again(self) -> bool:
+        """Whether a refused pairing is answered with another QR."""
+        # With the first QR, the workflow opens the scan's window. This copy of the attempt may not know that yet.
+        opening = self.phase is Phase.QR and self.qr_shown
+        return self.refusals < MOST_REFUSALS and (opening or self.remaining >= SCAN_AGAIN_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -181,6 +200,8 @@ def timeout_reason(attempt: Attempt) -> Reason:
         return Reason.WHATSAPP_UNREACHABLE
     if attempt.scanned:
         return Reason.LINKER_FAILED
+    if attempt.notice:
+        return Reason.SCAN_NOT_REPEATED
     return Reason.QR_TIMEOUT if attempt.phase is Phase.QR else Reason.SCAN_TIMEOUT
 
 
@@ -213,6 +234,7 @@ class Session:
     messages_sent: int = 0
     messages_received: int = 0
     reason: Reason | None = None
+    notice: Notice | None = None
 
     @property
     def poll_after_ms(self) -> int:

@@ -8,6 +8,7 @@ from psycopg.errors import ForeignKeyViolation
 
 from whatsapp_pairing.database import Connection, Row
 from whatsapp_pairing.errors import Unauthorized
+from whatsapp_pairing.notices import Notice
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.table import Table
 from whatsapp_pairing.results import outcome_of
@@ -187,6 +188,7 @@ def attempt_from(row: Row | None) -> Attempt | None:
         "phase": Phase(row["phase"]),
         "verdict": Reason.parse(row["verdict"]),
         "outcome": outcome_of(row["outcome"]),
+        "notice": Notice.parse(row["notice"]),
     }
     return Attempt(**row | parsed)
 

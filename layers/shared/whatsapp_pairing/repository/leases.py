@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from whatsapp_pairing.notices import Notice
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import attempt_from
 from whatsapp_pairing.repository.table import Table
@@ -12,10 +13,11 @@ _TAKE = "SELECT * FROM whatsapp_private.take_v1(%(id)s, %(lease)s, %(seconds)s)"
 _RENEW = "SELECT * FROM whatsapp_private.renew_v1(%(id)s, %(lease)s, %(seconds)s, %(reachable)s, %(showing)s)"
 _SHOW_QR = """
 SELECT * FROM whatsapp_private.show_qr_v1(
-  %(id)s, %(lease)s, %(seconds)s, %(qr)s, %(qr_seconds)s, %(fingerprint)s
+  %(id)s, %(lease)s, %(seconds)s, %(qr)s, %(qr_seconds)s, %(fingerprint)s, %(notice)s
 )
 """
 _SCANNED = "SELECT * FROM whatsapp_private.scanned_v1(%(id)s, %(lease)s, %(jid)s, %(seconds)s)"
+_REFUSE = "SELECT * FROM whatsapp_private.refuse_v1(%(id)s, %(lease)s, %(refusals)s, %(jid)s)"
 _CONNECTED = "SELECT (c.attempt).*, c.given_up FROM whatsapp_private.connected_v1(%(id)s, %(lease)s, %(jid)s) AS c"
 _RELEASE = "SELECT * FROM whatsapp_private.release_v1(%(id)s, %(lease)s, %(verdict)s, %(failed)s)"
 _LET_GO = "SELECT whatsapp_private.let_go_v1(%(id)s, %(lease)s) AS devices"
@@ -49,8 +51,19 @@ class Leases(Table):
         row = self._one(_RENEW, id=attempt_id, lease=lease, seconds=LEASE_SECONDS, reachable=reachable, showing=showing)
         return attempt_from(row)
 
-    def show_qr(self, attempt_id: UUID, lease: UUID, qr: str, seconds: float, fingerprint: bytes) -> Attempt | None:
-        """Show a QR that lives for ``seconds``, and bind its device to the user before anybody can scan it."""
+    def show_qr(
+        self,
+        attempt_id: UUID,
+        lease: UUID,
+        qr: str,
+        seconds: float,
+        fingerprint: bytes,
+        notice: Notice | None = None,
+    ) -> Attempt | None:
+        """Show a QR that lives for ``seconds``, and bind its device to the user before anybody can scan it.
+
+        Without a ``notice``, the notice that stands stays.
+        """
         row = self._one(
             _SHOW_QR,
             id=attempt_id,
@@ -59,12 +72,25 @@ class Leases(Table):
             qr=qr,
             qr_seconds=seconds,
             fingerprint=fingerprint,
+            notice=notice,
         )
         return attempt_from(row)
 
     def scanned(self, attempt_id: UUID, lease: UUID, jid: str) -> Attempt | None:
         """Note that a phone has scanned the QR: the device gets time to log in, and the QR is cleared."""
         return attempt_from(self._one(_SCANNED, id=attempt_id, lease=lease, jid=jid, seconds=LOGIN_SECONDS))
+
+    def refuse(self, attempt_id: UUID, lease: UUID, refusals: int, jid: str | None) -> Attempt | None:
+        """Prepare another QR after a refused pairing, once the engine has ended.
+
+        Parameters
+        ----------
+        refusals : int
+            How many refusals the attempt had before this one.
+        jid : str or None
+            The device that WhatsApp does not know any more; None when the refused device was not stored.
+        """
+        return attempt_from(self._one(_REFUSE, id=attempt_id, lease=lease, refusals=refusals, jid=jid))
 
     def connected(self, attempt_id: UUID, lease: UUID, jid: str) -> Connected | None:
         """End the attempt well; None when the lease is lost, or no device has been scanned under this JID."""

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from whatsapp_pairing.notices import Notice
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.table import Table
@@ -30,6 +31,7 @@ class Sessions(Table):
             messages_sent=row["messages_sent"],
             messages_received=row["messages_received"],
             reason=self._reason_to_end(row["unended"]) if row["unended"] else Reason.parse(row["reason"]),
+            notice=Notice.parse(row["notice"]),
         )
 
     def _reason_to_end(self, attempt_id: UUID) -> Reason | None:
