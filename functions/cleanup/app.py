@@ -5,6 +5,7 @@ from typing import Any
 
 from whatsapp_pairing.cleaning import Cleaning, look
 from whatsapp_pairing.database import Database
+from whatsapp_pairing.limits import answers_in_time
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.payloads import Clean, parse
 from whatsapp_pairing.repository.attempts import Attempts
@@ -23,6 +24,7 @@ def parts() -> tuple[Attempts, Sweeps, Rows, Workflow]:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@answers_in_time
 def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
     """Sweep until nothing is left or the time is up, and answer how much each sweep has done."""
     dry_run = parse(Clean, event).dry_run
