@@ -76,7 +76,7 @@ def _let_go(attempt_id: UUID, lease: UUID, leases: Leases, workflow: Workflow) -
     try:
         workflow.call_unlinks(leases.let_go(attempt_id, lease))
     except (StoreUnavailable, SecretUnavailable):
-        logger.warning("the database or its secret is away; cleanup will look after the attempt's devices", exc_info=True)
+        logger.warning("the database or its secret is away; cleanup will look after the devices", exc_info=True)
 
 
 class _Linker:
