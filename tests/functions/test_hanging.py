@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import threading
 import time
@@ -139,6 +141,22 @@ def test_a_postgres_that_hangs_is_unavailable(
     settings.cache_clear()
     handler = app({"qr": "status"}.get(name, name)).handler
     refused(handler(request(name, uuid4()), Until(1.5)), 503, "unavailable")
+
+
+@pytest.mark.parametrize("name", ["connect", "status", "disconnect"])
+def test_a_postgres_that_freezes_is_unavailable(app: App, world: Any, user: UUID, name: str) -> None:
+    """The instance is warm, and its connection is open."""
+    module = app(name)
+    assert module.handler(request(name, user), Context())["statusCode"] < 300
+    frozen = [row["pid"] for row in world.sql("SELECT pid FROM pg_stat_activity WHERE usename = 'whatsapp_api'")]
+    assert frozen
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        refused(module.handler(request(name, user), Until(1.5)), 503, "unavailable")
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
 
 
 @pytest.mark.parametrize("name", ["open_phase", "finish_pairing"])
