@@ -11,6 +11,7 @@ from typing import Any
 from whatsapp_pairing import http
 from whatsapp_pairing.errors import Unauthorized
 from whatsapp_pairing.identity import Identity, TokenVerifier
+from whatsapp_pairing.limits import answers_in_time
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.refusals import Refusal
 from whatsapp_pairing.settings import settings
@@ -26,6 +27,7 @@ def verifier() -> TokenVerifier:
 
 
 @logger.inject_lambda_context(correlation_id_path=http.REQUEST_ID)
+@answers_in_time
 def handler(event: http.Event, context: Any) -> dict[str, Any]:
     """Answer with the user's id and the token's end, or with the class of the refusal."""
     scheme, _, token = http.header(event, "authorization").strip().partition(" ")

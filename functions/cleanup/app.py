@@ -5,6 +5,7 @@ from typing import Any
 
 from whatsapp_pairing.cleaning import Cleaning, look
 from whatsapp_pairing.database import Database
+from whatsapp_pairing.limits import answers_in_time, seconds_left
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.payloads import Clean, parse
 from whatsapp_pairing.repository.attempts import Attempts
@@ -23,13 +24,15 @@ def parts() -> tuple[Attempts, Sweeps, Rows, Workflow]:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@answers_in_time
 def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
     """Sweep until nothing is left or the time is up, and answer how much each sweep has done."""
     dry_run = parse(Clean, event).dry_run
     attempts, sweeps, rows, workflow = parts()
+    days = settings().attempt_retention_days
     if dry_run:
-        swept = look(sweeps)
+        swept = look(sweeps, days)
     else:
-        swept = Cleaning(attempts, sweeps, rows, workflow, lambda: context.get_remaining_time_in_millis() / 1000).run()
+        swept = Cleaning(attempts, sweeps, rows, workflow, seconds_left, attempt_days=days).run()
     logger.info("would be cleaned" if dry_run else "cleaned", extra=swept.as_dict())
     return swept.as_dict()

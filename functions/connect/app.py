@@ -5,6 +5,7 @@ from typing import Any
 
 from whatsapp_pairing import http
 from whatsapp_pairing.database import Database
+from whatsapp_pairing.limits import answers_in_time
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.pairing import connect
 from whatsapp_pairing.repository.attempts import Attempts
@@ -24,6 +25,7 @@ def parts() -> tuple[Sessions, tuple[Attempts, Rows, Workflow]]:
 
 @logger.inject_lambda_context(clear_state=True, correlation_id_path=http.REQUEST_ID)
 @http.answers_errors
+@answers_in_time
 def handler(event: http.Event, context: Any) -> http.Response:
     """Answer 202 for a new attempt, 200 with the one that lives or with the linked device, 429 or 503 for a refusal."""
     user_id = http.caller(event)

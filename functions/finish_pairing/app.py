@@ -4,6 +4,7 @@ from functools import cache
 from typing import Any
 
 from whatsapp_pairing.database import Database
+from whatsapp_pairing.limits import answers_in_time
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.pairing import settle_phase
 from whatsapp_pairing.payloads import SettlePhase, parse
@@ -22,6 +23,7 @@ def parts() -> tuple[Attempts, Rows, Workflow]:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@answers_in_time
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer with the wait to enter again, or with the outcome, as ``{"next", "seconds", "heartbeat", "pause"}``."""
     settling = parse(SettlePhase, event)

@@ -4,6 +4,7 @@ from functools import cache
 from typing import Any
 
 from whatsapp_pairing.database import Database
+from whatsapp_pairing.limits import answers_in_time
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.pairing import open_phase
 from whatsapp_pairing.payloads import OpenPhase, parse
@@ -20,6 +21,7 @@ def parts() -> tuple[Attempts, Workflow]:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@answers_in_time
 def handler(event: dict[str, Any], context: Any) -> None:
     """Enter the wait. Its answer comes through the token, not from this function."""
     opening = parse(OpenPhase, event)

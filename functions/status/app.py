@@ -10,6 +10,7 @@ from typing import Any
 from whatsapp_pairing import http
 from whatsapp_pairing.database import Database
 from whatsapp_pairing.errors import NoQr
+from whatsapp_pairing.limits import answers_in_time
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.repository.sessions import Sessions
 from whatsapp_pairing.settings import settings
@@ -25,6 +26,7 @@ def sessions() -> Sessions:
 
 @logger.inject_lambda_context(clear_state=True, correlation_id_path=http.REQUEST_ID)
 @http.answers_errors
+@answers_in_time
 def handler(event: http.Event, context: Any) -> http.Response:
     """Answer with the session as JSON, or with its QR as a picture."""
     user_id = http.caller(event)

@@ -1,5 +1,5 @@
 -- Start a new attempt unless an attempt lives, a device is linked, the pause is not over, or the system is full.
--- Locks: the user.
+-- Locks: the user. Then those of the user's older rows that nobody has locked; it does not wait for them.
 -- Writes: attempts, sessions. Never the user's row.
 -- Repeated with the same p_attempt: claimed again, when the first call started the attempt; nothing more changes.
 -- Error: foreign_key_violation of a table in whatsapp_private, when the user was deleted.
@@ -59,6 +59,12 @@ BEGIN
     RETURN;
   END IF;
 
+  -- Cleanup deletes superseded attempts when they are old. The next click marks an attempt that is locked now.
+  UPDATE whatsapp_private.attempts a SET superseded = true
+  WHERE a.id = ANY (ARRAY(
+    SELECT old.id FROM whatsapp_private.attempts old
+    WHERE old.user_id = p_user AND old.ended_at IS NOT NULL AND NOT old.superseded FOR UPDATE SKIP LOCKED
+  ));
   INSERT INTO whatsapp_private.attempts (id, user_id, number, deadline, failures)
   VALUES (
     p_attempt, p_user, coalesce(last.number, 0) + 1, clock_timestamp() + make_interval(secs => p_window),

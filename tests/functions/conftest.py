@@ -69,6 +69,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, world: Any, aws: Aws) -> Iterat
         "QR_TIMEOUT_SECONDS": "120",
         "MAX_LIVE_PAIRINGS": "100",
         "AUTH_TIMEOUT_SECONDS": "90",
+        "ATTEMPT_RETENTION_DAYS": "90",
         "POWERTOOLS_SERVICE_NAME": "whatsapp-pairing",
     }
     for name, value in values.items():

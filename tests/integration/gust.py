@@ -198,8 +198,11 @@ class Gust:
     def do_sweep(self, _: Pair) -> None:
         sweeps = self.sweeps
         self._chance.choice((
-            sweeps.clear_tokens, sweeps.delete_answers, sweeps.give_up_orphans, sweeps.forget_never_scanned,
-            sweeps.start_unlinks, sweeps.take_counters, sweeps.mark_wrong_rows,
+            sweeps.clear_tokens, sweeps.delete_answers, sweeps.give_up_orphans, sweeps.give_up_strays,
+            sweeps.forget_never_scanned, sweeps.start_unlinks,
+            lambda limit: sweeps.delete_attempts(limit, 1),
+            lambda limit: sweeps.take_counters(sweeps.counted_users(limit)),
+            lambda limit: sweeps.mark_wrong_rows(sweeps.users_with_wrong_rows(limit)),
         ))(BATCH)  # fmt: skip
 
     def do_sweep_overdue(self, _: Pair) -> None:

@@ -50,5 +50,6 @@ class RecordedWorkflow(Workflow):
     def call_linker(self, attempt_id: UUID) -> None:
         self._record("call_linker", attempt_id)
 
-    def call_unlinks(self, device_ids: list[UUID]) -> None:
+    def call_unlinks(self, device_ids: list[UUID]) -> int:
         self._record("call_unlinks", device_ids)
+        return 0

@@ -30,12 +30,28 @@ JID = "5215559999:1@s.whatsapp.net"
 Work = Callable[[World, Database], object]
 
 
+# The connected users have an older attempt each: some a very old one, the others one that nobody may delete yet. Some
+# have an offered device that no live attempt explains.
+_OLD = """
+INSERT INTO whatsapp_private.attempts (id, user_id, number, started_at, deadline, ended_at, outcome, superseded)
+SELECT gen_random_uuid(), a.user_id, -a.n, at, at, at, 'cancelled', true
+FROM (SELECT user_id, row_number() OVER () AS n FROM whatsapp_private.attempts WHERE outcome = 'connected') a,
+  LATERAL (SELECT now() - make_interval(days => CASE WHEN a.n <= {stale} THEN 100 ELSE 50 END) AS at) t;
+INSERT INTO whatsapp_private.devices (user_id, attempt_id, fingerprint)
+SELECT a.user_id, a.id, sha256(a.id::text::bytea) FROM whatsapp_private.attempts a WHERE a.superseded
+ORDER BY a.ended_at DESC LIMIT {stale};
+"""
+
+
 @pytest.fixture(scope="module")
 def crowd(postgres: Any, migrated_template: str) -> Iterator[World]:
     """A database with 50 000 users."""
     with postgres.database(migrated_template) as url, administer(url) as admin:
         world = World(url, admin)
         fill(world, USERS, STALE)
+        world.sql(_OLD.format(stale=STALE))
+        for table in ("attempts", "devices"):
+            world.sql(f"VACUUM ANALYZE whatsapp_private.{table}")
         yield world
         world.close()
 
@@ -47,12 +63,18 @@ def a_user(world: World) -> UUID:
     return user
 
 
-def sweep(world: World, database: Database) -> None:
-    Cleaning(Attempts(database), Sweeps(database), Rows(database), RecordedWorkflow(), lambda: 120.0).run()
+def sweep(world: World, _: Database) -> None:
+    """Sweep as the role of cleanup: its policies are part of the plans."""
+    database = world.new_database("whatsapp_worker")
+    swept = Cleaning(Attempts(database), Sweeps(database), Rows(database), RecordedWorkflow(), lambda: 120.0).run()
+    assert swept.attempts_deleted == swept.strays_given_up == STALE
+    database.run(lambda connection: connection.execute("SELECT pg_stat_force_next_flush()"))
 
 
-def count(world: World, database: Database) -> None:
+def count(world: World, _: Database) -> None:
+    database = world.new_database("whatsapp_worker")
     look(Sweeps(database))
+    database.run(lambda connection: connection.execute("SELECT pg_stat_force_next_flush()"))
 
 
 def click(world: World, database: Database) -> None:

@@ -167,13 +167,13 @@ def test_counters_are_taken_where_they_have_grown(world: World, user: UUID) -> N
     world.show_row(user)
     world.sql(f"INSERT INTO {ROWS} (user_id, messages_sent, last_seen) VALUES (%s, 9, 'infinity')", stranger)
     world.sql(f"UPDATE {ROWS} SET messages_received = 4 WHERE user_id = %s", user)
-    assert world.sweeps.take_counters(10) == 2
-    assert world.sweeps.take_counters(10) == 0
+    assert world.sweeps.take_counters(world.sweeps.counted_users(10)) == 2
+    assert world.sweeps.take_counters(world.sweeps.counted_users(10)) == 0
     assert world.sessions.get(user).messages_received == 4
     session = world.sessions.get(stranger)
     assert (session.messages_sent, session.last_seen) == (9, None)
     world.sql(f"UPDATE {ROWS} SET messages_received = 1 WHERE user_id = %s", user)
-    world.sweeps.take_counters(10)
+    world.sweeps.take_counters(world.sweeps.counted_users(10))
     assert world.sessions.get(user).messages_received == 4
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -223,6 +224,14 @@ class World:
         self.sql("ALTER TABLE public.whatsapp_sessions DISABLE TRIGGER USER")
         self.sql("UPDATE public.whatsapp_sessions SET updated_at = updated_at - make_interval(secs => %s)", seconds)
         self.sql("ALTER TABLE public.whatsapp_sessions ENABLE TRIGGER USER")
+
+    @contextmanager
+    def holding(self, statement: str, *values: object) -> Iterator[None]:
+        """Keep what a statement locks for as long as the block lasts."""
+        with psycopg.connect(self.url) as holder:
+            holder.execute(statement.encode(), values or None)
+            yield
+            holder.rollback()
 
     def wait_for_a_blocked_backend(self) -> None:
         """Return when somebody on this database waits for a lock."""

@@ -135,6 +135,7 @@ def test_a_parameter_of_ours_takes_what_works(name: str, good: str) -> None:
         *(("RequiredAssuranceLevel", bad) for bad in ("", "AAL2", "aal1", "aal3", "true", "2", "None", "aal2\n")),
         ("LogKmsKeyArn", "arn:aws:kms:eu-west-1:123456789012:alias/x"), ("Architecture", "amd64"), ("Tracing", "true"),
         ("ProbeEnabled", "True"), ("LogRetentionDays", "31"), ("MaxLivePairings", "0"), ("MaxLivePairings", "seven"),
+        ("AttemptRetentionDays", "0"),
         ("QrTimeoutSeconds", "151"), ("AuthTimeoutSeconds", "0"), ("ApiRate", "-1"),
     ],
 )  # fmt: skip

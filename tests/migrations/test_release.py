@@ -56,7 +56,8 @@ def test_a_release_that_failed_counts(database_url: str, tmp_path: Path, monkeyp
 
 def test_both_commands_note_it_and_exit_0(migrated_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     query(
-        migrated_url, "update whatsapp_migrations.release set number = '99.0.0'; drop table whatsapp_private.attempts"
+        migrated_url,
+        "update whatsapp_migrations.release set number = '99.0.0'; drop table whatsapp_private.attempts cascade",
     )
     for command in ("up", "verify"):
         assert main([command, "--database-url", migrated_url]) == 0

@@ -94,9 +94,9 @@ def test_the_roles_do_their_work_there(server: Postgres, owner_url: str) -> None
             user, other, secret = world.user(), world.user(), Secret()
             world.link(user, secret)
             assert world.sessions.get(user).phone_number == "5215550001"
-            assert world.sweeps.give_up_orphans(10) == 0
+            assert world.sweeps.give_up_orphans(10).done == 0
             world.sql("DELETE FROM auth.users WHERE id = %s", user)
-            assert world.sweeps.give_up_orphans(10) == 1
+            assert world.sweeps.give_up_orphans(10).done == 1
             world.sql("UPDATE whatsapp_private.devices SET unlink_due_at = now()")
             (device,) = world.sweeps.start_unlinks(10)
             lease = uuid4()

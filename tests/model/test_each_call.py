@@ -32,9 +32,10 @@ CALLS = (
     "linker renew", "linker scanned", "linker connected",
     "disconnect disconnect", "disconnect call_unlink", "disconnect write",
     "unlink take", "unlink renew", "unlink forget",
-    "cleanup overdue_attempts", "cleanup clear_tokens", "cleanup delete_answers", "cleanup give_up_orphans",
-    "cleanup forget_never_scanned", "cleanup start_unlinks", "cleanup take_counters", "cleanup mark_wrong_rows",
-    "cleanup rows_behind",
+    "cleanup overdue_attempts", "cleanup clear_tokens", "cleanup delete_answers", "cleanup delete_attempts",
+    "cleanup give_up_orphans", "cleanup give_up_strays", "cleanup forget_never_scanned", "cleanup start_unlinks",
+    "cleanup unlinks_due", "cleanup counted_users", "cleanup take_counters", "cleanup users_with_wrong_rows",
+    "cleanup mark_wrong_rows", "cleanup rows_behind", "cleanup rows_due",
 )  # fmt: skip
 
 # What only an attempt meets that nobody scans, and one whose user gives up.
@@ -102,6 +103,16 @@ class Story:
                 return
         raise AssertionError(f"the session stays {self.status}")
 
+    def edit_the_row(self) -> None:
+        """Let the user's row show a device that does not exist, and a message more."""
+        self.system.promises.edited[self.user] = self.system.now
+        self.system.world.sql(
+            "INSERT INTO public.whatsapp_sessions AS s (user_id, session_status, messages_sent) "
+            "VALUES (%s, 'connected', 1) "
+            "ON CONFLICT (user_id) DO UPDATE SET session_status = 'connected', messages_sent = s.messages_sent + 1",
+            self.user,
+        )
+
     def pair(self) -> None:
         """Scan what shows until the session says connected; click again when nothing moves."""
         for turn in range(_ROUNDS):
@@ -141,6 +152,7 @@ def pair_and_leave(system: System, fault: Fault) -> None:
     for _ in range(3):
         story.make("log_out")
         story.wait(5.3)
+    story.edit_the_row()
     story.system.run(system.clean())
 
 

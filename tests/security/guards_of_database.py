@@ -7,6 +7,7 @@ from tests.security.guard import LAYER, Guard
 FIRST = "migrations/20250111000000_whatsapp_sessions.sql"
 ROLES = "migrations/20250113000000_database_roles.sql"
 CHANGES = "migrations/20250116000000_state_changes.sql"
+RETENTION = "migrations/20250119000000_retention.sql"
 
 
 def function(name: str) -> str:
@@ -39,8 +40,22 @@ OF_DATABASE = [
     ),
     Guard(
         "sweeps give up no linked device",
-        CHANGES,
-        "USING (state = 'unlinking' OR user_id IS NULL) WITH CHECK (state = 'unlinking')",
+        RETENTION,
+        "OR state IN ('offered', 'linking') AND NOT EXISTS (",
+        "OR true OR NOT EXISTS (",
+        "tests/security/test_sequences.py",
+    ),
+    Guard(
+        "sweeps give up no device of a live attempt",
+        RETENTION,
+        "a.id = attempt_id AND a.ended_at IS NULL OFFSET 0",
+        "false",
+        "tests/security/test_sequences.py",
+    ),
+    Guard(
+        "sweeps delete superseded attempts only",
+        RETENTION,
+        "USING (superseded AND ended_at IS NOT NULL)",
         "USING (true)",
         "tests/security/test_sequences.py",
     ),

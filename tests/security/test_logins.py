@@ -81,7 +81,7 @@ DENIED = {
     "whatsapp_worker": [
         *NO_KEYS,
         f"insert into {ATTEMPT} (id, user_id, number, deadline) values ({USER}, {USER}, 1, now())",
-        f"delete from {ATTEMPT}",
+        f"update {ATTEMPT} set superseded = true",
         *(
             f"update {ATTEMPT} set {change}"
             for change in (

@@ -186,6 +186,32 @@ def test_worker_only_clears_tokens_of_ended_attempts(world: World, worker: Run) 
     assert [world.attempt(attempt)["task_token"] for attempt in (live, ended)] == ["token", None]
 
 
+def test_worker_deletes_no_attempt_that_a_session_needs(world: World, worker: Run) -> None:
+    user = world.user()
+    old = world.claim(user)
+    world.attempts.disconnect(user)
+    world.age(600)
+    newest = world.claim(user)
+    world.attempts.disconnect(user)
+    live = world.claim()
+
+    worker(f"update {ATTEMPT} set superseded = true")
+    worker(f"delete from {ATTEMPT}")
+
+    assert {row["id"] for row in world.sql(f"select id from {ATTEMPT}")} == {newest, live}
+    assert old not in (newest, live)
+
+
+def test_worker_gives_up_no_device_of_a_live_attempt(world: World, worker: Run) -> None:
+    shown, linked = Secret("shown"), Secret("linked")
+    attempt = world.claim()
+    world.show(attempt, world.lease(attempt), shown)
+    world.link(world.user(), linked, JID)
+    worker(f"update {DEVICE} set state = 'unlinking', unlink_due_at = now()")
+    worker(f"delete from {DEVICE}")
+    assert (world.bound(shown)["state"], world.bound(linked)["state"]) == ("offered", "linked")
+
+
 def test_worker_reads_no_qr(world: World, worker: Run) -> None:
     """Neither does a repeated call of the API's by its id, though the worker may list those ids."""
     victim, secret = world.user(), Secret("victim")

@@ -160,6 +160,8 @@ def table() -> list[tuple[PairingError, int, str]]:
         (errors.TooSoon(7), 429, "too_soon"),
         (errors.AtCapacity(), 503, "at_capacity"),
         (errors.StoreUnavailable(), 503, "unavailable"),
+        (errors.StoreBusy(), 503, "unavailable"),
+        (errors.SecretUnavailable(), 503, "unavailable"),
         (errors.WorkflowUnavailable(), 503, "unavailable"),
         (errors.StoreRefused(), 500, "internal"),
         (errors.InvalidPayload(), 500, "internal"),

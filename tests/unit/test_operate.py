@@ -71,6 +71,7 @@ def counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         "linker_replaced": counting.linker_replaced,
         "connected": lambda: counting.connected(replace(LIVE, since_scan=1.0)),
         "row_behind": counting.row_behind,
+        "left": lambda: counting.left(0),
         "ended": lambda: [counting.ended(outcome, 1) for outcome in OUTCOMES],
         "probed": lambda: [counting.probed(1.0, failure) for failure in (None, *Reason)],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -198,3 +199,46 @@ def test_a_slow_failure_buys_a_long_pause(project: Project, verifier: TokenVerif
     clock.now += 1
     project.answers = None
     assert verifier.verify(project.token()).user_id == project.user
+
+
+def test_a_failed_fetch_is_not_repeated_for_a_second_from_its_end(
+    project: Project, verifier: TokenVerifier, clock: Clock
+) -> None:
+    def slowly(_: BaseHTTPRequestHandler) -> None:
+        clock.now += 5
+
+    project.answers = slowly
+    with pytest.raises(Unavailable):
+        verifier.verify(project.token())
+    project.answers = None
+    clock.now += 0.9
+    with pytest.raises(Unavailable, match="a moment ago"):
+        verifier.verify(project.token())
+    assert project.asked == 1
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["good", "bad"])
+def test_calls_at_once_wait_for_one_fetch(project: Project, verifier: TokenVerifier, fails: bool) -> None:
+    asked, go_on, start = threading.Event(), threading.Event(), threading.Barrier(8)
+
+    def when_told(request: BaseHTTPRequestHandler) -> None:
+        asked.set()
+        assert go_on.wait(PATIENCE_SECONDS)
+        body = b"{}" if fails else project.jwks()
+        request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+    def verify(_: int) -> str:
+        start.wait(PATIENCE_SECONDS)
+        try:
+            return str(verifier.verify(project.token()).user_id)
+        except Unavailable:
+            return "unavailable"
+
+    project.answers = when_told
+    with ThreadPoolExecutor(8) as pool:
+        answers = pool.map(verify, range(8))
+        assert asked.wait(PATIENCE_SECONDS)
+        time.sleep(0.2)  # the others come to where they wait, or would fetch
+        go_on.set()
+        assert set(answers) == {"unavailable" if fails else str(project.user)}
+    assert project.asked == 1

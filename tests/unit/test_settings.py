@@ -20,6 +20,7 @@ NAMES = {
     "qr_timeout_seconds": "QR_TIMEOUT_SECONDS",
     "auth_timeout_seconds": "AUTH_TIMEOUT_SECONDS",
     "max_live_pairings": "MAX_LIVE_PAIRINGS",
+    "attempt_retention_days": "ATTEMPT_RETENTION_DAYS",
 }
 
 
@@ -49,10 +50,11 @@ def test_a_wrong_number_is_named_and_not_quoted(name: str, value: str) -> None:
     assert value not in str(wrong.value).replace(name, "").split()
 
 
+@pytest.mark.parametrize("name", ["MAX_LIVE_PAIRINGS", "ATTEMPT_RETENTION_DAYS"])
 @pytest.mark.parametrize("value", ["many", "0", "-1", "1.5", "²"])
-def test_a_limit_is_a_whole_number_of_pairings(value: str) -> None:
-    with pytest.raises(MisconfiguredError, match="MAX_LIVE_PAIRINGS"):
-        _ = Settings({"MAX_LIVE_PAIRINGS": value}).max_live_pairings
+def test_a_limit_is_a_whole_number(name: str, value: str) -> None:
+    with pytest.raises(MisconfiguredError, match=name):
+        getattr(Settings({name: value}), name.lower())
 
 
 def test_a_url_loses_its_trailing_slash() -> None:

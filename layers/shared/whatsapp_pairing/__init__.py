@@ -8,6 +8,7 @@ The map, from the inside out (imports point upwards in this list):
 - ``errors``: the exception tree.
 - ``session``: what an attempt may do next; pure.
 - ``observability``: logs and metrics; ``backoff``: ever longer pauses.
+- ``limits``: how long the calls of one invocation may take, together and for a lock.
 - ``settings``: the typed environment, read on first use.
 - ``database_url``: the database's URL as people copy it, in the one form that all drivers read alike.
 - ``engine``: the port to WhatsApp: what may be asked, which events come back.

@@ -5,16 +5,22 @@ Twice at once and at any time is safe: cleanup never changes a live attempt that
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
-from whatsapp_pairing.errors import PairingError
+from whatsapp_pairing import counting, limits
+from whatsapp_pairing.errors import StoreBusy, StoreRefused, Unavailable
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.pairing import end_left_over
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.rows import Rows
-from whatsapp_pairing.repository.sweeps import Sweeps
+from whatsapp_pairing.repository.sweeps import Batch, Sweeps
 from whatsapp_pairing.workflow import Workflow
+
+T = TypeVar("T")
+# Gives so many rows, but none of those that could not be changed; and changes rows and returns how many.
+Find = Callable[[int, list[UUID]], list[UUID]]
+Change = Callable[[list[UUID]], int]
 
 BATCH = 200
 
@@ -22,22 +28,34 @@ BATCH = 200
 # the database.
 UNLINKS: Final = 50
 
+# Attempts that ended so many days ago are deleted.
+ATTEMPT_DAYS: Final = 90
+
+# The code of a foreign key that is violated. The only ones here refer to users.
+_USER_GONE: Final = "23503"
+
 # No batch begins with less time left: the rest is for the last batch and for starting the unlinks.
 RESERVE_SECONDS: Final = 30.0
+
+# A sweep ends when it has left this many rows. Each of them may have taken as long as a statement waits for a lock.
+MOST_LEFT: Final = 500
 
 
 @dataclass(frozen=True)
 class Swept:
-    """How much each sweep has done, or what a dry run has counted."""
+    """How much each sweep has done, or what a dry run has counted; and how much a run could not do (``left``)."""
 
     attempts_ended: int = 0
     tokens_cleared: int = 0
     answers_deleted: int = 0
+    attempts_deleted: int = 0
     orphans_given_up: int = 0
+    strays_given_up: int = 0
     bindings_forgotten: int = 0
     unlinks_started: int = 0
     counters_taken: int = 0
     rows_written: int = 0
+    left: int = 0
 
     def as_dict(self) -> dict[str, int]:
         """Return the counts by name, for the log."""
@@ -48,7 +66,8 @@ class Cleaning:
     """One run of cleanup.
 
     It goes on batch by batch, each a short transaction, until nothing is left or the time is up. The next run finds the
-    rest. A sweep that fails does not keep the others from their work.
+    rest. What cannot be changed now does not keep the rest of its sweep, and no sweep keeps another, from their work.
+    What another transaction holds is left to the next run and counted. That is no error of this run.
 
     Parameters
     ----------
@@ -56,6 +75,8 @@ class Cleaning:
         How long this run may go on.
     batch : int
         Rows in one transaction.
+    attempt_days : int
+        For how many days ended attempts are kept.
     """
 
     def __init__(
@@ -66,6 +87,7 @@ class Cleaning:
         workflow: Workflow,
         seconds_left: Callable[[], float],
         batch: int = BATCH,
+        attempt_days: int = ATTEMPT_DAYS,
     ) -> None:
         self._attempts = attempts
         self._sweeps = sweeps
@@ -73,83 +95,153 @@ class Cleaning:
         self._workflow = workflow
         self._seconds_left = seconds_left
         self._batch = batch
+        self._attempt_days = attempt_days
         self._given_up: list[UUID] = []
-        self._failure: PairingError | None = None
+        self._left = 0
+        self._failure: Exception | None = None
 
     def run(self) -> Swept:
         """Run the sweeps in the order of ``Swept``. The users' rows come last, because each write may wait for a lock.
 
         Raises
         ------
-        PairingError
-            A sweep failed; the others have done their work.
+        Exception
+            Something failed, and not because of a lock; everything else has been done. The first such error.
         """
-        sweeps = self._sweeps
-        swept = Swept(
-            attempts_ended=self._all(self._end_overdue),
-            tokens_cleared=self._all(sweeps.clear_tokens),
-            answers_deleted=self._all(sweeps.delete_answers),
-            orphans_given_up=self._all(sweeps.give_up_orphans),
-            bindings_forgotten=self._all(sweeps.forget_never_scanned),
-            unlinks_started=self._once(self._start_unlinks),
-            counters_taken=self._all(sweeps.take_counters),
-        )
-        if self._rows.written:
-            self._all(sweeps.mark_wrong_rows)
-            swept = replace(swept, rows_written=self._all(self._write_rows))
+        with limits.brief_locks():
+            swept = replace(self._run(), left=self._left)
+        counting.left(swept.left)
         if self._failure is not None:
             logger.warning("cleaned in part", extra=swept.as_dict())
             raise self._failure
         return swept
 
-    def _all(self, sweep: Callable[[int], int]) -> int:
-        total = 0
-        while self._in_time():
-            found = self._once(lambda: sweep(self._batch))
-            total += found
-            if found < self._batch:
-                break
+    def _run(self) -> Swept:
+        sweeps = self._sweeps
+        swept = Swept(
+            attempts_ended=self._each(sweeps.overdue_attempts, self._end_overdue, together=False),
+            tokens_cleared=self._all(sweeps.clear_tokens),
+            answers_deleted=self._all(sweeps.delete_answers),
+            attempts_deleted=self._all(lambda limit: sweeps.delete_attempts(limit, self._attempt_days)),
+            orphans_given_up=self._all(sweeps.give_up_orphans),
+            strays_given_up=self._all(sweeps.give_up_strays),
+            bindings_forgotten=self._all(sweeps.forget_never_scanned),
+            unlinks_started=self._guarded(self._start_unlinks) or 0,
+            counters_taken=self._each(sweeps.counted_users, sweeps.take_counters),
+        )
+        if self._rows.written:
+            self._each(sweeps.users_with_wrong_rows, sweeps.mark_wrong_rows)
+            swept = replace(swept, rows_written=self._guarded(self._write_rows) or 0)
+        return swept
+
+    def _all(self, sweep: Callable[[int], Batch]) -> int:
+        """Repeat a sweep whose batches pass over locked rows."""
+        total, batch = 0, Batch(self._batch)
+        while batch.done == self._batch and self._in_time():
+            batch = self._guarded(lambda: sweep(self._batch)) or Batch(0)
+            total += batch.done
+            self._left += batch.left
         return total
 
-    def _once(self, sweep: Callable[[], int]) -> int:
+    def _each(self, find: Find, change: Change, together: bool = True) -> int:
+        """Repeat a sweep that may wait: change rows one by one where that fails together; go on without the rest."""
+        changed: list[int] = []
+        self._guarded(lambda: self._in_batches(find, change, together, changed))
+        return sum(changed)
+
+    def _in_batches(self, find: Find, change: Change, together: bool, changed: list[int]) -> None:
+        without: list[UUID] = []
+        found = self._batch
+        while found == self._batch and len(without) < MOST_LEFT and self._in_time():
+            ids = find(self._batch, without)
+            found = len(ids)
+            if not (together and self._changed_together(ids, change, changed)):
+                self._one_by_one(ids, change, changed, without)
+
+    def _changed_together(self, ids: list[UUID], change: Change, changed: list[int]) -> bool:
         try:
-            return sweep()
-        except PairingError as error:
-            logger.exception("a sweep failed")
-            self._failure = error
-            return 0
+            changed.append(change(ids) if ids else 0)
+        except (StoreBusy, StoreRefused):
+            return False
+        return changed[-1] == len(ids)
+
+    def _one_by_one(self, ids: list[UUID], change: Change, changed: list[int], without: list[UUID]) -> None:
+        for one in ids:
+            if len(without) >= MOST_LEFT or not self._in_time():
+                return
+            changed.append(self._guarded(lambda: change([one]), one) or 0)  # noqa: B023  called at once
+            if not changed[-1]:
+                without.append(one)
+
+    def _guarded(self, work: Callable[[], T], row: UUID | None = None) -> T | None:
+        """Do ``work``; None when it fails: note what was left, and the first failure that no lock explains.
+
+        Parameters
+        ----------
+        row : UUID, optional
+            The one attempt or user that ``work`` is about. Its failure is raised when Postgres is away, because each
+            further row would wait for Postgres in vain.
+        """
+        about = {"row": str(row)} if row else {}
+        try:
+            return work()
+        except StoreBusy as error:
+            logger.warning("another transaction is in the way; left to the next run", extra={"why": str(error)} | about)
+        except Exception as error:
+            if isinstance(error, StoreRefused) and error.sqlstate == _USER_GONE:
+                return None  # The user was deleted in this moment, and nothing is left to do.
+            if row and isinstance(error, Unavailable):
+                raise
+            logger.exception("a sweep failed", extra=about)
+            self._failure = self._failure or error
+        self._left += 1
+        return None
 
     def _in_time(self) -> bool:
         return self._seconds_left() > RESERVE_SECONDS
 
-    def _end_overdue(self, limit: int) -> int:
-        ended = 0
-        for attempt_id in self._sweeps.overdue_attempts(limit):
-            attempt = self._attempts.get(attempt_id) if self._in_time() else None
-            if attempt is None or attempt.outcome:
-                continue
-            devices = end_left_over(attempt, self._attempts, self._rows)
-            if devices is not None:
-                ended += 1
-                self._given_up += devices
-        return ended
+    def _end_overdue(self, attempt_ids: list[UUID]) -> int:
+        (attempt_id,) = attempt_ids
+        attempt = self._attempts.get(attempt_id)
+        if attempt is None or attempt.outcome:
+            return 0
+        devices = end_left_over(attempt, self._attempts, self._rows)
+        if devices is None:
+            return 0
+        self._given_up += devices
+        return 1
 
     def _start_unlinks(self) -> int:
         # A later run starts the unlinks that are over the limit.
-        unlinks = self._given_up[:UNLINKS]
-        unlinks += self._sweeps.start_unlinks(UNLINKS - len(unlinks))
-        self._workflow.call_unlinks(unlinks)
-        return len(unlinks)
+        given_up = self._given_up[:UNLINKS]
+        started = self._call_unlinks(given_up)
+        if started or not given_up:
+            limit = UNLINKS - len(given_up)
+            due = self._sweeps.start_unlinks(limit)
+            if len(due) < limit:
+                self._left += self._sweeps.unlinks_due()
+            started += self._call_unlinks(due)
+        return started
 
-    def _write_rows(self, limit: int) -> int:
+    def _call_unlinks(self, devices: list[UUID]) -> int:
+        failed = self._workflow.call_unlinks(devices) if devices else 0
+        self._left += failed
+        return len(devices) - failed
+
+    def _write_rows(self) -> int:
         written = 0
-        for behind in self._sweeps.rows_behind(limit):
-            if not self._in_time():
+        while self._in_time():
+            behind = self._sweeps.rows_behind(self._batch)
+            for one in behind:
+                if not self._in_time():
+                    return written
+                written += self._rows.write(one.user_id, one.version)
+            if len(behind) < self._batch:
+                self._left += self._sweeps.rows_due()
                 break
-            written += self._rows.write(behind.user_id, behind.version)
         return written
 
 
-def look(sweeps: Sweeps) -> Swept:
+def look(sweeps: Sweeps, attempt_days: int = ATTEMPT_DAYS) -> Swept:
     """Return what there is to clean now, and change nothing."""
-    return Swept(**sweeps.count())
+    return Swept(**sweeps.count(attempt_days))

@@ -1,4 +1,4 @@
-"""The metrics of a pairing, from the click to the linked phone.
+"""The metrics of a pairing, from the click to the linked phone, and of the cleanup behind it.
 
 Each count follows a database call that makes its change only once. So a click, a replaced linker or an end is counted
 once, whichever function makes the change. If the process dies between the call and the metric, the metric is too low.
@@ -44,6 +44,11 @@ def ended(outcome: Outcome, legs: int) -> None:
 def row_behind() -> None:
     """Count a user's row that could not be written."""
     count("SessionRowBehind")
+
+
+def left(number: int) -> None:
+    """Count what a run of cleanup could not do; also when it is nothing."""
+    count("CleanupLeft", number)
 
 
 def probed(seconds: float, failure: Reason | None) -> None:

@@ -7,12 +7,14 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen, PQGenConn
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
+from whatsapp_pairing import limits
 from whatsapp_pairing.backoff import Backoff
 from whatsapp_pairing.database_url import UNREADABLE, normalised
 from whatsapp_pairing.dialing import dial, is_full
-from whatsapp_pairing.errors import MisconfiguredError, StoreRefused, StoreUnavailable
+from whatsapp_pairing.errors import MisconfiguredError, StoreBusy, StoreRefused, StoreUnavailable
 
 Row = dict[str, Any]
 T = TypeVar("T")
@@ -26,6 +28,7 @@ _PATIENCE_SECONDS = 8.0
 _BRIEF_SECONDS = 2.0
 # Codes of a statement that has waited for a lock, or run, for as long as it may. The connection is as good as before.
 _TOOK_TOO_LONG = ("55P03", "57014")
+_DEADLOCK = "40P01"
 # Pauses between two tries for a connection while too many are in use. A call of ours needs one for some milliseconds.
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, _JITTER = 0.1, 1.0, 0.5
 
@@ -40,6 +43,19 @@ class Connection(psycopg.Connection[Row]):
     """
 
     given_up_at = math.inf
+
+    def execute(self, query: Any, params: Any = None, **named: Any) -> psycopg.Cursor[Row]:
+        """Execute as psycopg does; within ``limits.brief_locks``, let the statement wait for a lock for that long only.
+
+        The limit goes with the statement, as one text and so in one transaction, because a pooler keeps no setting.
+        """
+        milliseconds = limits.lock_milliseconds()
+        if milliseconds is None or self.pgconn.transaction_status != TransactionStatus.IDLE:
+            return super().execute(query, params, **named)
+        cursor = psycopg.ClientCursor(self, row_factory=dict_row)
+        cursor.execute(f"SELECT set_config('lock_timeout', '{milliseconds}ms', true); {query}".encode(), params)
+        cursor.nextset()
+        return cursor
 
     @classmethod
     def _connect_gen(cls, conninfo: str = "") -> PQGenConn["Connection"]:
@@ -87,8 +103,10 @@ class Database:
 
         Raises
         ------
+        StoreBusy
+            The statement waited for a lock, or ran, for as long as it may, or lost against another one twice.
         StoreUnavailable
-            Postgres cannot be reached or ended the connection again.
+            Postgres cannot be reached or ended the connection again, or no time is left (``limits.answers_in_time``).
         StoreRefused
             Postgres refuses the statement. Work that expects a refusal catches the driver's own error.
         """
@@ -129,7 +147,10 @@ class Database:
         return self._run(work, _BRIEF_SECONDS)
 
     def _run(self, work: Callable[[Connection], T], patience: float | None = None) -> T:
-        given_up_at = time.monotonic() + (patience or _PATIENCE_SECONDS)
+        left = min(patience or _PATIENCE_SECONDS, limits.seconds_left())
+        if left <= 0:
+            raise StoreUnavailable(detail="no time is left to ask Postgres")
+        given_up_at = time.monotonic() + left
         pauses = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, _JITTER)
         lost = 0
         while True:
@@ -139,34 +160,31 @@ class Database:
                 if not _away(error):
                     raise StoreRefused(about(error), error.sqlstate) from None
                 if error.sqlstate in _TOOK_TOO_LONG:
-                    raise StoreUnavailable(detail=about(error)) from None
+                    raise StoreBusy(detail=about(error)) from None
                 lost += self._connection is not None
                 again_at_once = self._connection is not None and lost == 1
                 self.close()
                 pause = pauses.next() if _full(error) else 0.0
                 if not again_at_once and not (pause and time.monotonic() + pause < given_up_at):
-                    raise StoreUnavailable(detail=about(error)) from None
+                    lasting = StoreBusy if error.sqlstate == _DEADLOCK else StoreUnavailable
+                    raise lasting(detail=about(error)) from None
             time.sleep(pause)
 
     def _run_once(self, work: Callable[[Connection], T], given_up_at: float) -> T:
-        connection = self._connection or self._connect()
+        connection = self._connection or self._connect(given_up_at - time.monotonic())
         connection.given_up_at = given_up_at
         return work(connection)
 
-    def _connect(self) -> Connection:
+    def _connect(self, most: float) -> Connection:
+        url = normalised(self._url())
         try:
-            self._connection = Connection.connect(
-                normalised(self._url()),
-                autocommit=True,
-                row_factory=dict_row,
-                prepare_threshold=None,
-                connect_timeout=3,
-                keepalives_idle=15,
-                tcp_user_timeout=10_000,
-            )
+            # The timeout is for each address of the host, and not for the look-up of its name.
+            self._connection = limits.in_time(lambda: _connected(url), most)
         except psycopg.ProgrammingError:
             # No cause: the driver quotes the URL, password and all.
             raise MisconfiguredError(UNREADABLE) from None
+        except limits.OutOfTimeError:
+            raise StoreUnavailable(detail="Postgres has given no connection in time") from None
         return self._connection
 
     def close(self) -> None:
@@ -174,6 +192,18 @@ class Database:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def _connected(url: str) -> Connection:
+    return Connection.connect(
+        url,
+        autocommit=True,
+        row_factory=dict_row,
+        prepare_threshold=None,
+        connect_timeout=3,
+        keepalives_idle=15,
+        tcp_user_timeout=10_000,
+    )
 
 
 def _away(error: psycopg.Error) -> bool:

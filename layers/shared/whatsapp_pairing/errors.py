@@ -14,6 +14,8 @@
     ├── AtCapacity          as many pairings are running as the system is meant for   503
     ├── Unavailable         a part that we depend on does not answer          503
     │   ├── StoreUnavailable       Postgres
+    │   │   └── StoreBusy          Postgres answers, but the statement waited for too long
+    │   ├── SecretUnavailable      Secrets Manager
     │   └── WorkflowUnavailable    Step Functions or Lambda
     │       └── WorkflowSilent         it has not answered, so the call may take effect
     ├── StoreRefused        Postgres refuses a statement of ours              500
@@ -142,6 +144,14 @@ class Unavailable(PairingError):
 
 class StoreUnavailable(Unavailable):
     """Postgres cannot be reached or gave up."""
+
+
+class StoreBusy(StoreUnavailable):
+    """Another transaction holds what the statement needs, or the statement took longer than it may."""
+
+
+class SecretUnavailable(Unavailable):
+    """Secrets Manager cannot be reached, throttles us, or did not answer in time; the next call asks again."""
 
 
 class WorkflowUnavailable(Unavailable):

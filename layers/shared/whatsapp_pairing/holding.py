@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
-from whatsapp_pairing.errors import StoreUnavailable, WorkflowUnavailable
+from whatsapp_pairing.errors import SecretUnavailable, StoreUnavailable, WorkflowUnavailable
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.repository.leases import Leases
 from whatsapp_pairing.session import HANDOVER_SECONDS, LEASE_SECONDS, RENEW_SECONDS, Attempt, Phase
@@ -127,10 +127,10 @@ class Hold:
         while True:
             try:
                 return work()
-            except StoreUnavailable:
+            except (StoreUnavailable, SecretUnavailable):
                 if self._clock() >= self._lease_ends_at:
                     raise LeaseLost from None
-                logger.warning("the database is away; trying again", exc_info=True)
+                logger.warning("the database or its secret is away; trying again", exc_info=True)
                 self._sleep(0.5)
 
     def tell(self, say: Callable[[str | None], object]) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from whatsapp_pairing import counting
 from whatsapp_pairing import engine as port
 from whatsapp_pairing.backoff import Backoff
-from whatsapp_pairing.errors import StoreUnavailable
+from whatsapp_pairing.errors import SecretUnavailable, StoreUnavailable
 from whatsapp_pairing.holding import Hold, LeaseLost
 from whatsapp_pairing.notices import Notice
 from whatsapp_pairing.observability import logger
@@ -76,8 +76,8 @@ def _let_go(attempt_id: UUID, lease: UUID, leases: Leases, workflow: Workflow) -
     """Let go of the devices, and unlink those that a phone scanned in the moment in which the attempt ended."""
     try:
         workflow.call_unlinks(leases.let_go(attempt_id, lease))
-    except StoreUnavailable:
-        logger.warning("the database is away; cleanup will look after the attempt's devices", exc_info=True)
+    except (StoreUnavailable, SecretUnavailable):
+        logger.warning("the database or its secret is away; cleanup will look after the devices", exc_info=True)
 
 
 class _Linker:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import jwt
 
+from whatsapp_pairing import limits
 from whatsapp_pairing.errors import Unavailable
 
 # The algorithms that are accepted of a published key. A public key is never taken for a shared secret.
@@ -20,13 +21,14 @@ _LIVE_SECONDS = 600
 # An unknown key makes us fetch again, at most every 5 s. So a new key works after 5 s, and invented key ids cause few
 # requests.
 _ASK_AGAIN_SECONDS = 5
-# A server that fails is left alone for this long, or for as long as its failure took.
+# A server that fails is left alone for this long, or for as long as its failure took, from the end of the failure.
 _TRY_AGAIN_SECONDS = 1
 _ANSWER_SECONDS = 3
 _LARGEST_BYTES = 256 * 1024
 # Some CDNs refuse the User-Agent of Python's own client.
 _HEADERS = {"User-Agent": "whatsapp-pairing", "Accept": "application/json"}
 _PUBLISHES_NONE = (404, 410)
+_FAILURES = (OSError, HTTPException, ValueError, TypeError, LookupError, RecursionError, limits.OutOfTimeError)
 
 
 class PublishedKeys:
@@ -46,27 +48,36 @@ class PublishedKeys:
         self._keys: dict[str, jwt.PyJWK] = {}
         self._read_at: float | None = None
         self._not_before = 0.0
+        self._fetching = threading.Lock()
 
     def find(self, key_id: str) -> jwt.PyJWK | None:
         """Return the key, or None where the project publishes none of this id.
+
+        Calls at the same moment wait for one fetch, and take what it has brought.
 
         Raises
         ------
         Unavailable
             The keys cannot be fetched, so the key may exist or not.
         """
-        age = float("inf") if self._read_at is None else time.monotonic() - self._read_at
-        if age >= _LIVE_SECONDS or (key_id not in self._keys and age >= _ASK_AGAIN_SECONDS):
-            self._fetch()
+        if self._must_ask(key_id):
+            with self._fetching:
+                if self._must_ask(key_id):
+                    self._fetch()
         return self._keys.get(key_id)
+
+    def _must_ask(self, key_id: str) -> bool:
+        age = float("inf") if self._read_at is None else time.monotonic() - self._read_at
+        return age >= _LIVE_SECONDS or (key_id not in self._keys and age >= _ASK_AGAIN_SECONDS)
 
     def _fetch(self) -> None:
         started = time.monotonic()
         if started < self._not_before:
             raise Unavailable(detail="the project's keys could not be fetched a moment ago")
         try:
-            self._keys = self._usable(self._download())
-        except (OSError, HTTPException, ValueError, TypeError, LookupError, RecursionError) as error:
+            # The limits of the download do not count the look-up of the name, and connecting counts for each address.
+            self._keys = self._usable(limits.in_time(self._download, 2 * _ANSWER_SECONDS))
+        except _FAILURES as error:
             now = time.monotonic()
             self._not_before = now + max(_TRY_AGAIN_SECONDS, now - started)
             # No cause: it may quote what the server sent.

@@ -5,9 +5,14 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
+from whatsapp_pairing import limits
 from whatsapp_pairing.assurance import AssuranceLevel
-from whatsapp_pairing.errors import MisconfiguredError, StoreUnavailable, Unavailable
+from whatsapp_pairing.errors import MisconfiguredError, SecretUnavailable
+
+# No read of a secret takes longer in an invocation with a limit. Its two tries take 4.4 s where nothing answers.
+_SECRET_SECONDS = 5.0
 
 # Secrets Manager's answers that no second try changes.
 _REFUSALS = {
@@ -112,25 +117,30 @@ class Settings:
     @property
     def max_live_pairings(self) -> int:
         """How many pairings of all users may run at once."""
-        text = self._text("MAX_LIVE_PAIRINGS")
-        if not text.isdecimal() or int(text) < 1:
-            raise MisconfiguredError("The setting MAX_LIVE_PAIRINGS is not a number of pairings.")
-        return int(text)
+        return self._number("MAX_LIVE_PAIRINGS", "pairings")
+
+    @property
+    def attempt_retention_days(self) -> int:
+        """For how many days ended attempts are kept."""
+        return self._number("ATTEMPT_RETENTION_DAYS", "days")
 
     def _url(self, database: str) -> str:
         direct = self.environment.get(f"{database}_URL")  # tests and benchmarks; the template names secrets
         if direct:
             return direct
-        try:
-            return _secret(self._text(f"{database}_SECRET_NAME"), "url")
-        except Unavailable as error:
-            raise StoreUnavailable from error
+        return _secret(self._text(f"{database}_SECRET_NAME"), "url")
 
     def _text(self, name: str) -> str:
         value = self.environment.get(name)
         if not value:
             raise MisconfiguredError(f"The setting {name} is missing.")
         return value
+
+    def _number(self, name: str, unit: str) -> int:
+        text = self._text(name)
+        if not text.isdecimal() or int(text) < 1:
+            raise MisconfiguredError(f"The setting {name} is not a number of {unit}.")
+        return int(text)
 
     def _seconds(self, name: str) -> float:
         try:
@@ -148,17 +158,32 @@ def settings() -> Settings:
     return Settings(dict(os.environ))
 
 
+@cache
+def _secrets() -> Any:
+    from aws_lambda_powertools.utilities.parameters import SecretsProvider
+    from botocore.config import Config
+
+    # The default limits, 60 s for each of several tries, are longer than a function may run.
+    return SecretsProvider(
+        boto_config=Config(connect_timeout=1, read_timeout=1.7, retries={"mode": "standard", "total_max_attempts": 2})
+    )
+
+
 def _secret(name: str, key: str) -> str:
     # Imported here: it brings boto3, which a function that is given DATABASE_URL never needs.
     from aws_lambda_powertools.utilities import parameters
+    from botocore.exceptions import ClientError
 
     secret: object = None
     try:
-        secret = parameters.get_secret(name, transform="json", max_age=300)
+        secret = limits.in_time(lambda: _secrets().get(name, transform="json", max_age=300), _SECRET_SECONDS)
+    except limits.OutOfTimeError:
+        raise SecretUnavailable(detail=f"Secrets Manager did not answer in time for the secret {name}") from None
     except parameters.GetParameterError as error:
-        code = getattr(error.__context__, "response", {}).get("Error", {}).get("Code")
+        cause = error.__context__
+        code = cause.response["Error"]["Code"] if isinstance(cause, ClientError) else type(cause).__name__
         if code not in _REFUSALS:
-            raise Unavailable from error
+            raise SecretUnavailable(detail=f"Secrets Manager does not give the secret {name}: {code}") from None
         raise MisconfiguredError(
             f"The secret {name} cannot be read ({code}): is it there, and may this function read it?"
         ) from None

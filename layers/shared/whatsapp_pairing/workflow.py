@@ -9,6 +9,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, ReadTimeoutError
 
+from whatsapp_pairing import limits
 from whatsapp_pairing.errors import WorkflowSilent, WorkflowUnavailable
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.settings import Settings
@@ -16,11 +17,18 @@ from whatsapp_pairing.settings import Settings
 # The error of a wait that was failed because the database has the attempt's verdict or outcome.
 DECIDED = "Decided"
 
+_FAILURES = (ClientError, BotoCoreError, limits.OutOfTimeError)
 # The token's wait is over: it was answered before, timed out, or its execution has ended.
 _STALE = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
 # Short limits: a linker must not lose its lease while it waits for AWS, and a click must be answered before the
 # function's Timeout. A second try may start the same thing twice, which every started function allows.
 _BRIEF = Config(connect_timeout=1, read_timeout=1.7, retries={"mode": "standard", "total_max_attempts": 2})
+# No call of an invocation with a limit takes longer, so that one service that hangs leaves time for the next call.
+_MOST_SECONDS = 4.0
+# After so many refusals in a row, no more unlinks are tried: Lambda is away, and each try may take its full time.
+_MOST_REFUSALS = 3
+# AWS has not answered, so the call may still take effect.
+_SILENT = (ReadTimeoutError, ConnectionClosedError, limits.OutOfTimeError)
 
 
 class Workflow:
@@ -57,13 +65,14 @@ class Workflow:
         WorkflowSilent
             Step Functions does not answer. It may still start the execution.
         """
+        request = {
+            "stateMachineArn": self._settings.state_machine_arn,
+            "name": str(attempt_id),
+            "input": json.dumps({"attemptId": str(attempt_id)}),
+        }
         try:
-            self._states.start_execution(
-                stateMachineArn=self._settings.state_machine_arn,
-                name=str(attempt_id),
-                input=json.dumps({"attemptId": str(attempt_id)}),
-            )
-        except (ClientError, BotoCoreError) as error:
+            limits.in_time(lambda: self._states.start_execution(**request), _MOST_SECONDS)
+        except _FAILURES as error:
             if _code(error) != "ExecutionAlreadyExists":
                 raise _unavailable("start_execution", error) from None
 
@@ -87,35 +96,42 @@ class Workflow:
         """Start the removal of a device, asynchronously and with Lambda's retries."""
         self._invoke(self._settings.unlink_function, {"deviceId": str(device_id)})
 
-    def call_unlinks(self, device_ids: list[UUID]) -> None:
-        """Start the removal of devices. Cleanup starts those that cannot be started now."""
-        for device_id in device_ids:
+    def call_unlinks(self, device_ids: list[UUID]) -> int:
+        """Start the removal of devices. Cleanup starts those that cannot be started now; return how many these are."""
+        failed = in_a_row = 0
+        for number, device_id in enumerate(device_ids):
+            if in_a_row == _MOST_REFUSALS:
+                return failed + len(device_ids) - number
             try:
                 self.call_unlink(device_id)
+                in_a_row = 0
             except WorkflowUnavailable:
                 logger.warning("unlink was not started; cleanup will start it", exc_info=True)
+                failed, in_a_row = failed + 1, in_a_row + 1
+        return failed
 
     def _answer(self, operation: str, token: str | None, **arguments: str) -> bool:
         if token is None:
             return False
         try:
-            getattr(self._states, operation)(taskToken=token, **arguments)
-        except (ClientError, BotoCoreError) as error:
+            limits.in_time(lambda: getattr(self._states, operation)(taskToken=token, **arguments), _MOST_SECONDS)
+        except _FAILURES as error:
             if _code(error) in _STALE:
                 return False
             raise _unavailable(operation, error) from None
         return True
 
     def _invoke(self, function: str, payload: dict[str, str]) -> None:
+        request = {"FunctionName": function, "InvocationType": "Event", "Payload": json.dumps(payload).encode()}
         try:
-            self._functions.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(payload).encode())
-        except (ClientError, BotoCoreError) as error:
+            limits.in_time(lambda: self._functions.invoke(**request), _MOST_SECONDS)
+        except _FAILURES as error:
             raise _unavailable("invoke", error) from None
 
 
 def _unavailable(operation: str, error: Exception) -> WorkflowUnavailable:
     # Leave out AWS's message, which may quote a task token.
-    kind = WorkflowSilent if isinstance(error, (ReadTimeoutError, ConnectionClosedError)) else WorkflowUnavailable
+    kind = WorkflowSilent if isinstance(error, _SILENT) else WorkflowUnavailable
     return kind(detail=f"{operation}: {type(error).__name__} {_code(error)}".rstrip())
 
 

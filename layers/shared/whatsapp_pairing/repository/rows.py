@@ -4,7 +4,7 @@ from uuid import UUID
 
 from whatsapp_pairing import counting
 from whatsapp_pairing.database import Database
-from whatsapp_pairing.errors import StoreRefused, StoreUnavailable
+from whatsapp_pairing.errors import SecretUnavailable, StoreRefused, StoreUnavailable
 from whatsapp_pairing.observability import logger
 
 # psycopg sends this text as a single query, so it is one exchange. The time limits are shorter than the role's, because
@@ -62,7 +62,7 @@ class Rows:
             for _ in range(_ROUNDS):
                 if behind is not None:
                     behind = self._write(user_id, behind)
-        except (StoreRefused, StoreUnavailable) as error:
+        except (StoreRefused, StoreUnavailable, SecretUnavailable) as error:
             if isinstance(error, StoreRefused) and error.sqlstate == _ANOTHER_WRITES:
                 return True
             logger.warning("the user's row could not be written; cleanup will do it", extra={"why": str(error)})

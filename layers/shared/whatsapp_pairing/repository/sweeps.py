@@ -3,12 +3,10 @@
 The first texts say which rows each sweep finds. The sweep and the dry run, which only counts, both use them.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from psycopg.errors import ForeignKeyViolation
-
-from whatsapp_pairing.database import Connection
 from whatsapp_pairing.repository.table import Table
 
 _OVERDUE = "whatsapp_private.attempts a WHERE a.ended_at IS NULL AND a.deadline < whatsapp_private.overdue_before()"
@@ -22,9 +20,26 @@ _OLD_ANSWERS = "whatsapp_private.answers a WHERE a.answered_at < now() - interva
 _FREE = "(d.lease_expires_at IS NULL OR d.lease_expires_at <= now())"
 _HAS_KEYS = "whatsapp_private.stored_jid(d.fingerprint) IS NOT NULL"
 
+# The newest attempt of each user is never superseded. The session takes connected_at of a linked device from the end of
+# its attempt, so an attempt is kept for as long as a device names it. OFFSET 0 makes Postgres look each attempt up in
+# the index of devices; it might read all devices otherwise.
+_OLD_ATTEMPTS = """
+whatsapp_private.attempts a
+WHERE a.superseded AND a.ended_at < now() - make_interval(days => %(days)s)
+  AND NOT EXISTS (SELECT FROM whatsapp_private.devices d WHERE d.attempt_id = a.id OFFSET 0)
+"""
+
 # Devices of deleted users. No user is left who could disconnect them.
 _ORPHANS = f"""
 whatsapp_private.devices d WHERE d.user_id IS NULL AND d.state <> 'unlinking' AND {_FREE}
+"""
+
+# Offered or scanned devices whose attempt has ended, or does not exist. No end of an attempt leaves one by design.
+_STRAYS = f"""
+whatsapp_private.devices d
+WHERE d.user_id IS NOT NULL AND d.state IN ('offered', 'linking') AND {_FREE} AND NOT EXISTS (
+  SELECT FROM whatsapp_private.attempts a WHERE a.id = d.attempt_id AND a.ended_at IS NULL OFFSET 0
+)
 """
 
 # A device is stored with its first QR, and its QRs can be scanned for 160 seconds.
@@ -66,7 +81,8 @@ WHERE coalesce((SELECT NOT s.behind FROM whatsapp_private.sessions s WHERE s.use
 
 _BEHIND = "whatsapp_private.sessions s WHERE s.behind AND s.show_due_at <= now()"
 
-_READ_OVERDUE = f"SELECT a.id FROM {_OVERDUE} ORDER BY a.deadline LIMIT %(limit)s"
+# The rows that a run could not change stay in its way, so it names them.
+_READ_OVERDUE = f"SELECT a.id FROM {_OVERDUE} AND a.id <> ALL (%(without)s) ORDER BY a.deadline LIMIT %(limit)s"
 
 # With an array, Postgres chooses the batch once and finds its rows by the primary key. With IN, it sometimes read the
 # whole table for 200 rows, depending on the statistics of the last ANALYZE.
@@ -78,13 +94,26 @@ RETURNING id
 
 _DELETE_ANSWERS = f"""
 DELETE FROM whatsapp_private.answers
-WHERE call_id = ANY (ARRAY(SELECT a.call_id FROM {_OLD_ANSWERS} ORDER BY a.answered_at LIMIT %(limit)s))
+WHERE call_id = ANY (ARRAY(SELECT a.call_id FROM {_OLD_ANSWERS} ORDER BY a.answered_at LIMIT %(limit)s
+                           FOR UPDATE SKIP LOCKED))
 RETURNING call_id
+"""
+
+_DELETE_ATTEMPTS = f"""
+DELETE FROM whatsapp_private.attempts
+WHERE id = ANY (ARRAY(SELECT a.id FROM {_OLD_ATTEMPTS} ORDER BY a.ended_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+RETURNING id
 """
 
 _GIVE_UP_ORPHANS = f"""
 UPDATE whatsapp_private.devices SET state = 'unlinking', unlink_due_at = created_at + interval '4 minutes'
 WHERE id = ANY (ARRAY(SELECT d.id FROM {_ORPHANS} ORDER BY d.created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+RETURNING id
+"""
+
+_GIVE_UP_STRAYS = f"""
+UPDATE whatsapp_private.devices SET state = 'unlinking', unlink_due_at = created_at + interval '4 minutes'
+WHERE id = ANY (ARRAY(SELECT d.id FROM {_STRAYS} ORDER BY d.created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
 RETURNING id
 """
 
@@ -95,6 +124,13 @@ RETURNING id
 """
 
 _START_UNLINKS = "SELECT whatsapp_private.start_unlinks_v1(%(call)s, %(limit)s) AS devices"
+_COUNT_UNLINKS = f"SELECT count(*) AS due FROM {_TO_UNLINK}"
+_COUNT_BEHIND = f"SELECT count(*) AS due FROM {_BEHIND}"
+
+_READ_COUNTED = f"SELECT r.user_id AS id FROM {_COUNTED} AND r.user_id <> ALL (%(without)s) LIMIT %(limit)s"
+_READ_WRONG = f"""
+SELECT r.user_id AS id FROM {_WRONG} AND r.user_id <> ALL (%(without)s) ORDER BY r.updated_at LIMIT %(limit)s
+"""
 
 # This statement and the next lock sessions in the order of user_id. Two runs at once could deadlock otherwise.
 _TAKE_COUNTERS = f"""
@@ -102,7 +138,7 @@ INSERT INTO whatsapp_private.sessions AS mine (user_id, messages_sent, messages_
 SELECT c.user_id, greatest(c.messages_sent, 0), greatest(c.messages_received, 0),
        CASE WHEN c.last_seen BETWEEN 'epoch' AND now() THEN c.last_seen END
 FROM (
-  SELECT r.user_id, r.messages_sent, r.messages_received, r.last_seen FROM {_COUNTED} LIMIT %(limit)s
+  SELECT r.user_id, r.messages_sent, r.messages_received, r.last_seen FROM {_COUNTED} AND r.user_id = ANY (%(users)s)
 ) AS c ORDER BY c.user_id
 ON CONFLICT (user_id) DO UPDATE SET
   messages_sent = greatest(mine.messages_sent, excluded.messages_sent),
@@ -113,7 +149,7 @@ RETURNING user_id
 
 _MARK_WRONG = f"""
 INSERT INTO whatsapp_private.sessions AS mine (user_id, version)
-SELECT w.user_id, 1 FROM (SELECT r.user_id FROM {_WRONG} ORDER BY r.updated_at LIMIT %(limit)s) AS w ORDER BY w.user_id
+SELECT w.user_id, 1 FROM (SELECT r.user_id FROM {_WRONG} AND r.user_id = ANY (%(users)s)) AS w ORDER BY w.user_id
 ON CONFLICT (user_id) DO UPDATE SET version = mine.version + 1, changed_at = now(), show_due_at = now()
 RETURNING user_id
 """
@@ -132,7 +168,9 @@ _COUNT = f"""
 SELECT (SELECT count(*) FROM {_OVERDUE}) AS attempts_ended,
        (SELECT count(*) FROM {_OLD_TOKENS}) AS tokens_cleared,
        (SELECT count(*) FROM {_OLD_ANSWERS}) AS answers_deleted,
+       (SELECT count(*) FROM {_OLD_ATTEMPTS}) AS attempts_deleted,
        (SELECT count(*) FROM {_ORPHANS}) AS orphans_given_up,
+       (SELECT count(*) FROM {_STRAYS}) AS strays_given_up,
        (SELECT count(*) FROM {_NEVER_SCANNED}) AS bindings_forgotten,
        (SELECT count(*) FROM {_TO_UNLINK}) AS unlinks_started,
        (SELECT count(*) FROM {_COUNTED}) AS counters_taken,
@@ -148,28 +186,48 @@ class Behind:
     version: int
 
 
+@dataclass(frozen=True)
+class Batch:
+    """What one batch has done, and how many rows it has left because another transaction has locked them."""
+
+    done: int
+    left: int = 0
+
+
 class Sweeps(Table):
-    """Batches of at most ``limit`` rows, each a transaction of its own. Every method may raise ``StoreUnavailable``."""
+    """Batches of at most ``limit`` rows, each a transaction of its own. Every method may raise ``StoreUnavailable``.
 
-    def overdue_attempts(self, limit: int) -> list[UUID]:
+    A batch passes over rows that another transaction has locked. The statements that may wait for a user all the same
+    name their rows (``without``, ``users``), so that the caller can go on without the rows that could not be changed.
+    """
+
+    def overdue_attempts(self, limit: int, without: Collection[UUID] = ()) -> list[UUID]:
         """Return live attempts whose window has been over for so long that their workflow must be gone."""
-        return [row["id"] for row in self._all(_READ_OVERDUE, limit=limit)]
+        return self._ids(_READ_OVERDUE, limit, without)
 
-    def clear_tokens(self, limit: int) -> int:
-        """Delete the task tokens of attempts that ended five minutes ago; returns how many."""
-        return len(self._all(_CLEAR_TOKENS, limit=limit))
+    def clear_tokens(self, limit: int) -> Batch:
+        """Delete the task tokens of attempts that ended five minutes ago."""
+        return self._swept(_CLEAR_TOKENS, _OLD_TOKENS, limit)
 
-    def delete_answers(self, limit: int) -> int:
-        """Delete the stored answers of calls that are five minutes old; returns how many."""
-        return len(self._all(_DELETE_ANSWERS, limit=limit))
+    def delete_answers(self, limit: int) -> Batch:
+        """Delete the stored answers of calls that are five minutes old."""
+        return self._swept(_DELETE_ANSWERS, _OLD_ANSWERS, limit)
 
-    def give_up_orphans(self, limit: int) -> int:
-        """Mark the devices of deleted users for unlinking; returns how many."""
-        return len(self._all(_GIVE_UP_ORPHANS, limit=limit))
+    def delete_attempts(self, limit: int, days: int) -> Batch:
+        """Delete attempts that ended so many days ago, but keep each user's newest and those that a device names."""
+        return self._swept(_DELETE_ATTEMPTS, _OLD_ATTEMPTS, limit, days=days)
 
-    def forget_never_scanned(self, limit: int) -> int:
-        """Delete the rows of devices that were offered and never scanned; returns how many."""
-        return len(self._all(_FORGET_NEVER_SCANNED, limit=limit))
+    def give_up_orphans(self, limit: int) -> Batch:
+        """Mark the devices of deleted users for unlinking."""
+        return self._swept(_GIVE_UP_ORPHANS, _ORPHANS, limit)
+
+    def give_up_strays(self, limit: int) -> Batch:
+        """Mark the devices that no live attempt explains for unlinking."""
+        return self._swept(_GIVE_UP_STRAYS, _STRAYS, limit)
+
+    def forget_never_scanned(self, limit: int) -> Batch:
+        """Delete the rows of devices that were offered and never scanned."""
+        return self._swept(_FORGET_NEVER_SCANNED, _NEVER_SCANNED, limit)
 
     def start_unlinks(self, limit: int) -> list[UUID]:
         """Return given-up devices that are due for unlink and have keys; each again only after a growing pause."""
@@ -178,31 +236,57 @@ class Sweeps(Table):
         devices: list[UUID] = row["devices"]
         return devices
 
-    def take_counters(self, limit: int) -> int:
-        """Copy the product's counters from users' rows where they have grown; returns how many rows."""
-        return self._changed(_TAKE_COUNTERS, limit)
+    def unlinks_due(self) -> int:
+        """Return how many unlinks are due; right after ``start_unlinks`` has found too few, these are locked."""
+        return self._due(_COUNT_UNLINKS)
 
-    def mark_wrong_rows(self, limit: int) -> int:
-        """Mark users' rows that show a pairing or a device which does not exist as behind; returns how many."""
-        return self._changed(_MARK_WRONG, limit)
+    def counted_users(self, limit: int, without: Collection[UUID] = ()) -> list[UUID]:
+        """Return users in whose row the product's counters have grown."""
+        return self._ids(_READ_COUNTED, limit, without)
 
-    def _changed(self, statement: str, limit: int) -> int:
-        """Return how many sessions a sweep has changed; none when a user of the batch was deleted in that moment."""
+    def take_counters(self, users: Collection[UUID]) -> int:
+        """Copy the product's counters from these users' rows where they have grown; returns how many rows."""
+        return len(self._all(_TAKE_COUNTERS, users=list(users)))
 
-        def sweep(connection: Connection) -> int:
-            try:
-                return len(connection.execute(statement, {"limit": limit}).fetchall())
-            except ForeignKeyViolation:
-                return 0
+    def users_with_wrong_rows(self, limit: int, without: Collection[UUID] = ()) -> list[UUID]:
+        """Return users whose row shows a pairing or a device which does not exist."""
+        return self._ids(_READ_WRONG, limit, without)
 
-        return self._database.run(sweep)
+    def mark_wrong_rows(self, users: Collection[UUID]) -> int:
+        """Mark these users' rows as behind where they are still wrong; returns how many."""
+        return len(self._all(_MARK_WRONG, users=list(users)))
 
     def rows_behind(self, limit: int) -> list[Behind]:
         """Return users whose row is behind; each again only after a growing pause."""
         return [Behind(**row) for row in self._all(_TAKE_BEHIND, limit=limit)]
 
-    def count(self) -> dict[str, int]:
+    def rows_due(self) -> int:
+        """Return how many rows are due; right after ``rows_behind`` has found too few, their sessions are locked."""
+        return self._due(_COUNT_BEHIND)
+
+    def count(self, days: int) -> dict[str, int]:
         """Return how much each sweep would find now, by the names of ``cleaning.Swept``; changes nothing."""
-        row = self._one(_COUNT)
+        row = self._one(_COUNT, days=days)
         assert row is not None
         return row
+
+    def _due(self, statement: str) -> int:
+        row = self._one(statement)
+        assert row is not None
+        due: int = row["due"]
+        return due
+
+    def _ids(self, statement: str, limit: int, without: Collection[UUID]) -> list[UUID]:
+        return [row["id"] for row in self._all(statement, limit=limit, without=list(without))]
+
+    def _swept(self, change: str, due: str, limit: int, **parameters: object) -> Batch:
+        # The count sees the rows as they were before the change. So where the batch is not full, the difference is what
+        # was locked.
+        statement = f"""
+        WITH changed AS ({change})
+        SELECT (SELECT count(*) FROM changed) AS done,
+               CASE WHEN (SELECT count(*) FROM changed) < %(limit)s THEN (SELECT count(*) FROM {due}) END AS due
+        """
+        row = self._one(statement, limit=limit, **parameters)
+        assert row is not None
+        return Batch(row["done"], max(0, (row["due"] or 0) - row["done"]))

@@ -1,0 +1,97 @@
+"""How long the calls of one invocation may take: all of them together, and each of them for a lock.
+
+A handler sets the limit of its invocation, and cleanup the limit for locks. Calls read them, however deep they are.
+Without a limit (the linker, unlink), each call has its own only.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from threading import Thread
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Handler = Callable[[Any, Any], T]
+
+# The calls end this long before the function's Timeout. The rest is for the answer.
+ANSWER_SECONDS = 1.0
+
+# A statement of cleanup waits this long for a lock. An ordinary transaction of ours is over by then. A row that is
+# locked for longer is left to the next run, so that hundreds of such rows do not take the run's time.
+_BRIEF_LOCK_MILLISECONDS = 50
+
+_ends_at: ContextVar[float] = ContextVar("ends_at", default=math.inf)
+_lock_milliseconds: ContextVar[int | None] = ContextVar("lock_milliseconds", default=None)
+
+
+class OutOfTimeError(Exception):
+    """A call has not ended within the time that was left for it."""
+
+
+def answers_in_time(handler: Handler[T]) -> Handler[T]:
+    """Give the handler's calls, together, what is left of the function's Timeout, less the time for the answer."""
+
+    def limited(event: Any, context: Any) -> T:
+        seconds = context.get_remaining_time_in_millis() / 1000 - ANSWER_SECONDS
+        before = _ends_at.set(time.monotonic() + seconds)
+        try:
+            return handler(event, context)
+        finally:
+            _ends_at.reset(before)
+
+    return limited
+
+
+def seconds_left() -> float:
+    """Return how long the calls of this invocation may still take; infinite where no handler has set a limit."""
+    return _ends_at.get() - time.monotonic()
+
+
+def in_time(call: Callable[[], T], most: float) -> T:
+    """Make a call that has no strict limit of its own, and wait for it for ``most`` seconds, or for what is left.
+
+    The sockets' own timeouts count each address and each read, and none of them counts the look-up of a name. So the
+    call runs in a thread, which is left behind when the time is over. Where no limit is set, there is no thread.
+
+    Raises
+    ------
+    OutOfTimeError
+        The time is over. The call may still have its effect.
+    """
+    left = seconds_left()
+    if left == math.inf:
+        return call()
+    if left <= 0:
+        raise OutOfTimeError
+    done: list[T] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            done.append(call())
+        except BaseException as error:
+            failed.append(error)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(min(left, most))
+    if done:
+        return done[0]
+    raise failed[0] if failed else OutOfTimeError
+
+
+@contextmanager
+def brief_locks() -> Iterator[None]:
+    """Let each statement within the block wait for a lock for a moment only."""
+    before = _lock_milliseconds.set(_BRIEF_LOCK_MILLISECONDS)
+    try:
+        yield
+    finally:
+        _lock_milliseconds.reset(before)
+
+
+def lock_milliseconds() -> int | None:
+    """Return how long a statement may wait for a lock; None: for as long as its role may."""
+    return _lock_milliseconds.get()

@@ -1,0 +1,299 @@
+"""What another transaction has locked, or what cannot be changed, keeps cleanup from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from whatsapp_pairing import cleaning
+from whatsapp_pairing.cleaning import Cleaning, Swept
+from whatsapp_pairing.errors import StoreRefused, WorkflowUnavailable
+from whatsapp_pairing.session import OVERDUE_SECONDS
+from whatsapp_pairing.settings import Settings
+from whatsapp_pairing.workflow import Workflow
+
+from tests.emf import metrics_in, values
+
+from .test_sweeps import everything, lost_pairing, stale_everything, sweep
+from .world import WINDOW, Secret, World
+
+# Of one user.
+LOCKS = {
+    "attempt": "SELECT FROM whatsapp_private.attempts WHERE user_id = %s FOR UPDATE",
+    "device": "SELECT FROM whatsapp_private.devices WHERE user_id = %s FOR UPDATE",
+    "session": "SELECT FROM whatsapp_private.sessions WHERE user_id = %s FOR UPDATE",
+    "user": "SELECT pg_advisory_xact_lock(hashtextextended('whatsapp-pairing ' || %s::uuid, 0))",
+    "account": "SELECT FROM auth.users WHERE id = %s FOR UPDATE",
+}
+
+
+def overdue(world: World, number: int) -> list[tuple[UUID, UUID]]:
+    """Pairings that are overdue: users and attempts, the oldest first."""
+    lost = [lost_pairing(world) for _ in range(number)]
+    world.age(WINDOW + OVERDUE_SECONDS + 1)
+    for age, (_, attempt_id) in enumerate(reversed(lost)):
+        world.age(age, attempt_id)
+    return lost
+
+
+@pytest.mark.parametrize("lock", LOCKS.values(), ids=LOCKS)
+def test_a_locked_attempt_keeps_cleanup_from_nothing_else(world: World, lock: str) -> None:
+    user, attempt_id = lost_pairing(world)
+    world.age(60)
+    stale_everything(world, 3)
+    with world.holding(lock, user):
+        found = sweep(world).as_dict()
+    assert found == everything(3).as_dict() | {"left": 1}
+    assert world.attempt(attempt_id)["ended_at"] is None
+    again = sweep(world)
+    assert (again.attempts_ended, again.left) == (1, 0)
+
+
+def test_more_locked_attempts_than_a_batch_hide_no_other(world: World) -> None:
+    *locked, (_, free) = overdue(world, 8)
+    with world.holding("SELECT FROM whatsapp_private.attempts WHERE id <> %s FOR UPDATE", free):
+        swept = sweep(world, batch=3)
+    assert (swept.attempts_ended, swept.left) == (1, len(locked))
+    assert world.attempt(free)["outcome"] is not None
+
+
+def test_a_sweep_stops_when_it_has_left_too_many(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cleaning, "MOST_LEFT", 2)
+    overdue(world, 4)
+    stale_tokens(world, 1)
+    with world.holding("SELECT FROM whatsapp_private.devices FOR UPDATE"):
+        swept = sweep(world)
+    assert (swept.attempts_ended, swept.left, swept.tokens_cleared) == (0, 2, 1)
+
+
+def test_a_locked_table_stops_no_run(world: World) -> None:
+    stale_everything(world, 2)
+    stale_answers(world, 2)
+    with world.holding("LOCK TABLE whatsapp_private.devices"):
+        swept = sweep(world)
+    assert (swept.answers_deleted, swept.attempts_ended) == (2, 0)
+    assert swept.left >= 5
+    assert sweep(world).left == 0
+
+
+# ── failures of other kinds ──
+
+RAISES = "RAISE 'broken' USING ERRCODE = '{}'"
+
+
+@pytest.fixture
+def spoil(world: World) -> Iterator[Callable[[UUID, str], None]]:
+    """Let each write to an attempt do this first."""
+    name = psycopg.conninfo.conninfo_to_dict(world.url)["dbname"]
+    world.sql(f"ALTER ROLE whatsapp_worker IN DATABASE {name} SET statement_timeout = '1s'")
+
+    def spoil(attempt_id: UUID, does: str) -> None:
+        world.sql(
+            "CREATE OR REPLACE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$BEGIN IF NEW.id = '{attempt_id}' THEN {does}; END IF; RETURN NEW; END$$"
+        )
+        world.sql(
+            "CREATE OR REPLACE TRIGGER spoil BEFORE UPDATE ON whatsapp_private.attempts "
+            "FOR EACH ROW EXECUTE FUNCTION spoil()"
+        )
+
+    yield spoil
+    world.sql("DROP FUNCTION spoil CASCADE")
+    world.sql(f"ALTER ROLE whatsapp_worker IN DATABASE {name} RESET statement_timeout")
+
+
+@pytest.mark.parametrize("does", [RAISES.format("40P01"), "PERFORM pg_sleep(100)"], ids=["deadlock", "too slow"])
+def test_an_attempt_that_is_in_anothers_way_is_left(world: World, spoil: Callable[..., None], does: str) -> None:
+    (_, broken), *others = overdue(world, 3)
+    spoil(broken, does)
+    swept = sweep(world)
+    assert (swept.attempts_ended, swept.left) == (len(others), 1)
+
+
+def test_a_broken_attempt_fails_the_run_after_the_rest(world: World, spoil: Callable[..., None], capsys: Any) -> None:
+    (_, broken), *others = overdue(world, 3)
+    stale_answers(world, 1)
+    spoil(broken, RAISES.format("P0001"))
+    with pytest.raises(StoreRefused, match="P0001"):
+        sweep(world)
+    assert all(world.attempt(attempt_id)["outcome"] for _, attempt_id in others)
+    assert cleaning.look(world.sweeps).answers_deleted == 0
+    assert values(metrics_in(capsys.readouterr().out), "CleanupLeft") == [1]
+
+
+class Refusing(Workflow):
+    """Lambda refuses everything."""
+
+    def __init__(self) -> None:
+        super().__init__(Settings({}))
+        self.tried = 0
+
+    def call_unlink(self, _: UUID) -> None:
+        self.tried += 1
+        raise WorkflowUnavailable
+
+
+def test_unlinks_that_lambda_refuses_are_left(world: World) -> None:
+    for number in range(6):
+        world.link(user := world.user(), Secret(), f"52155502{number:03}:1@s.whatsapp.net")
+        world.attempts.disconnect(user)
+    world.age(241)
+    refusing = Refusing()
+    swept = Cleaning(world.attempts, world.sweeps, world.rows, refusing, lambda: 120.0).run()
+    assert (swept.unlinks_started, swept.left) == (0, 6)
+    assert refusing.tried == 3  # each try may take seconds
+    world.age(481)
+    assert sweep(world).unlinks_started == 6
+
+
+# ── each sweep ──
+
+
+def stale_tokens(world: World, number: int) -> None:
+    """Attempts that ended long ago and still have their token."""
+    for _ in range(number):
+        attempt_id = world.claim(user := world.user())
+        world.open_auth(attempt_id)
+        world.attempts.disconnect(user)
+        world.age(400, attempt_id)
+
+
+def stale_answers(world: World, number: int) -> None:
+    """Answers of calls that are long over."""
+    for _ in range(number):
+        world.sql("INSERT INTO whatsapp_private.answers VALUES (%s, '{}', now() - interval '1 h')", uuid4())
+
+
+def stale_attempts(world: World, number: int) -> None:
+    """Attempts that are a hundred days old and not their users' newest."""
+    for _ in range(number):
+        user = world.user()
+        old = world.claim(user)
+        world.attempts.disconnect(user)
+        world.age(100 * 86_400, old)
+        world.claim(user)
+
+
+def stale_orphans(world: World, number: int) -> None:
+    """Devices of deleted users."""
+    for _ in range(number):
+        user, attempt_id = lost_pairing(world)
+        world.age(20, attempt_id)
+        world.sql("DELETE FROM auth.users WHERE id = %s", user)
+
+
+def stray_devices(world: World, number: int) -> None:
+    """Devices that are offered, of attempts that have ended."""
+    for _ in range(number):
+        user, attempt_id = lost_pairing(world)
+        world.attempts.disconnect(user)
+        world.age(20, attempt_id)
+        world.sql("UPDATE whatsapp_private.devices SET state = 'offered', unlink_due_at = NULL "
+                  "WHERE attempt_id = %s", attempt_id)  # fmt: skip
+
+
+def never_scanned(world: World, number: int) -> None:
+    """Devices that were given up and have no keys."""
+    for _ in range(number):
+        user, attempt_id = lost_pairing(world)
+        world.attempts.disconnect(user)
+        world.age(241, attempt_id)
+
+
+def due_unlinks(world: World, number: int) -> None:
+    """Devices that were given up and have keys."""
+    for each in range(number):
+        world.link(user := world.user(), Secret(), f"52155503{each:03}:1@s.whatsapp.net")
+        world.attempts.disconnect(user)
+    world.age(241)
+
+
+def grown_counters(world: World, number: int) -> None:
+    """Users' rows in which the product has counted."""
+    for _ in range(number):
+        world.show_row(world.attempt(world.claim())["user_id"])
+    world.sql("UPDATE public.whatsapp_sessions SET messages_sent = 1")
+
+
+def wrong_rows(world: World, number: int) -> None:
+    """Users' rows that show a pairing which does not exist."""
+    for _ in range(number):
+        world.attempts.disconnect(user := world.attempt(world.claim())["user_id"])
+        world.sql("UPDATE whatsapp_private.sessions SET shown_version = version WHERE user_id = %s", user)
+        world.sql("INSERT INTO public.whatsapp_sessions (user_id, session_status) VALUES (%s, 'connecting')", user)
+    world.age_rows(301)
+
+
+def rows_behind(world: World, number: int) -> None:
+    """Users' rows that were not written."""
+    for _ in range(number):
+        world.claim()
+    world.sql("UPDATE whatsapp_private.sessions SET show_due_at = now()")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one sweep finds, where it counts it, and a lock on one row of it."""
+
+    stale: Callable[[World, int], None]
+    table: str
+    where: str = "true"
+
+
+CASES = {
+    "tokens_cleared": Case(stale_tokens, "attempts"),
+    "answers_deleted": Case(stale_answers, "answers", "answered_at < now() - interval '5 min'"),
+    "attempts_deleted": Case(stale_attempts, "attempts", "ended_at IS NOT NULL"),
+    "orphans_given_up": Case(stale_orphans, "devices"),
+    "strays_given_up": Case(stray_devices, "devices"),
+    "bindings_forgotten": Case(never_scanned, "devices"),
+    "unlinks_started": Case(due_unlinks, "devices"),
+    "counters_taken": Case(grown_counters, "sessions"),
+    "rows_written": Case(wrong_rows, "sessions"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_sweep_passes_over_a_locked_row(world: World, name: str) -> None:
+    case = CASES[name]
+    case.stale(world, 4)
+    row = f"SELECT FROM whatsapp_private.{case.table} WHERE {case.where} LIMIT 1 FOR UPDATE"
+    with world.holding(row):
+        swept = sweep(world, batch=2)
+    assert (swept.as_dict()[name], swept.left) == (3, 1)
+    again = sweep(world)
+    assert (again.as_dict()[name], again.left) == (1, 0)
+
+
+def test_a_locked_session_keeps_no_other_row_from_being_written(world: World) -> None:
+    rows_behind(world, 3)
+    with world.holding("SELECT FROM whatsapp_private.sessions LIMIT 1 FOR UPDATE"):
+        swept = sweep(world)
+    assert (swept.rows_written, swept.left) == (2, 1)
+
+
+def test_a_user_who_is_just_being_deleted_keeps_no_counters(world: World) -> None:
+    gone, *users = [world.user() for _ in range(3)]
+    for user in (gone, *users):
+        world.sql("INSERT INTO public.whatsapp_sessions (user_id, messages_sent) VALUES (%s, 1)", user)
+    with world.holding("SELECT FROM auth.users WHERE id = %s FOR UPDATE", gone):
+        swept = sweep(world)
+    assert (swept.counters_taken, swept.left) == (2, 1)
+    assert sweep(world) == Swept(counters_taken=1)
+
+
+def test_a_run_counts_what_it_has_left(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    overdue(world, 2)
+    sweep(world)
+    assert values(metrics_in(capsys.readouterr().out), "CleanupLeft") == [0]
+
+
+def test_a_dry_run_names_every_sweep(world: World) -> None:
+    for case in CASES.values():
+        case.stale(world, 1)
+    counted = cleaning.look(world.sweeps).as_dict()
+    assert {name for name, number in counted.items() if number} >= set(CASES)
