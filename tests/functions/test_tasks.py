@@ -40,15 +40,15 @@ class Played:
         assert database_url().startswith("postgresql://whatsapp_engine@")
         return self
 
-    def pair(self) -> Played:
+    def pair(self, until: float) -> Played:  # noqa: ARG002
         self.asked.append("pair")
         return self
 
-    def resume(self, jid: str) -> Played:
+    def resume(self, jid: str, until: float) -> Played:  # noqa: ARG002
         self.asked.append(f"resume {jid}")
         return self
 
-    def log_out(self, jid: str) -> Played:
+    def log_out(self, jid: str, until: float) -> Played:  # noqa: ARG002
         self.asked.append(f"log out {jid}")
         return self
 
@@ -59,6 +59,9 @@ class Played:
             step()
             return None
         return step
+
+    def live_until(self, moment: float) -> None:
+        assert moment > 0
 
     def __enter__(self) -> Played:
         return self

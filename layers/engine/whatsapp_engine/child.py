@@ -8,7 +8,6 @@ task, and the end of it is the end of the process. See "Engine facts" in ARCHITE
 """
 
 import ctypes
-import json
 import os
 import sys
 import threading
@@ -34,6 +33,7 @@ from neonize.utils import Jid2String, build_jid
 from whatsapp_pairing.reasons import Reason
 
 from whatsapp_engine import protocol
+from whatsapp_engine.lifeline import Lifeline
 from whatsapp_engine.store import StoreFault, store_fault
 
 # whatsmeow shows the first of six QRs for a minute and each of the others for 20 seconds.
@@ -86,10 +86,10 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
         """Write one line; short enough for the pipe to take it whole."""
         os.write(self._out, protocol.encode(event, **fields))
 
-    def report(self, fault: StoreFault | None) -> None:
+    def report(self, fault: StoreFault | None, passes: bool = False) -> None:
         """Report a fault of the engine's database, or without one that WhatsApp is not reached."""
         if fault:
-            self.say("no_store", why=fault.why)
+            self.say("store_failed", why=fault.why, passes=passes)
         else:
             self.say("unreachable")
 
@@ -110,7 +110,7 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
             self.say("scanned", jid=self._own_jid)
         elif "pq: " in status.Error and (fault := store_fault(status.Error)):
             # The phone has scanned, but Postgres does not take the keys.
-            self.report(fault)
+            self.report(fault, fault.passes)
         else:
             self._refuse(Reason.PAIRING_REJECTED)
 
@@ -149,16 +149,16 @@ class LogOut(Client):
         try:
             self.logout()
         except NeonizeError as problem:
-            self.report(store_fault(str(problem)) if "pq: " in str(problem) else None)
+            fault = store_fault(str(problem)) if "pq: " in str(problem) else None
+            self.report(fault, fault is not None and fault.passes)
         else:
             self.say("logged_out")
 
 
 def main() -> None:
-    """Do the one task that stands on standard input, until it is done or the parent goes."""
+    """Do the one task that stands on standard input, until it is done, its time is over, or the parent goes."""
     out = int(sys.argv[1])
-    task = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    task = Lifeline().task()
     threading.Thread(target=_beat, args=(out,), daemon=True).start()
     if task["task"] == "create_tables":
         os.write(out, _create_tables(task["dsn"]))
@@ -174,7 +174,7 @@ def _create_tables(dsn: str) -> bytes:
     # the text of an error.
     text = gocode.GetAllDevices(dsn.encode(), func_callback_bytes2(log_whatsmeow)).decode()
     fault = store_fault(text.removeprefix("error: ")) if text.startswith("error: ") else None
-    return protocol.encode("no_store", why=fault.why) if fault else protocol.encode(protocol.DONE)
+    return protocol.encode("store_failed", why=fault.why) if fault else protocol.encode(protocol.DONE)
 
 
 def _connect(client: Client) -> None:
@@ -213,11 +213,6 @@ def _beat(out: int) -> None:
     while True:
         os.write(out, protocol.encode(protocol.BEAT))
         time.sleep(1)
-
-
-def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
-    os._exit(0)
 
 
 if __name__ == "__main__":
