@@ -148,6 +148,7 @@ class Stage:
         self.leases, self.rows = Leases(self.database), Rows(self.database)
         self.scripts = list(scripts)
         self.started: list[str] = []
+        self.started_at: list[float] = []
         self.closed_at: list[float] = []
         self.ended_at: list[float] = []
         self.open = False
@@ -194,6 +195,7 @@ class Stage:
 
     def _start(self, task: str, until: float) -> ScriptedRun:
         self.started.append(task)
+        self.started_at.append(self.clock.now)
         return ScriptedRun(self, self.scripts.pop(0) if self.scripts else [], until)
 
     # ── the workflow ──

@@ -316,6 +316,26 @@ def test_whatsapp_that_refuses_every_connection_is_unreachable_on_time(world: Wo
     assert len(stage.started) < 40
 
 
+@pytest.mark.parametrize("ends", [Exhausted(), Unreachable(), Died("boom"), Replaced()], ids=str)
+def test_whatsapp_that_gives_a_qr_and_hangs_up_is_left_alone(world: World, ends: Step) -> None:
+    stage = Stage(world, *[[Reached(), 0.1, qr(Secret()), 0.1, ends] for _ in range(500)])
+    assert stage.link() in (Reason.SCAN_TIMEOUT, Reason.WHATSAPP_UNREACHABLE)
+    assert abs(stage.clock.now - WINDOW) < 1
+    assert len(stage.started) < 60
+    pauses = [start - end for end, start in zip(stage.closed_at, stage.started_at[1:], strict=False)]
+    assert pauses[:5] == sorted(pauses[:5])
+    assert min(pauses[5:]) > 4
+
+
+def test_the_pauses_start_over_after_a_qr_that_has_lasted(world: World) -> None:
+    short: list[Step] = [Reached(), qr(Secret()), 0.1, Exhausted()]
+    stage = Stage(world, *[short] * 4, [Reached(), qr(Secret()), 61.0, Exhausted()], *[short] * 500)
+    stage.link()
+    pauses = [start - end for end, start in zip(stage.closed_at, stage.started_at[1:], strict=False)]
+    assert pauses[3] > 1.9
+    assert pauses[4] < 0.5
+
+
 @pytest.mark.parametrize("moment", [20.0, 100.0])
 def test_the_workflow_knows_of_an_unreachable_whatsapp_as_well(world: World, moment: float) -> None:
     stage = Stage(world, *[[0.05, Unreachable()] for _ in range(100)])
@@ -483,6 +503,20 @@ def test_a_linker_lets_go_when_the_database_is_away_for_longer_than_its_lease(wo
     assert stage.link() == "lost"
     assert not stage.open
     assert stage.closed_at[-1] <= 10 + LEASE_SECONDS + 0.5
+
+
+def test_an_engine_ends_with_its_lease_while_a_call_waits(world: World, secret: Secret) -> None:
+    """The driver gives up only after 8 s: the main thread cannot close the engine before."""
+    stage = Stage(world, reached_qr(secret))
+
+    def leave() -> None:
+        stage.database.away = True
+
+    stage.database.hang = lambda: stage.clock.sleep(8.0)
+    stage.clock.at(10.0, leave)
+    assert stage.link() == "lost"
+    assert stage.ended_at[-1] < 10 + LEASE_SECONDS
+    assert stage.closed_at[-1] > stage.ended_at[-1]
 
 
 @pytest.mark.parametrize("call", ["succeed", "heartbeat", "call_unlinks"])

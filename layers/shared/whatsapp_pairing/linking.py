@@ -101,6 +101,8 @@ class _Linker:
         self._jid: str | None = None
         self._online: port.Online | None = None
         self._synced = False
+        # When this engine has held for as long as its first QR, or has been scanned. Pauses then start over.
+        self._held_at: float | None = None
         self._dialling = True
         self._step_ends_at: float | None = None
         self._store_fails_since: float | None = None
@@ -113,7 +115,7 @@ class _Linker:
             self._jid = self._hold.ask(lambda: self._leases.resumable(self._hold.attempt.id))
             if self._jid:
                 self._bind(self._jid)
-            self._online, self._synced = None, False
+            self._online, self._synced, self._held_at = None, False, None
             with self._start_engine() as run, self._hold.running(run):
                 decision = self._drive(run)
             # Write only after the engine has ended: unlink or the next linker may then open the device at once.
@@ -123,6 +125,8 @@ class _Linker:
                 return self._record_connected()
             self._hold.renew(showing=False)
             self._write_row()
+            if self._held_at is not None and self._clock() >= self._held_at:
+                self._backoff.reset()
             self._hold.rest(self._backoff.next())
 
     def _start_engine(self) -> port.EngineRun:
@@ -154,11 +158,13 @@ class _Linker:
                 self._store_fails_since = None
                 self._limit_step(LOGIN_STEP_SECONDS if self._jid else None)
             case port.Qr():
-                self._backoff.reset()
                 self._hold.found_reachable(True)
                 self._limit_step(None)
+                if self._held_at is None:
+                    self._held_at = self._clock() + event.seconds
                 self._show(event)
             case port.Scanned(jid):
+                self._held_at = self._clock()
                 self._bind(jid)
                 self._limit_step(LOGIN_STEP_SECONDS)
             case port.Online():
