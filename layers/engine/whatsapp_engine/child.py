@@ -14,6 +14,7 @@ import threading
 import time
 from typing import Any
 
+import neonize.client
 import pylibmagic  # noqa: F401  neonize wants libmagic; this carries it
 from neonize.client import NewClient, func_callback_bytes2, gocode, log_whatsmeow
 from neonize.events import (
@@ -27,14 +28,14 @@ from neonize.events import (
     TemporaryBanEv,
 )
 from neonize.exc import NeonizeError
-from neonize.proto.Neonize_pb2 import JID, ConnectFailureReason, PairStatus
+from neonize.proto.Neonize_pb2 import JID, ConnectFailureReason, LogEntry, PairStatus
 from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DeviceProps
 from neonize.utils import Jid2String, build_jid
 from whatsapp_pairing.reasons import Reason
 
 from whatsapp_engine import protocol
 from whatsapp_engine.lifeline import Lifeline
-from whatsapp_engine.store import StoreFault, store_fault
+from whatsapp_engine.store import StoreFault, logged_fault, store_fault
 
 # whatsmeow shows the first of six QRs for a minute and each of the others for 20 seconds.
 _FIRST_QR_SECONDS, _NEXT_QR_SECONDS = 60.0, 20.0
@@ -43,6 +44,9 @@ _FIRST_QR_SECONDS, _NEXT_QR_SECONDS = 60.0, 20.0
 # the linker's own limit (30 s until WhatsApp answers), or the linker would take WhatsApp to be silent.
 _RETRY_SECONDS = 15.0
 _PAUSE_SECONDS = 0.5
+
+# A database that takes the connection and does not answer fails after this long, before the linker's limit as well.
+_OPEN_SECONDS = 20.0
 
 # After "error", PairStatus tells at once whether Postgres refuses the keys. For other causes it does not always come.
 _PAIR_STATUS_SECONDS = 1.0
@@ -70,8 +74,11 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
             props=DeviceProps(os="Windows", platformType=DeviceProps.CHROME),
         )
         self._out = out
+        self.store_is_open = threading.Event()
         self._qrs = 0
         self._own_jid = Jid2String(jid) if jid else ""
+        # neonize gives Go this function of its module for whatsmeow's log.
+        neonize.client.log_whatsmeow = self._on_log
         self.event.qr(lambda _, text: self._on_qr(text.decode()))
         self.event(PairStatusEv)(lambda _, status: self._on_pair_status(status))
         self.event(ConnectedEv)(lambda _, __: self.on_connected())
@@ -96,6 +103,13 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
     def on_connected(self) -> None:
         """Report that the device has logged in."""
         self.say("online", jid=self._own_jid)
+
+    def _on_log(self, data: int, size: int) -> None:
+        text = LogEntry.FromString(ctypes.string_at(data, size)).Message
+        if text.startswith("Dialing"):
+            self.store_is_open.set()
+        if fault := logged_fault(text):
+            self.report(fault, fault.passes)
 
     def _refuse(self, reason: Reason) -> None:
         self.say("refused", reason=reason)
@@ -166,6 +180,7 @@ def main() -> None:
     kind = LogOut if task["task"] == "log_out" else Client
     client = kind(task["dsn"], _jid(task["jid"]), out)
     threading.Thread(target=_watch_connection, args=(client,), daemon=True).start()
+    threading.Thread(target=_watch_store, args=(client,), daemon=True).start()
     _connect(client)
 
 
@@ -207,6 +222,11 @@ def _watch_connection(client: Client) -> None:
     while not client.is_connected:
         time.sleep(0.05)
     client.say("reached")
+
+
+def _watch_store(client: Client) -> None:
+    if not client.store_is_open.wait(_OPEN_SECONDS):
+        client.report(StoreFault("Postgres does not answer", passes=False))
 
 
 def _beat(out: int) -> None:

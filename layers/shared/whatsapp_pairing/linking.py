@@ -155,10 +155,10 @@ class _Linker:
         """Return what follows from the event; None when the engine goes on."""
         match event:
             case port.Reached():
-                self._store_fails_since = None
                 self._limit_step(LOGIN_STEP_SECONDS if self._jid else None)
             case port.Qr():
                 self._hold.found_reachable(True)
+                self._store_fails_since = None
                 self._limit_step(None)
                 if self._held_at is None:
                     self._held_at = self._clock() + event.seconds
