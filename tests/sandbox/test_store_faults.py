@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -16,7 +17,9 @@ from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.unlinking import unlink
 
 from infra.sandbox.process import SandboxProcess
+from tests.conftest import Postgres
 from tests.emf import metrics_in, values
+from tests.faults.wire import Wire
 from tests.integration.recorder import RecordedWorkflow
 from tests.integration.world import Secret, World, connect, login
 from tests.sandbox_client import SandboxClient, SandboxRefusedError
@@ -214,6 +217,37 @@ def test_a_table_without_rights_is_no_refused_scan(
     ends_as_our_fault(world, engine, capsys)
     assert engine.started == 1
     assert f"SQLSTATE 42501 (the role lacks a right): {table.partition('.')[2]}" in causes[0]
+
+
+@pytest.mark.parametrize("moment", [Qr, Scanned], ids=["scan", "login"])
+def test_a_postgres_that_goes_away_is_no_refused_scan(
+    world: World,
+    sandbox: SandboxClient,
+    number: str,
+    postgres: Postgres,
+    moment: type[Event],
+    causes: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sandbox.set_knobs(loginDelaySeconds=1)
+    way = Wire(postgres.port)
+
+    def cut(_: Event) -> None:
+        way.close()
+        world.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", ROLE)
+
+    def scan(event: Event) -> None:
+        assert isinstance(event, Qr)
+        if moment is Qr:
+            cut(event)
+        scanning.submit(sandbox.scan, event.text, number)
+
+    url = login(world.url, ROLE).replace(f":{postgres.port}/", f":{way.port}/")
+    engine = Watched(url, {Qr: scan} | ({Scanned: cut} if moment is Scanned else {}))
+    with ThreadPoolExecutor(1) as scanning:
+        ends_as_our_fault(world, engine, capsys)
+    assert engine.started == len(causes) == 2
+    assert all("Postgres cannot be reached" in cause for cause in causes)
 
 
 def test_a_login_without_a_free_connection_is_tried_again(

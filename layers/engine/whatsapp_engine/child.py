@@ -122,7 +122,7 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
         if status.Status == PairStatus.SUCCESS:
             self._own_jid = Jid2String(status.ID)
             self.say("scanned", jid=self._own_jid)
-        elif "pq: " in status.Error and (fault := store_fault(status.Error)):
+        elif fault := _fault_at_work(status.Error):
             # The phone has scanned, but Postgres does not take the keys.
             self.report(fault, fault.passes)
         else:
@@ -163,7 +163,7 @@ class LogOut(Client):
         try:
             self.logout()
         except NeonizeError as problem:
-            fault = store_fault(str(problem)) if "pq: " in str(problem) else None
+            fault = _fault_at_work(str(problem))
             self.report(fault, fault is not None and fault.passes)
         else:
             self.say("logged_out")
@@ -200,12 +200,17 @@ def _connect(client: Client) -> None:
             client.connect()
             return
         except NeonizeError as problem:
-            fault = store_fault(str(problem))
+            # Once it has dialled, its database is open.
+            fault = None if client.store_is_open.is_set() else store_fault(str(problem))
         if not (fault and fault.passes and time.monotonic() + pause < give_up_at):
             break
         time.sleep(pause)
         pause *= 2
     client.report(fault)
+
+
+def _fault_at_work(text: str) -> StoreFault | None:
+    return store_fault(text) if "pq: " in text else logged_fault(text)
 
 
 def _jid(text: str | None) -> JID | None:
