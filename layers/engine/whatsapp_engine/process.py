@@ -80,7 +80,7 @@ class ProcessEngine:
         RuntimeError
             The engine did not finish; the text says why, without a value or a word of the URL.
         """
-        with self._start("create_tables", time.monotonic() + _START_SECONDS) as run:
+        with self._start("create_tables", time.monotonic() + 2 * _START_SECONDS) as run:
             run.finish(_START_SECONDS)
 
     def _run(self, task: str, until: float, jid: str | None = None) -> EngineRun:
