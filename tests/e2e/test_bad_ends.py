@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.stack import PATIENCE_SECONDS, Stack
+from tests.written import logs
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +35,19 @@ def test_no_qr(stack: Stack, knobs: dict[str, object], when: str, reason: str) -
     assert session["error"]["code"] == reason
     assert session["qr"] is None
     assert session["attempt"]["number"] == 1
+
+
+def test_a_broken_database_of_the_engine_is_not_whatsapps_fault(stack: Stack) -> None:
+    user = stack.user()
+    stack.sql("ALTER TABLE whatsapp_engine.whatsmeow_version RENAME TO gone")
+    try:
+        user.connect()
+        assert user.reaches("error")["error"]["code"] == "linker_failed"
+        told = "SELECT legs, reachable, verdict, deadline > ended_at FROM whatsapp_private.attempts WHERE user_id = %s"
+        assert stack.sql(told, user.id) == [(1, True, "linker_failed", True)]
+    finally:
+        stack.sql("ALTER TABLE whatsapp_engine.gone RENAME TO whatsmeow_version")
+    assert "EngineStoreFailed" in logs(stack)["linker"]
 
 
 def test_an_outdated_client_ends_without_waiting_for_the_window(stack: Stack) -> None:

@@ -10,8 +10,20 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from whatsapp_pairing.engine import Died, Event, LoggedOut, Online, Qr, Reached, Refused, Scanned, Synced, Unreachable
-from whatsapp_pairing.errors import DeviceBusy, InvalidPayload, UnlinkFailed, WorkflowUnavailable
+from whatsapp_pairing.engine import (
+    Died,
+    Event,
+    LoggedOut,
+    Online,
+    Qr,
+    Reached,
+    Refused,
+    Scanned,
+    StoreFailed,
+    Synced,
+    Unreachable,
+)
+from whatsapp_pairing.errors import DeviceBusy, EngineStoreFailed, InvalidPayload, UnlinkFailed, WorkflowUnavailable
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.session import Phase
 from whatsapp_pairing.settings import settings
@@ -40,15 +52,15 @@ class Played:
         assert database_url().startswith("postgresql://whatsapp_engine@")
         return self
 
-    def pair(self) -> Played:
+    def pair(self, until: float) -> Played:  # noqa: ARG002
         self.asked.append("pair")
         return self
 
-    def resume(self, jid: str) -> Played:
+    def resume(self, jid: str, until: float) -> Played:  # noqa: ARG002
         self.asked.append(f"resume {jid}")
         return self
 
-    def log_out(self, jid: str) -> Played:
+    def log_out(self, jid: str, until: float) -> Played:  # noqa: ARG002
         self.asked.append(f"log out {jid}")
         return self
 
@@ -59,6 +71,9 @@ class Played:
             step()
             return None
         return step
+
+    def live_until(self, moment: float) -> None:
+        assert moment > 0
 
     def __enter__(self) -> Played:
         return self
@@ -242,6 +257,19 @@ def test_unlink_that_whatsapp_did_not_confirm_keeps_the_keys_and_fails(
     assert world.bound(secret)["lease_id"] is None
     unlink(app, environment, Played(LoggedOut()), device_id)
     assert not world.has_keys(secret)
+
+
+@pytest.mark.parametrize(("passes", "counted"), [(False, [1]), (True, [])], ids=["for good", "passing"])
+def test_unlink_without_a_store_does_not_blame_whatsapp(
+    app: App, world: Any, unlinking: tuple[UUID, Secret], environment: pytest.MonkeyPatch, passes: bool,
+    counted: list[float], capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    device_id, secret = unlinking
+    with pytest.raises(EngineStoreFailed, match="WhatsApp was not asked"):
+        unlink(app, environment, Played(StoreFailed("SQLSTATE 28P01", passes)), device_id)
+    assert values(metrics_in(capsys.readouterr().out), "EngineStoreFailed") == counted
+    assert world.has_keys(secret)
+    assert world.bound(secret)["lease_id"] is None
 
 
 def test_unlink_without_keys_asks_nobody(

@@ -12,7 +12,7 @@ from types import TracebackType
 from uuid import UUID
 
 from whatsapp_pairing.database import Connection, Database, Row, T
-from whatsapp_pairing.engine import Event, LoggedOut, Online, Qr, Reached, Scanned
+from whatsapp_pairing.engine import Died, Event, LoggedOut, Online, Qr, Reached, Scanned
 from whatsapp_pairing.errors import StoreUnavailable
 from whatsapp_pairing.linking import link
 from whatsapp_pairing.pairing import disconnect, open_phase, settle_phase
@@ -26,6 +26,7 @@ from .world import WINDOW, Secret, World, entered, login
 # Seconds of silence, an event, something that happens beside it, or an error in the engine.
 Step = float | Event | Callable[[], object] | BaseException
 JID = "5215550009:3@s.whatsapp.net"
+OVER = "its time was over"
 
 
 class Clock:
@@ -60,10 +61,11 @@ class Clock:
 
 
 class ScriptedRun:
-    """One engine, one script; silent when it is through."""
+    """One engine, one script; silent when it is through. It ends by itself when its time is over."""
 
-    def __init__(self, stage: Stage, script: list[Step]) -> None:
+    def __init__(self, stage: Stage, script: list[Step], until: float) -> None:
         self._stage = stage
+        self._until = until
         self._script = iter(script)
         self._pending: Step | None = None
         self._due = stage.clock.now
@@ -71,8 +73,8 @@ class ScriptedRun:
     def next_event(self, timeout: float) -> Event | None:
         self._stage.polls += 1
         clock = self._stage.clock
-        until = clock.now + timeout
-        while True:
+        until = min(clock.now + timeout, self._until)
+        while clock.now < self._until:
             step = self._pending if self._pending is not None else next(self._script, None)
             self._pending = None
             if isinstance(step, int | float):
@@ -80,7 +82,7 @@ class ScriptedRun:
             elif self._due > until or step is None:
                 self._pending = step
                 clock.sleep(max(0.0, until - clock.now))
-                return None
+                return Died(OVER) if clock.now >= self._until else None
             else:
                 clock.sleep(max(0.0, self._due - clock.now))
                 if isinstance(step, BaseException):
@@ -88,6 +90,12 @@ class ScriptedRun:
                 if not callable(step):
                     return step
                 step()
+        return Died(OVER)
+
+    def live_until(self, moment: float) -> None:
+        """Live longer, if it still lives."""
+        if self._stage.clock.now < self._until:
+            self._until = moment
 
     def __enter__(self) -> ScriptedRun:
         assert not self._stage.open, "two engines at once"
@@ -99,12 +107,14 @@ class ScriptedRun:
     ) -> None:
         self._stage.open = False
         self._stage.closed_at.append(self._stage.clock.now)
+        self._stage.ended_at.append(min(self._until, self._stage.clock.now))
 
 
 class FlakyDatabase(Database):
-    """A database that can be sent away."""
+    """A database that can be sent away. ``hang`` is called first, for a call that waits before it gives up."""
 
     away = False
+    hang: Callable[[], object] = staticmethod(lambda: None)
 
     def run(self, work: Callable[[Connection], T]) -> T:
         self._refuse_if_away()
@@ -116,6 +126,7 @@ class FlakyDatabase(Database):
 
     def _refuse_if_away(self) -> None:
         if self.away:
+            self.hang()
             raise StoreUnavailable
 
 
@@ -137,7 +148,9 @@ class Stage:
         self.leases, self.rows = Leases(self.database), Rows(self.database)
         self.scripts = list(scripts)
         self.started: list[str] = []
+        self.started_at: list[float] = []
         self.closed_at: list[float] = []
+        self.ended_at: list[float] = []
         self.open = False
         self.polls = 0
         self.beats = [0.0]
@@ -162,10 +175,10 @@ class Stage:
 
     # ── the engine ──
 
-    def pair(self) -> ScriptedRun:
-        return self._start("pair")
+    def pair(self, until: float) -> ScriptedRun:
+        return self._start("pair", until)
 
-    def resume(self, jid: str) -> ScriptedRun:
+    def resume(self, jid: str, until: float) -> ScriptedRun:
         """Resume a device: one that is stored (any other would abort the process), in the attempt's own hands."""
         held = self.world.value(
             "SELECT count(*) FROM whatsapp_engine.whatsmeow_device e "
@@ -175,14 +188,15 @@ class Stage:
             jid,
         )
         assert held == 1, "an engine on a device without its lease"
-        return self._start(f"resume {jid}")
+        return self._start(f"resume {jid}", until)
 
-    def log_out(self, jid: str) -> ScriptedRun:
+    def log_out(self, jid: str, until: float) -> ScriptedRun:  # noqa: ARG002
         raise AssertionError(f"a linker logs nobody out, {jid} neither")
 
-    def _start(self, task: str) -> ScriptedRun:
+    def _start(self, task: str, until: float) -> ScriptedRun:
         self.started.append(task)
-        return ScriptedRun(self, self.scripts.pop(0) if self.scripts else [])
+        self.started_at.append(self.clock.now)
+        return ScriptedRun(self, self.scripts.pop(0) if self.scripts else [], until)
 
     # ── the workflow ──
 

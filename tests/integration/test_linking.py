@@ -7,9 +7,22 @@ import random
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from whatsapp_pairing.engine import Died, Exhausted, LoggedOut, Reached, Refused, Replaced, Synced, Unreachable
+from whatsapp_pairing.engine import (
+    Died,
+    Exhausted,
+    LoggedOut,
+    Online,
+    Reached,
+    Refused,
+    Replaced,
+    StoreFailed,
+    Synced,
+    Unreachable,
+)
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.session import HANDOVER_SECONDS, HEARTBEAT_SECONDS, LEASE_SECONDS, LOGIN_SECONDS, Phase, Status
+
+from tests.emf import metrics_in, values
 
 from .script import JID, Stage, Step, online, outcome_of, qr, qrs, reached_qr, removed, scan
 from .world import WINDOW, Secret, World
@@ -409,6 +422,51 @@ def test_whatsapp_that_refuses_every_connection_is_unreachable_on_time(world: Wo
     assert len(stage.started) < 40
 
 
+def test_a_store_that_fails_ends_the_attempt_at_once(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    stage = Stage(world, [1.0, StoreFailed("SQLSTATE 28P01")])
+    assert stage.link() == Reason.LINKER_FAILED
+    assert (stage.started, stage.clock.now) == (["pair"], 1.0)
+    assert stage.workflow.calls[-1] == ("fail", "token-qr")
+    assert values(metrics_in(capsys.readouterr().out), "EngineStoreFailed") == [1]
+    assert stage.settle("Decided") == Reason.LINKER_FAILED
+
+
+def test_a_store_that_comes_back_does_not_end_the_attempt(world: World, secret: Secret) -> None:
+    away: list[list[Step]] = [[0.5, StoreFailed("SQLSTATE 53300", passes=True)] for _ in range(3)]
+    stage = Stage(world, *away, [*reached_qr(secret), *scan(world, secret), StoreFailed("57P01", True)], *away, LOGIN)
+    assert stage.link() == "connected"
+    connected(stage, secret)
+
+
+def test_a_store_that_stays_away_ends_the_attempt_as_our_fault(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage = Stage(world, *[[0.5, StoreFailed("SQLSTATE 53300", passes=True)] for _ in range(200)])
+    assert stage.link() == Reason.LINKER_FAILED
+    assert 15 <= stage.clock.now < 25
+    assert values(metrics_in(capsys.readouterr().out), "EngineStoreFailed") == [1]
+
+
+@pytest.mark.parametrize("ends", [Exhausted(), Unreachable(), Died("boom"), Replaced()], ids=str)
+def test_whatsapp_that_gives_a_qr_and_hangs_up_is_left_alone(world: World, ends: Step) -> None:
+    stage = Stage(world, *[[Reached(), 0.1, qr(Secret()), 0.1, ends] for _ in range(500)])
+    assert stage.link() in (Reason.SCAN_TIMEOUT, Reason.WHATSAPP_UNREACHABLE)
+    assert abs(stage.clock.now - WINDOW) < 1
+    assert len(stage.started) < 60
+    pauses = [start - end for end, start in zip(stage.closed_at, stage.started_at[1:], strict=False)]
+    assert pauses[:5] == sorted(pauses[:5])
+    assert min(pauses[5:-1]) > 4
+
+
+def test_the_pauses_start_over_after_a_qr_that_has_lasted(world: World) -> None:
+    short: list[Step] = [Reached(), qr(Secret()), 0.1, Exhausted()]
+    stage = Stage(world, *[short] * 4, [Reached(), qr(Secret()), 61.0, Exhausted()], *[short] * 500)
+    stage.link()
+    pauses = [start - end for end, start in zip(stage.closed_at, stage.started_at[1:], strict=False)]
+    assert pauses[3] > 1.9
+    assert pauses[4] < 0.5
+
+
 @pytest.mark.parametrize("moment", [20.0, 100.0])
 def test_the_workflow_knows_of_an_unreachable_whatsapp_as_well(world: World, moment: float) -> None:
     stage = Stage(world, *[[0.05, Unreachable()] for _ in range(100)])
@@ -578,6 +636,20 @@ def test_a_linker_lets_go_when_the_database_is_away_for_longer_than_its_lease(wo
     assert stage.closed_at[-1] <= 10 + LEASE_SECONDS + 0.5
 
 
+def test_an_engine_ends_with_its_lease_while_a_call_waits(world: World, secret: Secret) -> None:
+    """The driver gives up only after 8 s: the main thread cannot close the engine before."""
+    stage = Stage(world, reached_qr(secret))
+
+    def leave() -> None:
+        stage.database.away = True
+
+    stage.database.hang = lambda: stage.clock.sleep(8.0)
+    stage.clock.at(10.0, leave)
+    assert stage.link() == "lost"
+    assert stage.ended_at[-1] < 10 + LEASE_SECONDS
+    assert stage.closed_at[-1] > stage.ended_at[-1]
+
+
 @pytest.mark.parametrize("call", ["succeed", "heartbeat", "call_unlinks"])
 def test_a_pairing_goes_on_while_the_workflow_is_away(world: World, secret: Secret, call: str) -> None:
     stage = Stage(world, [*reached_qr(secret), 5.0, *scan(world, secret), *LOGIN])
@@ -624,7 +696,7 @@ def test_a_slow_workflow_does_not_cost_the_lease(world: World, secret: Secret) -
 SCAN, ONLINE = "scan", "scan and log in"  # of the device whose engine it is
 PIECES: list[Step | str] = [
     "qr", SCAN, ONLINE, Reached(), 0.5, 7.0, 45.0, Exhausted(), Replaced(), Unreachable(), Died("boom"), Synced(),
-    Refused(Reason.PASSKEY_REQUIRED),
+    Refused(Reason.PASSKEY_REQUIRED), StoreFailed("28P01"), StoreFailed("53300", passes=True),
 ]  # fmt: skip
 LOGINS: list[list[Step]] = [
     [], [Reached()], [online()], [Synced(), online()], [LoggedOut()], [online(), 2.0, LoggedOut()], [Died("boom")],
@@ -647,7 +719,8 @@ def test_whatever_happens_the_linker_ends_in_time_and_orphans_nothing(
         def pop(self, *_: object) -> list[Step]:
             if stage.started[-1] != "pair":
                 jid = stage.started[-1].removeprefix("resume ")
-                login = data.draw(st.sampled_from(LOGINS))
+                drawn = data.draw(st.sampled_from(LOGINS))
+                login = [online(jid) if isinstance(step, Online) else step for step in drawn]
                 return [
                     removed(world, jid)[0] if isinstance(step, LoggedOut) and half == 0 else step
                     for step in login

@@ -134,6 +134,8 @@ class Promises:
             jid,
         )
         assert device["lease_id"] == process.lease, f"{process} opens {jid} without its lease"
+        others = [run for run in self._system.runs if run.jid == jid and run.lives]
+        assert not others, f"{process} opens {jid} beside {others}"
 
     # ── after a step ──
 

@@ -44,8 +44,8 @@ class Run:
         Of the device that it has.
     """
 
-    def __init__(self, system: System, process: Process, task: str, jid: str | None = None) -> None:
-        self._system, self.process = system, process
+    def __init__(self, system: System, process: Process, task: str, until: float, jid: str | None = None) -> None:
+        self._system, self.process, self._until = system, process, until
         self.task, self.jid = task, jid
         self.secret = Secret(f"{system.name} device {next(system.serial)}") if task == "pair" else None
         self._texts: list[str] = []
@@ -73,22 +73,40 @@ class Run:
     def next_event(self, timeout: float) -> Event | None:
         """Wait for what the test says."""
         inbox = self.process.inbox
-        if not inbox:
+        if not inbox and not self._its_time_is_over:
             self.process.doing = ""
-            self.process.stop(self._system.now + timeout)
-        return inbox.pop(0) if inbox else None
+            self.process.stop(min(self._system.now + timeout, self._until))
+        if inbox:
+            return inbox.pop(0)
+        return Died("its time was over") if self._its_time_is_over else None
+
+    def live_until(self, moment: float) -> None:
+        """Live longer, if it still lives."""
+        if not self._its_time_is_over:
+            self._until = moment
+
+    @property
+    def lives(self) -> bool:
+        """Whether it may still speak to WhatsApp and to Postgres."""
+        return not self._dead and not self._its_time_is_over
+
+    @property
+    def _its_time_is_over(self) -> bool:
+        return self._system.now >= self._until
 
     # ── what may happen ──
 
     @property
     def moves(self) -> list[str]:
         """What may happen to it now; the first is what happens when all is well."""
-        return [] if self._dead else [*self._good(), *self._bad()]
+        return [] if not self.lives else [*self._good(), *self._bad()]
 
     @property
     def scannable(self) -> bool:
         """Whether somebody has seen it and a phone can still scan it."""
-        if self._shown_at is None or self.jid or self._dead or self._system.now >= self._shown_at + QR_LIFE_SECONDS:
+        if self._shown_at is None or self.jid or not self.lives:
+            return False
+        if self._system.now >= self._shown_at + QR_LIFE_SECONDS:
             return False
         return not self._system.promises.seen.isdisjoint(self._scannable)
 
@@ -206,11 +224,11 @@ class Engines:
     def __init__(self, system: System, process: Process) -> None:
         self._system, self._process = system, process
 
-    def pair(self) -> Run:
-        return Run(self._system, self._process, "pair")
+    def pair(self, until: float) -> Run:
+        return Run(self._system, self._process, "pair", until)
 
-    def resume(self, jid: str) -> Run:
-        return Run(self._system, self._process, "resume", jid)
+    def resume(self, jid: str, until: float) -> Run:
+        return Run(self._system, self._process, "resume", until, jid)
 
-    def log_out(self, jid: str) -> Run:
-        return Run(self._system, self._process, "log_out", jid)
+    def log_out(self, jid: str, until: float) -> Run:
+        return Run(self._system, self._process, "log_out", until, jid)

@@ -6,6 +6,7 @@ Its functions are in ``test_functions.py``, and what several allowed calls toget
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from tests.sandbox_client import SandboxClient
 USER, ATTEMPT, DEVICE = "gen_random_uuid()", "whatsapp_private.attempts", "whatsapp_private.devices"
 SESSIONS, ANSWERS = "whatsapp_private.sessions", "whatsapp_private.answers"
 ROWS, KEYS = "public.whatsapp_sessions", "whatsapp_engine.whatsmeow_device"
+# No engine of these tests has a lease.
+LONG = time.monotonic() + 24 * 3600
 OURS = (ATTEMPT, DEVICE, SESSIONS, ANSWERS, ROWS)
 
 NOBODY = [
@@ -225,7 +228,7 @@ def test_the_engine_pairs_and_logs_out_with_its_own_login(
         monkeypatch.syspath_prepend(whatsapp.engine_environment()["PYTHONPATH"])
         engine = ProcessEngine(lambda: login(world.url, "whatsapp_engine"))
         engine.create_tables()
-        with engine.pair() as run:
+        with engine.pair(LONG) as run:
             seen: list[object] = []
             while not isinstance(seen and seen[-1], Online):
                 event = run.next_event(30)
@@ -235,7 +238,7 @@ def test_the_engine_pairs_and_logs_out_with_its_own_login(
                     SandboxClient(whatsapp.ready["control"]).scan(event.text, "34600000900")
         (scanned,) = [event for event in seen if isinstance(event, Scanned)]
         assert world.value(f"SELECT count(*) FROM {KEYS}") == 1
-        with engine.log_out(scanned.jid) as run:
+        with engine.log_out(scanned.jid, LONG) as run:
             while not isinstance(event := run.next_event(30), LoggedOut):
                 assert event is not None
         assert world.value(f"SELECT count(*) FROM {KEYS}") == 0

@@ -22,6 +22,7 @@ from whatsapp_pairing.engine import (
     Refused,
     Replaced,
     Scanned,
+    StoreFailed,
     Synced,
     Unreachable,
 )
@@ -40,6 +41,8 @@ LINES: list[tuple[str, dict[str, Any], Event]] = [
     ("logged_out", {}, LoggedOut()),
     ("replaced", {}, Replaced()),
     ("unreachable", {}, Unreachable()),
+    ("store_failed", {"why": "SQLSTATE 28P01", "passes": False}, StoreFailed("SQLSTATE 28P01")),
+    ("store_failed", {"why": "SQLSTATE 53300", "passes": True}, StoreFailed("SQLSTATE 53300", passes=True)),
     *(("refused", {"reason": reason}, Refused(reason)) for reason in Reason),
 ]  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from whatsapp_engine.store import store_fault
+from whatsapp_engine.store import logged_fault, store_fault
 
 UPGRADE = "failed to upgrade database: "
 CHECK = UPGRADE + "failed to check if version table is up to date: "
@@ -63,6 +63,44 @@ def test_a_fault_is_told_in_our_own_words(text: str, told: tuple[str, ...], pass
 )
 def test_a_fault_of_whatsapp_is_none_of_the_store(text: str) -> None:
     assert store_fault(text) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "told", "passes"),
+    [
+        ("Failed to get number of prekeys in database: pq: permission denied for table whatsmeow_pre_keys (42501)",
+         "SQLSTATE 42501", False),
+        ("Failed to pair device: failed to store main device identity: pq: permission denied for table "
+         "whatsmeow_identity_keys (42501)", "whatsmeow_identity_keys", False),
+        ("Failed to store LID-PN mapping for 1@lid -> 34600@s.whatsapp.net: pq: permission denied for table "
+         "whatsmeow_lid_map (42501)", "whatsmeow_lid_map", False),
+        ('Failed to get prekeys to upload: pq: too many connections for role "s3cret" (53300)', "53300", True),
+        ("Failed to get number of prekeys in database: dial tcp 10.0.0.1:5432: connect: connection refused",
+         "cannot be reached", True),
+    ],
+)  # fmt: skip
+def test_a_fault_in_whatsmeows_log_is_told(line: str, told: str, passes: bool) -> None:
+    fault = logged_fault(line)
+    assert fault is not None
+    assert told in fault.why
+    assert fault.passes is passes
+    for word in ("s3cret", "10.0.0.", "34600", "1@lid"):
+        assert word not in fault.why
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Dialing wss://web.whatsapp.com/ws/chat",
+        "Error reading from websocket: failed to get reader: read tcp 10.0.0.2:4431: connection reset by peer",
+        "Failed to get number of prekeys on server: websocket disconnected before info query returned response",
+        "failed to dial whatsapp web websocket: dial tcp 10.0.0.2:443: connect: connection refused",
+        'Failed to store LID-PN mapping for 1@lid -> 2: pq: duplicate key value violates unique constraint (23505)',
+        "Failed to get number of prekeys in database: context canceled",
+    ],
+)  # fmt: skip
+def test_any_other_line_of_its_log_is_none_of_the_store(line: str) -> None:
+    assert logged_fault(line) is None
 
 
 @given(st.from_regex(r"[A-Z]{6,12}[0-9]{4}", fullmatch=True), st.sampled_from([text for text, _, _ in FAULTS]))

@@ -167,6 +167,7 @@ def table() -> list[tuple[PairingError, int, str]]:
         (errors.InvalidPayload(), 500, "internal"),
         (errors.MisconfiguredError(), 500, "internal"),
         (errors.DeviceBusy(), 500, "internal"),
+        (errors.EngineStoreFailed(), 500, "internal"),
         (errors.UnlinkFailed(), 500, "internal"),
     ]
 

@@ -72,6 +72,7 @@ def counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         "connected": lambda: counting.connected(replace(LIVE, since_scan=1.0)),
         "row_behind": counting.row_behind,
         "left": lambda: counting.left(0),
+        "engine_store_failed": counting.engine_store_failed,
         "ended": lambda: [counting.ended(outcome, 1) for outcome in OUTCOMES],
         "probed": lambda: [counting.probed(1.0, failure) for failure in (None, *Reason)],
     }
@@ -240,6 +241,17 @@ def test_each_alarm_says_what_to_do_first_and_rings_where_it_is_told(template: T
         assert " First: " in properties["AlarmDescription"], name
         assert len(properties["AlarmDescription"]) <= 1024, name
         assert properties["AlarmActions"] == properties["OKActions"] == topic, name
+
+
+def test_the_alarm_about_the_engines_database_names_its_secret(template: Template) -> None:
+    properties = template["Resources"]["EngineStoreAlarm"]["Properties"]
+    (secrets,) = {
+        str(function["Properties"]["Environment"]["Variables"]["ENGINE_DATABASE_SECRET_NAME"])
+        for name, function in template["Resources"].items() if name in ("LinkerFunction", "UnlinkFunction")
+    }  # fmt: skip
+    assert "${DatabaseSecretName}/engine" in secrets
+    assert 'the parameter DatabaseSecretName and "/engine"' in properties["AlarmDescription"]
+    assert (properties["MetricName"], properties["Threshold"]) == ("EngineStoreFailed", 1)
 
 
 def test_silence_is_good_news_but_for_what_runs_by_the_clock(template: Template) -> None:

@@ -8,13 +8,13 @@ task, and the end of it is the end of the process. See "Engine facts" in ARCHITE
 """
 
 import ctypes
-import json
 import os
 import sys
 import threading
 import time
 from typing import Any
 
+import neonize.client
 import pylibmagic  # noqa: F401  neonize wants libmagic; this carries it
 from neonize.client import NewClient, func_callback_bytes2, gocode, log_whatsmeow
 from neonize.events import (
@@ -28,13 +28,14 @@ from neonize.events import (
     TemporaryBanEv,
 )
 from neonize.exc import NeonizeError
-from neonize.proto.Neonize_pb2 import JID, ConnectFailureReason, PairStatus
+from neonize.proto.Neonize_pb2 import JID, ConnectFailureReason, LogEntry, PairStatus
 from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DeviceProps
 from neonize.utils import Jid2String, build_jid
 from whatsapp_pairing.reasons import Reason
 
 from whatsapp_engine import protocol
-from whatsapp_engine.store import StoreFault, store_fault
+from whatsapp_engine.lifeline import Lifeline
+from whatsapp_engine.store import StoreFault, logged_fault, store_fault
 
 # whatsmeow shows the first of six QRs for a minute and each of the others for 20 seconds.
 _FIRST_QR_SECONDS, _NEXT_QR_SECONDS = 60.0, 20.0
@@ -43,6 +44,9 @@ _FIRST_QR_SECONDS, _NEXT_QR_SECONDS = 60.0, 20.0
 # the linker's own limit (30 s until WhatsApp answers), or the linker would take WhatsApp to be silent.
 _RETRY_SECONDS = 15.0
 _PAUSE_SECONDS = 0.5
+
+# A database that takes the connection and does not answer fails after this long, before the linker's limit as well.
+_OPEN_SECONDS = 20.0
 
 # After "error", PairStatus tells at once whether Postgres refuses the keys. For other causes it does not always come.
 _PAIR_STATUS_SECONDS = 1.0
@@ -70,9 +74,12 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
             props=DeviceProps(os="Windows", platformType=DeviceProps.CHROME),
         )
         self._out = out
+        self.store_is_open = threading.Event()
         self._qrs = 0
         self._ref, self._ref_ends_at = "", 0.0
         self._own_jid = Jid2String(jid) if jid else ""
+        # neonize gives Go this function of its module for whatsmeow's log.
+        neonize.client.log_whatsmeow = self._on_log
         self.event.qr(lambda _, text: self._on_qr(text.decode()))
         self.event(PairStatusEv)(lambda _, status: self._on_pair_status(status))
         self.event(ConnectedEv)(lambda _, __: self.on_connected())
@@ -87,16 +94,23 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
         """Write one line; short enough for the pipe to take it whole."""
         os.write(self._out, protocol.encode(event, **fields))
 
-    def report(self, fault: StoreFault | None) -> None:
+    def report(self, fault: StoreFault | None, passes: bool = False) -> None:
         """Report a fault of the engine's database, or without one that WhatsApp is not reached."""
         if fault:
-            self.say("no_store", why=fault.why)
+            self.say("store_failed", why=fault.why, passes=passes)
         else:
             self.say("unreachable")
 
     def on_connected(self) -> None:
         """Report that the device has logged in."""
         self.say("online", jid=self._own_jid)
+
+    def _on_log(self, data: int, size: int) -> None:
+        text = LogEntry.FromString(ctypes.string_at(data, size)).Message
+        if text.startswith("Dialing"):
+            self.store_is_open.set()
+        if fault := logged_fault(text):
+            self.report(fault, fault.passes)
 
     def _refuse(self, reason: Reason) -> None:
         self.say("refused", reason=reason)
@@ -115,9 +129,9 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
         if status.Status == PairStatus.SUCCESS:
             self._own_jid = Jid2String(status.ID)
             self.say("scanned", jid=self._own_jid)
-        elif "pq: " in status.Error and (fault := store_fault(status.Error)):
+        elif fault := _fault_at_work(status.Error):
             # The phone has scanned, but Postgres does not take the keys.
-            self.report(fault)
+            self.report(fault, fault.passes)
         else:
             self._refuse(Reason.PAIRING_REJECTED)
 
@@ -156,16 +170,16 @@ class LogOut(Client):
         try:
             self.logout()
         except NeonizeError as problem:
-            self.report(store_fault(str(problem)) if "pq: " in str(problem) else None)
+            fault = _fault_at_work(str(problem))
+            self.report(fault, fault is not None and fault.passes)
         else:
             self.say("logged_out")
 
 
 def main() -> None:
-    """Do the one task that stands on standard input, until it is done or the parent goes."""
+    """Do the one task that stands on standard input, until it is done, its time is over, or the parent goes."""
     out = int(sys.argv[1])
-    task = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    task = Lifeline().task()
     threading.Thread(target=_beat, args=(out,), daemon=True).start()
     if task["task"] == "create_tables":
         os.write(out, _create_tables(task["dsn"]))
@@ -173,6 +187,7 @@ def main() -> None:
     kind = LogOut if task["task"] == "log_out" else Client
     client = kind(task["dsn"], _jid(task["jid"]), out)
     threading.Thread(target=_watch_connection, args=(client,), daemon=True).start()
+    threading.Thread(target=_watch_store, args=(client,), daemon=True).start()
     _connect(client)
 
 
@@ -181,7 +196,7 @@ def _create_tables(dsn: str) -> bytes:
     # the text of an error.
     text = gocode.GetAllDevices(dsn.encode(), func_callback_bytes2(log_whatsmeow)).decode()
     fault = store_fault(text.removeprefix("error: ")) if text.startswith("error: ") else None
-    return protocol.encode("no_store", why=fault.why) if fault else protocol.encode(protocol.DONE)
+    return protocol.encode("store_failed", why=fault.why) if fault else protocol.encode(protocol.DONE)
 
 
 def _connect(client: Client) -> None:
@@ -192,12 +207,17 @@ def _connect(client: Client) -> None:
             client.connect()
             return
         except NeonizeError as problem:
-            fault = store_fault(str(problem))
+            # Once it has dialled, its database is open.
+            fault = None if client.store_is_open.is_set() else store_fault(str(problem))
         if not (fault and fault.passes and time.monotonic() + pause < give_up_at):
             break
         time.sleep(pause)
         pause *= 2
     client.report(fault)
+
+
+def _fault_at_work(text: str) -> StoreFault | None:
+    return store_fault(text) if "pq: " in text else logged_fault(text)
 
 
 def _jid(text: str | None) -> JID | None:
@@ -216,15 +236,15 @@ def _watch_connection(client: Client) -> None:
     client.say("reached")
 
 
+def _watch_store(client: Client) -> None:
+    if not client.store_is_open.wait(_OPEN_SECONDS):
+        client.report(StoreFault("Postgres does not answer", passes=False))
+
+
 def _beat(out: int) -> None:
     while True:
         os.write(out, protocol.encode(protocol.BEAT))
         time.sleep(1)
-
-
-def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,12 @@ The parent never imports neonize: it stays light, outlives a crash or a hang of 
 is the end of every thread, socket and database connection that the engine has opened.
 """
 
+import contextlib
+import errno
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -15,10 +18,9 @@ from types import TracebackType
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from whatsapp_pairing.database_url import NO_SESSION, is_transaction_pooler, normalised
-from whatsapp_pairing.engine import Died, Event, Refused
-from whatsapp_pairing.errors import MisconfiguredError
+from whatsapp_pairing.engine import Died, EngineRun, Event, StoreFailed
+from whatsapp_pairing.errors import MisconfiguredError, StoreUnavailable
 from whatsapp_pairing.observability import logger
-from whatsapp_pairing.reasons import Reason
 
 from whatsapp_engine import protocol
 
@@ -58,17 +60,17 @@ class ProcessEngine:
     def __init__(self, database_url: Callable[[], str] | None = None) -> None:
         self._database_url = database_url
 
-    def pair(self) -> "ChildRun":
+    def pair(self, until: float) -> EngineRun:
         """Offer a fresh device."""
-        return self._start("pair")
+        return self._run("pair", until)
 
-    def resume(self, jid: str) -> "ChildRun":
+    def resume(self, jid: str, until: float) -> EngineRun:
         """Log a stored device in. A device that is not stored would abort the child."""
-        return self._start("resume", jid)
+        return self._run("resume", until, jid)
 
-    def log_out(self, jid: str) -> "ChildRun":
+    def log_out(self, jid: str, until: float) -> EngineRun:
         """Log a stored device in and remove it from the phone."""
-        return self._start("log_out", jid)
+        return self._run("log_out", until, jid)
 
     def create_tables(self) -> None:
         """Create or upgrade whatsmeow's tables; once per deployment, not in the race of the first linkers.
@@ -78,22 +80,55 @@ class ProcessEngine:
         RuntimeError
             The engine did not finish; the text says why, without a value or a word of the URL.
         """
-        with self._start("create_tables") as run:
+        with self._start("create_tables", time.monotonic() + 2 * _START_SECONDS) as run:
             run.finish(_START_SECONDS)
 
-    def _start(self, task: str, jid: str | None = None) -> "ChildRun":
+    def _run(self, task: str, until: float, jid: str | None = None) -> EngineRun:
+        try:
+            return self._start(task, until, jid)
+        except MisconfiguredError as error:
+            return NoRun(_log(StoreFailed(str(error))))
+        except StoreUnavailable:
+            return NoRun(_log(StoreFailed("its secret cannot be read at the moment", passes=True)))
+        except OSError as error:
+            return NoRun(Died(f"it could not be started: {errno.errorcode.get(error.errno or 0, 'OSError')}"))
+
+    def _start(self, task: str, until: float, jid: str | None = None) -> "ChildRun":
         dsn = engine_dsn(self._database_url()) if self._database_url else _IN_MEMORY
-        return ChildRun({"task": task, "dsn": dsn, "jid": jid})
+        return ChildRun({"task": task, "dsn": dsn, "jid": jid, "until": until})
+
+
+class NoRun:
+    """An engine that was not started, as ``whatsapp_pairing.engine.EngineRun``: it only says why."""
+
+    def __init__(self, why: Event) -> None:
+        self._why = why
+
+    def next_event(self, timeout: float) -> Event | None:  # noqa: ARG002
+        """Return why there is no engine."""
+        return self._why
+
+    def live_until(self, moment: float) -> None:
+        """Do nothing: nothing lives."""
+
+    def __enter__(self) -> "NoRun":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
 
 
 class ChildRun:
     """One child at work, as ``whatsapp_pairing.engine.EngineRun``; starts with the object, ends with its context."""
 
-    def __init__(self, task: dict[str, str | None]) -> None:
+    def __init__(self, task: dict[str, object]) -> None:
         self._pipe, child_end = os.pipe()
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "whatsapp_engine.child", str(child_end)],
+                # Without a buffer of ours, a line for a child that is gone fails at once and not again at the end.
+                bufsize=0,
                 stdin=subprocess.PIPE,
                 # The engine prints, also what it must not: it has its own pipe for what we want to hear.
                 stdout=subprocess.DEVNULL,
@@ -101,12 +136,13 @@ class ChildRun:
                 pass_fds=[child_end],
                 env={**_LIMIT, **os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
+        except BaseException:
+            os.close(self._pipe)
+            raise
         finally:
             os.close(child_end)
         # By the pipe and not by argument or environment: those can be read in /proc, and the URL holds a password.
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(task).encode() + b"\n")
-        self._process.stdin.flush()
+        self._tell(task)
         self._unread = b""
         self._silent_from = time.monotonic() + _START_SECONDS
         self._over = False
@@ -126,12 +162,15 @@ class ChildRun:
             if isinstance(line, Died):
                 return line
             event = protocol.decode(line)
-            if isinstance(event, protocol.NoStore):
-                # Not WhatsApp's fault, and another engine would fare no better: the attempt ends.
-                logger.error("the engine's database refuses it", extra={"why": event.why})
-                return Refused(Reason.LINKER_FAILED)
+            if isinstance(event, StoreFailed):
+                _log(event)
             if not isinstance(event, str):
                 return event
+
+    def live_until(self, moment: float) -> None:
+        """Tell the child until when it may live."""
+        if not self._over:
+            self._tell({"until": moment})
 
     def finish(self, timeout: float) -> None:
         """Wait until the child says that its task is done.
@@ -144,7 +183,7 @@ class ChildRun:
         until = time.monotonic() + timeout
         while isinstance(line := self._next_line(until), bytes):
             event = protocol.decode(line)
-            if isinstance(event, protocol.NoStore):
+            if isinstance(event, StoreFailed):
                 raise RuntimeError(event.why)
             if event == protocol.DONE:
                 return
@@ -168,23 +207,38 @@ class ChildRun:
     ) -> None:
         self.close()
 
+    def _tell(self, line: dict[str, object]) -> None:
+        assert self._process.stdin is not None
+        # A child that is gone has closed its end of the pipe, which ``next_event`` reports.
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(line).encode() + b"\n")
+
     def _next_line(self, until: float) -> bytes | Died | None:
         while b"\n" not in self._unread:
             now = time.monotonic()
-            if now >= self._silent_from:
+            # Look at the pipe before judging: we may have been busy or frozen while the child spoke.
+            readable, _, _ = select.select([self._pipe], [], [], max(0.0, min(until, self._silent_from) - now))
+            if readable:
+                data = os.read(self._pipe, 65536)
+                if not data:
+                    return Died(_end(self._process.wait()))
+                self._unread += data
+                self._silent_from = time.monotonic() + _SILENT_SECONDS
+            elif now >= self._silent_from:
                 return Died("silent")
-            if now >= until:
+            elif now >= until:
                 return None
-            readable, _, _ = select.select([self._pipe], [], [], min(until, self._silent_from) - now)
-            if not readable:
-                continue
-            data = os.read(self._pipe, 65536)
-            if not data:
-                return Died(f"exit status {self._process.wait()}")
-            self._unread += data
-            self._silent_from = time.monotonic() + _SILENT_SECONDS
         line, _, self._unread = self._unread.partition(b"\n")
         return line
+
+
+def _log(failure: StoreFailed) -> StoreFailed:
+    logger.error("the engine's database refuses it", extra={"why": failure.why})
+    return failure
+
+
+def _end(status: int) -> str:
+    return "its time was over" if status == -signal.SIGALRM else f"exit status {status}"
 
 
 def engine_dsn(database_url: str) -> str:

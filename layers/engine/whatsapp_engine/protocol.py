@@ -1,12 +1,12 @@
 """The lines between a child and its parent: one JSON object each, never logged.
 
-Parent to child, once, on standard input: ``{"task": "pair" | "resume" | "log_out" | "create_tables", "dsn", "jid"}``.
-End of input means that the parent is gone. Child to parent: ``{"event": name, …}`` with the names below.
+Parent to child, on standard input: ``{"task": "pair" | "resume" | "log_out" | "create_tables", "dsn", "jid", "until"}``
+once, then ``{"until"}`` each time that the child may live longer (``lifeline.py``). End of input means that the parent
+is gone. Child to parent: ``{"event": name, …}`` with the names below.
 """
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from whatsapp_pairing.engine import (
@@ -19,6 +19,7 @@ from whatsapp_pairing.engine import (
     Refused,
     Replaced,
     Scanned,
+    StoreFailed,
     Synced,
     Unreachable,
 )
@@ -30,13 +31,6 @@ BEAT = "beat"
 DONE = "done"
 
 
-@dataclass(frozen=True)
-class NoStore:
-    """The engine's database fails or refuses it; ``why`` is for the log."""
-
-    why: str
-
-
 _BARE: dict[str, Event] = {
     "reached": Reached(),
     "exhausted": Exhausted(),
@@ -46,8 +40,8 @@ _BARE: dict[str, Event] = {
     "unreachable": Unreachable(),
 }
 
-_FULL: dict[str, Callable[..., Event | NoStore]] = {
-    "no_store": NoStore,
+_FULL: dict[str, Callable[..., Event]] = {
+    "store_failed": StoreFailed,
     "qr": Qr,
     "scanned": Scanned,
     "online": Online,
@@ -60,7 +54,7 @@ def encode(name: str, **fields: object) -> bytes:
     return json.dumps({"event": name, **fields}).encode() + b"\n"
 
 
-def decode(line: bytes) -> Event | NoStore | str:
+def decode(line: bytes) -> Event | str:
     """Return the event in a line; ``BEAT`` and ``DONE`` come back as they are.
 
     Raises

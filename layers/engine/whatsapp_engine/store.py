@@ -14,6 +14,9 @@ _OBJECT = re.compile(r"\bwhatsmeow_[a-z_]+|\bschema whatsapp_engine\b")
 _STEP = re.compile(r"failed to [a-z ]+?(?: v\d+->v\d+)?(?=: )")
 _NEWER = re.compile(r"unsupported database schema version: currently on v(\d+) .*latest known: v(\d+)", re.DOTALL)
 
+# Lines of whatsmeow's log about a call of its store, which may fail without a word of Postgres.
+_STORE_CALL = re.compile(r"in database|from DB|save device|to store|prekeys (?:to upload|as uploaded)|LID-PN mapping")
+
 # Refusals that may be over in a moment: no connection, no room, a restart or a time limit, a lock, a failover.
 _PASSING = re.compile(r"08|40|53|57|55P03|25006|XX")
 
@@ -77,6 +80,26 @@ save device store', passes=False)
             if words in text:
                 return StoreFault(f"{told}: {words}", passes)
     return StoreFault("the engine cannot open its database, and gives a reason that this version does not know", True)
+
+
+def logged_fault(text: str) -> StoreFault | None:
+    """Return the fault of the database that a line of whatsmeow's log tells; None for any other line.
+
+    whatsmeow goes on without what it could not read or write at a login. A device without prekeys would look connected,
+    and nobody could write to it. Only faults that concern the whole store count, never one about a single row.
+    """
+    if any(words in text for words in _WHATSAPP):
+        return None
+    state = _SQLSTATE.search(text) if "pq: " in text else None
+    if state:
+        return store_fault(text) if any(state[1].startswith(known) for known in _WORDS) else None
+    if not _STORE_CALL.search(text):
+        return None
+    for told, passes, known in _OTHERS:
+        for words in known:
+            if words in text:
+                return StoreFault(f"{told}: {words}", passes)
+    return None
 
 
 def _refusal(state: str, before: str, text: str) -> str:

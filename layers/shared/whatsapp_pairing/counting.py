@@ -51,6 +51,11 @@ def left(number: int) -> None:
     count("CleanupLeft", number)
 
 
+def engine_store_failed() -> None:
+    """Count a pairing or an unlink that ends because the engine's database fails."""
+    count("EngineStoreFailed")
+
+
 def probed(seconds: float, failure: Reason | None) -> None:
     """Count a probe, and note the time to its QR or the reason why none came."""
     count("ProbeQr", 0 if failure else 1)

@@ -94,13 +94,38 @@ class Unreachable:
 
 
 @dataclass(frozen=True)
+class StoreFailed:
+    """The engine's database fails or refuses the engine. It says nothing about WhatsApp.
+
+    ``why`` is for the log: the SQLSTATE or the class of the fault, never a value. ``passes`` tells whether a fresh
+    engine may fare better.
+    """
+
+    why: str
+    passes: bool = False
+
+
+@dataclass(frozen=True)
 class Died:
     """The engine crashed or hangs; ``why`` is for the log."""
 
     why: str
 
 
-Event = Reached | Qr | Exhausted | Scanned | Online | Synced | LoggedOut | Replaced | Refused | Unreachable | Died
+Event = (
+    Reached
+    | Qr
+    | Exhausted
+    | Scanned
+    | Online
+    | Synced
+    | LoggedOut
+    | Replaced
+    | Refused
+    | Unreachable
+    | StoreFailed
+    | Died
+)
 
 
 class EngineRun(Protocol):
@@ -108,6 +133,9 @@ class EngineRun(Protocol):
 
     def next_event(self, timeout: float) -> Event | None:
         """Return the next event, or None after ``timeout`` seconds. After ``Died`` there are no more."""
+
+    def live_until(self, moment: float) -> None:
+        """Let the engine live until then, by ``time.monotonic``. It ends by itself, also when we hang or are frozen."""
 
     def __enter__(self) -> "EngineRun": ...
 
@@ -117,13 +145,16 @@ class EngineRun(Protocol):
 
 
 class Engine(Protocol):
-    """Starts engines. The caller holds the lease of the device it names."""
+    """Starts engines. The caller holds the lease of the device it names.
 
-    def pair(self) -> EngineRun:
+    ``until`` is when the engine ends by itself, as ``EngineRun.live_until`` has it.
+    """
+
+    def pair(self, until: float) -> EngineRun:
         """Offer a fresh device: Reached, Qr…, Scanned, Online, Synced."""
 
-    def resume(self, jid: str) -> EngineRun:
+    def resume(self, jid: str, until: float) -> EngineRun:
         """Log a stored device in: Reached, Online, Synced; or LoggedOut when the phone has removed it."""
 
-    def log_out(self, jid: str) -> EngineRun:
+    def log_out(self, jid: str, until: float) -> EngineRun:
         """Log a stored device in and remove it from the phone: …, LoggedOut."""

@@ -22,6 +22,7 @@
     ├── MisconfiguredError  a setting is missing or wrong (names it)          500
     ├── InvalidPayload      an event that this function was not made for
     ├── DeviceBusy          somebody else has an engine open on the device
+    ├── EngineStoreFailed   the engine's database fails or refuses it; WhatsApp was not asked
     └── UnlinkFailed        WhatsApp did not confirm the removal; try again later
 """
 
@@ -180,6 +181,10 @@ class MisconfiguredError(PairingError):
 
 class DeviceBusy(PairingError):
     """Another engine holds the device's lease."""
+
+
+class EngineStoreFailed(PairingError):
+    """The engine's database fails or refuses the engine."""
 
 
 class UnlinkFailed(PairingError):

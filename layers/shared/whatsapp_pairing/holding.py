@@ -1,13 +1,15 @@
 """A linker's hold on its attempt: lease and heartbeat, renewed together, and how much of the window is left."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
+from whatsapp_pairing.engine import EngineRun
 from whatsapp_pairing.errors import SecretUnavailable, StoreUnavailable, WorkflowUnavailable
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.repository.leases import Leases
-from whatsapp_pairing.session import HANDOVER_SECONDS, LEASE_SECONDS, RENEW_SECONDS, Attempt, Phase
+from whatsapp_pairing.session import HANDOVER_SECONDS, LEASE_SECONDS, MARGIN_SECONDS, RENEW_SECONDS, Attempt, Phase
 from whatsapp_pairing.workflow import Workflow
 
 T = TypeVar("T")
@@ -41,6 +43,8 @@ class Hold:
         When the attempt's window is over, by ``clock``.
     renew_at : float
         When the lease is to be renewed, by ``clock``.
+    engine_ends_at : float
+        When an engine under this lease must have ended, by ``clock``.
     """
 
     def __init__(
@@ -58,9 +62,19 @@ class Hold:
         self._workflow = workflow
         self._clock = clock
         self._sleep = sleep
+        self._run: EngineRun | None = None
         self._reachable = attempt.reachable
         self.note(attempt)
         self._begin(asked_at)
+
+    @contextmanager
+    def running(self, run: EngineRun) -> Iterator[None]:
+        """Let an engine live for as long as the lease. Without a renewal it ends by itself."""
+        self._run = run
+        try:
+            yield
+        finally:
+            self._run = None
 
     def keep(self) -> None:
         """Renew lease and heartbeat when it is time; learn the workflow's present token on the way.
@@ -158,4 +172,7 @@ class Hold:
     def _begin(self, asked_at: float) -> None:
         self._lease_ends_at = asked_at + LEASE_SECONDS
         self.renew_at = asked_at + RENEW_SECONDS
+        self.engine_ends_at = self._lease_ends_at - MARGIN_SECONDS
+        if self._run:
+            self._run.live_until(self.engine_ends_at)
         self.tell(self._workflow.heartbeat)

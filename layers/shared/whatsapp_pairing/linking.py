@@ -24,6 +24,8 @@ from whatsapp_pairing.workflow import Workflow
 # resumed device: from that first word) to the login. Only the attempt's window limits the wait for a QR and for a scan.
 REACH_SECONDS: Final = 30.0
 LOGIN_STEP_SECONDS: Final = 15.0
+# For this long a database of the engine that may come back is tried again.
+STORE_SECONDS: Final = 15.0
 # The phone shows "logging in" until its first sync is through. A phone that does not report the end of the sync counts
 # as connected after this time.
 SYNC_SECONDS: Final = 15.0
@@ -102,8 +104,11 @@ class _Linker:
         self._offered: set[bytes] = set()
         self._online: port.Online | None = None
         self._synced = False
+        # When this engine has held for as long as its first QR, or has been scanned. Pauses then start over.
+        self._held_at: float | None = None
         self._dialling = True
         self._step_ends_at: float | None = None
+        self._store_fails_since: float | None = None
         # The row may show the QR of the linker before this one.
         self._row_version = None if hold.attempt.legs > 1 else hold.attempt.version
 
@@ -113,9 +118,9 @@ class _Linker:
             self._jid = self._hold.attempt.stored_jid
             if self._jid:
                 self._bind(self._jid)
-            self._online, self._synced = None, False
+            self._online, self._synced, self._held_at = None, False, None
             self._offered.clear()
-            with self._start_engine() as run:
+            with self._start_engine() as run, self._hold.running(run):
                 decision = self._drive(run)
             # Write only after the engine has ended: unlink or the next linker may then open the device at once.
             if isinstance(decision, Reason):
@@ -129,10 +134,13 @@ class _Linker:
                 continue
             self._hold.renew(showing=False)
             self._write_row()
+            if self._held_at is not None and self._clock() >= self._held_at:
+                self._backoff.reset()
             self._hold.rest(self._backoff.next())
 
     def _start_engine(self) -> port.EngineRun:
-        return self._engine.resume(self._jid) if self._jid else self._engine.pair()
+        until = self._hold.engine_ends_at
+        return self._engine.resume(self._jid, until) if self._jid else self._engine.pair(until)
 
     def _drive(self, run: port.EngineRun) -> Result | Reason:
         """Handle the events of one engine until they decide the attempt, or the engine is of no more use."""
@@ -154,17 +162,20 @@ class _Linker:
             if follows is not None:
                 return follows
 
-    def _handle(self, event: port.Event) -> Result | Reason | None:  # noqa: PLR0911  one return for each event
+    def _handle(self, event: port.Event) -> Result | Reason | None:  # noqa: PLR0911, PLR0912  one case for each event
         """Return what follows from the event; None when the engine goes on."""
         match event:
             case port.Reached():
                 self._limit_step(LOGIN_STEP_SECONDS if self._jid else None)
             case port.Qr():
-                self._backoff.reset()
                 self._hold.found_reachable(True)
+                self._store_fails_since = None
                 self._limit_step(None)
+                if self._held_at is None:
+                    self._held_at = self._clock() + event.seconds
                 self._show(event)
             case port.Scanned(jid):
+                self._held_at = self._clock()
                 self._bind(jid)
                 self._limit_step(LOGIN_STEP_SECONDS)
             case port.Online():
@@ -180,13 +191,13 @@ class _Linker:
                     return Reason.UNLINKED_FROM_PHONE
                 # WhatsApp does not know a device that a phone has just linked: the phone must link another one.
                 return Result.REFUSED if self._jid else Result.NEW_ENGINE
-            case port.Refused(Reason.PAIRING_REJECTED):
-                return Result.REFUSED
             case port.Refused(reason):
-                return reason
+                return Result.REFUSED if reason is Reason.PAIRING_REJECTED else reason
             case port.Unreachable():
                 self._hold.found_reachable(False)
                 return Result.NEW_ENGINE
+            case port.StoreFailed():
+                return self._after_store_failure(event)
             case port.Died(why):
                 logger.warning("engine died", extra={"why": why})
                 return Result.NEW_ENGINE
@@ -208,6 +219,15 @@ class _Linker:
             return False
         logger.info("a phone has scanned the QR of an earlier engine")
         return True
+
+    def _after_store_failure(self, failure: port.StoreFailed) -> Result | Reason:
+        """Try a fresh engine while the fault may pass; otherwise end the attempt, and blame nobody else."""
+        if self._store_fails_since is None:
+            self._store_fails_since = self._clock()
+        if failure.passes and self._clock() < self._store_fails_since + STORE_SECONDS:
+            return Result.NEW_ENGINE
+        counting.engine_store_failed()
+        return Reason.LINKER_FAILED
 
     def _show(self, qr: port.Qr) -> None:
         first = not self._hold.attempt.qr_shown

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from whatsapp_pairing import counting
-from whatsapp_pairing.engine import Died, Engine, Qr, Reached, Refused
+from whatsapp_pairing.engine import Died, Engine, Qr, Reached, Refused, StoreFailed
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.reasons import Reason
 
 # Below the function's own limit. A QR takes a second, and a few more in a new instance.
 LIMIT_SECONDS = 45.0
+# The probe ends its engine. An engine whose probe hangs ends by itself, this long after the limit.
+_SPARE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,15 @@ def probe(engine: Engine, limit_seconds: float = LIMIT_SECONDS, clock: Callable[
 
 
 def _ask(engine: Engine, until: float, clock: Callable[[], float]) -> Reason | None:
-    with engine.pair() as run:
+    with engine.pair(until + _SPARE_SECONDS) as run:
         while (left := until - clock()) > 0:
             match run.next_event(left):
                 case Qr():
                     return None
                 case Refused(reason):
                     return reason
+                case StoreFailed():
+                    return Reason.INTERNAL
                 case Died(why):
                     logger.warning("engine died", extra={"why": why})
                     return Reason.INTERNAL

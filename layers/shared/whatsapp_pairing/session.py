@@ -33,6 +33,10 @@ HEARTBEAT_SECONDS = 10
 RENEW_SECONDS = 2.5
 LEASE_SECONDS = 8.0
 
+# An engine ends this long before the lease. So its sockets and database connections are closed when another process may
+# take the lease.
+MARGIN_SECONDS = 0.5
+
 # After this many lost linkers the attempt ends as linker_failed. The workflow notices each loss by a missed heartbeat,
 # so more do not fit into a window, and the person would read that they were too slow.
 MAX_LEGS = 8

@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable
 from uuid import UUID, uuid4
 
-from whatsapp_pairing.engine import Died, Engine, LoggedOut, Refused, Replaced, Unreachable
-from whatsapp_pairing.errors import DeviceBusy, UnlinkFailed
+from whatsapp_pairing import counting
+from whatsapp_pairing.engine import Died, Engine, Event, LoggedOut, Refused, Replaced, StoreFailed, Unreachable
+from whatsapp_pairing.errors import DeviceBusy, EngineStoreFailed, PairingError, UnlinkFailed
 from whatsapp_pairing.repository.devices import Devices, Taken
-from whatsapp_pairing.session import LEASE_SECONDS, RENEW_SECONDS
+from whatsapp_pairing.session import LEASE_SECONDS, MARGIN_SECONDS, RENEW_SECONDS
 
 # A linker that has lost its attempt lets go within a renewal; a dead one's lease ends by itself.
 PATIENCE_SECONDS = LEASE_SECONDS + RENEW_SECONDS
@@ -27,26 +28,32 @@ def unlink(
     ------
     DeviceBusy
         A linker has held the device all the while.
+    EngineStoreFailed
+        The engine's database fails; the keys are kept.
     UnlinkFailed
         WhatsApp did not confirm; the keys are kept, for without them nobody could remove the device.
     """
     lease = uuid4()
-    taken = _take(device_id, lease, devices, clock, sleep)
+    taken, asked_at = _take(device_id, lease, devices, clock, sleep)
     if taken is None:
         return
-    if taken.jid and not _log_out(taken.jid, device_id, lease, devices, engine, clock):
-        devices.give_back(device_id, lease)
-        raise UnlinkFailed("WhatsApp did not confirm that the device is gone.")
+    if taken.jid:
+        last = _log_out(taken.jid, device_id, lease, asked_at, devices, engine, clock)
+        if last != LoggedOut():
+            devices.give_back(device_id, lease)
+            raise _failure(last)
     devices.forget(device_id, lease)
 
 
 def _take(
     device_id: UUID, lease: UUID, devices: Devices, clock: Callable[[], float], sleep: Callable[[float], None]
-) -> Taken | None:
+) -> tuple[Taken | None, float]:
+    """Take the lease, and return with it when it was asked for."""
     until = clock() + PATIENCE_SECONDS
     while True:
+        asked_at = clock()
         try:
-            return devices.take(device_id, lease)
+            return devices.take(device_id, lease), asked_at
         except DeviceBusy:
             if clock() >= until:
                 raise
@@ -54,14 +61,32 @@ def _take(
 
 
 def _log_out(
-    jid: str, device_id: UUID, lease: UUID, devices: Devices, engine: Engine, clock: Callable[[], float]
-) -> bool:
+    jid: str,
+    device_id: UUID,
+    lease: UUID,
+    asked_at: float,
+    devices: Devices,
+    engine: Engine,
+    clock: Callable[[], float],
+) -> Event | None:
+    """Return the engine's last word, or None when time or lease are over before it."""
     until = clock() + LOG_OUT_SECONDS
-    with engine.log_out(jid) as run:
-        while clock() < until and devices.renew(device_id, lease):
-            match run.next_event(RENEW_SECONDS):
-                case LoggedOut():
-                    return True
-                case Died() | Refused() | Replaced() | Unreachable():
-                    return False
-    return False
+    with engine.log_out(jid, _engine_ends_at(asked_at)) as run:
+        while (asked_at := clock()) < until and devices.renew(device_id, lease):
+            run.live_until(_engine_ends_at(asked_at))
+            event = run.next_event(RENEW_SECONDS)
+            if isinstance(event, LoggedOut | Died | Refused | Replaced | StoreFailed | Unreachable):
+                return event
+    return None
+
+
+def _engine_ends_at(asked_at: float) -> float:
+    return asked_at + LEASE_SECONDS - MARGIN_SECONDS
+
+
+def _failure(last: Event | None) -> PairingError:
+    if isinstance(last, StoreFailed):
+        if not last.passes:
+            counting.engine_store_failed()
+        return EngineStoreFailed("The engine's database fails, so WhatsApp was not asked to remove the device.")
+    return UnlinkFailed("WhatsApp did not confirm that the device is gone.")
