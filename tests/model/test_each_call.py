@@ -31,7 +31,7 @@ CALLS = (
     "linker take", "linker heartbeat", "linker resumable", "linker show_qr", "linker succeed", "linker write",
     "linker renew", "linker scanned", "linker connected",
     "disconnect disconnect", "disconnect call_unlink", "disconnect write",
-    "unlink take", "unlink renew", "unlink forget",
+    "unlink take", "unlink renew", "unlink stored_jid", "unlink forget",
     "cleanup overdue_attempts", "cleanup clear_tokens", "cleanup delete_answers", "cleanup give_up_orphans",
     "cleanup forget_never_scanned", "cleanup start_unlinks", "cleanup take_counters", "cleanup mark_wrong_rows",
     "cleanup rows_behind",

@@ -135,10 +135,15 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
 
 
 class LogOut(Client):
-    """A client that removes its device as soon as it has logged in."""
+    """A client that removes its device when it has logged in and the parent has confirmed that these are the keys."""
+
+    def __init__(self, dsn: str, jid: JID | None, out: int, confirmed: threading.Event) -> None:
+        super().__init__(dsn, jid, out)
+        self._confirmed = confirmed
 
     def on_connected(self) -> None:
         """Log out on a thread of our own: inside a callback the call would wait for itself."""
+        super().on_connected()
         threading.Thread(target=self._log_out, daemon=True).start()
 
     def _on_logged_out(self, why: int) -> None:  # noqa: ARG002
@@ -146,6 +151,7 @@ class LogOut(Client):
         self.say("logged_out")
 
     def _log_out(self) -> None:
+        self._confirmed.wait()
         try:
             self.logout()
         except NeonizeError as problem:
@@ -158,13 +164,14 @@ def main() -> None:
     """Do the one task that stands on standard input, until it is done or the parent goes."""
     out = int(sys.argv[1])
     task = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    confirmed = threading.Event()
+    threading.Thread(target=_follow_parent, args=(confirmed,), daemon=True).start()
     threading.Thread(target=_beat, args=(out,), daemon=True).start()
     if task["task"] == "create_tables":
         os.write(out, _create_tables(task["dsn"]))
         os._exit(0)
-    kind = LogOut if task["task"] == "log_out" else Client
-    client = kind(task["dsn"], _jid(task["jid"]), out)
+    dsn, jid = task["dsn"], _jid(task["jid"])
+    client = LogOut(dsn, jid, out, confirmed) if task["task"] == "log_out" else Client(dsn, jid, out)
     threading.Thread(target=_watch_connection, args=(client,), daemon=True).start()
     _connect(client)
 
@@ -215,8 +222,10 @@ def _beat(out: int) -> None:
         time.sleep(1)
 
 
-def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+def _follow_parent(confirmed: threading.Event) -> None:
+    """Hear whether the parent confirms; end with it."""
+    for _ in sys.stdin.buffer:
+        confirmed.set()
     os._exit(0)
 
 

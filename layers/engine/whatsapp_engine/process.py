@@ -4,6 +4,7 @@ The parent never imports neonize: it stays light, outlives a crash or a hang of 
 is the end of every thread, socket and database connection that the engine has opened.
 """
 
+import contextlib
 import json
 import os
 import select
@@ -67,7 +68,7 @@ class ProcessEngine:
         return self._start("resume", jid)
 
     def log_out(self, jid: str) -> "ChildRun":
-        """Log a stored device in and remove it from the phone."""
+        """Log a stored device in, and remove it from the phone after ``confirm``."""
         return self._start("log_out", jid)
 
     def create_tables(self) -> None:
@@ -132,6 +133,13 @@ class ChildRun:
                 return Refused(Reason.LINKER_FAILED)
             if not isinstance(event, str):
                 return event
+
+    def confirm(self) -> None:
+        """Let an engine that was started to log out do so, now that it is Online."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has died, which the next event says
+            self._process.stdin.write(protocol.CONFIRM + b"\n")
+            self._process.stdin.flush()
 
     def finish(self, timeout: float) -> None:
         """Wait until the child says that its task is done.

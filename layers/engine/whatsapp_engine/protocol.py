@@ -1,7 +1,8 @@
 """The lines between a child and its parent: one JSON object each, never logged.
 
 Parent to child, once, on standard input: ``{"task": "pair" | "resume" | "log_out" | "create_tables", "dsn", "jid"}``.
-End of input means that the parent is gone. Child to parent: ``{"event": name, …}`` with the names below.
+A child with the task "log_out" waits for the line ``CONFIRM`` before it logs out. End of input means that the parent is
+gone. Child to parent: ``{"event": name, …}`` with the names below.
 """
 
 import json
@@ -26,6 +27,8 @@ from whatsapp_pairing.reasons import Reason
 
 # The child says this once a second, whatever its engine does.
 BEAT = "beat"
+# The parent lets a child log out that has reported "online".
+CONFIRM = b"confirm"
 # The child has done a task that has no other event.
 DONE = "done"
 

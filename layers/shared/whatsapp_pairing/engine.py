@@ -105,6 +105,9 @@ class EngineRun(Protocol):
     def next_event(self, timeout: float) -> Event | None:
         """Return the next event, or None after ``timeout`` seconds. After ``Died`` there are no more."""
 
+    def confirm(self) -> None:
+        """Let an engine that was started to log out do so, now that it is Online."""
+
     def __enter__(self) -> "EngineRun": ...
 
     def __exit__(
@@ -122,4 +125,4 @@ class Engine(Protocol):
         """Log a stored device in: Reached, Online, Synced; or LoggedOut when the phone has removed it."""
 
     def log_out(self, jid: str) -> EngineRun:
-        """Log a stored device in and remove it from the phone: …, LoggedOut."""
+        """Log a stored device in, and remove it from the phone after ``confirm``: Reached, Online, LoggedOut."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from uuid import UUID, uuid4
 
-from whatsapp_pairing.engine import Died, Engine, LoggedOut, Refused, Replaced, Unreachable
+from whatsapp_pairing.engine import Died, Engine, LoggedOut, Online, Refused, Replaced, Unreachable
 from whatsapp_pairing.errors import DeviceBusy, UnlinkFailed
 from whatsapp_pairing.repository.devices import Devices, Taken
 from whatsapp_pairing.session import LEASE_SECONDS, RENEW_SECONDS
@@ -62,6 +62,12 @@ def _log_out(
             match run.next_event(RENEW_SECONDS):
                 case LoggedOut():
                     return True
+                case Online():
+                    # An engine loads keys by JID. WhatsApp may have given the JID to another device after we took ours.
+                    # Ours is then gone, and the engine may have loaded the other's keys: leave those alone.
+                    if devices.stored_jid(device_id, lease) != jid:
+                        return True
+                    run.confirm()
                 case Died() | Refused() | Replaced() | Unreachable():
                     return False
     return False

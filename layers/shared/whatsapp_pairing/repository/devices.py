@@ -22,6 +22,11 @@ RETURNING (SELECT jid FROM keys) AS jid
 
 _EXISTS = "SELECT FROM whatsapp_private.devices d WHERE d.id = %(id)s AND d.state = 'unlinking'"
 
+_STORED = """
+SELECT whatsapp_private.stored_jid(d.fingerprint) AS jid FROM whatsapp_private.devices d
+WHERE d.id = %(id)s AND d.lease_id = %(lease)s
+"""
+
 _RENEW = """
 UPDATE whatsapp_private.devices d SET lease_expires_at = now() + make_interval(secs => %(ttl)s)
 WHERE d.id = %(id)s AND d.lease_id = %(lease)s
@@ -61,6 +66,11 @@ class Devices(Table):
         if self._one(_EXISTS, id=device_id) is not None:
             raise DeviceBusy()
         return None
+
+    def stored_jid(self, device_id: UUID, lease: UUID) -> str | None:
+        """Return the JID under which whatsmeow has the device's keys now; None without keys, or without the lease."""
+        row = self._one(_STORED, id=device_id, lease=lease)
+        return row["jid"] if row else None
 
     def renew(self, device_id: UUID, lease: UUID) -> bool:
         """Keep the lease; False when it is lost."""
