@@ -189,7 +189,8 @@ class Gust:
         sweeps = self.sweeps
         self._chance.choice((
             sweeps.clear_tokens, sweeps.delete_answers, sweeps.give_up_orphans, sweeps.forget_never_scanned,
-            sweeps.start_unlinks, sweeps.take_counters, sweeps.mark_wrong_rows,
+            sweeps.start_unlinks, sweeps.take_counters, sweeps.mark_wrong_rows, sweeps.give_up_unexplained,
+            sweeps.forget_contacts,
         ))(BATCH)  # fmt: skip
 
     def do_sweep_overdue(self, _: Pair) -> None:

@@ -33,8 +33,8 @@ CALLS = (
     "disconnect disconnect", "disconnect call_unlink", "disconnect write",
     "unlink take", "unlink renew", "unlink stored_jid", "unlink forget",
     "cleanup overdue_attempts", "cleanup clear_tokens", "cleanup delete_answers", "cleanup give_up_orphans",
-    "cleanup forget_never_scanned", "cleanup start_unlinks", "cleanup take_counters", "cleanup mark_wrong_rows",
-    "cleanup rows_behind",
+    "cleanup give_up_unexplained", "cleanup forget_never_scanned", "cleanup start_unlinks", "cleanup forget_contacts",
+    "cleanup take_counters", "cleanup mark_wrong_rows", "cleanup rows_behind",
 )  # fmt: skip
 
 # What only an attempt meets that nobody scans, and one whose user gives up.

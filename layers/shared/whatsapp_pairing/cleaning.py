@@ -34,8 +34,10 @@ class Swept:
     tokens_cleared: int = 0
     answers_deleted: int = 0
     orphans_given_up: int = 0
+    keys_given_up: int = 0
     bindings_forgotten: int = 0
     unlinks_started: int = 0
+    contacts_forgotten: int = 0
     counters_taken: int = 0
     rows_written: int = 0
 
@@ -90,8 +92,10 @@ class Cleaning:
             tokens_cleared=self._all(sweeps.clear_tokens),
             answers_deleted=self._all(sweeps.delete_answers),
             orphans_given_up=self._all(sweeps.give_up_orphans),
+            keys_given_up=self._all(sweeps.give_up_unexplained),
             bindings_forgotten=self._all(sweeps.forget_never_scanned),
             unlinks_started=self._once(self._start_unlinks),
+            contacts_forgotten=self._all(sweeps.forget_contacts),
             counters_taken=self._all(sweeps.take_counters),
         )
         if self._rows.written:

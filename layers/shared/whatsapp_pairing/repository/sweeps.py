@@ -98,6 +98,8 @@ WHERE id = ANY (ARRAY(SELECT d.id FROM {_NEVER_SCANNED} ORDER BY d.created_at LI
 RETURNING id
 """
 
+_GIVE_UP_UNEXPLAINED = "SELECT whatsapp_private.give_up_unexplained_v1(%(limit)s) AS found"
+_FORGET_CONTACTS = "SELECT whatsapp_private.forget_contacts_v1(%(limit)s) AS found"
 _START_UNLINKS = "SELECT whatsapp_private.start_unlinks_v1(%(call)s, %(limit)s) AS devices"
 
 # This statement and the next lock sessions in the order of user_id. Two runs at once could deadlock otherwise.
@@ -137,8 +139,10 @@ SELECT (SELECT count(*) FROM {_OVERDUE}) AS attempts_ended,
        (SELECT count(*) FROM {_OLD_TOKENS}) AS tokens_cleared,
        (SELECT count(*) FROM {_OLD_ANSWERS}) AS answers_deleted,
        (SELECT count(*) FROM {_ORPHANS}) AS orphans_given_up,
+       (SELECT count(*) FROM whatsapp_private.unexplained_keys_v1(NULL, now())) AS keys_given_up,
        (SELECT count(*) FROM {_NEVER_SCANNED}) AS bindings_forgotten,
        (SELECT count(*) FROM {_TO_UNLINK}) AS unlinks_started,
+       (SELECT whatsapp_private.count_contacts_v1()) AS contacts_forgotten,
        (SELECT count(*) FROM {_COUNTED}) AS counters_taken,
        (SELECT count(*) FROM {_WRONG}) + (SELECT count(*) FROM {_BEHIND}) AS rows_written
 """
@@ -171,6 +175,10 @@ class Sweeps(Table):
         """Mark the devices of deleted users for unlinking; returns how many."""
         return len(self._all(_GIVE_UP_ORPHANS, limit=limit))
 
+    def give_up_unexplained(self, limit: int) -> int:
+        """Give the keys that no binding explains a binding that is due for unlink; returns how many."""
+        return self._found(_GIVE_UP_UNEXPLAINED, limit)
+
     def forget_never_scanned(self, limit: int) -> int:
         """Delete the rows of devices that were offered and never scanned; returns how many."""
         return len(self._all(_FORGET_NEVER_SCANNED, limit=limit))
@@ -182,6 +190,10 @@ class Sweeps(Table):
         devices: list[UUID] = row["devices"]
         return devices
 
+    def forget_contacts(self, limit: int) -> int:
+        """Delete what whatsmeow keeps of accounts and contacts, when no device is stored; returns how many entries."""
+        return self._found(_FORGET_CONTACTS, limit)
+
     def take_counters(self, limit: int) -> int:
         """Copy the product's counters from users' rows where they have grown; returns how many rows."""
         return self._changed(_TAKE_COUNTERS, limit)
@@ -189,6 +201,12 @@ class Sweeps(Table):
     def mark_wrong_rows(self, limit: int) -> int:
         """Mark users' rows that show a pairing or a device which does not exist as behind; returns how many."""
         return self._changed(_MARK_WRONG, limit)
+
+    def _found(self, statement: str, limit: int) -> int:
+        row = self._one(statement, limit=limit)
+        assert row is not None
+        found: int = row["found"]
+        return found
 
     def _changed(self, statement: str, limit: int) -> int:
         """Return how many sessions a sweep has changed; none when a user of the batch was deleted in that moment."""
