@@ -32,13 +32,17 @@ BEGIN
 END $$
 """
 
-# A device is found by its binding's fingerprint (whatsapp_private.devices); whatsmeow does not mind another
-# index. Not CREATE INDEX IF NOT EXISTS: it stops writers before it looks.
+# A device is found by its binding's fingerprint (whatsapp_private.devices), and by its number when another device of
+# the number goes. whatsmeow does not mind more indexes. Not CREATE INDEX IF NOT EXISTS: it stops writers before it
+# looks.
 INDEX = """
 DO $$
 BEGIN
   IF to_regclass('whatsapp_engine.whatsmeow_device_by_fingerprint') IS NULL THEN
     CREATE INDEX whatsmeow_device_by_fingerprint ON whatsapp_engine.whatsmeow_device (sha256(adv_key));
+  END IF;
+  IF to_regclass('whatsapp_engine.whatsmeow_device_by_number') IS NULL THEN
+    CREATE INDEX whatsmeow_device_by_number ON whatsapp_engine.whatsmeow_device (substring(jid FROM '^[0-9]+'));
   END IF;
 END $$
 """

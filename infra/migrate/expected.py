@@ -18,7 +18,12 @@ from .scope import ENGINE_TABLE, ENGINE_TABLES, ENGINE_VERSION
 SNAPSHOT = Path(__file__).with_name("expected.json")
 
 # whatsmeow makes and upgrades its tables itself: of them, only these facts are ours to expect.
-_OF_THE_ENGINE = (f"table {ENGINE_TABLE}", f"table {ENGINE_VERSION}", "index whatsmeow_device_by_fingerprint")
+_OF_THE_ENGINE = (
+    f"table {ENGINE_TABLE}",
+    f"table {ENGINE_VERSION}",
+    "index whatsmeow_device_by_fingerprint",
+    "index whatsmeow_device_by_number",
+)
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,16 @@ FOLDER = "functions"
 # A changed signature gets the next number. The old function stays, because deployed code still calls it.
 _FILE_NAME = re.compile(r"(?P<name>[a-z][a-z0-9_]*_v[1-9][0-9]*)\.sql")
 
+# A file may also make a trigger. It is lost when whatsmeow makes the trigger's table anew.
+_TRIGGER = re.compile(r"^CREATE OR REPLACE TRIGGER (?P<name>[a-z][a-z0-9_]*)$", re.M)
+
 _EXISTS = "select to_regclass('whatsapp_migrations.functions') is not null"
 _READ = "select name, checksum from whatsapp_migrations.functions"
 _RECORD = """
     insert into whatsapp_migrations.functions (name, checksum) values (%s, %s)
     on conflict (name) do update set checksum = excluded.checksum, applied_at = now()
 """
+_TRIGGERS = "select tgname from pg_trigger where tgname = any(%s)"
 _MADE = "select exists (select from pg_proc where proname = %s)"
 
 
@@ -62,9 +66,11 @@ def read_functions(directory: Path) -> list[Function]:
 
 
 def changed(connection: psycopg.Connection, functions: Sequence[Function]) -> list[Function]:
-    """Return the functions that were never applied, or with another text."""
+    """Return the functions that were never applied, were applied with another text, or have lost their trigger."""
     applied = _applied(connection)
-    return [function for function in functions if applied.get(function.name) != function.checksum]
+    wanted = {function.name: set(_TRIGGER.findall(function.text)) for function in functions}
+    triggers = {name for (name,) in connection.execute(_TRIGGERS, (list(set().union(*wanted.values())),))}
+    return [it for it in functions if applied.get(it.name) != it.checksum or not wanted[it.name] <= triggers]
 
 
 def apply(connection: psycopg.Connection, functions: Sequence[Function]) -> list[str]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from .errors import BadKnobError
+from .store import MAX_DEVICE_INDEX
 
 _HOUR = 3600
 
@@ -16,8 +17,8 @@ _HOUR = 3600
 class Knobs(BaseModel):
     """Every knob with its default; the HTTP control spells them in camelCase.
 
-    A change applies to connections opened, and to steps taken, after it. `refs` and the delays are not
-    failures; all others are, and `failTimes` limits how often failures happen.
+    A change applies to connections opened, and to steps taken, after it. `refs`, `deviceIndexes` and the delays
+    are not failures; all others are, and `failTimes` limits how often failures happen.
     """
 
     model_config = ConfigDict(
@@ -31,6 +32,10 @@ class Knobs(BaseModel):
 
     refs: int = Field(default=6, ge=1, le=12)
     """How many QR codes an unpaired client gets. Six last 160 s (60 + 5 x 20), any other number 20 s each."""
+
+    device_indexes: int = Field(default=MAX_DEVICE_INDEX, ge=1, le=MAX_DEVICE_INDEX)
+    """How many device indexes a phone gives out before it starts again with the first free one. With 1, each new device
+    of a phone gets the JID of the one before it."""
 
     qr_delay_seconds: float = Field(default=0, ge=0, le=_HOUR)
     """Pause between the handshake and the QR codes."""

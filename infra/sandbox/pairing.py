@@ -102,8 +102,8 @@ class Offer:
         first = _FIRST_SECONDS if len(self._refs) == _FULL_SET else _NEXT_SECONDS
         return first + position * _NEXT_SECONDS + _GRACE_SECONDS
 
-    async def pair(self, account: Account, secret: bytes, tamper: str | None) -> Device:
-        """Make the client a device of `account`: offer the identity, check what it makes of it.
+    async def pair(self, account: Account, index: int, secret: bytes, tamper: str | None) -> Device:
+        """Make the client the device of `account` with this index: offer the identity, check what it makes of it.
 
         Raises
         ------
@@ -112,7 +112,6 @@ class Offer:
         SocketClosedError, ClientSilentError
             When it does not answer.
         """
-        index = account.next_index()
         signed = self._signed_identity(account, index, spoil=tamper == "signature")
         reply = await self.session.ask(_pair_success(account, index, signed, secret, tamper == "hmac"))
         self._check(reply, signed.details, account.keys.public)

@@ -56,13 +56,14 @@ class Phone:
             if offer is None:
                 raise UnknownQrError("No client is showing this QR: it has expired, was used, or never was.")
             account = self._store.account(number)
-            account.next_index()  # a phone with too many devices refuses before it talks to WhatsApp
+            # A phone with too many devices refuses before it talks to WhatsApp.
+            index = account.next_index(self._knobs.current.device_indexes)
             if self._knobs.fail("renew_secret"):
                 await _renew_secret(offer)
             offer.used = True
             if self._knobs.fail("passkey"):
                 await _ask_for_passkey(offer)
-            device = await offer.pair(account, wanted.secret, self._knobs.fail("tamper"))
+            device = await offer.pair(account, index, wanted.secret, self._knobs.fail("tamper"))
             self._store.link(account, device)
         await self._send_to_login(offer)
         return {"jid": str(account.jid(device.index)), "number": number}

@@ -134,7 +134,8 @@ class WhatsAppServer:
 
     async def _welcome(self, login: DeviceLogin) -> None:
         key = (login.account.number, login.device.index)
-        if self.store.device(*key) is None:  # unlinked during the delay
+        device = self.store.device(*key)
+        if device is None or device.noise_key != login.session.noise_key:  # unlinked during the delay
             await login.session.fail(_UNLINKED)
             return
         former = self._logins.get(key)

@@ -16,7 +16,7 @@ from .files import write_atomically
 from .keys import KeyPair
 
 MAX_DEVICES = 4
-_MAX_DEVICE_INDEX = 99
+MAX_DEVICE_INDEX = 99
 
 
 def _digits(count: int) -> str:
@@ -67,19 +67,21 @@ class Account(_Record):
         """Return the hidden address of one of the devices."""
         return Jid(self.lid, LID_SERVER, index)
 
-    def next_index(self) -> int:
-        """Return the index for a new device; an old one is taken again only when all have been used.
+    def next_index(self, last: int = MAX_DEVICE_INDEX) -> int:
+        """Return the index for a new device, up to `last`; an old one is taken again only when all have been used.
 
         Raises
         ------
         TooManyDevicesError
-            When the phone has four linked devices.
+            When the phone has four linked devices, or no index is free.
         """
         if len(self.devices) >= MAX_DEVICES:
             raise TooManyDevicesError(f"This phone already has {MAX_DEVICES} linked devices.")
-        indexes = [*range(self.last_index + 1, _MAX_DEVICE_INDEX + 1), *range(1, _MAX_DEVICE_INDEX + 1)]
-        free: int = next(index for index in indexes if index not in self.devices)
-        return free
+        indexes: list[int] = [*range(self.last_index + 1, last + 1), *range(1, last + 1)]
+        for index in indexes:
+            if index not in self.devices:
+                return index
+        raise TooManyDevicesError(f"All of this phone's {last} device indexes are taken.")
 
 
 class _State(_Record):

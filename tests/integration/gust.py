@@ -199,7 +199,7 @@ class Gust:
         sweeps = self.sweeps
         self._chance.choice((
             sweeps.clear_tokens, sweeps.delete_answers, sweeps.give_up_orphans, sweeps.give_up_strays,
-            sweeps.forget_never_scanned, sweeps.start_unlinks,
+            sweeps.give_up_unexplained, sweeps.forget_never_scanned, sweeps.start_unlinks, sweeps.forget_contacts,
             lambda limit: sweeps.delete_attempts(limit, 1),
             lambda limit: sweeps.take_counters(sweeps.counted_users(limit)),
             lambda limit: sweeps.mark_wrong_rows(sweeps.users_with_wrong_rows(limit)),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from whatsapp_pairing.errors import DeviceBusy
 from whatsapp_pairing.session import LEASE_SECONDS
@@ -80,6 +82,47 @@ def test_a_device_without_keys_has_no_jid(world: World) -> None:
     taken = world.devices.take(device_id, uuid4())
     assert taken is not None
     assert taken.jid is None
+
+
+@pytest.mark.parametrize("had_keys", [True, False])
+def test_a_take_that_waited_answers_the_keys_of_now(world: World, had_keys: bool) -> None:
+    """Another transaction holds the device, and the keys come or go before it ends."""
+    secret = Secret()
+    device_id = unlinking(world, secret)
+    if not had_keys:
+        world.drop_keys(JID)
+    with psycopg.connect(world.url) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("SELECT FROM whatsapp_private.devices FOR UPDATE")
+        taken = pool.submit(world.devices.take, device_id, uuid4())
+        try:
+            world.wait_for_a_blocked_backend()
+            world.drop_keys(JID) if had_keys else world.store_keys(secret, JID)
+        finally:
+            other.commit()
+        answer = taken.result()
+    assert answer is not None
+    assert answer.jid == (None if had_keys else JID)
+
+
+def test_a_device_that_ends_while_a_take_waits_is_nothing(world: World) -> None:
+    device_id = unlinking(world, Secret())
+    with psycopg.connect(world.url) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("DELETE FROM whatsapp_private.devices")
+        taken = pool.submit(world.devices.take, device_id, uuid4())
+        try:
+            world.wait_for_a_blocked_backend()
+        finally:
+            other.commit()
+        assert taken.result() is None
+
+
+def test_the_stored_jid_is_told_to_the_leases_holder(world: World) -> None:
+    device_id, lease = unlinking(world, Secret()), uuid4()
+    world.devices.take(device_id, lease)
+    assert world.devices.stored_jid(device_id, lease) == JID
+    assert world.devices.stored_jid(device_id, uuid4()) is None
+    world.drop_keys(JID)
+    assert world.devices.stored_jid(device_id, lease) is None
 
 
 def forget(world: World, device_id: UUID) -> None:

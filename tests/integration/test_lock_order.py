@@ -78,6 +78,19 @@ class Scene:
         """Choose the devices whose unlink is due."""
         return self.world.sweeps.start_unlinks(10)
 
+    def take_device(self) -> object:
+        """Take the device for an unlink."""
+        return self.world.devices.take(self.world.bound(self.secret)["id"], self.lease)
+
+    def forget(self) -> object:
+        """Forget the device that an unlink has taken."""
+        return self.world.devices.forget(self.world.bound(self.secret)["id"], self.lease)
+
+    def take_after_the_end(self) -> None:
+        """Take the device of an attempt that has ended."""
+        self.ended()
+        self.take_device()
+
     def ended(self) -> None:
         """End the attempt long ago."""
         self.end()
@@ -105,11 +118,19 @@ CALLS: dict[str, tuple[Prepare, Prepare]] = {
     "end_v1": (nothing, Scene.end),
     "disconnect_v1": (nothing, lambda it: it.world.attempts.disconnect(it.user)),
     "start_unlinks_v1": (Scene.ended, Scene.start_unlinks),
+    "take_device_v1": (Scene.ended, Scene.take_device),
+    "forget_v1": (Scene.take_after_the_end, Scene.forget),
+    "give_up_unexplained_v1": (nothing, lambda it: it.world.sweeps.give_up_unexplained(10)),
+    "forget_contacts_v1": (nothing, lambda it: it.world.sweeps.forget_contacts(10)),
+    "count_contacts_v1": (nothing, lambda it: it.world.sweeps.count()),
     "session_v1": (nothing, lambda it: it.world.sessions.get(it.user)),
     "attempt_v1": (nothing, lambda it: it.world.attempts.get(it.attempt_id)),
 }
-# Functions that other functions call, and the two that write and note the user's row.
-INNER = {"lock_user_v1", "lock_attempt_v1", "note_change_v1", "give_up_v1", "show_session_v1", "note_shown_v1"}
+# Functions that other functions or a trigger call, and the two that write and note the user's row.
+INNER = {
+    "lock_user_v1", "lock_attempt_v1", "note_change_v1", "give_up_v1", "show_session_v1", "note_shown_v1",
+    "forget_number_v1", "keep_keys_apart_v1", "unexplained_keys_v1",
+}  # fmt: skip
 
 
 @contextmanager

@@ -192,6 +192,30 @@ def test_an_unlink_whose_lease_is_answered_late_goes_on(world: World, forgetful:
     assert taken.jid == JID
 
 
+def test_a_device_is_forgotten_though_the_answer_is_lost(world: World, forgetful: Forgetful) -> None:
+    attempt_id, lease, secret = shown(world, user := world.user())
+    (device,) = world.attempts.disconnect(user).devices
+    world.leases.let_go(attempt_id, lease)
+    devices, lease = Devices(forgetful.databases[1]), uuid4()
+    assert devices.take(device, lease)
+    devices.forget(device, lease)
+    assert world.device(secret) is None
+    assert not world.has_keys(secret)
+
+
+def test_sweeps_of_keys_and_contacts_may_be_repeated(world: World, forgetful: Forgetful) -> None:
+    """A lost answer counts too little; the next batch has the rest."""
+    secrets = [Secret(), Secret()]
+    for number, secret in enumerate(secrets):
+        world.store_keys(secret, f"521555000{number}:1@s.whatsapp.net")
+    forgetful.sweeps.give_up_unexplained(1)
+    assert {world.bound(secret)["state"] for secret in secrets} == {"unlinking"}
+    world.sql("DELETE FROM whatsapp_engine.whatsmeow_device")
+    world.sql("INSERT INTO whatsapp_engine.whatsmeow_lid_map VALUES ('a', '1'), ('b', '2')")
+    assert forgetful.sweeps.forget_contacts(1) == 1
+    assert world.value("SELECT count(*) FROM whatsapp_engine.whatsmeow_lid_map") == 0
+
+
 def test_a_repeated_call_waits_for_a_first_try_that_runs(world: World) -> None:
     """The client has given up the first try, and Postgres has not noticed that yet."""
     user, call = world.user(), uuid4()

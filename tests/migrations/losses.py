@@ -11,6 +11,7 @@ FUNCTIONS = [
     if name.startswith("function whatsapp_private.")
 ]
 AS_CALLER = ("whatsapp_private.overdue_before()",)  # every other function runs as its owner
+TRIGGER_OF_KEYS, KEEPS_APART = "whatsmeow_device_keeps_keys_apart", "whatsapp_private.keep_keys_apart_v1()"
 TABLE = "public.whatsapp_sessions"
 FUNCTION = "function public.update_whatsapp_sessions_updated_at()"
 PRIVATE_TABLES = ("attempts", "devices", "sessions", "answers")
@@ -242,7 +243,16 @@ CASES: list[tuple[str, list[str]]] = [
     (f"grant update (qr_code) on {TABLE} to anon", [f"differs: privileges of anon on {TABLE}"]),
     (f"grant select on {TABLE} to public", [f"differs: privileges of PUBLIC on {TABLE}"]),
     (f"grant all on {TABLE} to service_role", []),
-    *((f"drop schema {schema} cascade", [f"missing: schema {schema}"]) for schema in PRIVATE_SCHEMAS),
+    *(
+        (
+            f"drop schema {schema} cascade",
+            [
+                f"missing: schema {schema}",
+                *([f"missing: trigger {TRIGGER_OF_KEYS}"] if schema == "whatsapp_private" else []),
+            ],
+        )
+        for schema in PRIVATE_SCHEMAS
+    ),
     *(
         (
             f"grant usage on schema {schema} to {role}",
@@ -308,7 +318,31 @@ CASES: list[tuple[str, list[str]]] = [
         (f'create policy "more" on {table} to whatsapp_api using (true)', [f'differs: policy "more" on {table}'])
         for table in (TABLE, "whatsapp_private.devices")
     ),
-    *((f"drop function {name}", [f"missing: function {name}"]) for name in FUNCTIONS),
+    *((f"drop function {name}", [f"missing: function {name}"]) for name in FUNCTIONS if name != KEEPS_APART),
+    (
+        f"drop function {KEEPS_APART} cascade",
+        [f"missing: function {KEEPS_APART}", f"missing: trigger {TRIGGER_OF_KEYS}"],
+    ),
+    (f"drop trigger {TRIGGER_OF_KEYS} on {ENGINE_TABLE}", [f"missing: trigger {TRIGGER_OF_KEYS}"]),
+    *(
+        (f"alter table {ENGINE_TABLE} {change} trigger {TRIGGER_OF_KEYS}", [f"differs: trigger {TRIGGER_OF_KEYS}"])
+        for change in ("disable", "enable replica")
+    ),
+    (f"alter table {ENGINE_TABLE} disable trigger all", [f"differs: trigger {TRIGGER_OF_KEYS}"]),
+    (
+        f"create or replace trigger {TRIGGER_OF_KEYS} before insert on {ENGINE_TABLE} for each row"
+        f" execute function {KEEPS_APART}",
+        [f"differs: trigger {TRIGGER_OF_KEYS}"],
+    ),
+    (
+        f"create or replace function {KEEPS_APART} returns trigger language plpgsql security definer"
+        " set search_path = pg_catalog, pg_temp as 'begin return coalesce(new, old); end'",
+        [f"differs: body of function {KEEPS_APART}"],
+    ),
+    *(
+        (f"drop index whatsapp_engine.{name}", [f"missing: index {name}"])
+        for name in ("whatsmeow_device_by_fingerprint", "whatsmeow_device_by_number")
+    ),
     *(
         (
             f"alter function {name} security {'definer' if name in AS_CALLER else 'invoker'}",

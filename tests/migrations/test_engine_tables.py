@@ -5,12 +5,13 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from infra.migrate import engine_tables
+from infra.migrate import engine_tables, up, verify
 from infra.migrate.engine_tables import create_engine_tables
 from infra.migrate.errors import EngineTablesFailed, NotReachable
 from tests.migrations.test_up import query
 
 VERSION, DEVICE = "whatsapp_engine.whatsmeow_version", "whatsapp_engine.whatsmeow_device"
+TRIGGER = "whatsmeow_device_keeps_keys_apart"
 ANEW = "drop schema whatsapp_engine cascade; create schema whatsapp_engine; "
 
 
@@ -143,3 +144,27 @@ def test_the_engine_alone_tells_what_it_meets(migrated_url: str, url: str, told:
     assert told in str(caught.value)
     for word in ("hidden", "s3cret", "127.0.0.1"):
         assert word not in str(caught.value)
+
+
+def test_tables_that_are_made_anew_get_their_trigger(migrated_url: str) -> None:
+    query(migrated_url, "drop schema whatsapp_engine cascade; create schema whatsapp_engine")
+    query(migrated_url, "grant usage on schema whatsapp_engine to whatsapp_engine")
+    assert up(migrated_url).functions == ["keep_keys_apart_v1"]
+    assert verify(migrated_url) == []
+
+
+def test_an_upgrade_of_the_engine_keeps_the_trigger(migrated_url: str) -> None:
+    """whatsmeow changes its table, and reads and writes rows while it does so."""
+    query(migrated_url, f"alter table {DEVICE} add column later text not null default ''")
+    create_engine_tables(migrated_url)
+    assert verify(migrated_url) == []
+
+
+def test_an_adopted_database_gets_the_trigger(migrated_url: str) -> None:
+    """A dump without our record, whose tables of the engine were made before there was a trigger."""
+    query(migrated_url, f"drop schema whatsapp_migrations cascade; drop trigger {TRIGGER} on {DEVICE}")
+    done = up(migrated_url)
+    assert done.applied == []
+    assert done.adopted
+    assert "keep_keys_apart_v1" in done.functions
+    assert verify(migrated_url) == []

@@ -68,6 +68,23 @@ def test_a_file_must_make_its_function(database_url: str, tmp_path: Path) -> Non
     assert query(database_url, "select to_regproc('a_v1')::text") == [(None,)]
 
 
+MAKE_TRIGGER = """
+create or replace function a_v1() returns trigger language plpgsql as 'begin return new; end';
+CREATE OR REPLACE TRIGGER a_before
+BEFORE INSERT ON before FOR EACH ROW EXECUTE FUNCTION a_v1();
+"""
+
+
+def test_a_trigger_lost_with_its_table_is_made_again(database_url: str, tmp_path: Path) -> None:
+    files = functions(tmp_path, a_v1=MAKE_TRIGGER)
+    assert up(database_url, files).functions == ["a_v1"]
+    query(database_url, "drop table before; create table before ()")
+    assert status(database_url, files).pending == ["functions/a_v1.sql"]
+    assert up(database_url, files).functions == ["a_v1"]
+    assert query(database_url, "select tgname from pg_trigger where tgname = 'a_before'") == [("a_before",)]
+    assert up(database_url, files).functions == []
+
+
 @pytest.mark.parametrize(
     "name",
     ["a.sql", "a_v.sql", "a_v0.sql", "A_v1.sql", "a-b_v1.sql", "1_v1.sql", "a_v1.SQL", "a_v1.sql.bak", "a_v1b.sql"],

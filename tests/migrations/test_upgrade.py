@@ -176,3 +176,18 @@ def test_a_scan_before_the_upgrade_buys_no_more_time(world: World, before: Befor
     up(world.url)
     scanned = "SELECT scanned_at IS NOT NULL FROM whatsapp_private.attempts WHERE user_id = %s"
     assert [world.value(scanned, user) for user in (before.pairing, before.shown)] == [True, False]
+
+
+def test_what_earlier_releases_left_behind_goes(world: World, before: Before) -> None:
+    linked, cancelled = "5215550001:7@s.whatsapp.net", "5215550003:1@s"
+    for jid in (linked, cancelled):
+        world.sql("INSERT INTO whatsapp_engine.whatsmeow_privacy_tokens VALUES (%s, 'contact', 'token', 1)", jid)
+    world.sql("INSERT INTO whatsapp_engine.whatsmeow_lid_map VALUES ('contact', '5215559999')")
+    world.drop_keys(cancelled)  # WhatsApp told its engine 401
+
+    up(world.url)
+
+    tokens = world.sql("SELECT our_jid FROM whatsapp_engine.whatsmeow_privacy_tokens")
+    assert tokens == [{"our_jid": linked}]
+    numbers = {row["pn"] for row in world.sql("SELECT pn FROM whatsapp_engine.whatsmeow_lid_map")}
+    assert numbers == {"5215550001", "5215550004", "5215559999"}

@@ -246,7 +246,7 @@ class System:
         while ready := [process for process in self.processes if process.ready(self.now)]:
             self.run(ready[0])
             if self.agreeable:
-                for run in [run for run in self.runs if run.task == "log_out" and run.moves]:
+                for run in [run for run in self.runs if run.task == "log_out" and "log_out" in run.moves]:
                     run.make("log_out")
 
     def pass_time(self, seconds: float) -> None:

@@ -31,11 +31,12 @@ CALLS = (
     "linker take", "linker heartbeat", "linker show_qr", "linker succeed", "linker write",
     "linker renew", "linker scanned", "linker connected",
     "disconnect disconnect", "disconnect call_unlink", "disconnect write",
-    "unlink take", "unlink renew", "unlink forget",
+    "unlink take", "unlink renew", "unlink stored_jid", "unlink forget",
     "cleanup overdue_attempts", "cleanup clear_tokens", "cleanup delete_answers", "cleanup delete_attempts",
-    "cleanup give_up_orphans", "cleanup give_up_strays", "cleanup forget_never_scanned", "cleanup start_unlinks",
-    "cleanup unlinks_due", "cleanup counted_users", "cleanup take_counters", "cleanup users_with_wrong_rows",
-    "cleanup mark_wrong_rows", "cleanup rows_behind", "cleanup rows_due",
+    "cleanup give_up_orphans", "cleanup give_up_strays", "cleanup give_up_unexplained",
+    "cleanup forget_never_scanned", "cleanup start_unlinks", "cleanup unlinks_due", "cleanup forget_contacts",
+    "cleanup counted_users", "cleanup take_counters", "cleanup users_with_wrong_rows", "cleanup mark_wrong_rows",
+    "cleanup rows_behind", "cleanup rows_due",
 )  # fmt: skip
 
 # What only an attempt meets that nobody scans, and one whose user gives up.

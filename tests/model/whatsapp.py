@@ -117,7 +117,7 @@ class Run:
 
     def _good(self) -> list[str]:
         if self.task == "log_out":
-            return ["log_out"]
+            return [] if "online" in self._said else ["log_out"]
         if not self.jid:
             return ["scan"] * self.scannable + ["show"] * (len(self._texts) < _QRS)
         if self.jid not in self._system.linked:
@@ -130,7 +130,7 @@ class Run:
             bad += ["renew", "scan_and_die"]
         if self.jid:
             bad += ["replace", "log_out_and_die"]
-        if self.jid in self._system.linked:
+        if self.jid in self._system.linked and self.task != "log_out":
             bad += ["log_out", "log_out_early"]
         if len(self._texts) == _QRS and not self.jid:
             bad.append("exhaust")
@@ -173,7 +173,16 @@ class Run:
         self._said.add("sync")
         self._say(Synced())
 
+    def confirm(self) -> None:
+        """The process says that these are the keys which it wants to log out."""
+        if not self._dead:
+            self._drop()
+            self._say(LoggedOut(), last=True)
+
     def do_log_out(self) -> None:
+        if self.task == "log_out" and self.jid in self._system.linked:
+            self.do_online()  # it waits until the process confirms
+            return
         self._drop()
         self._say(LoggedOut(), last=True)
 

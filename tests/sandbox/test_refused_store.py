@@ -128,6 +128,7 @@ def test_a_device_that_cannot_be_read_is_told_too(
     with engine.log_out(online.jid, LONG) as run:
         while (event := last_event(run)) != LoggedOut():
             assert isinstance(event, Online | Synced)
+            run.confirm()
 
 
 @pytest.mark.parametrize(

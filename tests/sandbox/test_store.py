@@ -75,6 +75,16 @@ def test_device_indexes(tmp_path: Path) -> None:
     assert account.next_index() == 1
 
 
+def test_with_one_index_the_next_device_gets_it_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    account = store.account("34600111222")
+    store.link(account, device(account.next_index(1)))
+    with pytest.raises(TooManyDevicesError):
+        account.next_index(1)
+    store.unlink(account.number, 1)
+    assert account.next_index(1) == 1
+
+
 def test_the_certificate_authority_stays(tmp_path: Path) -> None:
     first = TlsAuthority(tmp_path).ca_file.read_bytes()
     TlsAuthority(tmp_path).server_context()

@@ -154,6 +154,42 @@ OF_DATABASE = [
         "WHERE true",
         "tests/security/test_sequences.py",
     ),
+    # ── one JID, two devices ──
+    Guard(
+        "a newer device takes the place of an older one",
+        function("keep_keys_apart_v1"),
+        "  IF TG_OP = 'INSERT' THEN\n",
+        "  IF TG_OP = 'INSERT' THEN\n    RETURN NEW;\n",
+        "tests/integration/test_jid_again.py",
+    ),
+    Guard(
+        "an engine deletes no other device's keys",
+        function("keep_keys_apart_v1"),
+        "  IF session_user = 'whatsapp_engine' THEN\n",
+        "  IF false THEN\n",
+        "tests/integration/test_jid_again.py",
+    ),
+    Guard(
+        "an unlink logs out no other device",
+        f"{LAYER}/unlinking.py",
+        "if devices.stored_jid(device_id, lease) != jid:",
+        "if False:",
+        "tests/sandbox/test_jid_again.py",
+    ),
+    Guard(
+        "a number stays with a device that has it",
+        function("forget_number_v1"),
+        "    WHERE substring(e.jid FROM '^[0-9]+') = number AND sha256(e.adv_key) <> p_fingerprint\n",
+        "    WHERE false\n",
+        "tests/integration/test_jid_again.py",
+    ),
+    Guard(
+        "only the lease's holder forgets a device",
+        function("forget_v1"),
+        " AND d.lease_id = p_lease",
+        "",
+        "tests/integration/test_devices.py",
+    ),
     # ── the user's row ──
     Guard(
         "times that a user wrote are looked at",

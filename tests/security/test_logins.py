@@ -241,6 +241,8 @@ def test_the_engine_pairs_and_logs_out_with_its_own_login(
         with engine.log_out(scanned.jid, LONG) as run:
             while not isinstance(event := run.next_event(30), LoggedOut):
                 assert event is not None
+                if isinstance(event, Online):
+                    run.confirm()
         assert world.value(f"SELECT count(*) FROM {KEYS}") == 0
     finally:
         whatsapp.stop()

@@ -70,7 +70,7 @@ def test_worker_moves_no_linked_device(world: World, worker: Run) -> None:
     worker("select whatsapp_private.let_go_v1(%s, null)", ended)
     worker("select whatsapp_private.start_unlinks_v1(%s, 50)", uuid4())
     for device in before:
-        worker("select whatsapp_private.forget_device(%s, null)", device["id"])
+        worker("select whatsapp_private.forget_v1(%s, null)", device["id"])
     bind(worker, own, lease, secret.fingerprint, JID)
 
     assert bindings(world) == before
@@ -127,7 +127,8 @@ def test_worker_gives_no_orphan_to_a_user(world: World, worker: Run) -> None:
 
     worker(f"update {DEVICE} set user_id = %s", thief)
     worker(f"update {DEVICE} set state = 'linked'")
-    worker(f"update {DEVICE} set state = 'unlinking', unlink_due_at = now(), jid = %s", "1:1@s.whatsapp.net")
+    worker(f"update {DEVICE} set jid = %s", "1:1@s.whatsapp.net")
+    worker(f"update {DEVICE} set state = 'unlinking', unlink_due_at = now()")
     worker(f"update {DEVICE} set state = 'linked', unlink_due_at = null")
     bind(worker, own, uuid4(), secret.fingerprint, JID)
 

@@ -156,10 +156,15 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
 
 
 class LogOut(Client):
-    """A client that removes its device as soon as it has logged in."""
+    """A client that removes its device when it has logged in and the parent has confirmed that these are the keys."""
+
+    def __init__(self, dsn: str, jid: JID | None, out: int, confirmed: threading.Event) -> None:
+        super().__init__(dsn, jid, out)
+        self._confirmed = confirmed
 
     def on_connected(self) -> None:
         """Log out on a thread of our own: inside a callback the call would wait for itself."""
+        super().on_connected()
         threading.Thread(target=self._log_out, daemon=True).start()
 
     def _on_logged_out(self, why: int) -> None:  # noqa: ARG002
@@ -167,6 +172,7 @@ class LogOut(Client):
         self.say("logged_out")
 
     def _log_out(self) -> None:
+        self._confirmed.wait()
         try:
             self.logout()
         except NeonizeError as problem:
@@ -179,13 +185,14 @@ class LogOut(Client):
 def main() -> None:
     """Do the one task that stands on standard input, until it is done, its time is over, or the parent goes."""
     out = int(sys.argv[1])
-    task = Lifeline().task()
+    lifeline = Lifeline()
+    task = lifeline.task()
     threading.Thread(target=_beat, args=(out,), daemon=True).start()
     if task["task"] == "create_tables":
         os.write(out, _create_tables(task["dsn"]))
         os._exit(0)
-    kind = LogOut if task["task"] == "log_out" else Client
-    client = kind(task["dsn"], _jid(task["jid"]), out)
+    dsn, jid = task["dsn"], _jid(task["jid"])
+    client = LogOut(dsn, jid, out, lifeline.confirmed) if task["task"] == "log_out" else Client(dsn, jid, out)
     threading.Thread(target=_watch_connection, args=(client,), daemon=True).start()
     threading.Thread(target=_watch_store, args=(client,), daemon=True).start()
     _connect(client)

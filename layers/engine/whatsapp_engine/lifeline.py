@@ -1,4 +1,4 @@
-"""The child's standard input: its task, and until when it may live.
+"""The child's standard input: its task, until when it may live, and whether it may log out.
 
 The parent names that moment by the monotonic clock, which all processes of a machine share. So a line that was read
 late gives no time on top. The kernel ends the process at that moment, by a signal that nothing here handles. So the
@@ -23,9 +23,15 @@ class Lifeline:
     ----------
     descriptor : int
         What to read; standard input by default.
+
+    Attributes
+    ----------
+    confirmed : threading.Event
+        Is set when the parent confirms that the child may log its device out.
     """
 
     def __init__(self, descriptor: int = 0) -> None:
+        self.confirmed = threading.Event()
         self._descriptor = descriptor
         self._unread = b""
 
@@ -34,17 +40,23 @@ class Lifeline:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         while not (lines := self._read()):
             pass
-        _live_until(lines[-1]["until"])
+        self._obey(lines)
         threading.Thread(target=self._follow, daemon=True).start()
         return lines[0]
 
     def _follow(self) -> None:
         while True:
-            if lines := self._read():
-                _live_until(lines[-1]["until"])
+            self._obey(self._read())
+
+    def _obey(self, lines: list[dict[str, Any]]) -> None:
+        # Only the last moment counts: the parent may have renewed its lease since.
+        if moments := [line["until"] for line in lines if "until" in line]:
+            _live_until(moments[-1])
+        if any("confirm" in line for line in lines):
+            self.confirmed.set()
 
     def _read(self) -> list[dict[str, Any]]:
-        """Return every line that has come. Only the last one counts: the parent may have renewed its lease since."""
+        """Return every line that has come."""
         data = os.read(self._descriptor, 65536)
         if not data:
             os._exit(0)

@@ -69,7 +69,7 @@ class ProcessEngine:
         return self._run("resume", until, jid)
 
     def log_out(self, jid: str, until: float) -> EngineRun:
-        """Log a stored device in and remove it from the phone."""
+        """Log a stored device in, and remove it from the phone after ``confirm``."""
         return self._run("log_out", until, jid)
 
     def create_tables(self) -> None:
@@ -110,6 +110,9 @@ class NoRun:
 
     def live_until(self, moment: float) -> None:
         """Do nothing: nothing lives."""
+
+    def confirm(self) -> None:
+        """Do nothing: nothing logs out."""
 
     def __enter__(self) -> "NoRun":
         return self
@@ -171,6 +174,10 @@ class ChildRun:
         """Tell the child until when it may live."""
         if not self._over:
             self._tell({"until": moment})
+
+    def confirm(self) -> None:
+        """Let an engine that was started to log out do so, now that it is Online."""
+        self._tell({"confirm": True})
 
     def finish(self, timeout: float) -> None:
         """Wait until the child says that its task is done.

@@ -51,8 +51,10 @@ class Swept:
     attempts_deleted: int = 0
     orphans_given_up: int = 0
     strays_given_up: int = 0
+    keys_given_up: int = 0
     bindings_forgotten: int = 0
     unlinks_started: int = 0
+    contacts_forgotten: int = 0
     counters_taken: int = 0
     rows_written: int = 0
     left: int = 0
@@ -125,8 +127,10 @@ class Cleaning:
             attempts_deleted=self._all(lambda limit: sweeps.delete_attempts(limit, self._attempt_days)),
             orphans_given_up=self._all(sweeps.give_up_orphans),
             strays_given_up=self._all(sweeps.give_up_strays),
+            keys_given_up=self._all(sweeps.give_up_unexplained),
             bindings_forgotten=self._all(sweeps.forget_never_scanned),
             unlinks_started=self._guarded(self._start_unlinks) or 0,
+            contacts_forgotten=self._all(sweeps.forget_contacts),
             counters_taken=self._each(sweeps.counted_users, sweeps.take_counters),
         )
         if self._rows.written:

@@ -137,6 +137,9 @@ class EngineRun(Protocol):
     def live_until(self, moment: float) -> None:
         """Let the engine live until then, by ``time.monotonic``. It ends by itself, also when we hang or are frozen."""
 
+    def confirm(self) -> None:
+        """Let an engine that was started to log out do so, now that it is Online."""
+
     def __enter__(self) -> "EngineRun": ...
 
     def __exit__(
@@ -157,4 +160,4 @@ class Engine(Protocol):
         """Log a stored device in: Reached, Online, Synced; or LoggedOut when the phone has removed it."""
 
     def log_out(self, jid: str, until: float) -> EngineRun:
-        """Log a stored device in and remove it from the phone: …, LoggedOut."""
+        """Log a stored device in, and remove it from the phone after ``confirm``: Reached, Online, LoggedOut."""

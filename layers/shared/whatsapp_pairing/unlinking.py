@@ -5,7 +5,7 @@ from collections.abc import Callable
 from uuid import UUID, uuid4
 
 from whatsapp_pairing import counting
-from whatsapp_pairing.engine import Died, Engine, Event, LoggedOut, Refused, Replaced, StoreFailed, Unreachable
+from whatsapp_pairing.engine import Died, Engine, Event, LoggedOut, Online, Refused, Replaced, StoreFailed, Unreachable
 from whatsapp_pairing.errors import DeviceBusy, EngineStoreFailed, PairingError, UnlinkFailed
 from whatsapp_pairing.repository.devices import Devices, Taken
 from whatsapp_pairing.session import LEASE_SECONDS, MARGIN_SECONDS, RENEW_SECONDS
@@ -74,9 +74,15 @@ def _log_out(
     with engine.log_out(jid, _engine_ends_at(asked_at)) as run:
         while (asked_at := clock()) < until and devices.renew(device_id, lease):
             run.live_until(_engine_ends_at(asked_at))
-            event = run.next_event(RENEW_SECONDS)
-            if isinstance(event, LoggedOut | Died | Refused | Replaced | StoreFailed | Unreachable):
-                return event
+            match run.next_event(RENEW_SECONDS):
+                case Online():
+                    # An engine loads keys by JID. WhatsApp may have given the JID to another device after we took ours.
+                    # Ours is then gone, and the engine may have loaded the other's keys: leave those alone.
+                    if devices.stored_jid(device_id, lease) != jid:
+                        return LoggedOut()
+                    run.confirm()
+                case LoggedOut() | Died() | Refused() | Replaced() | StoreFailed() | Unreachable() as last:
+                    return last
     return None
 
 

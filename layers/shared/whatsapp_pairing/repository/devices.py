@@ -7,20 +7,12 @@ from whatsapp_pairing.errors import DeviceBusy
 from whatsapp_pairing.repository.table import Table
 from whatsapp_pairing.session import LEASE_SECONDS
 
-# Find the keys by the device's fingerprint. A linker may have died before it noted the JID.
-_TAKE = """
-WITH keys AS (
-  SELECT whatsapp_private.stored_jid(d.fingerprint) AS jid FROM whatsapp_private.devices d WHERE d.id = %(id)s
-)
-UPDATE whatsapp_private.devices d SET
-  lease_id = %(lease)s, lease_expires_at = now() + make_interval(secs => %(ttl)s),
-  jid = coalesce(d.jid, (SELECT jid FROM keys))
-WHERE d.id = %(id)s AND d.state = 'unlinking'
-  AND (d.lease_id = %(lease)s OR d.lease_expires_at IS NULL OR d.lease_expires_at <= now())
-RETURNING (SELECT jid FROM keys) AS jid
-"""
+_TAKE = "SELECT * FROM whatsapp_private.take_device_v1(%(id)s, %(lease)s, %(ttl)s)"
 
-_EXISTS = "SELECT FROM whatsapp_private.devices d WHERE d.id = %(id)s AND d.state = 'unlinking'"
+_STORED = """
+SELECT whatsapp_private.stored_jid(d.fingerprint) AS jid FROM whatsapp_private.devices d
+WHERE d.id = %(id)s AND d.lease_id = %(lease)s
+"""
 
 _RENEW = """
 UPDATE whatsapp_private.devices d SET lease_expires_at = now() + make_interval(secs => %(ttl)s)
@@ -34,7 +26,7 @@ WHERE d.id = %(id)s AND d.lease_id = %(lease)s
 """
 
 # A function of the tables' owner, because our role may neither read nor delete keys.
-_FORGET = "SELECT whatsapp_private.forget_device(%(id)s, %(lease)s)"
+_FORGET = "SELECT whatsapp_private.forget_v1(%(id)s, %(lease)s)"
 
 
 @dataclass(frozen=True)
@@ -56,11 +48,16 @@ class Devices(Table):
             A linker or another unlink still holds it.
         """
         row = self._one(_TAKE, id=device_id, lease=lease, ttl=LEASE_SECONDS)
-        if row is not None:
-            return Taken(row["jid"])
-        if self._one(_EXISTS, id=device_id) is not None:
+        if row is None:
+            return None
+        if row["busy"]:
             raise DeviceBusy()
-        return None
+        return Taken(row["jid"])
+
+    def stored_jid(self, device_id: UUID, lease: UUID) -> str | None:
+        """Return the JID under which whatsmeow has the device's keys now; None without keys, or without the lease."""
+        row = self._one(_STORED, id=device_id, lease=lease)
+        return row["jid"] if row else None
 
     def renew(self, device_id: UUID, lease: UUID) -> bool:
         """Keep the lease; False when it is lost."""
@@ -71,5 +68,5 @@ class Devices(Table):
         self._do(_GIVE_BACK, id=device_id, lease=lease)
 
     def forget(self, device_id: UUID, lease: UUID) -> None:
-        """Delete the device's keys and its binding."""
+        """Delete the device's keys, its binding, and what whatsmeow keeps about its account."""
         self._do(_FORGET, id=device_id, lease=lease)

@@ -123,6 +123,8 @@ WHERE id = ANY (ARRAY(SELECT d.id FROM {_NEVER_SCANNED} ORDER BY d.created_at LI
 RETURNING id
 """
 
+_GIVE_UP_UNEXPLAINED = "SELECT whatsapp_private.give_up_unexplained_v1(%(limit)s) AS found"
+_FORGET_CONTACTS = "SELECT whatsapp_private.forget_contacts_v1(%(limit)s) AS found"
 _START_UNLINKS = "SELECT whatsapp_private.start_unlinks_v1(%(call)s, %(limit)s) AS devices"
 _COUNT_UNLINKS = f"SELECT count(*) AS due FROM {_TO_UNLINK}"
 _COUNT_BEHIND = f"SELECT count(*) AS due FROM {_BEHIND}"
@@ -171,8 +173,10 @@ SELECT (SELECT count(*) FROM {_OVERDUE}) AS attempts_ended,
        (SELECT count(*) FROM {_OLD_ATTEMPTS}) AS attempts_deleted,
        (SELECT count(*) FROM {_ORPHANS}) AS orphans_given_up,
        (SELECT count(*) FROM {_STRAYS}) AS strays_given_up,
+       (SELECT count(*) FROM whatsapp_private.unexplained_keys_v1(NULL, now())) AS keys_given_up,
        (SELECT count(*) FROM {_NEVER_SCANNED}) AS bindings_forgotten,
        (SELECT count(*) FROM {_TO_UNLINK}) AS unlinks_started,
+       (SELECT whatsapp_private.count_contacts_v1()) AS contacts_forgotten,
        (SELECT count(*) FROM {_COUNTED}) AS counters_taken,
        (SELECT count(*) FROM {_WRONG}) + (SELECT count(*) FROM {_BEHIND}) AS rows_written
 """
@@ -225,6 +229,10 @@ class Sweeps(Table):
         """Mark the devices that no live attempt explains for unlinking."""
         return self._swept(_GIVE_UP_STRAYS, _STRAYS, limit)
 
+    def give_up_unexplained(self, limit: int) -> Batch:
+        """Give the keys that no binding explains a binding that is due for unlink."""
+        return self._found(_GIVE_UP_UNEXPLAINED, limit)
+
     def forget_never_scanned(self, limit: int) -> Batch:
         """Delete the rows of devices that were offered and never scanned."""
         return self._swept(_FORGET_NEVER_SCANNED, _NEVER_SCANNED, limit)
@@ -239,6 +247,10 @@ class Sweeps(Table):
     def unlinks_due(self) -> int:
         """Return how many unlinks are due; right after ``start_unlinks`` has found too few, these are locked."""
         return self._due(_COUNT_UNLINKS)
+
+    def forget_contacts(self, limit: int) -> Batch:
+        """Delete what whatsmeow keeps of accounts and contacts, when no device is stored."""
+        return self._found(_FORGET_CONTACTS, limit)
 
     def counted_users(self, limit: int, without: Collection[UUID] = ()) -> list[UUID]:
         """Return users in whose row the product's counters have grown."""
@@ -269,6 +281,11 @@ class Sweeps(Table):
         row = self._one(_COUNT, days=days)
         assert row is not None
         return row
+
+    def _found(self, statement: str, limit: int) -> Batch:
+        row = self._one(statement, limit=limit)
+        assert row is not None
+        return Batch(row["found"])
 
     def _due(self, statement: str) -> int:
         row = self._one(statement)
