@@ -122,7 +122,7 @@ CALLS: dict[str, tuple[Prepare, Prepare]] = {
     "forget_v1": (Scene.take_after_the_end, Scene.forget),
     "give_up_unexplained_v1": (nothing, lambda it: it.world.sweeps.give_up_unexplained(10)),
     "forget_contacts_v1": (nothing, lambda it: it.world.sweeps.forget_contacts(10)),
-    "count_contacts_v1": (nothing, lambda it: it.world.sweeps.count()),
+    "count_contacts_v1": (nothing, lambda it: it.world.sweeps.count(90)),
     "session_v1": (nothing, lambda it: it.world.sessions.get(it.user)),
     "attempt_v1": (nothing, lambda it: it.world.attempts.get(it.attempt_id)),
 }

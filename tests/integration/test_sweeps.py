@@ -407,7 +407,7 @@ def test_contacts_are_forgotten_batch_by_batch(world: World) -> None:
     for number in range(3):
         know(world, f"5215550001:{number}@s.whatsapp.net", str(number))
     assert look(world.sweeps) == Swept(contacts_forgotten=6)
-    assert [world.sweeps.forget_contacts(4) for _ in range(3)] == [4, 2, 0]
+    assert [world.sweeps.forget_contacts(4).done for _ in range(3)] == [4, 2, 0]
     assert world.sql(KNOWN) == []
 
 
@@ -466,5 +466,5 @@ def test_two_runs_bind_keys_without_a_binding_once(world: World) -> None:
             world.wait_for_a_blocked_backend()
         finally:
             first.commit()
-        assert second.result() == 0
+        assert second.result().done == 0
     assert world.value("SELECT count(*) FROM whatsapp_private.devices") == 1
