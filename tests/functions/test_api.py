@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import boto3
 import pytest
+from whatsapp_pairing.notices import Notice, instruction
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.refusals import Refusal
@@ -22,7 +23,7 @@ from tests.integration.world import Secret
 
 STATUS = {
     "success", "status", "connected", "qr", "qrExpiresAt", "attempt", "phoneNumber", "connectedAt", "lastSeen",
-    "messagesSent", "messagesReceived", "error", "pollAfterMs",
+    "messagesSent", "messagesReceived", "error", "notice", "pollAfterMs",
 }  # fmt: skip
 CALLS = ["connect", "status", "qr", "disconnect"]
 
@@ -236,7 +237,7 @@ def test_status_of_a_new_user(call: Call, user: UUID) -> None:
     assert answer == {
         "success": True, "status": "disconnected", "connected": False, "qr": None, "qrExpiresAt": None,
         "attempt": None, "phoneNumber": None, "connectedAt": None, "lastSeen": None, "messagesSent": 0,
-        "messagesReceived": 0, "error": None, "pollAfterMs": 15000,
+        "messagesReceived": 0, "error": None, "notice": None, "pollAfterMs": 15000,
     }  # fmt: skip
 
 
@@ -248,6 +249,15 @@ def test_status_shows_the_qr_and_its_end(call: Call, world: Any, user: UUID) -> 
     assert answer["attempt"]["id"] == str(attempt_id)
     assert answer["qrExpiresAt"] is not None
     assert answer["attempt"]["deadline"] > answer["attempt"]["startedAt"]
+
+
+def test_status_says_what_the_person_is_asked_to_do(call: Call, world: Any, user: UUID) -> None:
+    show(world, user, Secret())
+    etag = call("status", request("status", user))["headers"]["ETag"]
+    world.sql("UPDATE whatsapp_private.attempts SET notice = 'scan_again' WHERE user_id = %s", user)
+    response = call("status", request("status", user, {"accept-language": "es", "if-none-match": etag}))
+    assert response["statusCode"] == 200
+    assert body(response)["notice"] == {"code": "scan_again", "message": instruction(Notice.SCAN_AGAIN, "es")}
 
 
 # ── qr ──
