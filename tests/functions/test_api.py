@@ -253,7 +253,7 @@ def test_status_shows_the_qr_and_its_end(call: Call, world: Any, user: UUID) -> 
 
 def test_status_says_what_the_person_is_asked_to_do(call: Call, world: Any, user: UUID) -> None:
     show(world, user, Secret())
-    etag = call("status", request("status", user))["headers"]["ETag"]
+    etag = call("status", request("status", user, {"accept-language": "es"}))["headers"]["ETag"]
     world.sql("UPDATE whatsapp_private.attempts SET notice = 'scan_again' WHERE user_id = %s", user)
     response = call("status", request("status", user, {"accept-language": "es", "if-none-match": etag}))
     assert response["statusCode"] == 200
