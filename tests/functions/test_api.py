@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import boto3
 import pytest
+from whatsapp_pairing.notices import Notice, instruction
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.refusals import Refusal
@@ -250,6 +251,15 @@ def test_status_shows_the_qr_and_its_end(call: Call, world: Any, user: UUID) -> 
     assert answer["attempt"]["id"] == str(attempt_id)
     assert answer["qrExpiresAt"] is not None
     assert answer["attempt"]["deadline"] > answer["attempt"]["startedAt"]
+
+
+def test_status_says_what_the_person_is_asked_to_do(call: Call, world: Any, user: UUID) -> None:
+    show(world, user, Secret())
+    etag = call("status", request("status", user, {"accept-language": "es"}))["headers"]["ETag"]
+    world.sql("UPDATE whatsapp_private.attempts SET notice = 'scan_again' WHERE user_id = %s", user)
+    response = call("status", request("status", user, {"accept-language": "es", "if-none-match": etag}))
+    assert response["statusCode"] == 200
+    assert body(response)["notice"] == {"code": "scan_again", "message": instruction(Notice.SCAN_AGAIN, "es")}
 
 
 # ── qr ──
