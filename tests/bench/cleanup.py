@@ -34,10 +34,14 @@ from tests.integration.plans import ExplainedDatabase, Plan
 from tests.integration.recorder import RecordedWorkflow
 from tests.integration.world import LIMIT, WINDOW, World, connect
 
-# What the crowd does not leave behind: tokens of attempts that ended, stored answers, counters that have grown.
+# What the crowd does not leave behind: tokens of attempts that ended, old attempts, answers, counters that have grown.
 _LEAVE = """
 UPDATE whatsapp_private.attempts SET task_token = id::text
 WHERE id IN (SELECT id FROM whatsapp_private.attempts WHERE ended_at IS NOT NULL ORDER BY ended_at LIMIT {stale});
+INSERT INTO whatsapp_private.attempts (id, user_id, number, started_at, deadline, ended_at, outcome, superseded)
+SELECT gen_random_uuid(), c.user_id, 0, t.at, t.at, t.at, 'cancelled', true
+FROM (SELECT user_id FROM whatsapp_private.attempts WHERE outcome = 'connected' LIMIT {stale}) c,
+  (SELECT now() - interval '100 days' AS at) t;
 INSERT INTO whatsapp_private.answers (call_id, answer, answered_at)
 SELECT gen_random_uuid(), '{{}}', now() - interval '1 h' FROM generate_series(1, {stale});
 UPDATE public.whatsapp_sessions SET messages_sent = 1, last_seen = now()
@@ -67,7 +71,8 @@ class Timed:
     def _timed(self, name: str, method: Callable[..., Any], *arguments: Any) -> Any:
         began = time.perf_counter()
         found = method(*arguments)
-        size = found.done if isinstance(found, Batch) else len(found) if isinstance(found, list) else int(found or 0)
+        rows = found.done if isinstance(found, Batch) else found
+        size = len(rows) if isinstance(rows, list) else int(rows) if isinstance(rows, int) else 1
         self.calls.setdefault(name, []).append((size, time.perf_counter() - began))
         return found
 

@@ -133,6 +133,16 @@ def test_a_task_of_the_workflow_fails_by_itself(app: App, world: Any, user: UUID
         app("open_phase").handler(opening, Until(2))
 
 
+@pytest.mark.usefixtures("hanging_aws")
+def test_an_end_is_an_end_although_aws_hangs(app: App, world: Any, user: UUID) -> None:
+    attempt_id, secret = world.claim(user), Secret()
+    world.show(attempt_id, world.lease(attempt_id), secret)
+    world.store_keys(secret, JID)
+    world.age(1000)
+    settling = event("finish_pairing") | {"attemptId": str(attempt_id)}
+    assert app("finish_pairing").handler(settling, Until(2))["next"] == world.attempt(attempt_id)["outcome"]
+
+
 @pytest.mark.parametrize("name", ["connect", "status", "qr", "disconnect"])
 def test_a_postgres_that_hangs_is_unavailable(
     call: Call, app: App, environment: pytest.MonkeyPatch, silent: str, name: str

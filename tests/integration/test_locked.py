@@ -5,20 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
-from whatsapp_pairing import cleaning
+from whatsapp_pairing import cleaning, limits
 from whatsapp_pairing.cleaning import Cleaning, Swept
-from whatsapp_pairing.errors import StoreRefused, WorkflowUnavailable
+from whatsapp_pairing.database import Connection, Database
+from whatsapp_pairing.errors import StoreBusy, StoreRefused, StoreUnavailable, WorkflowUnavailable
+from whatsapp_pairing.repository.attempts import Attempts
+from whatsapp_pairing.repository.rows import Rows
+from whatsapp_pairing.repository.sweeps import Sweeps
 from whatsapp_pairing.session import OVERDUE_SECONDS
 from whatsapp_pairing.settings import Settings
 from whatsapp_pairing.workflow import Workflow
 
 from tests.emf import metrics_in, values
 
-from .test_sweeps import everything, lost_pairing, stale_everything, sweep
+from .recorder import RecordedWorkflow
+from .stale import (
+    due_unlinks,
+    grown_counters,
+    lost_pairing,
+    never_scanned,
+    rows_behind,
+    stale_answers,
+    stale_attempts,
+    stale_orphans,
+    stale_tokens,
+    stray_devices,
+    wrong_rows,
+)  # fmt: skip
+from .test_sweeps import everything, stale_everything, sweep
 from .world import WINDOW, Secret, World
 
 # Of one user.
@@ -125,6 +143,59 @@ def test_a_broken_attempt_fails_the_run_after_the_rest(world: World, spoil: Call
     assert values(metrics_in(capsys.readouterr().out), "CleanupLeft") == [1]
 
 
+def test_a_user_who_was_just_deleted_is_no_failure(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    grown_counters(world, 2)
+    gone, kept = world.sweeps.counted_users(2)
+    take = world.sweeps.take_counters
+
+    def refuse(users: list[UUID]) -> int:
+        if gone in users:
+            raise StoreRefused(sqlstate="23503")
+        return take(users)
+
+    monkeypatch.setattr(world.sweeps, "take_counters", refuse)
+    swept = sweep(world)
+    assert (swept.counters_taken, swept.left) == (1, 0)
+    assert world.sessions.get(kept).messages_sent == 1
+
+
+def test_a_run_without_postgres_fails_after_every_sweep(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    database = Database(lambda: "postgresql://me@127.0.0.1:1/db")
+    parts = Attempts(database), Sweeps(database), Rows(database), RecordedWorkflow()
+    with pytest.raises(StoreUnavailable):
+        Cleaning(*parts, lambda: 120.0).run()
+    assert caplog.messages.count("a sweep failed") == 11
+
+
+def test_postgres_that_goes_away_ends_a_sweep(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of two hundred attempts would wait for it for seconds."""
+    overdue(world, 3)
+    tried: list[object] = []
+
+    def away(*arguments: object) -> None:
+        tried.append(arguments)
+        raise StoreUnavailable
+
+    monkeypatch.setattr(world.attempts, "end", away)
+    stale_answers(world, 1)
+    with pytest.raises(StoreUnavailable):
+        sweep(world)
+    assert len(tried) == 1
+    assert cleaning.look(world.sweeps).answers_deleted == 0
+
+
+def test_a_brief_limit_ends_with_its_statement(world: World) -> None:
+    def shown(connection: Connection) -> object:
+        return connection.execute("SHOW lock_timeout").fetchone()
+
+    database = world.new_database("whatsapp_worker")
+    with limits.brief_locks():
+        assert database.run(shown) == {"lock_timeout": "50ms"}
+        with pytest.raises(StoreBusy), world.holding("SELECT pg_advisory_xact_lock(7)"):
+            database.run(lambda connection: connection.execute("SELECT pg_advisory_xact_lock(%s)", (7,)))
+    assert database.run(shown) == {"lock_timeout": "3s"}
+
+
 class Refusing(Workflow):
     """Lambda refuses everything."""
 
@@ -151,88 +222,6 @@ def test_unlinks_that_lambda_refuses_are_left(world: World) -> None:
 
 
 # ── each sweep ──
-
-
-def stale_tokens(world: World, number: int) -> None:
-    """Attempts that ended long ago and still have their token."""
-    for _ in range(number):
-        attempt_id = world.claim(user := world.user())
-        world.open_auth(attempt_id)
-        world.attempts.disconnect(user)
-        world.age(400, attempt_id)
-
-
-def stale_answers(world: World, number: int) -> None:
-    """Answers of calls that are long over."""
-    for _ in range(number):
-        world.sql("INSERT INTO whatsapp_private.answers VALUES (%s, '{}', now() - interval '1 h')", uuid4())
-
-
-def stale_attempts(world: World, number: int) -> None:
-    """Attempts that are a hundred days old and not their users' newest."""
-    for _ in range(number):
-        user = world.user()
-        old = world.claim(user)
-        world.attempts.disconnect(user)
-        world.age(100 * 86_400, old)
-        world.claim(user)
-
-
-def stale_orphans(world: World, number: int) -> None:
-    """Devices of deleted users."""
-    for _ in range(number):
-        user, attempt_id = lost_pairing(world)
-        world.age(20, attempt_id)
-        world.sql("DELETE FROM auth.users WHERE id = %s", user)
-
-
-def stray_devices(world: World, number: int) -> None:
-    """Devices that are offered, of attempts that have ended."""
-    for _ in range(number):
-        user, attempt_id = lost_pairing(world)
-        world.attempts.disconnect(user)
-        world.age(20, attempt_id)
-        world.sql("UPDATE whatsapp_private.devices SET state = 'offered', unlink_due_at = NULL "
-                  "WHERE attempt_id = %s", attempt_id)  # fmt: skip
-
-
-def never_scanned(world: World, number: int) -> None:
-    """Devices that were given up and have no keys."""
-    for _ in range(number):
-        user, attempt_id = lost_pairing(world)
-        world.attempts.disconnect(user)
-        world.age(241, attempt_id)
-
-
-def due_unlinks(world: World, number: int) -> None:
-    """Devices that were given up and have keys."""
-    for each in range(number):
-        world.link(user := world.user(), Secret(), f"52155503{each:03}:1@s.whatsapp.net")
-        world.attempts.disconnect(user)
-    world.age(241)
-
-
-def grown_counters(world: World, number: int) -> None:
-    """Users' rows in which the product has counted."""
-    for _ in range(number):
-        world.show_row(world.attempt(world.claim())["user_id"])
-    world.sql("UPDATE public.whatsapp_sessions SET messages_sent = 1")
-
-
-def wrong_rows(world: World, number: int) -> None:
-    """Users' rows that show a pairing which does not exist."""
-    for _ in range(number):
-        world.attempts.disconnect(user := world.attempt(world.claim())["user_id"])
-        world.sql("UPDATE whatsapp_private.sessions SET shown_version = version WHERE user_id = %s", user)
-        world.sql("INSERT INTO public.whatsapp_sessions (user_id, session_status) VALUES (%s, 'connecting')", user)
-    world.age_rows(301)
-
-
-def rows_behind(world: World, number: int) -> None:
-    """Users' rows that were not written."""
-    for _ in range(number):
-        world.claim()
-    world.sql("UPDATE whatsapp_private.sessions SET show_due_at = now()")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.session import MOST_PER_HOUR, Phase, Status
 
 from .recorder import RecordedWorkflow
-from .test_locked import stale_attempts, stray_devices
+from .stale import stale_attempts, stray_devices
 from .test_sweeps import NOTHING, sweep
 from .world import LIMIT, WINDOW, Secret, World
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Barrier
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -19,6 +19,7 @@ from whatsapp_pairing.session import Status
 from tests.stack import PATIENCE_SECONDS
 
 from .recorder import RecordedWorkflow
+from .stale import lost_pairing
 from .world import OVERDUE_SECONDS, WINDOW, Secret, World
 
 NOTHING = Swept()
@@ -29,14 +30,6 @@ def sweep(world: World, workflow: RecordedWorkflow | None = None, batch: int = 2
     return Cleaning(
         world.attempts, world.sweeps, world.rows, workflow or RecordedWorkflow(), lambda: 120.0, batch
     ).run()
-
-
-def lost_pairing(world: World, secret: Secret | None = None) -> tuple[UUID, UUID]:
-    """A pairing that has just shown its QR and whose linker is gone: its user and attempt."""
-    user = world.user()
-    attempt_id = world.claim(user)
-    world.show(attempt_id, world.lease(attempt_id), secret or Secret())
-    return user, attempt_id
 
 
 def test_nothing_live_is_ever_swept(world: World) -> None:
