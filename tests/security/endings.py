@@ -190,7 +190,7 @@ class Endings:
 
     def _over(self, user: User, reason: str) -> None:
         over = user.wait(PATIENCE_SECONDS, reason, lambda status: status["status"] in ("error", "disconnected"))
-        assert over["error"]["code"] == reason
+        assert over["error"]["code"] == reason, over["error"]["code"]
 
     # What is behind them
 

@@ -45,8 +45,9 @@ _FIRST_QR_SECONDS, _NEXT_QR_SECONDS = 60.0, 20.0
 _RETRY_SECONDS = 15.0
 _PAUSE_SECONDS = 0.5
 
-# A database that takes the connection and does not answer fails after this long, before the linker's limit as well.
-_OPEN_SECONDS = 20.0
+# A database that takes the connection and does not answer fails after this long, before the linker's limit as well. A
+# fresh engine tries once more, because a busy machine may also need this long.
+_OPEN_SECONDS = 15.0
 
 # After "error", PairStatus tells at once whether Postgres refuses the keys. For other causes it does not always come.
 _PAIR_STATUS_SECONDS = 1.0
@@ -245,7 +246,7 @@ def _watch_connection(client: Client) -> None:
 
 def _watch_store(client: Client) -> None:
     if not client.store_is_open.wait(_OPEN_SECONDS):
-        client.report(StoreFault("Postgres does not answer", passes=False))
+        client.report(StoreFault("Postgres does not answer", passes=True), passes=True)
 
 
 def _beat(out: int) -> None:
