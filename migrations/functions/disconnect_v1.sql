@@ -22,7 +22,7 @@ BEGIN
   UPDATE whatsapp_private.attempts a SET
     ended_at = clock_timestamp(), outcome = p_reason, lease_expires_at = NULL, qr_expires_at = NULL
   WHERE a.user_id = p_user AND a.ended_at IS NULL
-  RETURNING a.task_token, a.legs INTO live;
+  RETURNING a.id, a.task_token, a.legs INTO live;
   UPDATE whatsapp_private.attempts a SET failed = false
   WHERE a.failed AND a.id = (
     SELECT last.id FROM whatsapp_private.attempts last WHERE last.user_id = p_user ORDER BY last.number DESC LIMIT 1
@@ -34,7 +34,11 @@ BEGIN
     'changed', changed,
     'task_token', live.task_token,
     'legs', live.legs,
-    'devices', whatsapp_private.give_up_v1(p_user, NULL, NULL),
+    -- Name also the devices of the live attempt that refuse_v1 has given up.
+    'devices', ARRAY(
+      SELECT unnest(whatsapp_private.give_up_v1(p_user, NULL, NULL))
+      UNION SELECT unnest(whatsapp_private.let_go_v1(live.id, NULL))
+    ),
     -- A deleted user has nothing to end, but their access token is good for up to an hour longer. Make no session for
     -- them: its foreign key would refuse.
     'version', CASE WHEN changed THEN whatsapp_private.note_change_v1(p_user, NULL)

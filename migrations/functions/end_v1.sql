@@ -26,8 +26,10 @@ BEGIN
     ended_at = clock_timestamp(), outcome = p_reason, failed = p_failed, failures = a.failures + p_failed::INTEGER,
     lease_expires_at = NULL, qr_expires_at = NULL
   WHERE a.id = p_attempt;
+  PERFORM whatsapp_private.give_up_v1(owner, p_attempt, NULL);
+  -- Name also the devices that refuse_v1 has given up.
   result := jsonb_build_object(
-    'devices', whatsapp_private.give_up_v1(owner, p_attempt, NULL), 'version', whatsapp_private.note_change_v1(owner, NULL)
+    'devices', whatsapp_private.let_go_v1(p_attempt, NULL), 'version', whatsapp_private.note_change_v1(owner, NULL)
   );
   INSERT INTO whatsapp_private.answers (call_id, answer) VALUES (p_call, result);
   RETURN result;

@@ -147,6 +147,18 @@ def test_keys_left_after_a_refused_login_are_not_resumed(world: World) -> None:
     assert stage.workflow.of("call_unlinks") == [[world.bound(gone)["id"]]]
 
 
+@pytest.mark.parametrize("end", ["disconnect", "settle"])
+def test_keys_left_after_a_refused_login_go_with_the_end(world: World, end: str) -> None:
+    gone = Secret()
+    stage = Stage(world, [*reached_qr(gone), *scan(world, gone), 1.0, removed(world)[1]])
+    if end == "disconnect":
+        stage.clock.at(20.0, stage.disconnect)
+    stage.link()
+    if end == "settle":
+        stage.settle()
+    assert [world.bound(gone)["id"]] in stage.workflow.of("call_unlinks")
+
+
 def test_a_refused_login_whose_linker_dies_is_not_scanned(world: World) -> None:
     gone = Secret()
     stage = Stage(world, [*reached_qr(gone), *scan(world, gone), 1.0, removed(world)[0], OSError("out of memory")])
