@@ -173,10 +173,11 @@ def stack(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
-def runner_url(stack: Stack) -> str:
+def runner_url(stack: Stack) -> Iterator[str]:
     """The base URL of a local runner with the sandbox, in which nobody is connected yet."""
     stack.sandbox.reset_knobs()
-    return stack.url
+    yield stack.url
+    stack.sandbox.reset_knobs()
 
 
 @contextmanager
