@@ -67,8 +67,8 @@ class Cleaning:
     """One run of cleanup.
 
     It goes on batch by batch, each a short transaction, until nothing is left or the time is up. The next run finds the
-    rest. A row that cannot be changed stops neither its sweep nor the other sweeps. The run counts what it leaves. It is
-    no error of the run when another transaction holds a row.
+    rest. A row that cannot be changed stops neither its sweep nor the other sweeps. The run counts what it leaves. A
+    row that another transaction holds is no error of the run.
 
     Parameters
     ----------
