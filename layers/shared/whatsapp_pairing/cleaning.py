@@ -18,8 +18,9 @@ from whatsapp_pairing.repository.sweeps import Batch, Sweeps
 from whatsapp_pairing.workflow import Workflow
 
 T = TypeVar("T")
-# Gives so many rows, but none of those that could not be changed; and changes rows and returns how many.
+# Returns at most so many rows, without those that could not be changed.
 Find = Callable[[int, list[UUID]], list[UUID]]
+# Changes these rows, and returns how many it has changed.
 Change = Callable[[list[UUID]], int]
 
 BATCH = 200
@@ -68,8 +69,8 @@ class Cleaning:
     """One run of cleanup.
 
     It goes on batch by batch, each a short transaction, until nothing is left or the time is up. The next run finds the
-    rest. What cannot be changed now does not keep the rest of its sweep, and no sweep keeps another, from their work.
-    What another transaction holds is left to the next run and counted. That is no error of this run.
+    rest. A row that cannot be changed stops neither its sweep nor the other sweeps. The run counts what it leaves. A
+    row that another transaction holds is no error of the run.
 
     Parameters
     ----------
@@ -148,7 +149,7 @@ class Cleaning:
         return total
 
     def _each(self, find: Find, change: Change, together: bool = True) -> int:
-        """Repeat a sweep that may wait: change rows one by one where that fails together; go on without the rest."""
+        """Repeat a sweep whose statement may wait for a lock. Where a batch fails, change its rows one by one."""
         changed: list[int] = []
         self._guarded(lambda: self._in_batches(find, change, together, changed))
         return sum(changed)

@@ -34,7 +34,8 @@ _ORPHANS = f"""
 whatsapp_private.devices d WHERE d.user_id IS NULL AND d.state <> 'unlinking' AND {_FREE}
 """
 
-# Offered or scanned devices whose attempt has ended, or does not exist. No end of an attempt leaves one by design.
+# Offered or scanned devices whose attempt has ended, or does not exist. Each end of an attempt gives its devices up, so
+# there is none unless something went wrong.
 _STRAYS = f"""
 whatsapp_private.devices d
 WHERE d.user_id IS NOT NULL AND d.state IN ('offered', 'linking') AND {_FREE} AND NOT EXISTS (
@@ -81,7 +82,7 @@ WHERE coalesce((SELECT NOT s.behind FROM whatsapp_private.sessions s WHERE s.use
 
 _BEHIND = "whatsapp_private.sessions s WHERE s.behind AND s.show_due_at <= now()"
 
-# The rows that a run could not change stay in its way, so it names them.
+# A run names the rows that it could not change. Otherwise each further batch would find them again.
 _READ_OVERDUE = f"SELECT a.id FROM {_OVERDUE} AND a.id <> ALL (%(without)s) ORDER BY a.deadline LIMIT %(limit)s"
 
 # With an array, Postgres chooses the batch once and finds its rows by the primary key. With IN, it sometimes read the
@@ -201,8 +202,9 @@ class Batch:
 class Sweeps(Table):
     """Batches of at most ``limit`` rows, each a transaction of its own. Every method may raise ``StoreUnavailable``.
 
-    A batch passes over rows that another transaction has locked. The statements that may wait for a user all the same
-    name their rows (``without``, ``users``), so that the caller can go on without the rows that could not be changed.
+    A batch passes over rows that another transaction has locked. Three sweeps cannot: they may wait for a user. These
+    have one call that finds rows and another that changes them. So the caller can go on without the rows that could not
+    be changed (``without``).
     """
 
     def overdue_attempts(self, limit: int, without: Collection[UUID] = ()) -> list[UUID]:
