@@ -451,7 +451,6 @@ def test_a_store_that_stays_away_ends_the_attempt_as_our_fault(
 def test_whatsapp_that_gives_a_qr_and_hangs_up_is_left_alone(world: World, ends: Step) -> None:
     stage = Stage(world, *[[Reached(), 0.1, qr(Secret()), 0.1, ends] for _ in range(500)])
     assert stage.link() in (Reason.SCAN_TIMEOUT, Reason.WHATSAPP_UNREACHABLE)
-    assert abs(stage.clock.now - WINDOW) < 1
     assert len(stage.started) < 60
     pauses = [start - end for end, start in zip(stage.closed_at, stage.started_at[1:], strict=False)]
     assert pauses[:5] == sorted(pauses[:5])
