@@ -37,7 +37,7 @@ from whatsapp_pairing.database import Database
 def hold(connection):
     connection.execute("BEGIN")
     connection.execute("SELECT pg_advisory_xact_lock({LOCK})")
-    connection.execute("UPDATE whatsapp_private.devices SET jid = jid")
+    connection.execute("UPDATE whatsapp_private.devices SET lease_id = lease_id")
     print(connection.execute("SELECT pg_backend_pid() AS pid").fetchone()["pid"], flush=True)
     if sys.argv[2] == "statement":
         connection.execute("SELECT pg_sleep(600)")
@@ -133,9 +133,9 @@ def test_a_killed_client_leaves_no_lock_and_no_answer(
     wait_until(lambda: advisory_locks(world) == 0)  # a statement ends at the role's statement_timeout
     assert clients[0].run(lock) != pid
     assert clients[1].run(
-        lambda connection: connection.execute("UPDATE whatsapp_private.devices SET jid = 'mine'").rowcount == 1
+        lambda connection: connection.execute("UPDATE whatsapp_private.devices SET lease_id = id").rowcount == 1
     )
-    assert world.bound(secret)["jid"] == "mine"
+    assert world.bound(secret)["lease_id"] == world.bound(secret)["id"]
     assert not world.sql("SELECT pid FROM pg_stat_activity WHERE pid = %s", pid)
 
 
