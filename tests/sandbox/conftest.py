@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from whatsapp_engine import process as process_module
 
 from infra.sandbox.process import SandboxProcess
 from tests.sandbox_client import SandboxClient
@@ -103,6 +104,24 @@ def sandbox(process: SandboxProcess) -> Iterator[SandboxClient]:
     client.reset_knobs()
     yield client
     client.reset_knobs()
+
+
+@pytest.fixture
+def led(process: SandboxProcess, sandbox: SandboxClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Engines that this process and its children start are led to the sandbox."""
+    del sandbox  # its knobs are as they come
+    environment = process.engine_environment()
+    monkeypatch.syspath_prepend(environment.pop("PYTHONPATH"))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def causes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the log says of the engine's database."""
+    written: list[str] = []
+    monkeypatch.setattr(process_module.logger, "error", lambda _, extra: written.append(extra["why"]))
+    return written
 
 
 @pytest.fixture

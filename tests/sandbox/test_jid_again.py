@@ -4,42 +4,50 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from uuid import UUID
 
 import pytest
-from whatsapp_engine.process import ChildRun, ProcessEngine
+from whatsapp_engine.process import ProcessEngine
 from whatsapp_pairing.cleaning import Cleaning
-from whatsapp_pairing.engine import Online, Qr, Scanned, Synced
+from whatsapp_pairing.engine import EngineRun, Online, Qr, Scanned, Synced
 from whatsapp_pairing.unlinking import unlink
 
-from infra.sandbox.process import SandboxProcess
 from tests.integration.recorder import RecordedWorkflow
 from tests.integration.world import World, connect, login
 from tests.sandbox_client import SandboxClient
 
 EVENT_SECONDS = 60.0
+# No engine that these tests start has a lease.
+LONG = time.monotonic() + 24 * 3600
 # The old device's login takes so long. If the new device needs longer to pair, the test shows less, but holds.
 LOGIN_SECONDS = 8
 NUMBERS = "SELECT pn FROM whatsapp_engine.whatsmeow_lid_map"
 
 
 @pytest.fixture(autouse=True)
-def whatsapp(process: SandboxProcess, sandbox: SandboxClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A WhatsApp that gives every device of a phone the same JID, and engines that are led to it."""
+def whatsapp(sandbox: SandboxClient, led: None) -> None:
+    """A WhatsApp that gives every device of a phone the same JID."""
     sandbox.set_knobs(deviceIndexes=1)
-    environment = process.engine_environment()
-    monkeypatch.syspath_prepend(environment.pop("PYTHONPATH"))
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
+
+
+def open_world(url: str) -> Iterator[World]:
+    with connect(url) as admin:
+        world = World(url, admin)
+        yield world
+        world.close()
 
 
 @pytest.fixture
 def world(migrated_url: str) -> Iterator[World]:
-    with connect(migrated_url) as admin:
-        world = World(migrated_url, admin)
-        yield world
-        world.close()
+    yield from open_world(migrated_url)
+
+
+@pytest.fixture
+def beside(migrated_url: str) -> Iterator[World]:
+    """The same database for another thread."""
+    yield from open_world(migrated_url)
 
 
 class Device:
@@ -50,7 +58,7 @@ class Device:
         self.user, self.jid = world.user(), ""
         attempt_id = world.claim(self.user)
         lease = world.lease(attempt_id)
-        with engine_of(world).pair() as run:
+        with engine_of(world).pair(LONG) as run:
             while not isinstance(event := run.next_event(EVENT_SECONDS), Online):
                 if isinstance(event, Qr):
                     self.fingerprint = event.fingerprint
@@ -83,18 +91,19 @@ def engine_of(world: World) -> ProcessEngine:
 
 
 class Interrupted(ProcessEngine):
-    """An engine beside whose start something happens."""
+    """An engine beside whose start something happens. What happens during its run is beside the unlink's renewals."""
 
     def __init__(self, world: World, before: Callable[[], None], during: Callable[[], None]) -> None:
         super().__init__(lambda: login(world.url, "whatsapp_engine"))
         self._before, self._during = before, during
 
     @contextmanager
-    def log_out(self, jid: str) -> Iterator[ChildRun]:  # type: ignore[override]
+    def log_out(self, jid: str, until: float) -> Iterator[EngineRun]:  # type: ignore[override]
         self._before()
-        with super().log_out(jid) as run:
-            self._during()
+        with ThreadPoolExecutor(1) as pool, super().log_out(jid, until) as run:
+            happens = pool.submit(self._during)
             yield run
+            happens.result()
 
 
 def nothing() -> None:
@@ -109,7 +118,7 @@ def test_the_next_device_of_a_jid_is_the_one_that_is_linked(world: World, sandbo
 
     assert second.jid == first.jid
     assert (first.stored_jid, second.stored_jid) == (None, first.jid)
-    with engine_of(world).resume(second.jid) as run:
+    with engine_of(world).resume(second.jid, LONG) as run:
         assert {type(run.next_event(EVENT_SECONDS)) for _ in range(3)} >= {Online, Synced}
     world.sql("INSERT INTO whatsapp_engine.whatsmeow_privacy_tokens VALUES (%s, 'contact', 'token', 1)", second.jid)
     unlink(first.disconnect(), world.devices, engine_of(world))
@@ -124,7 +133,7 @@ def test_the_next_device_of_a_jid_is_the_one_that_is_linked(world: World, sandbo
 
 @pytest.mark.parametrize("moment", ["before the engine loads", "while the engine logs in"])
 def test_an_unlink_under_way_leaves_the_next_device_alone(
-    world: World, sandbox: SandboxClient, number: str, moment: str
+    world: World, beside: World, sandbox: SandboxClient, number: str, moment: str
 ) -> None:
     first = Device(world, sandbox, number)
     device_id = first.disconnect()
@@ -133,7 +142,7 @@ def test_an_unlink_under_way_leaves_the_next_device_alone(
     def pair_again() -> None:
         sandbox.unlink(number)
         sandbox.set_knobs(loginDelaySeconds=0)
-        seconds.append(Device(world, sandbox, number))
+        seconds.append(Device(beside, sandbox, number))
 
     def log_in_late() -> None:
         sandbox.set_knobs(loginDelaySeconds=LOGIN_SECONDS)

@@ -17,27 +17,18 @@ import pytest
 from whatsapp_engine.process import ProcessEngine
 from whatsapp_pairing.engine import Online, Qr
 
-from infra.sandbox.process import SandboxProcess
 from tests.integration.conftest import admin, transaction_pooler, way, world
 from tests.integration.world import Secret, World, connect, login
 from tests.sandbox_client import SandboxClient
 from tests.stack import PATIENCE_SECONDS
+
+pytestmark = pytest.mark.usefixtures("led")
 
 __all__ = ["admin", "transaction_pooler", "way", "world"]
 
 _HOLDER = Path(__file__).with_name("holder.py")
 
 Holds = Callable[..., psutil.Process]
-
-
-@pytest.fixture(autouse=True)
-def whatsapp(process: SandboxProcess, sandbox: SandboxClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Engines of this process and its children are led to the sandbox."""
-    del sandbox  # its knobs are as they come
-    environment = process.engine_environment()
-    monkeypatch.syspath_prepend(environment.pop("PYTHONPATH"))
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
-from whatsapp_engine import process as process_module
 from whatsapp_engine.process import ProcessEngine
 from whatsapp_pairing.engine import Event, LoggedOut, Online, Qr, Reached, Scanned, StoreFailed, Synced
 from whatsapp_pairing.linking import link
 from whatsapp_pairing.reasons import Reason
 
-from infra.sandbox.process import SandboxProcess
 from tests.integration.conftest import admin, transaction_pooler, way, world
 from tests.integration.recorder import RecordedWorkflow
 from tests.integration.world import World, login
 from tests.sandbox_client import SandboxClient, SandboxRefusedError
+
+pytestmark = pytest.mark.usefixtures("led")
 
 __all__ = ["admin", "transaction_pooler", "way", "world"]
 
@@ -25,24 +25,6 @@ KEYS, VERSION = "whatsapp_engine.whatsmeow_device", "whatsapp_engine.whatsmeow_v
 EVENT_SECONDS = 60.0
 # No engine of these tests has a lease.
 LONG = time.monotonic() + 24 * 3600
-
-
-@pytest.fixture(autouse=True)
-def whatsapp(process: SandboxProcess, sandbox: SandboxClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Engines of this process are led to the sandbox."""
-    del sandbox  # its knobs are as they come
-    environment = process.engine_environment()
-    monkeypatch.syspath_prepend(environment.pop("PYTHONPATH"))
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture
-def causes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the log says of the engine's database."""
-    written: list[str] = []
-    monkeypatch.setattr(process_module.logger, "error", lambda _, extra: written.append(extra["why"]))
-    return written
 
 
 @pytest.fixture

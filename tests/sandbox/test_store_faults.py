@@ -8,44 +8,27 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
-from whatsapp_engine import process as process_module
 from whatsapp_engine.process import ProcessEngine
 from whatsapp_pairing.engine import EngineRun, Event, Qr, Scanned, StoreFailed
 from whatsapp_pairing.errors import EngineStoreFailed, MisconfiguredError
 from whatsapp_pairing.linking import link
 from whatsapp_pairing.reasons import Reason
+from whatsapp_pairing.session import Phase
 from whatsapp_pairing.unlinking import unlink
 
-from infra.sandbox.process import SandboxProcess
 from tests.conftest import Postgres
 from tests.emf import metrics_in, values
 from tests.faults.wire import Wire
 from tests.integration.recorder import RecordedWorkflow
-from tests.integration.world import Secret, World, connect, login
+from tests.integration.world import Secret, World, connect, entered, login
 from tests.sandbox_client import SandboxClient, SandboxRefusedError
+
+pytestmark = pytest.mark.usefixtures("led")
 
 ROLE, SCHEMA = "whatsapp_engine", "whatsapp_engine"
 KEYS, PREKEYS, IDENTITIES = (f"{SCHEMA}.whatsmeow_{name}" for name in ("device", "pre_keys", "identity_keys"))
 
 Owner = Callable[[str], object]
-
-
-@pytest.fixture(autouse=True)
-def whatsapp(process: SandboxProcess, sandbox: SandboxClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Engines of this process are led to the sandbox."""
-    del sandbox  # its knobs are as they come
-    environment = process.engine_environment()
-    monkeypatch.syspath_prepend(environment.pop("PYTHONPATH"))
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture
-def causes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the log says of the engine's database."""
-    written: list[str] = []
-    monkeypatch.setattr(process_module.logger, "error", lambda _, extra: written.append(extra["why"]))
-    return written
 
 
 @pytest.fixture
@@ -103,7 +86,7 @@ class Watched(ProcessEngine):
 def ends_as_our_fault(world: World, engine: ProcessEngine, capsys: pytest.CaptureFixture[str]) -> None:
     """Link, and look at what person, workflow and operator are told."""
     attempt, workflow = world.claim(), RecordedWorkflow()
-    world.attempts.open_phase(attempt, world.attempts.get(attempt).phase, "token", 120)  # type: ignore[union-attr]
+    world.attempts.open_phase(attempt, entered(Phase.QR, "token"), 120)
     capsys.readouterr()
     assert link(attempt, world.leases, world.rows, workflow, engine) == Reason.LINKER_FAILED
     row = world.attempt(attempt)
