@@ -130,7 +130,7 @@ def test_a_url_that_is_refused_ends_the_attempt_with_one_engine(
         (f"DROP TABLE {SCHEMA}.whatsmeow_version", "SQLSTATE 42501"),
     ],
 )
-def test_a_schema_that_is_broken_ends_the_attempt_with_one_engine(
+def test_a_broken_schema_ends_the_attempt_with_one_engine(
     world: World, statement: str, told: str, causes: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     world.sql(statement)
