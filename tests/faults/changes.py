@@ -121,6 +121,14 @@ def is_cleaned(pairing: Pairing, trapped: Trapped) -> None:
     pairing.world.clean()
 
 
+def leaves(pairing: Pairing, trapped: Trapped) -> None:
+    """A connected user disconnects, and the device is unlinked."""
+    pairing.click_and_scan()
+    pairing.user.reaches("connected")
+    with trapped():
+        assert pairing.user.disconnect().json()["status"] == "disconnected"
+
+
 REFUSED = "error: passkey_required"
 CHANGES: dict[str, tuple[Story, str]] = {
     "claim_v1": (clicks, "connected"),
@@ -137,6 +145,8 @@ CHANGES: dict[str, tuple[Story, str]] = {
     "disconnect_v1": (gives_up, CANCELLED),
     "let_go_v1": (gives_up, CANCELLED),
     "start_unlinks_v1": (is_cleaned, "disconnected"),
+    "take_device_v1": (leaves, "disconnected"),
+    "forget_v1": (leaves, "disconnected"),
 }
 
 

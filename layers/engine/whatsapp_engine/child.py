@@ -162,6 +162,8 @@ class LogOut(Client):
     def __init__(self, dsn: str, jid: JID | None, out: int, confirmed: threading.Event) -> None:
         super().__init__(dsn, jid, out)
         self._confirmed = confirmed
+        self._turn = threading.Lock()
+        self._done = False
 
     def on_connected(self) -> None:
         """Log out on a thread of our own: inside a callback the call would wait for itself."""
@@ -174,13 +176,17 @@ class LogOut(Client):
 
     def _log_out(self) -> None:
         self._confirmed.wait()
-        try:
-            self.logout()
-        except NeonizeError as problem:
-            fault = _fault_at_work(str(problem))
-            self.report(fault, fault is not None and fault.passes)
-        else:
-            self.say("logged_out")
+        with self._turn:  # the device may have logged in twice
+            if self._done:
+                return
+            try:
+                self.logout()
+            except NeonizeError as problem:
+                fault = _fault_at_work(str(problem))
+                self.report(fault, fault is not None and fault.passes)
+            else:
+                self._done = True
+                self.say("logged_out")
 
 
 def main() -> None:
