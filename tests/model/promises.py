@@ -240,7 +240,7 @@ class Promises:
             shown |= _PAIRING
         assert row["session_status"] in shown, f"the row of {name} says {row['session_status']}, not {session.status}"
         assert session.qr is None or row["qr_code"] == session.qr, f"the row of {name} has another QR"
-        assert row["qr_code"] is None or session.status in shown & _PAIRING, f"the row of {name} keeps a QR"
+        assert row["qr_code"] is None or row["session_status"] in _PAIRING, f"the row of {name} keeps a QR"
         assert row["phone_number"] == session.phone_number
         assert (row["connected_at"] is None) == (session.connected_at is None)
 
