@@ -285,6 +285,32 @@ def test_a_click_ends_an_overdue_attempt_and_starts_the_next(world: World) -> No
     assert len(workflow.of("start")) == 1
 
 
+class Revived(Attempts):
+    """The workflow opens the scan's window right before the attempt is read."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.new_database("whatsapp_api"))
+        self._world = world
+
+    def get(self, attempt_id: UUID) -> Attempt | None:
+        self._world.open_auth(attempt_id)
+        return super().get(attempt_id)
+
+
+@pytest.mark.parametrize("workflow_entered", [True, False])
+def test_a_click_leaves_an_attempt_that_is_back_in_this_moment(world: World, workflow_entered: bool) -> None:
+    user = world.user()
+    attempt_id = world.claim(user)
+    if workflow_entered:
+        world.attempts.open_phase(attempt_id, entered(Phase.QR, "token"), WINDOW)
+    world.lease(attempt_id)
+    world.age(WINDOW + OVERDUE_SECONDS + 1)
+
+    assert not connect(user, WINDOW, LIMIT, Revived(world), world.rows, RecordedWorkflow())
+
+    assert world.attempt(attempt_id)["outcome"] is None
+
+
 def test_a_click_ends_an_overdue_attempt_with_what_its_linker_found_out(world: World) -> None:
     user = world.user()
     overdue = world.claim(user)

@@ -107,8 +107,12 @@ def end(attempt: Attempt, reason: Reason, attempts: Attempts, rows: Rows) -> lis
 
 
 def end_left_over(attempt: Attempt, attempts: Attempts, rows: Rows) -> list[UUID] | None:
-    """End an attempt that no workflow ends any more, as ``end`` does."""
-    return end(attempt, end_reason(attempt), attempts, rows)
+    """End an attempt that no workflow ends any more, as ``end`` does.
+
+    The caller has found the attempt some time ago. Meanwhile a late call of its workflow may have opened a new window:
+    it is then left alone.
+    """
+    return end(attempt, end_reason(attempt), attempts, rows) if attempt.left_over else None
 
 
 def open_phase(attempt_id: UUID, wait: Wait, auth_seconds: float, attempts: Attempts, workflow: Workflow) -> None:
