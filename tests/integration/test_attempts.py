@@ -192,6 +192,20 @@ def test_a_click_whose_workflow_does_not_start_ends_its_attempt(world: World) ->
     assert connect(user, WINDOW, LIMIT, world.attempts, world.rows, workflow)
 
 
+@pytest.mark.parametrize(("age", "outcome"), [(2, None), (21, "internal")])
+def test_a_click_ends_no_attempt_that_another_may_be_starting(world: World, age: int, outcome: str | None) -> None:
+    """The first click has started the workflow, which has not entered its wait yet. AWS refuses the second click."""
+    user, workflow = world.user(), RecordedWorkflow()
+    assert connect(user, WINDOW, LIMIT, world.attempts, world.rows, workflow)
+    (attempt_id,) = workflow.of("start")
+    world.age(age)
+
+    with pytest.raises(WorkflowUnavailable):
+        connect(user, WINDOW, LIMIT, world.attempts, world.rows, RecordedWorkflow(unavailable={"start"}))
+
+    assert world.attempt(attempt_id)["outcome"] == outcome
+
+
 def test_a_workflow_whose_start_was_not_confirmed_goes_on(world: World) -> None:
     """AWS has started the execution, and its answer was lost."""
     user = world.user()
