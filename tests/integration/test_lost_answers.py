@@ -184,6 +184,21 @@ def test_a_take_that_arrives_late_keeps_the_qr(world: World) -> None:
     assert (taken.legs, world.sessions.get(user)) == (1, before)
 
 
+@pytest.mark.parametrize("notice", [None, Notice.SCAN_AGAIN])
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_qr_that_arrives_late_is_not_shown_after_its_scan(world: World, notice: Notice | None, refused: bool) -> None:
+    """The call was repeated, and its first try reaches Postgres after the linker has reported the scan."""
+    attempt_id, lease, secret = shown(world, user := world.user())
+    world.leases.scanned(attempt_id, lease, JID)
+    if refused:
+        world.leases.refuse(attempt_id, lease, 0, JID)
+    before = world.sessions.get(user)
+
+    assert world.leases.show_qr(attempt_id, lease, secret.text(), 60, secret.fingerprint, notice)
+
+    assert (world.sessions.get(user), before.qr) == (before, None)
+
+
 def test_let_go_whose_answer_is_lost_names_its_devices(world: World, forgetful: Forgetful) -> None:
     attempt_id, lease, secret = shown(world, user := world.user())
     world.attempts.disconnect(user)
