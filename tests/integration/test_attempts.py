@@ -355,6 +355,24 @@ def test_a_verdict_is_shown_before_any_workflow_reads_it(world: World, verdict: 
     assert (row or {"session_status": "disconnected"})["session_status"] == status
 
 
+def test_a_verdict_is_not_shown_when_a_phone_scanned_just_then(world: World) -> None:
+    """The linker found that nobody scanned. Status and end say the same: the pairing broke off."""
+    user, secret = world.user(), Secret()
+    attempt_id = world.claim(user)
+    world.open_auth(attempt_id)
+    lease = world.lease(attempt_id)
+    world.show(attempt_id, lease, secret)
+    world.store_keys(secret, "5215550009:3@s.whatsapp.net")
+    world.leases.release(attempt_id, lease, Reason.SCAN_TIMEOUT)
+
+    session = world.sessions.get(user)
+
+    assert (session.status, session.reason) == (Status.ERROR, Reason.LINKER_FAILED)
+    world.age(10)
+    assert connect(user, WINDOW, LIMIT, world.attempts, world.rows, RecordedWorkflow())
+    assert world.attempt(attempt_id)["outcome"] == session.reason
+
+
 def test_a_click_ends_an_attempt_that_has_a_verdict_and_no_linker(world: World) -> None:
     user, workflow = world.user(), RecordedWorkflow()
     lost = judged(world, user, Reason.CLIENT_OUTDATED)
