@@ -24,7 +24,7 @@ CREATE OR REPLACE FUNCTION whatsapp_private.session_v1(p_user UUID) RETURNS TABL
   messages_sent INTEGER,
   messages_received INTEGER,
   reason TEXT,
-  unended UUID,  -- the attempt that only waits to be ended, when its reason follows from attempt_v1
+  unended UUID,  -- the attempt that only waits to be ended; its reason follows from attempt_v1
   version BIGINT,
   notice TEXT  -- NULL unless the last attempt is running
 )
@@ -73,8 +73,8 @@ BEGIN
     CASE WHEN shown.status = 'connected' THEN linked.since END,
     s.last_seen, coalesce(s.messages_sent, 0), coalesce(s.messages_received, 0),
     CASE WHEN shown.status IN ('error', 'disconnected')
-      THEN CASE WHEN last.outcome = 'connected' THEN s.ended_reason ELSE coalesce(last.outcome, last.verdict) END END,
-    CASE WHEN NOT last.running AND last.ended_at IS NULL AND last.verdict IS NULL THEN last.id END,
+      THEN CASE WHEN last.outcome = 'connected' THEN s.ended_reason ELSE last.outcome END END,
+    CASE WHEN NOT last.running AND last.ended_at IS NULL THEN last.id END,
     coalesce(s.version, 0),
     CASE WHEN last.running THEN last.notice END
   FROM shown LEFT JOIN last ON true LEFT JOIN linked ON true

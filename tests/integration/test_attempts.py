@@ -192,6 +192,20 @@ def test_a_click_whose_workflow_does_not_start_ends_its_attempt(world: World) ->
     assert connect(user, WINDOW, LIMIT, world.attempts, world.rows, workflow)
 
 
+@pytest.mark.parametrize(("age", "outcome"), [(2, None), (21, "internal")])
+def test_a_click_ends_no_attempt_that_another_may_be_starting(world: World, age: int, outcome: str | None) -> None:
+    """The first click has started the workflow, which has not entered its wait yet. AWS refuses the second click."""
+    user, workflow = world.user(), RecordedWorkflow()
+    assert connect(user, WINDOW, LIMIT, world.attempts, world.rows, workflow)
+    (attempt_id,) = workflow.of("start")
+    world.age(age)
+
+    with pytest.raises(WorkflowUnavailable):
+        connect(user, WINDOW, LIMIT, world.attempts, world.rows, RecordedWorkflow(unavailable={"start"}))
+
+    assert world.attempt(attempt_id)["outcome"] == outcome
+
+
 def test_a_workflow_whose_start_was_not_confirmed_goes_on(world: World) -> None:
     """AWS has started the execution, and its answer was lost."""
     user = world.user()
@@ -285,6 +299,32 @@ def test_a_click_ends_an_overdue_attempt_and_starts_the_next(world: World) -> No
     assert len(workflow.of("start")) == 1
 
 
+class Revived(Attempts):
+    """The workflow opens the scan's window right before the attempt is read."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.new_database("whatsapp_api"))
+        self._world = world
+
+    def get(self, attempt_id: UUID) -> Attempt | None:
+        self._world.open_auth(attempt_id)
+        return super().get(attempt_id)
+
+
+@pytest.mark.parametrize("workflow_entered", [True, False])
+def test_a_click_leaves_an_attempt_that_is_back_in_this_moment(world: World, workflow_entered: bool) -> None:
+    user = world.user()
+    attempt_id = world.claim(user)
+    if workflow_entered:
+        world.attempts.open_phase(attempt_id, entered(Phase.QR, "token"), WINDOW)
+    world.lease(attempt_id)
+    world.age(WINDOW + OVERDUE_SECONDS + 1)
+
+    assert not connect(user, WINDOW, LIMIT, Revived(world), world.rows, RecordedWorkflow())
+
+    assert world.attempt(attempt_id)["outcome"] is None
+
+
 def test_a_click_ends_an_overdue_attempt_with_what_its_linker_found_out(world: World) -> None:
     user = world.user()
     overdue = world.claim(user)
@@ -313,6 +353,24 @@ def test_a_verdict_is_shown_before_any_workflow_reads_it(world: World, verdict: 
     session, row = world.sessions.get(user), world.show_row(user)
     assert (session.status, session.reason, session.qr) == (status, verdict, None)
     assert (row or {"session_status": "disconnected"})["session_status"] == status
+
+
+def test_a_verdict_is_not_shown_when_a_phone_scanned_just_then(world: World) -> None:
+    """The linker found that nobody scanned. Status and end say the same: the pairing broke off."""
+    user, secret = world.user(), Secret()
+    attempt_id = world.claim(user)
+    world.open_auth(attempt_id)
+    lease = world.lease(attempt_id)
+    world.show(attempt_id, lease, secret)
+    world.store_keys(secret, "5215550009:3@s.whatsapp.net")
+    world.leases.release(attempt_id, lease, Reason.SCAN_TIMEOUT)
+
+    session = world.sessions.get(user)
+
+    assert (session.status, session.reason) == (Status.ERROR, Reason.LINKER_FAILED)
+    world.age(10)
+    assert connect(user, WINDOW, LIMIT, world.attempts, world.rows, RecordedWorkflow())
+    assert world.attempt(attempt_id)["outcome"] == session.reason
 
 
 def test_a_click_ends_an_attempt_that_has_a_verdict_and_no_linker(world: World) -> None:

@@ -161,11 +161,42 @@ def test_a_release_whose_answer_is_lost_answers_the_attempt(
     assert (released.verdict, released.alive, released.task_token) == (verdict, False, "token")
 
 
-def test_a_late_renewal_does_not_bring_the_lease_back(world: World) -> None:
+@pytest.mark.parametrize("late", ["renew", "take"])
+def test_a_late_call_does_not_bring_the_lease_back(world: World, late: str) -> None:
     attempt_id, lease, _ = shown(world, world.user())
     world.leases.release(attempt_id, lease, None)
-    assert world.leases.renew(attempt_id, lease) is None
+    assert getattr(world.leases, late)(attempt_id, lease) is None
     assert world.leases.take(attempt_id, uuid4())
+
+
+def test_a_take_that_arrives_late_keeps_the_qr(world: World) -> None:
+    """The call was repeated, and its first try reaches Postgres after the linker has shown its QR."""
+    user, secret = world.user(), Secret()
+    attempt_id = world.claim(user)
+    lease = world.lease(attempt_id)
+    world.show(attempt_id, lease, secret)
+    before = world.sessions.get(user)
+    assert before.qr == secret.text()
+
+    taken = world.leases.take(attempt_id, lease)
+
+    assert taken
+    assert (taken.legs, world.sessions.get(user)) == (1, before)
+
+
+@pytest.mark.parametrize("notice", [None, Notice.SCAN_AGAIN])
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_qr_that_arrives_late_is_not_shown_after_its_scan(world: World, notice: Notice | None, refused: bool) -> None:
+    """The call was repeated, and its first try reaches Postgres after the linker has reported the scan."""
+    attempt_id, lease, secret = shown(world, user := world.user())
+    world.leases.scanned(attempt_id, lease, JID)
+    if refused:
+        world.leases.refuse(attempt_id, lease, 0, JID)
+    before = world.sessions.get(user)
+
+    assert world.leases.show_qr(attempt_id, lease, secret.text(), 60, secret.fingerprint, notice)
+
+    assert (world.sessions.get(user), before.qr) == (before, None)
 
 
 def test_let_go_whose_answer_is_lost_names_its_devices(world: World, forgetful: Forgetful) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Barrier
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -14,7 +14,7 @@ from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.repository.sweeps import Sweeps
-from whatsapp_pairing.session import Status
+from whatsapp_pairing.session import Attempt, Status
 
 from tests.stack import PATIENCE_SECONDS
 
@@ -68,6 +68,23 @@ def test_an_overdue_attempt_is_ended_with_its_reason(world: World, caplog: pytes
     assert world.attempt(fresh)["outcome"] is None
     assert world.sessions.get(user).status is Status.ERROR
     assert sweep(world) == NOTHING
+
+
+def test_an_attempt_that_is_back_since_it_was_found_goes_on(world: World) -> None:
+    """A batch may take long. Meanwhile a late call of the workflow opens the scan's window."""
+    _, attempt_id = lost_pairing(world)
+    world.age(WINDOW + OVERDUE_SECONDS + 1)
+
+    class Revived(Attempts):
+        def get(self, attempt_id: UUID) -> Attempt | None:
+            world.open_auth(attempt_id)
+            return super().get(attempt_id)
+
+    revived = Revived(world.new_database("whatsapp_worker"))
+    swept = Cleaning(revived, world.sweeps, world.rows, RecordedWorkflow(), lambda: 120.0).run()
+
+    assert swept.attempts_ended == 0
+    assert world.attempt(attempt_id)["outcome"] is None
 
 
 def test_an_overdue_scan_is_unlinked(world: World) -> None:

@@ -57,10 +57,11 @@ class Machine(RuleBasedStateMachine):
 
     world: World
 
-    @initialize(fair=st.booleans())
-    def begin(self, fair: bool) -> None:
+    @initialize(fair=st.booleans(), one_phone=st.booleans())
+    def begin(self, fair: bool, one_phone: bool) -> None:
         self.world.empty()
         self.system = System(self.world)
+        self.system.one_phone = one_phone
         self.fair = fair
         self.ever = [self.system.add_user() for _ in range(_USERS)]
 

@@ -23,7 +23,8 @@ from whatsapp_pairing.repository.sweeps import Sweeps
 from whatsapp_pairing.session import Again, Phase, Wait
 from whatsapp_pairing.unlinking import unlink
 
-from tests.integration.world import LIMIT, WINDOW, Secret, World
+from tests.integration.test_jid_again import SAVE
+from tests.integration.world import LIMIT, WINDOW, Secret, World, login
 from tests.integration.world import connect as log_in
 
 from .calls import Late, Steps, Watched
@@ -40,6 +41,7 @@ _RETRIES = (60.0, 120.0)
 _TIMES = "SELECT format('%I.%I', table_schema, table_name) AS name, array_agg(column_name::text) AS columns " \
     "FROM information_schema.columns WHERE data_type = 'timestamp with time zone' " \
     "AND table_schema IN ('public', 'whatsapp_private') AND column_name <> 'wait_entered_at' GROUP BY 1"  # fmt: skip
+_PRE_KEY = "INSERT INTO whatsapp_engine.whatsmeow_pre_keys VALUES (%s, 1, %s, false) ON CONFLICT DO NOTHING"
 
 
 class System:
@@ -73,10 +75,12 @@ class System:
         self.late: list[Late] = []
         self.fault: Callable[[Process], Order] | None = None
         self.agreeable = False
+        self.one_phone = False
         self._retries: list[tuple[float, UUID, int]] = []
         self._definition = definition(int(WINDOW))
         self._api, self._worker = world.databases
         self._owners = log_in(world.url)
+        self._engine = log_in(login(world.url, "whatsapp_engine"))
         self._shift = self._shift_statement()
         self._measured_at = time.monotonic()
         self.sessions = Sessions(self._api)
@@ -85,9 +89,9 @@ class System:
     # ── people ──
 
     def add_user(self) -> UUID:
-        """A new user with a phone."""
+        """A new user with a phone, or with the phone that everybody shares."""
         user = self.world.user()
-        self.users[user] = f"52155500{len(self.users):02}"
+        self.users[user] = "5215550000" if self.one_phone else f"52155500{len(self.users):02}"
         return user
 
     def delete_user(self, user: UUID) -> None:
@@ -214,13 +218,25 @@ class System:
         """A phone scans: the device is on its list, whatsmeow has the keys."""
         device = self.world.device(secret)
         number = self.users.get(device["user_id"], "5215550099") if device else "5215550098"
-        taken = {row["jid"] for row in self.world.sql("SELECT jid FROM whatsapp_engine.whatsmeow_device")}
         jid = next(
-            jid for device in itertools.count(1) if (jid := f"{number}:{device}@s.whatsapp.net") not in taken
-        )  # WhatsApp gives a number out again
-        self.world.store_keys(secret, jid)
+            jid for device in itertools.count(1) if (jid := f"{number}:{device}@s.whatsapp.net") not in self.linked
+        )  # WhatsApp gives a JID out again, whoever still has the keys of the device that had it
+        key = secret.bytes
+        self._engine.execute(SAVE, (jid, key, key, key, key * 2, key, key * 2, key, key * 2, ""))
+        self._engine.execute(_PRE_KEY, (jid, key))
         self.linked[jid] = secret.fingerprint
         return jid
+
+    def keys_of(self, jid: str) -> bytes | None:
+        """The fingerprint of the keys that an engine finds under this JID."""
+        row = self._engine.execute(
+            "SELECT sha256(adv_key) AS fingerprint FROM whatsapp_engine.whatsmeow_device WHERE jid = %s", (jid,)
+        ).fetchone()
+        return row["fingerprint"] if row else None
+
+    def drop_keys(self, jid: str) -> None:
+        """Do what whatsmeow does when WhatsApp does not know its device any more: it deletes by the JID alone."""
+        self._engine.execute("DELETE FROM whatsapp_engine.whatsmeow_device WHERE jid = %s", (jid,))
 
     def owner(self, run: Run) -> UUID | None:
         """Whose attempt an engine works for."""
@@ -291,8 +307,9 @@ class System:
         self.late.clear()
 
     def close(self) -> None:
-        """Close the system's own connection."""
+        """Close the system's own connections."""
         self._owners.close()
+        self._engine.close()
 
     def _shift_statement(self) -> str:
         updates = [

@@ -48,6 +48,8 @@ class Run:
         self._system, self.process, self._until = system, process, until
         self.task, self.jid = task, jid
         self.secret = Secret(f"{system.name} device {next(system.serial)}") if task == "pair" else None
+        # Of the keys that it has loaded by the JID, or stored.
+        self.fingerprint: bytes | None = None
         self._texts: list[str] = []
         self._scannable: list[str] = []  # those of the present secret
         self._shown_at: float | None = None
@@ -60,6 +62,7 @@ class Run:
     def __enter__(self) -> Run:
         if self.jid:
             self._system.promises.opens(self.process, self.jid)
+            self.fingerprint = self._system.keys_of(self.jid)
         self._system.runs.append(self)
         return self
 
@@ -120,7 +123,7 @@ class Run:
             return [] if "online" in self._said else ["log_out"]
         if not self.jid:
             return ["scan"] * self.scannable + ["show"] * (len(self._texts) < _QRS)
-        if self.jid not in self._system.linked:
+        if not self._known:
             return ["log_out"]
         return [move for move in ("online", "sync") if move not in self._said]
 
@@ -130,7 +133,7 @@ class Run:
             bad += ["renew", "scan_and_die"]
         if self.jid:
             bad += ["replace", "log_out_and_die"]
-        if self.jid in self._system.linked and self.task != "log_out":
+        if self._known and self.task != "log_out":
             bad += ["log_out", "log_out_early"]
         if len(self._texts) == _QRS and not self.jid:
             bad.append("exhaust")
@@ -139,6 +142,11 @@ class Run:
     def _say(self, event: Event, last: bool = False) -> None:
         self._dead = last
         self.process.inbox.append(event)
+
+    @property
+    def _known(self) -> bool:
+        """Whether WhatsApp knows the device by these keys. It may have given the JID to another device since."""
+        return self.fingerprint is not None and self._system.linked.get(self.jid or "") == self.fingerprint
 
     def do_reach(self) -> None:
         self._say(Reached())
@@ -180,7 +188,7 @@ class Run:
             self._say(LoggedOut(), last=True)
 
     def do_log_out(self) -> None:
-        if self.task == "log_out" and self.jid in self._system.linked:
+        if self.task == "log_out" and self._known:
             self.do_online()  # it waits until the process confirms
             return
         self._drop()
@@ -193,7 +201,8 @@ class Run:
     def do_log_out_early(self) -> None:
         """WhatsApp does not know the device any more, and the engine ends before whatsmeow has dropped its keys."""
         assert self.jid
-        self._system.linked.pop(self.jid, None)
+        if self._known:
+            del self._system.linked[self.jid]
         self._say(LoggedOut(), last=True)
 
     def do_lose(self) -> None:
@@ -219,12 +228,14 @@ class Run:
     def _link(self) -> None:
         assert self.secret
         self.jid = self._system.link(self.secret)
+        self.fingerprint = self.secret.fingerprint
 
     def _drop(self) -> None:
         """WhatsApp does not know the device any more: whatsmeow drops its keys."""
         assert self.jid
-        self._system.linked.pop(self.jid, None)
-        self._system.world.drop_keys(self.jid)
+        if self._known:
+            del self._system.linked[self.jid]
+        self._system.drop_keys(self.jid)
 
 
 class Engines:

@@ -17,6 +17,10 @@ from whatsapp_pairing.workflow import DECIDED, Workflow
 # wait failed at once.
 _WAITED = (None, "States.Timeout", "States.HeartbeatTimeout", DECIDED)
 
+# For so long after a claim, its call may still be starting the workflow, or the workflow entering its first wait.
+# Each of the two functions has 10 s.
+_STARTING_SECONDS = 20.0
+
 
 def connect(
     user_id: UUID, window_seconds: float, live_limit: int, attempts: Attempts, rows: Rows, workflow: Workflow
@@ -45,11 +49,11 @@ def connect(
         # The only line with both user id and attempt id. It leads from a person who complains to the lines of the
         # attempt.
         logger.info("pairing started", extra={"attempt_id": str(attempt_id)})
-        _start(attempt_id, attempts, rows, workflow)
+        _start(attempt_id, True, attempts, rows, workflow)
     elif claim.live and not claim.live_has_workflow:
         # The call that claimed the attempt may have died before StartExecution. Starting twice is safe: the execution
         # is named after the attempt.
-        _start(claim.live, attempts, rows, workflow)
+        _start(claim.live, False, attempts, rows, workflow)
     elif not claim.linked and not claim.live:
         raise TooSoon(math.ceil(claim.wait)) if claim.wait > 0 else AtCapacity()
     if claim.claimed or claim.linked:
@@ -67,8 +71,13 @@ def _end_left_over(attempt_id: UUID | None, attempts: Attempts, rows: Rows) -> b
     return attempt is None or bool(attempt.outcome) or end_left_over(attempt, attempts, rows) is not None
 
 
-def _start(attempt_id: UUID, attempts: Attempts, rows: Rows, workflow: Workflow) -> None:
-    """Start the workflow of an attempt; where that fails, end the attempt.
+def _start(attempt_id: UUID, claimed: bool, attempts: Attempts, rows: Rows, workflow: Workflow) -> None:
+    """Start the workflow of an attempt; where that fails, end the attempt, unless another call may be starting it.
+
+    Parameters
+    ----------
+    claimed : bool
+        Whether this call has claimed the attempt.
 
     Raises
     ------
@@ -82,7 +91,8 @@ def _start(attempt_id: UUID, attempts: Attempts, rows: Rows, workflow: Workflow)
             attempt = attempts.get(attempt_id)
             if attempt and attempt.task_token:
                 return  # AWS has started the execution, and only its answer was lost.
-            if attempt and not attempt.outcome and not isinstance(error, WorkflowSilent):
+            others = attempt is not None and not claimed and attempt.age < _STARTING_SECONDS
+            if attempt and not attempt.outcome and not others and not isinstance(error, WorkflowSilent):
                 end(attempt, Reason.INTERNAL, attempts, rows)
         except StoreUnavailable:
             logger.warning("the database is away; the next click or cleanup ends the attempt", exc_info=True)
@@ -107,8 +117,12 @@ def end(attempt: Attempt, reason: Reason, attempts: Attempts, rows: Rows) -> lis
 
 
 def end_left_over(attempt: Attempt, attempts: Attempts, rows: Rows) -> list[UUID] | None:
-    """End an attempt that no workflow ends any more, as ``end`` does."""
-    return end(attempt, end_reason(attempt), attempts, rows)
+    """End an attempt that no workflow ends any more, as ``end`` does.
+
+    The caller has found the attempt some time ago. Meanwhile a late call of its workflow may have opened a new window:
+    it is then left alone.
+    """
+    return end(attempt, end_reason(attempt), attempts, rows) if attempt.left_over else None
 
 
 def open_phase(attempt_id: UUID, wait: Wait, auth_seconds: float, attempts: Attempts, workflow: Workflow) -> None:

@@ -48,6 +48,9 @@ RETRY_SECONDS = 2
 # After a QR that came in the last moment of its window, the workflow has this long to open the scan's window.
 HANDOVER_SECONDS = 10
 
+# An attempt that lives for so long after its deadline has lost its workflow (overdue_before).
+OVERDUE_SECONDS = 30
+
 
 # The reasons that say to the person that a scan is missing.
 _NOT_SCANNED = (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT, Reason.SCAN_NOT_REPEATED)
@@ -140,6 +143,15 @@ class Attempt:
         # With the first QR, the workflow opens the scan's window. This copy of the attempt may not know that yet.
         opening = self.phase is Phase.QR and self.qr_shown
         return self.refusals < MOST_REFUSALS and (opening or self.remaining >= SCAN_AGAIN_SECONDS)
+
+    @property
+    def left_over(self) -> bool:
+        """Whether it only waits to be ended. The rule is that of ``live_over`` in ``claim_v1``."""
+        if self.verdict:
+            return not self.alive
+        if self.task_token:
+            return self.remaining < -OVERDUE_SECONDS
+        return self.remaining < min(SCAN_AGAIN_SECONDS, (self.age + self.remaining) / 4)
 
 
 @dataclass(frozen=True)
