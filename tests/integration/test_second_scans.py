@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from whatsapp_pairing.engine import Exhausted, Reached, Refused, Synced
+from whatsapp_pairing.engine import Exhausted, Reached, Refused, StoreFailed, Synced
 from whatsapp_pairing.notices import Notice
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.session import LOGIN_SECONDS, SCAN_AGAIN_SECONDS, Session, Status
+
+from tests.emf import metrics_in, values
 
 from .script import JID, Stage, Step, online, outcome_of, qr, reached_qr, removed, scan
 from .world import WINDOW, Secret, World
 
 REJECTED = Refused(Reason.PAIRING_REJECTED)
+# Postgres does not take the keys of a device that a phone has just scanned.
+FULL = StoreFailed("SQLSTATE 53100", passes=True)
 
 
 def renewed(secret: Secret, seconds: float) -> Step:
@@ -70,10 +74,11 @@ def test_a_notice_stays_for_the_next_qrs(world: World) -> None:
 
 
 @pytest.mark.parametrize("refusals", [1, 2, 3])
-def test_a_refused_pairing_is_given_another_qr(world: World, refusals: int) -> None:
+@pytest.mark.parametrize("refused", [REJECTED, FULL], ids=["engine", "store"])
+def test_a_refused_pairing_is_given_another_qr(world: World, refusals: int, refused: Step) -> None:
     stage = Watched(world)
     for _ in range(refusals):
-        stage.scripts.append([*reached_qr(Secret()), REJECTED])
+        stage.scripts.append([*reached_qr(Secret()), refused])
     stage.scripts.append([stage.look, Reached(), qr(Secret()), stage.look, *pairs(world)[1:]])
 
     assert stage.link() == "connected"
@@ -91,6 +96,14 @@ def test_the_fourth_refusal_ends_the_attempt(world: World) -> None:
     assert stage.settle() == Reason.PAIRING_REJECTED
     assert world.sessions.get(stage.user).reason is Reason.PAIRING_REJECTED
     assert stage.started == ["pair"] * 4
+
+
+def test_the_fourth_scan_that_the_store_refuses_is_our_fault(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """The QRs between them must not make the fault look new."""
+    stage = Stage(world, *[[*reached_qr(Secret()), FULL] for _ in range(5)])
+    assert stage.link() == Reason.LINKER_FAILED
+    assert stage.started == ["pair"] * 4
+    assert values(metrics_in(capsys.readouterr().out), "EngineStoreFailed") == [1]
 
 
 def test_refusals_of_all_linkers_are_counted(world: World) -> None:

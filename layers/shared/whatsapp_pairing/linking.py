@@ -221,10 +221,16 @@ class _Linker:
         return True
 
     def _after_store_failure(self, failure: port.StoreFailed) -> Result | Reason:
-        """Try a fresh engine while the fault may pass; otherwise end the attempt, and blame nobody else."""
+        """Try a fresh engine while the fault may pass; otherwise end the attempt, and blame nobody else.
+
+        An engine that shows a QR needs its database only when a phone scans. That scan was then refused.
+        """
         if self._store_fails_since is None:
             self._store_fails_since = self._clock()
-        if failure.passes and self._clock() < self._store_fails_since + STORE_SECONDS:
+        refused = bool(self._offered) and not self._jid
+        if failure.passes and refused and self._hold.attempt.may_scan_again:
+            return Result.REFUSED
+        if failure.passes and not refused and self._clock() < self._store_fails_since + STORE_SECONDS:
             return Result.NEW_ENGINE
         counting.engine_store_failed()
         return Reason.LINKER_FAILED
