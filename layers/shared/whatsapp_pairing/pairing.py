@@ -95,7 +95,7 @@ def end(attempt: Attempt, reason: Reason, attempts: Attempts, rows: Rows) -> lis
     Returns
     -------
     list of UUID, or None
-        Devices to unlink; None when the attempt is not any more as it was read (``end_v1``).
+        Devices to unlink; None when the attempt has changed since it was read (``end_v1``).
     """
     ended = attempts.end(attempt, reason)
     if ended is None:
@@ -107,7 +107,7 @@ def end(attempt: Attempt, reason: Reason, attempts: Attempts, rows: Rows) -> lis
 
 
 def end_left_over(attempt: Attempt, attempts: Attempts, rows: Rows) -> list[UUID] | None:
-    """End an attempt that no workflow ends any more, as ``end`` does."""
+    """End an attempt that only waits to be ended, as ``end`` does."""
     return end(attempt, end_reason(attempt), attempts, rows)
 
 
