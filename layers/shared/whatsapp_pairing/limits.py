@@ -1,7 +1,7 @@
 """How long the calls of one invocation may take: all of them together, and each of them for a lock.
 
 A handler sets the limit of its invocation, and cleanup the limit for locks. Calls read them, however deep they are.
-Linker and unlink set no limit, so each of their calls has only its own.
+Linker, unlink and probe set no limit, so each of their calls has only its own.
 """
 
 import math
