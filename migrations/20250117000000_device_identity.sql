@@ -5,7 +5,7 @@ SET LOCAL lock_timeout = '5s';
 -- forget_v1 takes its place.
 DROP FUNCTION whatsapp_private.forget_device(UUID, UUID);
 
--- Keys without a binding get one from cleanup, and no attempt has offered these devices.
+-- Cleanup gives keys without a binding one. No attempt has offered these devices, so their attempt_id is NULL.
 ALTER TABLE whatsapp_private.devices ALTER COLUMN attempt_id DROP NOT NULL;
 GRANT INSERT (jid, state, unlink_due_at) ON whatsapp_private.devices TO whatsapp_functions;
 

@@ -9,7 +9,7 @@ ALTER TABLE whatsapp_private.attempts
   ADD COLUMN notice TEXT CONSTRAINT attempts_notice_is_known CHECK (notice IN ('scan_again', 'new_qr')),
   -- How many refused pairings were answered with another QR.
   ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0,
-  -- When a linker first reported a scan, of whichever device. This report alone extends the deadline.
+  -- When a linker first reported a scan of any device of the attempt. Only this report extends the deadline.
   ADD COLUMN scanned_at TIMESTAMPTZ;
 UPDATE whatsapp_private.attempts a SET scanned_at = d.scanned_at
 FROM (SELECT s.attempt_id, min(s.scanned_at) AS scanned_at FROM whatsapp_private.devices s GROUP BY s.attempt_id) AS d

@@ -2,9 +2,8 @@
 
 SET LOCAL lock_timeout = '5s';
 
--- A user's newest attempt is kept for ever: the session takes its reason from it, claim_v1 the number and the pause.
--- claim_v1 marks the attempts before the new one, so that cleanup finds what it may delete by an index, however many
--- newest attempts there are.
+-- A user's newest attempt is kept for ever: the session takes its reason from it, and claim_v1 the number and the pause.
+-- claim_v1 marks the attempts before the new one as superseded. So the index holds only what cleanup may delete.
 ALTER TABLE whatsapp_private.attempts ADD COLUMN superseded BOOLEAN NOT NULL DEFAULT false;
 UPDATE whatsapp_private.attempts a SET superseded = true
 WHERE a.ended_at IS NOT NULL AND EXISTS (
@@ -16,8 +15,8 @@ GRANT SELECT (superseded), DELETE ON whatsapp_private.attempts TO whatsapp_worke
 CREATE POLICY "Sweeps delete superseded attempts" ON whatsapp_private.attempts FOR DELETE TO whatsapp_worker
   USING (superseded AND ended_at IS NOT NULL);
 
--- Only devices of live pairings stand in this index, and those that a sweep gives up. OFFSET 0 keeps the planner from
--- reading all attempts for a batch of devices: it looks each one up.
+-- This index holds only devices of live pairings, and stray devices. OFFSET 0 makes Postgres look each attempt up.
+-- Otherwise it might read all attempts for a batch of devices.
 CREATE INDEX devices_pairing ON whatsapp_private.devices (created_at) WHERE state IN ('offered', 'linking');
 ALTER POLICY "Sweeps give devices up" ON whatsapp_private.devices
   USING (
@@ -27,5 +26,5 @@ ALTER POLICY "Sweeps give devices up" ON whatsapp_private.devices
     )
   );
 
--- The sweep of answers passes over locked rows, and FOR UPDATE asks for the right to write a column.
+-- The sweep of answers passes over locked rows. Its FOR UPDATE needs the right to write a column.
 GRANT UPDATE (answered_at) ON whatsapp_private.answers TO whatsapp_worker;

@@ -4,8 +4,8 @@
 -- table would wait behind it.
 SET LOCAL lock_timeout = '5s';
 
--- When the workflow entered the wait whose task token is stored. A call of an earlier wait that arrives late does not
--- overwrite the token.
+-- When the workflow entered the wait whose task token is stored. A late call of an earlier wait does not overwrite the
+-- token.
 ALTER TABLE whatsapp_private.attempts ADD COLUMN wait_entered_at TIMESTAMPTZ;
 GRANT UPDATE (wait_entered_at) ON whatsapp_private.attempts TO whatsapp_functions;
 
@@ -14,8 +14,8 @@ ALTER TYPE whatsapp_private.attempt_state
   ADD ATTRIBUTE stored_jid TEXT,
   ADD ATTRIBUTE stored_fingerprint BYTEA;
 
--- A workflow ends its attempt within seconds of the deadline. An attempt whose deadline is before this time and that
--- lives has lost its workflow: it is overdue.
+-- A workflow ends its attempt within seconds of the deadline. A live attempt whose deadline is before this time has lost
+-- its workflow: it is overdue.
 CREATE FUNCTION whatsapp_private.overdue_before() RETURNS TIMESTAMPTZ
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
   SELECT now() - interval '30 seconds'

@@ -32,9 +32,8 @@ BEGIN
 END $$
 """
 
-# A device is found by its binding's fingerprint (whatsapp_private.devices), and by its number when another device of
-# the number goes. whatsmeow does not mind more indexes. Not CREATE INDEX IF NOT EXISTS: it stops writers before it
-# looks.
+# Our functions find a device by its fingerprint, and by its number when another device of the number goes. whatsmeow
+# does not mind more indexes. Not CREATE INDEX IF NOT EXISTS: it stops writers before it looks.
 INDEX = """
 DO $$
 BEGIN

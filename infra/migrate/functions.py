@@ -19,7 +19,7 @@ FOLDER = "functions"
 # A changed signature gets the next number. The old function stays, because deployed code still calls it.
 _FILE_NAME = re.compile(r"(?P<name>[a-z][a-z0-9_]*_v[1-9][0-9]*)\.sql")
 
-# A file may also make a trigger. It is lost when whatsmeow makes the trigger's table anew.
+# A file may also make a trigger. When whatsmeow makes the table anew, the trigger is lost.
 _TRIGGER = re.compile(r"^CREATE OR REPLACE TRIGGER (?P<name>[a-z][a-z0-9_]*)$", re.M)
 
 _EXISTS = "select to_regclass('whatsapp_migrations.functions') is not null"

@@ -21,8 +21,8 @@ BEGIN
          a.notice, a.refusals, stored.jid, stored.fingerprint
   FROM whatsapp_private.attempts a
   LEFT JOIN LATERAL (
-    -- whatsmeow stores the keys in the moment of the scan. The linker whose engine did it may not have reported the
-    -- scan: it died, or it hangs.
+    -- whatsmeow stores the keys at the moment of the scan. The linker of that engine may have died or may hang, so it
+    -- has not reported the scan.
     SELECT keys.jid, d.fingerprint
     FROM whatsapp_private.devices d, whatsapp_private.stored_jid(d.fingerprint) AS keys (jid)
     WHERE d.attempt_id = a.id AND d.state IN ('offered', 'linking') AND keys.jid IS NOT NULL

@@ -1,5 +1,6 @@
 -- Start a new attempt unless an attempt lives, a device is linked, the pause is not over, or the system is full.
--- Locks: the user. Then those of the user's older rows that nobody has locked; it does not wait for them.
+-- Locks: the user.
+-- It also locks the user's older attempts, but passes over those that another transaction has locked.
 -- Writes: attempts, sessions. Never the user's row.
 -- Repeated with the same p_attempt: claimed again, when the first call started the attempt; nothing more changes.
 -- Error: foreign_key_violation of a table in whatsapp_private, when the user was deleted.
@@ -31,8 +32,8 @@ BEGIN
     live_over := CASE
       WHEN last.verdict IS NOT NULL THEN coalesce(last.lease_expires_at <= clock_timestamp(), true)
       WHEN live_has_workflow THEN last.deadline < whatsapp_private.overdue_before()
-      -- The call that claimed the attempt has not started its workflow. A workflow that starts now has only the rest of
-      -- the window, and a person needs 30 s of it.
+      -- No workflow has entered a wait yet. A workflow that starts now has only the rest of the window, and a person
+      -- needs 30 s of it.
       ELSE last.deadline - clock_timestamp() < least(interval '30 seconds', (last.deadline - last.started_at) / 4)
     END;
   END IF;
@@ -59,7 +60,7 @@ BEGIN
     RETURN;
   END IF;
 
-  -- Cleanup deletes superseded attempts when they are old. The next click marks an attempt that is locked now.
+  -- Cleanup deletes superseded attempts when they are old. If an attempt is locked now, the next click marks it.
   UPDATE whatsapp_private.attempts a SET superseded = true
   WHERE a.id = ANY (ARRAY(
     SELECT old.id FROM whatsapp_private.attempts old

@@ -1,8 +1,8 @@
--- Forget what whatsmeow keeps about an account besides a device's keys, when the device with this JID and fingerprint
--- goes: the privacy tokens, unless another device has been given the JID; and the entry that maps the account's hidden
--- id to its number, unless another stored device has the number. Most of whatsmeow's tables hang on the device's row by
--- cascading foreign keys. These two do not.
--- Locks: the number's entry, so that of two last devices that go at once, the second sees that the first is gone.
+-- Forget what whatsmeow keeps about an account besides the keys, when the device with this JID and fingerprint goes.
+-- Delete its privacy tokens, unless another device now has the JID. Delete the entry that maps the account's hidden id
+-- to its number, unless another stored device has the number. Most of whatsmeow's tables refer to the device's row by
+-- cascading foreign keys. The tables of tokens and numbers do not.
+-- Locks: the number's entry. When the last two devices go at once, the second then sees that the first is gone.
 -- Writes: whatsmeow_privacy_tokens, whatsmeow_lid_map.
 -- Repeated: nothing more changes.
 CREATE OR REPLACE FUNCTION whatsapp_private.forget_number_v1(p_jid TEXT, p_fingerprint BYTEA) RETURNS VOID

@@ -2,7 +2,7 @@
 -- the tables, because no login but the engine's may delete keys.
 -- Locks: the device.
 -- Writes: devices, and whatsmeow's tables.
--- Repeated: nothing more changes. The same without the lease.
+-- Repeated, or without the lease: nothing changes.
 CREATE OR REPLACE FUNCTION whatsapp_private.forget_v1(p_device UUID, p_lease UUID) RETURNS VOID
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE

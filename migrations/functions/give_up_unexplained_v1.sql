@@ -1,5 +1,5 @@
--- Give up devices whose keys no binding explains: each gets a binding without a user and without an attempt. Its unlink
--- is due at once.
+-- Give up devices with keys and without a binding: each gets a binding without a user and without an attempt. Its
+-- unlink is due at once.
 -- Locks: nothing.
 -- Writes: devices.
 -- Repeated: nothing more changes; it finds the next ones.

@@ -1,13 +1,13 @@
 -- Keep the keys of two devices with one JID apart. When a person removes a device on the phone, WhatsApp gives its JID
 -- out again, and whatsmeow writes and deletes a device by its JID alone. This trigger runs before each INSERT and
 -- DELETE of a row of whatsmeow_device, as the owner of the tables: the engine's login cannot read bindings.
---   INSERT  A new device takes the place of an older row with its JID and other keys. Otherwise whatsmeow's ON CONFLICT
---           (jid) DO UPDATE would leave the older keys. It waits up to 5 s for an unlink that holds the older device,
+--   INSERT  A new device replaces an older row with its JID and other keys. Otherwise whatsmeow's ON CONFLICT (jid) DO
+--           UPDATE would leave the older keys. The trigger waits up to 5 s for an unlink that holds the older device,
 --           because the unlink's engine opens its keys by the JID. A device that is saved again stays an update. An
 --           engine that has lost its JID to a newer device saves nothing.
---   DELETE  An engine deletes no row while another device with this JID is in the hands of a linker or an unlink,
---           because it may be that device's engine: WhatsApp has told it 401. What whatsmeow keeps about the account
---           goes with the keys.
+--   DELETE  An engine deletes no row while a linker or an unlink holds another device with this JID. The engine may be
+--           that other device's: after a 401, whatsmeow deletes keys by the JID. When a row is deleted, the trigger
+--           also deletes what whatsmeow keeps about the account.
 -- Locks: nothing but the rows that it deletes.
 -- Writes: whatsmeow_device, whatsmeow_privacy_tokens, whatsmeow_lid_map.
 CREATE OR REPLACE FUNCTION whatsapp_private.keep_keys_apart_v1() RETURNS TRIGGER
@@ -18,7 +18,7 @@ BEGIN
     WHERE e.jid = NEW.jid
       AND (e.noise_key, e.identity_key, e.adv_key) IS DISTINCT FROM (NEW.noise_key, NEW.identity_key, NEW.adv_key);
     IF FOUND THEN
-      -- A binding names its JID from the moment in which its keys were found stored.
+      -- A binding has a JID only after its keys were found stored. So NEW is the older device, saved once more.
       PERFORM FROM whatsapp_private.devices d WHERE d.fingerprint = sha256(NEW.adv_key) AND d.jid = NEW.jid;
       IF FOUND THEN
         RETURN NULL;
@@ -36,7 +36,7 @@ BEGIN
     RETURN NEW;
   END IF;
   IF pg_trigger_depth() > 1 THEN
-    RETURN OLD;  -- the INSERT above has deleted it; the account stays
+    RETURN OLD;  -- the INSERT above deletes this row; the account stays
   END IF;
   IF session_user = 'whatsapp_engine' THEN
     PERFORM FROM whatsapp_private.devices d

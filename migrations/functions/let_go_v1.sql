@@ -1,9 +1,10 @@
--- Let go of the devices of an attempt whose lease the linker has lost, so that an unlink need not wait for the lease.
+-- Let go of the devices of an attempt that are under the lease p_lease, so that an unlink need not wait for the lease.
+-- With p_lease = NULL, let go of none, and only answer.
 -- Locks: the user, then the attempt, then its devices.
 -- Writes: devices.
 -- Repeated: the same.
--- Answer: the attempt's given-up devices that have keys. A phone may have scanned a device in the moment in which the
--- attempt ended; the call that ended it saw no keys then, and so started no unlink.
+-- Answer: the attempt's given-up devices that have keys. refuse_v1 may have given them up. Or a phone may have scanned
+-- at the moment in which the attempt ended; the call that ended it saw no keys then, and so started no unlink.
 CREATE OR REPLACE FUNCTION whatsapp_private.let_go_v1(p_attempt UUID, p_lease UUID) RETURNS UUID[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 BEGIN

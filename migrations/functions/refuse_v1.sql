@@ -1,6 +1,7 @@
--- Prepare another QR after a refused pairing: clear the QR, set the notice new_qr, and count the refusal. Give up the
--- device p_jid, which WhatsApp does not know any more (p_jid is NULL: no device was stored). The caller has ended the
--- engine. The attempt's other devices stay: a phone may have linked one of them by the QR of an earlier linker.
+-- Record a refused pairing, so that another QR may follow: clear the QR, set the notice new_qr, and count the refusal.
+-- Give up the device p_jid, which WhatsApp does not know any more (p_jid is NULL: whatsmeow has stored no device). The
+-- caller has ended the engine. The attempt's other devices stay, because a phone may have linked one of them by the QR
+-- of an earlier linker.
 -- Locks: the user, then the attempt, then the device.
 -- Writes: attempts, devices, sessions. Never the user's row.
 -- Repeated with the same p_refusals: the same answer; nothing more changes.

@@ -1,5 +1,5 @@
--- Let go of the lease, and store the linker's verdict, if there is one. From then on the session shows the verdict.
--- Without a verdict another linker may try.
+-- Let go of the lease, and store the linker's verdict, if there is one. The session shows the verdict from then on.
+-- Without a verdict, another linker may try.
 -- Locks: the user, then the attempt, then its devices.
 -- Writes: attempts, devices, sessions. Never the user's row.
 -- Repeated: the same; one more version.

@@ -1,6 +1,6 @@
--- Show a QR, bind the offered device to the user before anybody can scan it, and renew the attempt's lease. The QR may
--- come with a notice; without one (p_notice is NULL) the notice that stands stays. A device that was scanned and has no
--- keys any more cannot log in: give it up, and set the notice new_qr. The linker that found it refused has died.
+-- Show a QR, bind the offered device to the user before anybody can scan it, and renew the attempt's lease. Set the
+-- notice p_notice; NULL keeps the attempt's notice. Give up a device that was scanned and has no keys any more, and set
+-- the notice new_qr: WhatsApp has refused its login, and its linker has died before it called refuse_v1.
 -- Locks: the user, then the attempt, then its devices.
 -- Writes: attempts, devices, sessions. Never the user's row.
 -- Repeated: the same answer; the QR's expiry moves on; no second binding. Once the linker has reported that a phone has

@@ -1,12 +1,12 @@
--- Take the lease of a given-up device for an unlink, and find its keys by its fingerprint: a linker may have died before
--- it noted the JID. Lock the device first and read the keys afterwards. Otherwise a call that waits would answer with
--- keys that are gone, or miss keys that have come.
+-- Take the lease of a given-up device for an unlink, and find its keys by its fingerprint, because a linker may have
+-- died before it noted the JID. Lock the device first and read the keys afterwards. Otherwise a call that waits would
+-- answer with keys that are gone, or miss keys that have come.
 -- Locks: the device.
 -- Writes: devices.
 -- Repeated with the same p_lease: the same; the lease lasts a little longer.
 -- No row: there is nothing to unlink.
 CREATE OR REPLACE FUNCTION whatsapp_private.take_device_v1(p_device UUID, p_lease UUID, p_seconds FLOAT8) RETURNS TABLE (
-  busy BOOLEAN,  -- a linker or another unlink holds the device; nothing was written
+  busy BOOLEAN,  -- a linker or another unlink holds the device, and nothing was written
   jid TEXT       -- NULL: whatsmeow has no keys of the device
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$

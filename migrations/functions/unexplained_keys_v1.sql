@@ -1,8 +1,7 @@
--- Find devices for which whatsmeow has keys and that no binding explains. Nobody could use or remove them. It runs as
--- the owner of the tables, and answers no key.
--- whatsmeow notes no time at which it has stored a device, so the search compares two indexes. Among more than 50,000
--- devices it looks at one part of them, and five minutes later at the next. Without enable_seqscan = off, Postgres would
--- sometimes read both tables.
+-- Find keys without a binding. Nobody could use or remove them. It runs as the owner of the tables, and answers no key.
+-- whatsmeow does not store when it has stored a device, so the search compares two indexes. Among more than 50,000
+-- devices it looks at one part of them, and five minutes later at the next part. Without enable_seqscan = off, Postgres
+-- would sometimes read both tables.
 -- Locks: nothing.
 -- Writes: nothing.
 CREATE OR REPLACE FUNCTION whatsapp_private.unexplained_keys_v1(

@@ -45,8 +45,9 @@ _FIRST_QR_SECONDS, _NEXT_QR_SECONDS = 60.0, 20.0
 _RETRY_SECONDS = 15.0
 _PAUSE_SECONDS = 0.5
 
-# A database that takes the connection and does not answer fails after this long, before the linker's limit as well. A
-# fresh engine tries once more, because a busy machine may also need this long.
+# A database that accepts the connection and then stays silent has failed after this long. This is less than the time
+# that the linker gives an engine to reach WhatsApp. A fresh engine tries once more, because a busy machine may also
+# need this long.
 _OPEN_SECONDS = 15.0
 
 # After "error", PairStatus tells at once whether Postgres refuses the keys. For other causes it does not always come.
@@ -79,7 +80,7 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
         self._qrs = 0
         self._ref, self._ref_ends_at = "", 0.0
         self._own_jid = Jid2String(jid) if jid else ""
-        # neonize gives Go this function of its module for whatsmeow's log.
+        # neonize passes this function of its module to Go, which calls it with each line of whatsmeow's log.
         neonize.client.log_whatsmeow = self._on_log
         self.event.qr(lambda _, text: self._on_qr(text.decode()))
         self.event(PairStatusEv)(lambda _, status: self._on_pair_status(status))
@@ -123,7 +124,7 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
             self._qrs += 1
             seconds = _FIRST_QR_SECONDS if self._qrs == 1 else _NEXT_QR_SECONDS
             self._ref, self._ref_ends_at = ref, now + seconds
-        # whatsmeow does not give a renewed QR more time than its ref has left.
+        # A renewed QR has only the time that is left of its ref.
         self.say("qr", text=text, seconds=self._ref_ends_at - now, renewed=renewed)
 
     def _on_pair_status(self, status: Any) -> None:
@@ -157,7 +158,7 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
 
 
 class LogOut(Client):
-    """A client that removes its device when it has logged in and the parent has confirmed that these are the keys."""
+    """A client that logs in, waits until the parent has confirmed its keys, and then removes its device."""
 
     def __init__(self, dsn: str, jid: JID | None, out: int, confirmed: threading.Event) -> None:
         super().__init__(dsn, jid, out)
@@ -190,7 +191,7 @@ class LogOut(Client):
 
 
 def main() -> None:
-    """Do the one task that stands on standard input, until it is done, its time is over, or the parent goes."""
+    """Do the one task that standard input names, until it is done, its time is over, or the parent is gone."""
     out = int(sys.argv[1])
     lifeline = Lifeline()
     task = lifeline.task()
@@ -221,7 +222,7 @@ def _connect(client: Client) -> None:
             client.connect()
             return
         except NeonizeError as problem:
-            # Once it has dialled, its database is open.
+            # The engine opens its database before it dials, so a later error is not about the database.
             fault = None if client.store_is_open.is_set() else store_fault(str(problem))
         if not (fault and fault.passes and time.monotonic() + pause < give_up_at):
             break

@@ -1,8 +1,8 @@
-"""The child's standard input: its task, until when it may live, and whether it may log out.
+"""The child's standard input: its task, the moment until which it may live, and whether it may log out.
 
-The parent names that moment by the monotonic clock, which all processes of a machine share. So a line that was read
-late gives no time on top. The kernel ends the process at that moment, by a signal that nothing here handles. So the
-child ends also while it hangs, while its parent is stopped, or as soon as it runs again after it was stopped itself.
+The parent gives the moment by the monotonic clock, which all processes of a machine share. So a line that the child
+reads late adds no time. At that moment the kernel ends the process by SIGALRM, which nothing here handles. So the child
+also ends while it hangs or while its parent is stopped. A child that was stopped ends as soon as it runs again.
 """
 
 import json
@@ -12,7 +12,7 @@ import threading
 import time
 from typing import Any
 
-# A timer of zero would be none.
+# setitimer with zero would clear the timer.
 _AT_ONCE_SECONDS = 1e-6
 
 
@@ -22,12 +22,12 @@ class Lifeline:
     Parameters
     ----------
     descriptor : int
-        What to read; standard input by default.
+        The file descriptor to read; standard input by default.
 
     Attributes
     ----------
     confirmed : threading.Event
-        Is set when the parent confirms that the child may log its device out.
+        Set when the parent confirms that the child may log its device out.
     """
 
     def __init__(self, descriptor: int = 0) -> None:
@@ -36,7 +36,7 @@ class Lifeline:
         self._unread = b""
 
     def task(self) -> dict[str, Any]:
-        """Return the first line. From then on the process ends as the lines say. Call it in the main thread, once."""
+        """Return the first line, and obey the later lines in a thread. Call it once, in the main thread."""
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         while not (lines := self._read()):
             pass
@@ -49,14 +49,14 @@ class Lifeline:
             self._obey(self._read())
 
     def _obey(self, lines: list[dict[str, Any]]) -> None:
-        # Only the last moment counts: the parent may have renewed its lease since.
+        # Only the last moment counts. The earlier ones may be over, although the parent has renewed its lease since.
         if moments := [line["until"] for line in lines if "until" in line]:
             _live_until(moments[-1])
         if any("confirm" in line for line in lines):
             self.confirmed.set()
 
     def _read(self) -> list[dict[str, Any]]:
-        """Return every line that has come."""
+        """Wait for input, and return each line that is complete."""
         data = os.read(self._descriptor, 65536)
         if not data:
             os._exit(0)

@@ -99,7 +99,7 @@ class ProcessEngine:
 
 
 class NoRun:
-    """An engine that was not started, as ``whatsapp_pairing.engine.EngineRun``: it only says why."""
+    """The ``whatsapp_pairing.engine.EngineRun`` of an engine that could not be started: it only says why."""
 
     def __init__(self, why: Event) -> None:
         self._why = why
@@ -109,10 +109,10 @@ class NoRun:
         return self._why
 
     def live_until(self, moment: float) -> None:
-        """Do nothing: nothing lives."""
+        """Do nothing, because no engine runs."""
 
     def confirm(self) -> None:
-        """Do nothing: nothing logs out."""
+        """Do nothing, because no engine runs."""
 
     def __enter__(self) -> "NoRun":
         return self
@@ -130,7 +130,8 @@ class ChildRun:
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "whatsapp_engine.child", str(child_end)],
-                # Without a buffer of ours, a line for a child that is gone fails at once and not again at the end.
+                # Write without a buffer. A line for a child that is gone then fails at once. A buffer would keep the
+                # line and fail again when the pipe is closed.
                 bufsize=0,
                 stdin=subprocess.PIPE,
                 # The engine prints, also what it must not: it has its own pipe for what we want to hear.
@@ -216,14 +217,14 @@ class ChildRun:
 
     def _tell(self, line: dict[str, object]) -> None:
         assert self._process.stdin is not None
-        # A child that is gone has closed its end of the pipe, which ``next_event`` reports.
+        # The write fails when the child is gone. ``next_event`` reports that.
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(line).encode() + b"\n")
 
     def _next_line(self, until: float) -> bytes | Died | None:
         while b"\n" not in self._unread:
             now = time.monotonic()
-            # Look at the pipe before judging: we may have been busy or frozen while the child spoke.
+            # Read the pipe before the child counts as silent. It may have written while we were busy or frozen.
             readable, _, _ = select.select([self._pipe], [], [], max(0.0, min(until, self._silent_from) - now))
             if readable:
                 data = os.read(self._pipe, 65536)

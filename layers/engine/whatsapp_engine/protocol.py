@@ -1,9 +1,10 @@
 """The lines between a child and its parent: one JSON object each, never logged.
 
 Parent to child, on standard input: ``{"task": "pair" | "resume" | "log_out" | "create_tables", "dsn", "jid", "until"}``
-once, then ``{"until"}`` each time that the child may live longer (``lifeline.py``). A child with the task "log_out"
-waits for ``{"confirm"}`` before it logs out. End of input means that the parent is gone. Child to parent:
-``{"event": name, …}`` with the names below.
+once, then ``{"until"}`` each time that the child may live longer. A child with the task "log_out" waits for
+``{"confirm"}`` before it logs out. End of input means that the parent is gone (``lifeline.py``).
+
+Child to parent: ``{"event": name, …}`` with the names below.
 """
 
 import json

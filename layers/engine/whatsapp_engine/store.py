@@ -14,7 +14,7 @@ _OBJECT = re.compile(r"\bwhatsmeow_[a-z_]+|\bschema whatsapp_engine\b")
 _STEP = re.compile(r"failed to [a-z ]+?(?: v\d+->v\d+)?(?=: )")
 _NEWER = re.compile(r"unsupported database schema version: currently on v(\d+) .*latest known: v(\d+)", re.DOTALL)
 
-# Lines of whatsmeow's log about a call of its store, which may fail without a word of Postgres.
+# Words of whatsmeow's log lines about a call of its store. Such a line has no SQLSTATE when the connection has failed.
 _STORE_CALL = re.compile(r"in database|from DB|save device|to store|prekeys (?:to upload|as uploaded)|LID-PN mapping")
 
 # Refusals that may be over in a moment: no connection, no room, a restart or a time limit, a lock, a failover.
@@ -83,10 +83,10 @@ save device store', passes=False)
 
 
 def logged_fault(text: str) -> StoreFault | None:
-    """Return the fault of the database that a line of whatsmeow's log tells; None for any other line.
+    """Return the fault of the database that a line of whatsmeow's log reports; None for any other line.
 
-    whatsmeow goes on without what it could not read or write at a login. A device without prekeys would look connected,
-    and nobody could write to it. Only faults that concern the whole store count, never one about a single row.
+    whatsmeow goes on with a login although its store has failed. The device could then have no prekeys: it would look
+    connected, and nobody could write to it. Only faults of the whole store count, never one about a single row.
     """
     if any(words in text for words in _WHATSAPP):
         return None

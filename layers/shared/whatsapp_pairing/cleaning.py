@@ -32,7 +32,7 @@ UNLINKS: Final = 50
 # Attempts that ended so many days ago are deleted.
 ATTEMPT_DAYS: Final = 90
 
-# The code of a foreign key that is violated. The only ones here refer to users.
+# The SQLSTATE of a violated foreign key. In a sweep it is always the key that refers to users.
 _USER_GONE: Final = "23503"
 
 # No batch begins with less time left: the rest is for the last batch and for starting the unlinks.
@@ -109,7 +109,7 @@ class Cleaning:
         Raises
         ------
         Exception
-            Something failed, and not because of a lock; everything else has been done. The first such error.
+            The first failure that no lock explains. Everything else has been done.
         """
         with limits.brief_locks():
             swept = replace(self._run(), left=self._left)
@@ -179,7 +179,7 @@ class Cleaning:
                 without.append(one)
 
     def _guarded(self, work: Callable[[], T], row: UUID | None = None) -> T | None:
-        """Do ``work``; None when it fails: note what was left, and the first failure that no lock explains.
+        """Do ``work``. When it fails, count what is left, keep the first failure that no lock explains, return None.
 
         Parameters
         ----------

@@ -47,7 +47,7 @@ def row_behind() -> None:
 
 
 def left(number: int) -> None:
-    """Count what a run of cleanup could not do; also when it is nothing."""
+    """Count what a run of cleanup has left to the next one, even when it is nothing."""
     count("CleanupLeft", number)
 
 

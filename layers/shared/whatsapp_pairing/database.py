@@ -45,9 +45,10 @@ class Connection(psycopg.Connection[Row]):
     given_up_at = math.inf
 
     def execute(self, query: Any, params: Any = None, **named: Any) -> psycopg.Cursor[Row]:
-        """Execute as psycopg does; within ``limits.brief_locks``, let the statement wait for a lock for that long only.
+        """Execute as psycopg does; within ``limits.brief_locks``, limit how long the statement waits for a lock.
 
-        The limit goes with the statement, as one text and so in one transaction, because a pooler keeps no setting.
+        The limit and the statement are sent as one text, so they run in one transaction. A pooler would lose a setting
+        that was made before.
         """
         milliseconds = limits.lock_milliseconds()
         if milliseconds is None or self.pgconn.transaction_status != TransactionStatus.IDLE:
@@ -104,7 +105,7 @@ class Database:
         Raises
         ------
         StoreBusy
-            The statement waited for a lock, or ran, for as long as it may, or lost against another one twice.
+            The statement waited for a lock or ran for too long, or Postgres twice ended it to resolve a deadlock.
         StoreUnavailable
             Postgres cannot be reached or ended the connection again, or no time is left (``limits.answers_in_time``).
         StoreRefused

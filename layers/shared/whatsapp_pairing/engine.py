@@ -135,7 +135,7 @@ class EngineRun(Protocol):
         """Return the next event, or None after ``timeout`` seconds. After ``Died`` there are no more."""
 
     def live_until(self, moment: float) -> None:
-        """Let the engine live until then, by ``time.monotonic``. It ends by itself, also when we hang or are frozen."""
+        """Let the engine live until ``moment``, by ``time.monotonic``. Then it ends by itself, even when we hang."""
 
     def confirm(self) -> None:
         """Let an engine that was started to log out do so, now that it is Online."""
@@ -150,7 +150,7 @@ class EngineRun(Protocol):
 class Engine(Protocol):
     """Starts engines. The caller holds the lease of the device it names.
 
-    ``until`` is when the engine ends by itself, as ``EngineRun.live_until`` has it.
+    An engine ends by itself at ``until``. ``EngineRun.live_until`` sets a later moment.
     """
 
     def pair(self, until: float) -> EngineRun:

@@ -1,7 +1,7 @@
 """How long the calls of one invocation may take: all of them together, and each of them for a lock.
 
 A handler sets the limit of its invocation, and cleanup the limit for locks. Calls read them, however deep they are.
-Without a limit (the linker, unlink), each call has its own only.
+Linker, unlink and probe set no limit, so each of their calls has only its own.
 """
 
 import math
@@ -31,7 +31,7 @@ class OutOfTimeError(Exception):
 
 
 def answers_in_time(handler: Handler[T]) -> Handler[T]:
-    """Give the handler's calls, together, what is left of the function's Timeout, less the time for the answer."""
+    """Let all calls of the handler together take what is left of the function's Timeout, less ``ANSWER_SECONDS``."""
 
     def limited(event: Any, context: Any) -> T:
         seconds = context.get_remaining_time_in_millis() / 1000 - ANSWER_SECONDS
@@ -50,15 +50,15 @@ def seconds_left() -> float:
 
 
 def in_time(call: Callable[[], T], most: float) -> T:
-    """Make a call that has no strict limit of its own, and wait for it for ``most`` seconds, or for what is left.
+    """Make a call that has no strict limit of its own, and wait for ``most`` seconds or the time that is left.
 
-    The sockets' own timeouts count each address and each read, and none of them counts the look-up of a name. So the
-    call runs in a thread, which is left behind when the time is over. Where no limit is set, there is no thread.
+    A socket's timeout begins anew for each address and each read, and does not cover the look-up of a name. So the call
+    runs in a thread, which is left behind when the time is over. Where no limit is set, the call runs without a thread.
 
     Raises
     ------
     OutOfTimeError
-        The time is over. The call may still have its effect.
+        The time is over. The call may still take effect.
     """
     left = seconds_left()
     if left == math.inf:
@@ -84,7 +84,7 @@ def in_time(call: Callable[[], T], most: float) -> T:
 
 @contextmanager
 def brief_locks() -> Iterator[None]:
-    """Let each statement within the block wait for a lock for a moment only."""
+    """Let each statement within the block wait only briefly for a lock (``_BRIEF_LOCK_MILLISECONDS``)."""
     before = _lock_milliseconds.set(_BRIEF_LOCK_MILLISECONDS)
     try:
         yield

@@ -24,7 +24,7 @@ from whatsapp_pairing.workflow import Workflow
 # resumed device: from that first word) to the login. Only the attempt's window limits the wait for a QR and for a scan.
 REACH_SECONDS: Final = 30.0
 LOGIN_STEP_SECONDS: Final = 15.0
-# For this long a database of the engine that may come back is tried again.
+# The linker starts a fresh engine for this long after a fault of the engine's database that may pass.
 STORE_SECONDS: Final = 15.0
 # The phone shows "logging in" until its first sync is through. A phone that does not report the end of the sync counts
 # as connected after this time.
@@ -104,7 +104,8 @@ class _Linker:
         self._offered: set[bytes] = set()
         self._online: port.Online | None = None
         self._synced = False
-        # When this engine has held for as long as its first QR, or has been scanned. Pauses then start over.
+        # When this engine's first QR has lasted for its whole time, or when a phone scanned. If the engine ends later,
+        # the pauses start over.
         self._held_at: float | None = None
         self._dialling = True
         self._step_ends_at: float | None = None
@@ -189,7 +190,7 @@ class _Linker:
             case port.LoggedOut():
                 if self._online:
                     return Reason.UNLINKED_FROM_PHONE
-                # WhatsApp does not know a device that a phone has just linked: the phone must link another one.
+                # WhatsApp does not know the device that a phone has just linked, so the phone must link another one.
                 return Result.REFUSED if self._jid else Result.NEW_ENGINE
             case port.Refused(reason):
                 return Result.REFUSED if reason is Reason.PAIRING_REJECTED else reason
@@ -206,9 +207,9 @@ class _Linker:
         return None
 
     def _other_engine_has_keys(self) -> bool:
-        """Whether a phone has scanned the QR of an earlier engine, whose linker hangs or is gone: resume that device.
+        """Return whether a phone has scanned the QR of an earlier engine, so that its device must be resumed.
 
-        Keys of the present engine's own device are noted as a scan, whose event is on its way.
+        Note the scan in any case. When the present engine offered the device, it goes on: its own event is on the way.
         """
         stored = self._hold.attempt
         if self._jid or stored.stored_jid is None:
@@ -221,7 +222,7 @@ class _Linker:
         return True
 
     def _after_store_failure(self, failure: port.StoreFailed) -> Result | Reason:
-        """Try a fresh engine while the fault may pass; otherwise end the attempt, and blame nobody else.
+        """Try a fresh engine while the fault may pass; otherwise count the failure and end the attempt.
 
         An engine that shows a QR needs its database only when a phone scans. That scan was then refused.
         """

@@ -105,7 +105,7 @@ def end(attempt: Attempt, reason: Reason, attempts: Attempts, rows: Rows) -> lis
     Returns
     -------
     list of UUID, or None
-        Devices to unlink; None when the attempt is not any more as it was read (``end_v1``).
+        Devices to unlink; None when the attempt has changed since it was read (``end_v1``).
     """
     ended = attempts.end(attempt, reason)
     if ended is None:
@@ -117,10 +117,10 @@ def end(attempt: Attempt, reason: Reason, attempts: Attempts, rows: Rows) -> lis
 
 
 def end_left_over(attempt: Attempt, attempts: Attempts, rows: Rows) -> list[UUID] | None:
-    """End an attempt that no workflow ends any more, as ``end`` does.
+    """End an attempt that only waits to be ended, as ``end`` does.
 
-    The caller has found the attempt some time ago. Meanwhile a late call of its workflow may have opened a new window:
-    it is then left alone.
+    The caller has found the attempt some time ago. A late call of its workflow may have opened a new window meanwhile.
+    The attempt then goes on.
     """
     return end(attempt, end_reason(attempt), attempts, rows) if attempt.left_over else None
 

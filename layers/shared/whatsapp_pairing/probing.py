@@ -11,7 +11,7 @@ from whatsapp_pairing.reasons import Reason
 
 # Below the function's own limit. A QR takes a second, and a few more in a new instance.
 LIMIT_SECONDS = 45.0
-# The probe ends its engine. An engine whose probe hangs ends by itself, this long after the limit.
+# The probe ends its engine. When the probe hangs, the engine ends by itself this long after the limit.
 _SPARE_SECONDS = 2.0
 
 

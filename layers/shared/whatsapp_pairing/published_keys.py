@@ -21,7 +21,7 @@ _LIVE_SECONDS = 600
 # An unknown key makes us fetch again, at most every 5 s. So a new key works after 5 s, and invented key ids cause few
 # requests.
 _ASK_AGAIN_SECONDS = 5
-# A server that fails is left alone for this long, or for as long as its failure took, from the end of the failure.
+# After a failure, the server is left alone for this long, or for as long as the failure took, whichever is longer.
 _TRY_AGAIN_SECONDS = 1
 _ANSWER_SECONDS = 3
 _LARGEST_BYTES = 256 * 1024
@@ -75,7 +75,7 @@ class PublishedKeys:
         if started < self._not_before:
             raise Unavailable(detail="the project's keys could not be fetched a moment ago")
         try:
-            # The limits of the download do not count the look-up of the name, and connecting counts for each address.
+            # The download's own timeout does not cover the look-up of the name, and begins anew for each address.
             self._keys = self._usable(limits.in_time(self._download, 2 * _ANSWER_SECONDS))
         except _FAILURES as error:
             now = time.monotonic()

@@ -22,8 +22,8 @@ MOST_PER_HOUR = 30
 # A scan that comes in the last second of its window still gets this long to log in.
 LOGIN_SECONDS = 60
 
-# So many refused pairings of an attempt are answered with another QR. The next refusal ends the attempt, and so does a
-# refusal that leaves the person less time than this to scan again.
+# The first MOST_REFUSALS refused pairings of an attempt are each answered with another QR. The next refusal ends the
+# attempt. A refusal also ends it when less than SCAN_AGAIN_SECONDS are left for another scan.
 MOST_REFUSALS = 3
 SCAN_AGAIN_SECONDS = 30
 
@@ -52,7 +52,7 @@ HANDOVER_SECONDS = 10
 OVERDUE_SECONDS = 30
 
 
-# The reasons that say to the person that a scan is missing.
+# The reasons that tell the person that nobody scanned.
 _NOT_SCANNED = (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT, Reason.SCAN_NOT_REPEATED)
 
 
@@ -199,9 +199,9 @@ def next_step(attempt: Attempt, at_once: bool = False) -> Again | Reason:
 
 
 def end_reason(attempt: Attempt) -> Reason:
-    """Return why an attempt ends that no wait continues: the linker's verdict, or else the end of the window.
+    """Return why an attempt ends when no wait follows: the linker's verdict, or else the end of the window.
 
-    A linker may have found that nobody scanned in the moment in which a phone did. Its verdict is then not the reason.
+    A phone may scan in the moment in which the linker finds that nobody has. The linker's verdict then does not count.
     """
     if attempt.verdict and not (attempt.verdict in _NOT_SCANNED and attempt.scanned):
         return attempt.verdict

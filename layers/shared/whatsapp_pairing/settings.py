@@ -11,7 +11,7 @@ from whatsapp_pairing import limits
 from whatsapp_pairing.assurance import AssuranceLevel
 from whatsapp_pairing.errors import MisconfiguredError, SecretUnavailable
 
-# No read of a secret takes longer in an invocation with a limit. Its two tries take 4.4 s where nothing answers.
+# In an invocation with a limit, no read of a secret takes longer. Its two tries take 4.4 s when nothing answers.
 _SECRET_SECONDS = 5.0
 
 # Secrets Manager's answers that no second try changes.

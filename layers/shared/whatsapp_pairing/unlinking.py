@@ -48,7 +48,7 @@ def unlink(
 def _take(
     device_id: UUID, lease: UUID, devices: Devices, clock: Callable[[], float], sleep: Callable[[float], None]
 ) -> tuple[Taken | None, float]:
-    """Take the lease, and return with it when it was asked for."""
+    """Take the lease; return the device, and the moment at which the lease was asked for."""
     until = clock() + PATIENCE_SECONDS
     while True:
         asked_at = clock()
@@ -69,7 +69,7 @@ def _log_out(
     engine: Engine,
     clock: Callable[[], float],
 ) -> Event | None:
-    """Return the engine's last word, or None when time or lease are over before it."""
+    """Return the event that ends the logout; None when the time or the lease is over first."""
     until = clock() + LOG_OUT_SECONDS
     with engine.log_out(jid, _engine_ends_at(asked_at)) as run:
         while (asked_at := clock()) < until and devices.renew(device_id, lease):
@@ -77,7 +77,7 @@ def _log_out(
             match run.next_event(RENEW_SECONDS):
                 case Online():
                     # An engine loads keys by JID. WhatsApp may have given the JID to another device after we took ours.
-                    # Ours is then gone, and the engine may have loaded the other's keys: leave those alone.
+                    # Ours is then gone. Do not confirm, because the engine may have loaded the other device's keys.
                     if devices.stored_jid(device_id, lease) != jid:
                         return LoggedOut()
                     run.confirm()

@@ -23,10 +23,10 @@ _STALE = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
 # Short limits: a linker must not lose its lease while it waits for AWS, and a click must be answered before the
 # function's Timeout. A second try may start the same thing twice, which every started function allows.
 _BRIEF = Config(connect_timeout=1, read_timeout=1.7, retries={"mode": "standard", "total_max_attempts": 2})
-# No call of an invocation with a limit takes longer, so that one service that hangs leaves time for the next call.
+# In an invocation with a limit, no call takes longer. So a service that hangs leaves time for the next call.
 _MOST_SECONDS = 4.0
-# After so many refusals in a row, no more unlinks are tried: Lambda is away, and each try may take its full time.
-_MOST_REFUSALS = 3
+# After so many failures in a row, no more unlinks are started: Lambda is away, and each try may take its full time.
+_MOST_FAILED_STARTS = 3
 # AWS has not answered, so the call may still take effect.
 _SILENT = (ReadTimeoutError, ConnectionClosedError, limits.OutOfTimeError)
 
@@ -97,10 +97,10 @@ class Workflow:
         self._invoke(self._settings.unlink_function, {"deviceId": str(device_id)})
 
     def call_unlinks(self, device_ids: list[UUID]) -> int:
-        """Start the removal of devices. Cleanup starts those that cannot be started now; return how many these are."""
+        """Start the removal of devices; return how many could not be started. Cleanup starts those later."""
         failed = in_a_row = 0
         for number, device_id in enumerate(device_ids):
-            if in_a_row == _MOST_REFUSALS:
+            if in_a_row == _MOST_FAILED_STARTS:
                 return failed + len(device_ids) - number
             try:
                 self.call_unlink(device_id)

@@ -141,7 +141,7 @@ class Attempts(Table):
     def open_phase(self, attempt_id: UUID, wait: Wait, auth_seconds: float) -> Attempt | None:
         """Store the token of a wait that was just entered; entering ``auth`` for the first time starts its window.
 
-        The token of a wait that was entered later stays.
+        A wait that was entered later keeps its token.
 
         Returns
         -------
@@ -159,7 +159,7 @@ class Attempts(Table):
         return attempt_from(row)
 
     def end(self, attempt: Attempt, reason: Reason) -> Ended | None:
-        """Record the outcome and give up the devices; None when the attempt is not any more as it was read."""
+        """Record the outcome and give up the devices; None when the attempt has changed since it was read."""
         row = self._one(
             _END,
             call=uuid4(),

@@ -25,7 +25,7 @@ _LET_GO = "SELECT whatsapp_private.let_go_v1(%(id)s, %(lease)s) AS devices"
 
 @dataclass(frozen=True)
 class Connected:
-    """An attempt that has ended well, and its given-up devices that have keys: the caller starts their unlinks."""
+    """An attempt that has ended well, and its given-up devices that have keys. The caller starts their unlinks."""
 
     attempt: Attempt
     given_up: list[UUID]
@@ -81,14 +81,14 @@ class Leases(Table):
         return attempt_from(self._one(_SCANNED, id=attempt_id, lease=lease, jid=jid, seconds=LOGIN_SECONDS))
 
     def refuse(self, attempt_id: UUID, lease: UUID, refusals: int, jid: str | None) -> Attempt | None:
-        """Prepare another QR after a refused pairing, once the engine has ended.
+        """Record a refused pairing, so that another QR may follow. Call it after the engine has ended.
 
         Parameters
         ----------
         refusals : int
             How many refusals the attempt had before this one.
         jid : str or None
-            The device that WhatsApp does not know any more; None when the refused device was not stored.
+            The device that WhatsApp does not know any more; None when whatsmeow has not stored the refused device.
         """
         return attempt_from(self._one(_REFUSE, id=attempt_id, lease=lease, refusals=refusals, jid=jid))
 

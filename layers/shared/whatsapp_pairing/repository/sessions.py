@@ -35,6 +35,6 @@ class Sessions(Table):
         )
 
     def _reason_to_end(self, attempt_id: UUID) -> Reason | None:
-        """Return the reason with which the next click or cleanup will end an attempt."""
+        """Return the reason that the next click or cleanup will record as the attempt's end."""
         attempt = Attempts(self._database).get(attempt_id)
         return end_reason(attempt) if attempt else None

@@ -34,8 +34,8 @@ _ORPHANS = f"""
 whatsapp_private.devices d WHERE d.user_id IS NULL AND d.state <> 'unlinking' AND {_FREE}
 """
 
-# Offered or scanned devices whose attempt has ended, or does not exist. Each end of an attempt gives its devices up, so
-# there is none unless something went wrong.
+# Stray devices are offered or scanned, although their attempt has ended or does not exist. Each end of an attempt gives
+# its devices up, so there is a stray only after something went wrong.
 _STRAYS = f"""
 whatsapp_private.devices d
 WHERE d.user_id IS NOT NULL AND d.state IN ('offered', 'linking') AND {_FREE} AND NOT EXISTS (
@@ -202,9 +202,9 @@ class Batch:
 class Sweeps(Table):
     """Batches of at most ``limit`` rows, each a transaction of its own. Every method may raise ``StoreUnavailable``.
 
-    A batch passes over rows that another transaction has locked. Three sweeps cannot: they may wait for a user. These
-    have one call that finds rows and another that changes them. So the caller can go on without the rows that could not
-    be changed (``without``).
+    A batch passes over rows that another transaction has locked. Three sweeps cannot do that, because they may wait for
+    a user's lock. Each of the three has one call that finds rows and another that changes them. So the caller can go on
+    without the rows that could not be changed (``without``).
     """
 
     def overdue_attempts(self, limit: int, without: Collection[UUID] = ()) -> list[UUID]:
@@ -228,11 +228,11 @@ class Sweeps(Table):
         return self._swept(_GIVE_UP_ORPHANS, _ORPHANS, limit)
 
     def give_up_strays(self, limit: int) -> Batch:
-        """Mark the devices that no live attempt explains for unlinking."""
+        """Mark the stray devices, which no live attempt explains, for unlinking."""
         return self._swept(_GIVE_UP_STRAYS, _STRAYS, limit)
 
     def give_up_unexplained(self, limit: int) -> Batch:
-        """Give the keys that no binding explains a binding that is due for unlink."""
+        """Give keys without a binding a binding that is due for unlink."""
         return self._found(_GIVE_UP_UNEXPLAINED, limit)
 
     def forget_never_scanned(self, limit: int) -> Batch:
@@ -247,7 +247,7 @@ class Sweeps(Table):
         return devices
 
     def unlinks_due(self) -> int:
-        """Return how many unlinks are due; right after ``start_unlinks`` has found too few, these are locked."""
+        """Return how many unlinks are due. After ``start_unlinks`` found fewer than its limit, these are locked."""
         return self._due(_COUNT_UNLINKS)
 
     def forget_contacts(self, limit: int) -> Batch:
@@ -275,7 +275,7 @@ class Sweeps(Table):
         return [Behind(**row) for row in self._all(_TAKE_BEHIND, limit=limit)]
 
     def rows_due(self) -> int:
-        """Return how many rows are due; right after ``rows_behind`` has found too few, their sessions are locked."""
+        """Return how many rows are due. After ``rows_behind`` found fewer than its limit, their sessions are locked."""
         return self._due(_COUNT_BEHIND)
 
     def count(self, days: int) -> dict[str, int]:
@@ -299,8 +299,8 @@ class Sweeps(Table):
         return [row["id"] for row in self._all(statement, limit=limit, without=list(without))]
 
     def _swept(self, change: str, due: str, limit: int, **parameters: object) -> Batch:
-        # The count sees the rows as they were before the change. So where the batch is not full, the difference is what
-        # was locked.
+        # The count sees the rows as they were before the change. So when the batch is not full, the difference is the
+        # number of locked rows.
         statement = f"""
         WITH changed AS ({change})
         SELECT (SELECT count(*) FROM changed) AS done,
