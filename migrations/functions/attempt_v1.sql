@@ -18,7 +18,7 @@ BEGIN
          coalesce(a.lease_expires_at > at, false),
          a.legs, a.qr_shown_at IS NOT NULL, a.reachable, a.verdict, a.outcome,
          coalesce((SELECT s.version FROM whatsapp_private.sessions s WHERE s.user_id = a.user_id), 0),
-         a.notice, a.refusals, stored.jid, stored.fingerprint
+         a.notice, a.refusals, stored.jid, stored.fingerprint, whatsapp_private.left_over(a, at)
   FROM whatsapp_private.attempts a
   LEFT JOIN LATERAL (
     -- whatsmeow stores the keys at the moment of the scan. The linker of that engine may have died or may hang, so it

@@ -17,7 +17,7 @@ CREATE OR REPLACE FUNCTION whatsapp_private.claim_v1(
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
-  last RECORD;
+  last whatsapp_private.attempts;
 BEGIN
   PERFORM whatsapp_private.lock_user_v1(p_user);
   SELECT a.* INTO last FROM whatsapp_private.attempts a WHERE a.user_id = p_user ORDER BY a.number DESC LIMIT 1;
@@ -29,13 +29,7 @@ BEGIN
   IF last.id IS NOT NULL AND last.ended_at IS NULL THEN
     live := last.id;
     live_has_workflow := last.task_token IS NOT NULL;
-    live_over := CASE
-      WHEN last.verdict IS NOT NULL THEN coalesce(last.lease_expires_at <= clock_timestamp(), true)
-      WHEN live_has_workflow THEN last.deadline < whatsapp_private.overdue_before()
-      -- No workflow has entered a wait yet. A workflow that starts now has only the rest of the window, and a person
-      -- needs 30 s of it.
-      ELSE last.deadline - clock_timestamp() < least(interval '30 seconds', (last.deadline - last.started_at) / 4)
-    END;
+    live_over := whatsapp_private.left_over(last, clock_timestamp());
   END IF;
   IF claimed OR linked OR live IS NOT NULL THEN
     RETURN;

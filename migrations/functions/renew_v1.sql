@@ -1,28 +1,30 @@
--- Renew the lease of an attempt and its devices, and note whether WhatsApp answers. Hide the QR unless p_showing: a QR
--- can be scanned only while the engine that brought it runs.
+-- Renew the lease of an attempt and its devices, and note whether WhatsApp answers. Hide the QR of the device p_ended
+-- (NULL: hide none), whose engine has ended: a QR can be scanned only while the engine that brought it runs. The QR of a
+-- newer device stays, because this call may arrive late.
 -- Locks: the user, then the attempt, then its devices.
 -- Writes: attempts, devices; sessions when a QR goes away or comes back.
 -- Repeated: the same; the lease lasts a little longer.
 -- No row: the lease is lost.
 CREATE OR REPLACE FUNCTION whatsapp_private.renew_v1(
-  p_attempt UUID, p_lease UUID, p_seconds FLOAT8, p_reachable BOOLEAN, p_showing BOOLEAN
+  p_attempt UUID, p_lease UUID, p_seconds FLOAT8, p_reachable BOOLEAN, p_ended BYTEA
 ) RETURNS SETOF whatsapp_private.attempt_state
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
   owner CONSTANT UUID := whatsapp_private.lock_attempt_v1(p_attempt);
+  ended CONSTANT BOOLEAN := coalesce(whatsapp_private.newest_device_v1(p_attempt) = p_ended, false);
   until TIMESTAMPTZ;
   hidden BOOLEAN;
   qr TEXT;
 BEGIN
   -- session_v1 hides the QR of a linker that hangs for longer than its lease. This renewal brings the QR back, so the
   -- session has changed.
-  hidden := p_showing AND EXISTS (
+  hidden := NOT ended AND EXISTS (
     SELECT FROM whatsapp_private.attempts a
     WHERE a.id = p_attempt AND a.lease_expires_at <= clock_timestamp() AND a.qr_expires_at IS NOT NULL
   );
   until := clock_timestamp() + make_interval(secs => p_seconds);
   UPDATE whatsapp_private.attempts a SET
-    lease_expires_at = until, reachable = p_reachable, qr_expires_at = CASE WHEN p_showing THEN a.qr_expires_at END
+    lease_expires_at = until, reachable = p_reachable, qr_expires_at = CASE WHEN NOT ended THEN a.qr_expires_at END
   -- A linker that let go has a lease without a time of expiry. So a renewal that arrives late does not bring it back.
   WHERE a.id = p_attempt AND a.lease_id = p_lease AND a.lease_expires_at IS NOT NULL AND a.ended_at IS NULL;
   IF NOT FOUND THEN
@@ -33,13 +35,13 @@ BEGIN
   SELECT s.qr_code INTO qr FROM whatsapp_private.sessions s WHERE s.user_id = owner;
   IF hidden THEN
     PERFORM whatsapp_private.note_change_v1(owner, qr);
-  ELSIF qr IS NOT NULL AND NOT p_showing THEN
+  ELSIF qr IS NOT NULL AND ended THEN
     PERFORM whatsapp_private.note_change_v1(owner, NULL);
   END IF;
   RETURN QUERY SELECT * FROM whatsapp_private.attempt_v1(p_attempt);
 END;
 $function$;
 
-ALTER FUNCTION whatsapp_private.renew_v1(UUID, UUID, FLOAT8, BOOLEAN, BOOLEAN) OWNER TO whatsapp_functions;
-REVOKE ALL ON FUNCTION whatsapp_private.renew_v1(UUID, UUID, FLOAT8, BOOLEAN, BOOLEAN) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION whatsapp_private.renew_v1(UUID, UUID, FLOAT8, BOOLEAN, BOOLEAN) TO whatsapp_worker;
+ALTER FUNCTION whatsapp_private.renew_v1(UUID, UUID, FLOAT8, BOOLEAN, BYTEA) OWNER TO whatsapp_functions;
+REVOKE ALL ON FUNCTION whatsapp_private.renew_v1(UUID, UUID, FLOAT8, BOOLEAN, BYTEA) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION whatsapp_private.renew_v1(UUID, UUID, FLOAT8, BOOLEAN, BYTEA) TO whatsapp_worker;

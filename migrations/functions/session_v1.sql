@@ -5,8 +5,7 @@
 --   connected     a device is linked
 --   error         the last attempt has failed, and no disconnect has dismissed that (attempts.failed)
 --   disconnected  in any other case
--- An attempt is running while it lives, unless it only waits to be ended: its linker has left a verdict, it is overdue,
--- or its window is over and no workflow has entered a wait for it. The next click or cleanup ends it.
+-- An attempt is running while it lives, unless it only waits to be ended (left_over). The next click or cleanup ends it.
 -- Locks: nothing.
 -- Writes: nothing.
 CREATE OR REPLACE FUNCTION whatsapp_private.session_v1(p_user UUID) RETURNS TABLE (
@@ -37,11 +36,7 @@ BEGIN
   RETURN QUERY
   WITH last AS (
     SELECT a.*,
-      a.ended_at IS NULL AND CASE
-        WHEN a.verdict IS NOT NULL THEN coalesce(a.lease_expires_at > at, false)
-        WHEN a.task_token IS NULL THEN a.deadline > at
-        ELSE a.deadline >= whatsapp_private.overdue_before()
-      END AS running,
+      a.ended_at IS NULL AND NOT whatsapp_private.left_over(a, at) AS running,
       -- Hide the QR when the lease of its linker is over: WhatsApp has dropped the QR with the dead linker's socket.
       -- Show an expired QR for 3 s longer, because the next one is usually on its way.
       coalesce(a.lease_expires_at > at AND a.qr_expires_at + interval '3 seconds' > at, false) AS showing,

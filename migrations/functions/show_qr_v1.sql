@@ -4,7 +4,7 @@
 -- Locks: the user, then the attempt, then its devices.
 -- Writes: attempts, devices, sessions. Never the user's row.
 -- Repeated: the same answer; the QR's expiry moves on; no second binding. Once the linker has reported that a phone has
--- scanned the device, only the lease changes.
+-- scanned the device, or has shown the QR of a newer device, only the lease changes.
 -- No row: the lease is lost.
 CREATE OR REPLACE FUNCTION whatsapp_private.show_qr_v1(
   p_attempt UUID, p_lease UUID, p_seconds FLOAT8, p_qr TEXT, p_qr_seconds FLOAT8, p_fingerprint BYTEA,
@@ -14,16 +14,17 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $func
 DECLARE
   owner CONSTANT UUID := whatsapp_private.lock_attempt_v1(p_attempt);
   at CONSTANT TIMESTAMPTZ := clock_timestamp();
-  -- The call is late: it was repeated, and a phone has scanned meanwhile.
-  scanned CONSTANT BOOLEAN := EXISTS (
+  -- The call is late: it was repeated, and meanwhile a phone has scanned, or a newer device has been bound.
+  late CONSTANT BOOLEAN := EXISTS (
     SELECT FROM whatsapp_private.devices d
-    WHERE d.attempt_id = p_attempt AND d.fingerprint = p_fingerprint AND d.state <> 'offered'
+    WHERE d.attempt_id = p_attempt AND d.fingerprint = p_fingerprint
+      AND (d.state <> 'offered' OR whatsapp_private.newest_device_v1(p_attempt) <> p_fingerprint)
   );
 BEGIN
   UPDATE whatsapp_private.attempts a SET
     qr_shown_at = coalesce(a.qr_shown_at, at),
-    qr_expires_at = CASE WHEN scanned THEN a.qr_expires_at ELSE at + make_interval(secs => p_qr_seconds) END,
-    notice = CASE WHEN scanned THEN a.notice ELSE coalesce(p_notice, a.notice) END,
+    qr_expires_at = CASE WHEN late THEN a.qr_expires_at ELSE at + make_interval(secs => p_qr_seconds) END,
+    notice = CASE WHEN late THEN a.notice ELSE coalesce(p_notice, a.notice) END,
     -- Renew the lease with the QR. Otherwise session_v1 would hide the new QR of a linker that hung for longer than its
     -- lease.
     lease_expires_at = at + make_interval(secs => p_seconds)
@@ -31,7 +32,7 @@ BEGIN
   IF NOT FOUND THEN
     RETURN;
   END IF;
-  IF scanned THEN
+  IF late THEN
     RETURN QUERY SELECT * FROM whatsapp_private.attempt_v1(p_attempt);
     RETURN;
   END IF;

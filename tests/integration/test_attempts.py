@@ -287,9 +287,10 @@ def test_a_second_click_within_a_short_window_ends_nothing(world: World) -> None
 def test_a_click_ends_an_overdue_attempt_and_starts_the_next(world: World) -> None:
     user, workflow = world.user(), RecordedWorkflow()
     lost = world.claim(user)
-    world.lease(lost)
+    lease = world.lease(lost)
     world.sql("UPDATE whatsapp_private.attempts SET task_token = 'gone'")
     world.age(WINDOW + OVERDUE_SECONDS - 5)
+    world.leases.renew(lost, lease)  # a linker that waits for its workflow
     assert not connect(user, WINDOW, LIMIT, world.attempts, world.rows, workflow)
     world.age(10)
 
@@ -297,6 +298,20 @@ def test_a_click_ends_an_overdue_attempt_and_starts_the_next(world: World) -> No
 
     assert world.attempt(lost)["outcome"] == "qr_timeout"
     assert len(workflow.of("start")) == 1
+
+
+def test_a_click_ends_an_attempt_without_a_linker_when_its_window_is_over(world: World) -> None:
+    """Execution and linker are gone, and no verdict was left."""
+    user, workflow = world.user(), RecordedWorkflow()
+    lost = world.claim(user)
+    world.attempts.open_phase(lost, entered(Phase.QR, "token"), WINDOW)
+    world.lease(lost)
+    world.age(WINDOW + 1)
+    assert world.sessions.get(user).status is Status.ERROR
+
+    assert connect(user, WINDOW, LIMIT, world.attempts, world.rows, workflow)
+
+    assert world.attempt(lost)["outcome"] == "qr_timeout"
 
 
 class Revived(Attempts):

@@ -149,10 +149,22 @@ def test_what_the_linker_last_found_of_whatsapp_is_kept_for_its_heir(pairing: Pa
 def test_a_qr_is_not_shown_without_its_engine(pairing: Pairing) -> None:
     world = pairing.world
     assert world.sessions.get(pairing.user).qr
-    assert world.leases.renew(pairing.attempt_id, pairing.lease, showing=False)
+    assert world.leases.renew(pairing.attempt_id, pairing.lease, ended=pairing.secret.fingerprint)
     assert world.sessions.get(pairing.user).status is Status.CONNECTING
     assert world.leases.renew(pairing.attempt_id, pairing.lease)
     assert world.sessions.get(pairing.user).qr is None
+
+
+def test_the_late_end_of_an_engine_does_not_hide_the_next_qr(pairing: Pairing) -> None:
+    """A renewal is repeated after a lost connection. Its first try reaches Postgres when the next engine has a QR."""
+    world, following = pairing.world, Secret()
+    world.leases.renew(pairing.attempt_id, pairing.lease, ended=pairing.secret.fingerprint)
+    world.show(pairing.attempt_id, pairing.lease, following)
+
+    assert world.leases.renew(pairing.attempt_id, pairing.lease, ended=pairing.secret.fingerprint)
+    assert world.sessions.get(pairing.user).qr == following.text()
+    assert world.show(pairing.attempt_id, pairing.lease, pairing.secret)
+    assert world.sessions.get(pairing.user).qr == following.text(), "a late QR of the ended engine"
 
 
 def test_nobody_takes_an_attempt_that_is_over_or_has_its_verdict(world: World) -> None:

@@ -128,8 +128,8 @@ CALLS: dict[str, tuple[Prepare, Prepare]] = {
 }
 # Functions that other functions or a trigger call, and the two that write and note the user's row.
 INNER = {
-    "lock_user_v1", "lock_attempt_v1", "note_change_v1", "give_up_v1", "show_session_v1", "note_shown_v1",
-    "forget_number_v1", "keep_keys_apart_v1", "unexplained_keys_v1",
+    "lock_user_v1", "lock_attempt_v1", "newest_device_v1", "note_change_v1", "give_up_v1",
+    "show_session_v1", "note_shown_v1", "forget_number_v1", "keep_keys_apart_v1", "unexplained_keys_v1",
 }  # fmt: skip
 
 

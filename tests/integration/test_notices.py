@@ -159,7 +159,7 @@ def test_a_qr_gives_up_a_device_that_lost_its_keys(pairing: Pairing) -> None:
 
     assert (shown.scanned, shown.notice, shown.refusals) == (False, Notice.NEW_QR, 0)
     assert [world.bound(it)["state"] for it in (pairing.secret, fresh)] == ["unlinking", "offered"]
-    world.leases.renew(pairing.attempt_id, pairing.lease, showing=False)
+    world.leases.renew(pairing.attempt_id, pairing.lease, ended=fresh.fingerprint)
     assert world.sessions.get(pairing.user).status is Status.CONNECTING
 
 

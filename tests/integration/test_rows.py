@@ -229,7 +229,7 @@ def test_a_qr_that_goes_away_leaves_the_row_behind(world: World, goes: str) -> N
     world.show_row(user)
 
     if goes == "with its engine":
-        changed = world.leases.renew(attempt_id, lease, showing=False)
+        changed = world.leases.renew(attempt_id, lease, ended=secret.fingerprint)
     else:
         world.age(9)
         changed = world.leases.take(attempt_id, uuid4())

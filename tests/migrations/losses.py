@@ -10,7 +10,11 @@ FUNCTIONS = [
     for name in (fact.name for fact in expected())
     if name.startswith("function whatsapp_private.")
 ]
-AS_CALLER = ("whatsapp_private.overdue_before()",)  # every other function runs as its owner
+# Every other function runs as its owner.
+AS_CALLER = (
+    "whatsapp_private.overdue_before()",
+    "whatsapp_private.left_over(whatsapp_private.attempts,timestamp with time zone)",
+)
 TRIGGER_OF_KEYS, KEEPS_APART = "whatsmeow_device_keeps_keys_apart", "whatsapp_private.keep_keys_apart_v1()"
 TABLE = "public.whatsapp_sessions"
 FUNCTION = "function public.update_whatsapp_sessions_updated_at()"

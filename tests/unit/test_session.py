@@ -34,7 +34,7 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 LIVE = Attempt(
     id=UUID(int=1), user_id=UUID(int=2), phase=Phase.QR, deadline=NOW, age=60.0, remaining=60.0, since_scan=None,
     task_token="token", alive=False, legs=1, qr_shown=False, reachable=True, verdict=None, outcome=None, version=1,
-    notice=None, refusals=0, stored_jid=None, stored_fingerprint=None,
+    notice=None, refusals=0, stored_jid=None, stored_fingerprint=None, left_over=False,
 )  # fmt: skip
 
 

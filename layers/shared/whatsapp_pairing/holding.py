@@ -86,15 +86,15 @@ class Hold:
         if self._clock() >= self.renew_at:
             self.renew()
 
-    def renew(self, showing: bool = True) -> None:
-        """Renew lease and heartbeat now; ``showing`` as ``Leases.renew`` has it.
+    def renew(self, ended: bytes | None = None) -> None:
+        """Renew lease and heartbeat now; ``ended`` as ``Leases.renew`` has it.
 
         Raises
         ------
         LeaseLost
         """
         asked_at = self._clock()
-        self.write(self._leases.renew, self._reachable, showing)
+        self.write(self._leases.renew, self._reachable, ended)
         self._begin(asked_at)
 
     def found_reachable(self, reachable: bool) -> None:

@@ -101,7 +101,7 @@ class _Linker:
         self._backoff = Backoff()
         self._jid: str | None = None
         # The fingerprints of the QRs that the present engine has brought.
-        self._offered: set[bytes] = set()
+        self._offered: list[bytes] = []
         self._online: port.Online | None = None
         self._synced = False
         # When this engine's first QR has lasted for its whole time, or when a phone scanned. If the engine ends later,
@@ -133,7 +133,7 @@ class _Linker:
                     return self._record_verdict(Reason.PAIRING_REJECTED)
                 self._record_refusal()
                 continue
-            self._hold.renew(showing=False)
+            self._hold.renew(ended=self._offered[-1] if self._offered else None)
             self._write_row()
             if self._held_at is not None and self._clock() >= self._held_at:
                 self._backoff.reset()
@@ -239,7 +239,7 @@ class _Linker:
     def _show(self, qr: port.Qr) -> None:
         first = not self._hold.attempt.qr_shown
         notice = Notice.SCAN_AGAIN if qr.renewed else None
-        self._offered.add(qr.fingerprint)
+        self._offered.append(qr.fingerprint)
         self._hold.write(self._leases.show_qr, qr.text, qr.seconds, qr.fingerprint, notice)
         if first:
             counting.first_qr(self._hold.attempt)

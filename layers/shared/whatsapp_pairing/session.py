@@ -48,10 +48,6 @@ RETRY_SECONDS = 2
 # After a QR that came in the last moment of its window, the workflow has this long to open the scan's window.
 HANDOVER_SECONDS = 10
 
-# An attempt that lives for so long after its deadline has lost its workflow (overdue_before).
-OVERDUE_SECONDS = 30
-
-
 # The reasons that tell the person that nobody scanned.
 _NOT_SCANNED = (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT, Reason.SCAN_NOT_REPEATED)
 
@@ -110,6 +106,8 @@ class Attempt:
         How many refused pairings were answered with another QR.
     stored_jid, stored_fingerprint : str, bytes or None
         The newest device of the attempt for which whatsmeow has stored keys, unless it is linked.
+    left_over : bool
+        Whether it lives and only waits to be ended, because nobody works on it any more.
     """
 
     id: UUID
@@ -131,6 +129,7 @@ class Attempt:
     refusals: int
     stored_jid: str | None = field(repr=False)
     stored_fingerprint: bytes | None = field(repr=False)
+    left_over: bool
 
     @property
     def scanned(self) -> bool:
@@ -143,15 +142,6 @@ class Attempt:
         # With the first QR, the workflow opens the scan's window. This copy of the attempt may not know that yet.
         opening = self.phase is Phase.QR and self.qr_shown
         return self.refusals < MOST_REFUSALS and (opening or self.remaining >= SCAN_AGAIN_SECONDS)
-
-    @property
-    def left_over(self) -> bool:
-        """Whether it only waits to be ended. The rule is that of ``live_over`` in ``claim_v1``."""
-        if self.verdict:
-            return not self.alive
-        if self.task_token:
-            return self.remaining < -OVERDUE_SECONDS
-        return self.remaining < min(SCAN_AGAIN_SECONDS, (self.age + self.remaining) / 4)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from whatsapp_pairing.repository.table import Table
 from whatsapp_pairing.session import LEASE_SECONDS, LOGIN_SECONDS, Attempt
 
 _TAKE = "SELECT * FROM whatsapp_private.take_v1(%(id)s, %(lease)s, %(seconds)s)"
-_RENEW = "SELECT * FROM whatsapp_private.renew_v1(%(id)s, %(lease)s, %(seconds)s, %(reachable)s, %(showing)s)"
+_RENEW = "SELECT * FROM whatsapp_private.renew_v1(%(id)s, %(lease)s, %(seconds)s, %(reachable)s, %(ended)s)"
 _SHOW_QR = """
 SELECT * FROM whatsapp_private.show_qr_v1(
   %(id)s, %(lease)s, %(seconds)s, %(qr)s, %(qr_seconds)s, %(fingerprint)s, %(notice)s
@@ -38,17 +38,19 @@ class Leases(Table):
         """Take the lease of an attempt and its devices; None when it has a linker, has its verdict, or has ended."""
         return attempt_from(self._one(_TAKE, id=attempt_id, lease=lease, seconds=LEASE_SECONDS))
 
-    def renew(self, attempt_id: UUID, lease: UUID, reachable: bool = True, showing: bool = True) -> Attempt | None:
+    def renew(
+        self, attempt_id: UUID, lease: UUID, reachable: bool = True, ended: bytes | None = None
+    ) -> Attempt | None:
         """Keep the lease of attempt and devices; None when it is lost: the linker must let go of WhatsApp at once.
 
         Parameters
         ----------
         reachable : bool
             Whether WhatsApp answered when it was last tried.
-        showing : bool
-            Whether the engine that brought the QR still runs; without it the QR cannot be scanned.
+        ended : bytes or None
+            Fingerprint of a device whose engine has ended, so its QR cannot be scanned; None: nothing has ended.
         """
-        row = self._one(_RENEW, id=attempt_id, lease=lease, seconds=LEASE_SECONDS, reachable=reachable, showing=showing)
+        row = self._one(_RENEW, id=attempt_id, lease=lease, seconds=LEASE_SECONDS, reachable=reachable, ended=ended)
         return attempt_from(row)
 
     def show_qr(
