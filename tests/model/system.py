@@ -23,7 +23,7 @@ from whatsapp_pairing.repository.sweeps import Sweeps
 from whatsapp_pairing.session import Again, Phase, Wait
 from whatsapp_pairing.unlinking import unlink
 
-from tests.integration.test_jid_again import SAVE
+from tests.integration.test_jid_again import SAVE, keys
 from tests.integration.world import LIMIT, WINDOW, Secret, World, login
 from tests.integration.world import connect as log_in
 
@@ -221,9 +221,8 @@ class System:
         jid = next(
             jid for device in itertools.count(1) if (jid := f"{number}:{device}@s.whatsapp.net") not in self.linked
         )  # WhatsApp gives a JID out again, whoever still has the keys of the device that had it
-        key = secret.bytes
-        self._engine.execute(SAVE, (jid, key, key, key, key * 2, key, key * 2, key, key * 2, ""))
-        self._engine.execute(_PRE_KEY, (jid, key))
+        self._engine.execute(SAVE, keys(secret, jid))
+        self._engine.execute(_PRE_KEY, (jid, secret.bytes))
         self.linked[jid] = secret.fingerprint
         return jid
 
