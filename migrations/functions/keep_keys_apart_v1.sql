@@ -8,12 +8,14 @@
 --   DELETE  An engine deletes no row while a linker or an unlink holds another device with this JID. The engine may be
 --           that other device's: after a 401, whatsmeow deletes keys by the JID. When a row is deleted, the trigger
 --           also deletes what whatsmeow keeps about the account.
--- Locks: nothing but the rows that it deletes.
+-- Locks: for an INSERT the JID, by an advisory lock that ends with the transaction; then the rows that it deletes.
 -- Writes: whatsmeow_device, whatsmeow_privacy_tokens, whatsmeow_lid_map.
 CREATE OR REPLACE FUNCTION whatsapp_private.keep_keys_apart_v1() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 BEGIN
   IF TG_OP = 'INSERT' THEN
+    -- Of two devices with one JID that are stored at once, the second must see the first.
+    PERFORM pg_advisory_xact_lock(hashtextextended('whatsapp-pairing jid ' || NEW.jid, 0));
     PERFORM FROM whatsapp_engine.whatsmeow_device e
     WHERE e.jid = NEW.jid
       AND (e.noise_key, e.identity_key, e.adv_key) IS DISTINCT FROM (NEW.noise_key, NEW.identity_key, NEW.adv_key);

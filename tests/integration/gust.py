@@ -8,7 +8,6 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator
-from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -26,14 +25,18 @@ from whatsapp_pairing.repository.sweeps import Sweeps
 from whatsapp_pairing.session import Attempt, Phase
 
 from .honest import Errors, Honest
+from .test_jid_again import SAVE, keys
 from .world import LIMIT, Secret, entered, login
 
 BATCH = 20
 
-_NUMBERS = count(1)
+_KNOW_TOKEN = (
+    "INSERT INTO whatsapp_engine.whatsmeow_privacy_tokens VALUES (%s, 'contact', 'token', 1) ON CONFLICT DO NOTHING"
+)
+_KNOW_NUMBER = "INSERT INTO whatsapp_engine.whatsmeow_lid_map (lid, pn) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 
 # The calls that end a pairing come more seldom than those that lead to it, or none would get far.
-_WEIGHTS = {"delete_user": 1, "end": 1, "sweep_overdue": 1, "refuse": 1, "disconnect": 3, "pair": 8}
+_WEIGHTS = {"delete_user": 1, "end": 1, "sweep_overdue": 1, "refuse": 1, "log_out": 1, "disconnect": 3, "pair": 8}
 
 _AGE = (
     "UPDATE whatsapp_private.devices SET created_at = created_at - s, unlink_due_at = unlink_due_at - s "
@@ -64,6 +67,9 @@ class Gust:
         self._pairs, self._chance, self._errors = pairs, chance, errors
         self._api, self._worker = (Honest(login(url, f"whatsapp_{need}"), errors) for need in ("api", "worker"))
         self._admin = psycopg.connect(url, prepare_threshold=None, autocommit=True, row_factory=dict_row)
+        self._engine = psycopg.connect(
+            login(url, "whatsapp_engine"), prepare_threshold=None, autocommit=True, row_factory=dict_row
+        )
         self.attempts, self.api_attempts = Attempts(self._worker), Attempts(self._api)
         self.leases, self.devices = Leases(self._worker), Devices(self._worker)
         self.sessions, self.sweeps = Sessions(self._api), Sweeps(self._worker)
@@ -79,6 +85,7 @@ class Gust:
         self._api.close()
         self._worker.close()
         self._admin.close()
+        self._engine.close()
 
     def call(self) -> str:
         """Make one random call and return its kind."""
@@ -145,19 +152,25 @@ class Gust:
         self._show(shown)
 
     def do_scan(self, pair: Pair) -> None:
-        secret, number = pair.secret, next(_NUMBERS)
-        jid = f"52155{number % 50:08}:{number}@s.whatsapp.net"
-        self._sql(
-            "INSERT INTO whatsapp_engine.whatsmeow_device (jid, registration_id, noise_key, identity_key, "
-            "signed_pre_key, signed_pre_key_id, signed_pre_key_sig, adv_key, adv_details, adv_account_sig, "
-            "adv_account_sig_key, adv_device_sig) SELECT %s, 1, %s, %s, %s, 1, %s, %s, '', %s, %s, %s "
-            "WHERE EXISTS (SELECT FROM whatsapp_private.devices WHERE fingerprint = %s) AND NOT EXISTS "
-            "(SELECT FROM whatsapp_engine.whatsmeow_device WHERE adv_key = %s)",
-            jid, b"n" * 32, b"i" * 32, b"p" * 32, b"s" * 64, secret.bytes, b"a" * 64, b"k" * 32, b"d" * 64,
-            secret.fingerprint, secret.bytes,
-        )  # fmt: skip
+        """A phone links a device, under a JID that another device may have."""
+        secret, number = pair.secret, self._chance.randrange(3)
+        jid = f"52155{number:08}:{self._chance.randrange(1, 4)}@s.whatsapp.net"
+        if not self._sql("SELECT FROM whatsapp_private.devices WHERE fingerprint = %s", secret.fingerprint):
+            return
+        self._engine.execute(SAVE, keys(secret, jid))
+        self._engine.execute(_KNOW_TOKEN, (jid,))
+        self._engine.execute(_KNOW_NUMBER, (f"lid{number}", f"52155{number:08}"))
         pair.jid = jid
         self._show(self.leases.scanned(pair.attempt_id, pair.lease, jid))
+
+    def do_save(self, pair: Pair) -> None:
+        """An engine saves its device again, which may have lost its keys or its JID."""
+        if pair.jid:
+            self._engine.execute(SAVE, keys(pair.secret, pair.jid, "Ana"))
+
+    def do_log_out(self, pair: Pair) -> None:
+        """WhatsApp does not know a device any more: whatsmeow deletes it by the JID."""
+        self._engine.execute("DELETE FROM whatsapp_engine.whatsmeow_device WHERE jid = %s", (pair.jid,))
 
     def do_scanned(self, pair: Pair) -> None:
         attempt = self.attempts.get(pair.attempt_id)

@@ -26,6 +26,12 @@ ON CONFLICT (jid) DO UPDATE SET push_name = excluded.push_name
 """
 
 
+def keys(secret: Secret, jid: str = JID, name: str = "") -> tuple[object, ...]:
+    """The parameters of ``SAVE``."""
+    key = secret.bytes
+    return (jid, key, key, key, key * 2, key, key * 2, key, key * 2, name)
+
+
 class Engine:
     """What whatsmeow does to its tables, with the login of the engine."""
 
@@ -34,8 +40,7 @@ class Engine:
 
     def save(self, secret: Secret, jid: str = JID, name: str = "") -> None:
         """Store a device, or save it again."""
-        key = secret.bytes
-        self._connection.execute(SAVE, (jid, key, key, key, key * 2, key, key * 2, key, key * 2, name))
+        self._connection.execute(SAVE, keys(secret, jid, name))
 
     def know(self, jid: str = JID, contact: str = "contact", number: str = NUMBER) -> None:
         """Store what does not hang on the device by a foreign key."""
@@ -169,6 +174,23 @@ def test_a_newer_device_waits_for_an_unlink_of_the_older(world: World, engine: E
         world.devices.forget(device_id, lease)
         saved.result()
     assert world.has_keys(newer)
+
+
+@pytest.mark.parametrize("replaces", [False, True])
+def test_of_two_devices_stored_at_once_the_second_stays(world: World, engine: Engine, replaces: bool) -> None:
+    first, second = Secret(), Secret()
+    if replaces:
+        engine.save(Secret())
+    with psycopg.connect(login(world.url, "whatsapp_engine")) as slow, ThreadPoolExecutor(1) as pool:
+        slow.execute(SAVE, keys(first))
+        saved = pool.submit(engine.save, second)
+        try:
+            world.wait_for_a_blocked_backend()
+        finally:
+            slow.commit()
+        saved.result()
+    assert (world.has_keys(first), world.has_keys(second)) == (False, True)
+    assert world.value(f"SELECT noise_key FROM {KEYS}") == second.bytes
 
 
 def test_a_newer_device_does_not_wait_for_ever(world: World, engine: Engine) -> None:

@@ -23,7 +23,7 @@ from whatsapp_pairing.repository.sweeps import Sweeps
 from whatsapp_pairing.session import Again, Phase, Wait
 from whatsapp_pairing.unlinking import unlink
 
-from tests.integration.test_jid_again import SAVE
+from tests.integration.test_jid_again import SAVE, keys
 from tests.integration.world import LIMIT, WINDOW, Secret, World, login
 from tests.integration.world import connect as log_in
 
@@ -55,6 +55,8 @@ class System:
         Which device belongs to which fingerprint, as the phones list them.
     invoked : list
         Every asynchronous invocation so far: function and what it is about.
+    opened : list
+        What each wait so far was entered with.
     late : list of Late
         Calls that Postgres has still to get.
     fault : callable or None
@@ -72,6 +74,7 @@ class System:
         self.runs: list[Run] = []
         self.linked: dict[str, bytes] = {}
         self.invoked: list[tuple[str, UUID]] = []
+        self.opened: list[dict[str, Any]] = []
         self.late: list[Late] = []
         self.fault: Callable[[Process], Order] | None = None
         self.agreeable = False
@@ -116,10 +119,12 @@ class System:
     def invoke(self, function: str, payload: dict[str, Any], ended: Callable[[Process], None]) -> None:
         """A task of the workflow begins."""
         attempt_id = UUID(payload["attemptId"])
+        if function == "OpenPhase" and payload not in self.opened:
+            self.opened.append(payload)
 
         def work(process: Process) -> object:
             attempts, rows, steps = self._parts(process)
-            if function == "OpenPhase":
+            if function == "OpenPhase" and payload not in self.opened:
                 wait = Wait(Phase(payload["phase"]), payload["taskToken"], payload["enteredAt"])
                 return open_phase(attempt_id, wait, WINDOW, attempts, steps)
             step = settle_phase(attempt_id, payload["error"], attempts, rows, steps)
@@ -128,6 +133,10 @@ class System:
             return {"next": step, "seconds": 0, "heartbeat": 0, "pause": 0}
 
         self._spawn(function, work, ended).attempt_id = attempt_id
+
+    def open_again(self, payload: dict[str, Any]) -> None:
+        """Lambda runs the call of a wait once more. Nobody hears its answer."""
+        self.invoke("OpenPhase", payload, lambda _: None)
 
     def call_linker(self, attempt_id: UUID) -> None:
         """A linker begins."""
@@ -221,9 +230,8 @@ class System:
         jid = next(
             jid for device in itertools.count(1) if (jid := f"{number}:{device}@s.whatsapp.net") not in self.linked
         )  # WhatsApp gives a JID out again, whoever still has the keys of the device that had it
-        key = secret.bytes
-        self._engine.execute(SAVE, (jid, key, key, key, key * 2, key, key * 2, key, key * 2, ""))
-        self._engine.execute(_PRE_KEY, (jid, key))
+        self._engine.execute(SAVE, keys(secret, jid))
+        self._engine.execute(_PRE_KEY, (jid, secret.bytes))
         self.linked[jid] = secret.fingerprint
         return jid
 
