@@ -33,7 +33,7 @@ class Until(Context):
         self._ends_at = time.monotonic() + seconds
 
     def get_remaining_time_in_millis(self) -> int:  # type: ignore[override]
-        """What Lambda would say."""
+        """Return the time that is left, as Lambda does."""
         return int((self._ends_at - time.monotonic()) * 1000)
 
 

@@ -225,7 +225,7 @@ def test_unlinks_that_lambda_refuses_are_left(world: World) -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """What one sweep finds, where it counts it, and a lock on one row of it."""
+    """Rows that one sweep finds, the name of their count, and a lock on one of them."""
 
     stale: Callable[[World, int], None]
     table: str
