@@ -18,13 +18,13 @@ from whatsapp_pairing.errors import (
 from whatsapp_pairing.pairing import connect, disconnect, open_phase, settle_phase
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts, Ended
-from whatsapp_pairing.session import MOST_PER_HOUR, PAUSES, Again, Attempt, Phase, Status
+from whatsapp_pairing.session import MOST_PER_HOUR, OVERDUE_SECONDS, PAUSES, Again, Attempt, Phase, Status
 from whatsapp_pairing.workflow import DECIDED
 
 from tests.stack import PATIENCE_SECONDS
 
 from .recorder import RecordedWorkflow
-from .world import LIMIT, OVERDUE_SECONDS, WINDOW, Secret, World, entered
+from .world import LIMIT, WINDOW, Secret, World, entered
 
 
 def fail(world: World, attempt_id: UUID, reason: Reason = Reason.QR_TIMEOUT) -> None:

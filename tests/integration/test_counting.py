@@ -11,13 +11,13 @@ from whatsapp_pairing.engine import Reached, Refused, Synced
 from whatsapp_pairing.errors import TooSoon, WorkflowUnavailable
 from whatsapp_pairing.pairing import connect, disconnect, end
 from whatsapp_pairing.reasons import Reason
-from whatsapp_pairing.session import LEASE_SECONDS
+from whatsapp_pairing.session import LEASE_SECONDS, OVERDUE_SECONDS
 
 from tests.emf import Metric, metrics_in, values
 
 from .recorder import RecordedWorkflow
 from .script import Stage, Step, online, qr, reached_qr, scan
-from .world import LIMIT, OVERDUE_SECONDS, WINDOW, Secret, World
+from .world import LIMIT, WINDOW, Secret, World
 
 # Script seconds pass in no time; the statements between them take some.
 SLOW_MACHINE_MS = 5000

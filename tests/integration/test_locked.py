@@ -16,6 +16,7 @@ from whatsapp_pairing.errors import StoreBusy, StoreRefused, StoreUnavailable, W
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.repository.sweeps import Sweeps
+from whatsapp_pairing.session import OVERDUE_SECONDS
 from whatsapp_pairing.settings import Settings
 from whatsapp_pairing.workflow import Workflow
 
@@ -36,7 +37,7 @@ from .stale import (
     wrong_rows,
 )  # fmt: skip
 from .test_sweeps import everything, stale_everything, sweep
-from .world import OVERDUE_SECONDS, WINDOW, Secret, World
+from .world import WINDOW, Secret, World
 
 # Each statement locks something of one user.
 LOCKS = {

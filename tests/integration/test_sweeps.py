@@ -14,13 +14,13 @@ from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.repository.sweeps import Sweeps
-from whatsapp_pairing.session import Attempt, Status
+from whatsapp_pairing.session import OVERDUE_SECONDS, Attempt, Status
 
 from tests.stack import PATIENCE_SECONDS
 
 from .recorder import RecordedWorkflow
 from .stale import lost_pairing
-from .world import OVERDUE_SECONDS, WINDOW, Secret, World
+from .world import WINDOW, Secret, World
 
 NOTHING = Swept()
 JID = "5215550009:3@s.whatsapp.net"

@@ -35,7 +35,6 @@ TABLES = (
     "whatsapp_engine.whatsmeow_lid_map",
 )
 WINDOW = 120.0
-OVERDUE_SECONDS = 30  # after its deadline, an attempt that lives has lost its workflow (overdue_before)
 LIMIT = 100  # live attempts
 
 

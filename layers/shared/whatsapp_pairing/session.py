@@ -48,7 +48,7 @@ RETRY_SECONDS = 2
 # After a QR that came in the last moment of its window, the workflow has this long to open the scan's window.
 HANDOVER_SECONDS = 10
 
-# An attempt that lives for so long after its deadline has lost its workflow (overdue_before).
+# An attempt that lives this long after its deadline has lost its workflow. overdue_before() has the same time.
 OVERDUE_SECONDS = 30
 
 
