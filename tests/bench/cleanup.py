@@ -34,7 +34,7 @@ from tests.integration.plans import ExplainedDatabase, Plan
 from tests.integration.recorder import RecordedWorkflow
 from tests.integration.world import LIMIT, WINDOW, World, connect
 
-# What the crowd does not leave behind: tokens of attempts that ended, old attempts, answers, counters that have grown.
+# The crowd does not leave these behind: tokens of attempts that ended, old attempts, answers, counters that have grown.
 _LEAVE = """
 UPDATE whatsapp_private.attempts SET task_token = id::text
 WHERE id IN (SELECT id FROM whatsapp_private.attempts WHERE ended_at IS NOT NULL ORDER BY ended_at LIMIT {stale});

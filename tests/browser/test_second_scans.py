@@ -1,4 +1,4 @@
-"""WhatsApp asks for one more scan, or refuses one: what the page asks of the person."""
+"""The page tells the person when WhatsApp asks for one more scan or refuses one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def notice(code: Notice, language: str = "en") -> Json:
 
 
 def expect_above_the_qr(page: Page, text: str) -> None:
-    """The page shows these words, and nothing of them lies below or beside the QR's upper edge."""
+    """Expect that the page shows these words, wholly above the QR."""
     asked = page.get_by_role("alert")
     expect(asked).to_have_text(text)
     expect(page.locator("#qr")).to_be_visible()

@@ -58,7 +58,7 @@ def test_a_renewed_qr_keeps_its_time_and_connects(user: User) -> None:
     before, session = renewed(user, number)
     assert session["status"] == "waiting_qr"
     assert session["qr"].split(",")[:3] == before.split(",")[:3]
-    # The next QR would have 20 s: it would expire half a minute earlier.
+    # A next QR instead of a renewed one would last 20 s, so it would expire half a minute earlier.
     moved = datetime.fromisoformat(session["qrExpiresAt"]) - datetime.fromisoformat(expires_at)
     assert abs(moved) < timedelta(seconds=20)
     assert session["notice"]["message"].startswith("WhatsApp asks for one more scan.")

@@ -33,7 +33,7 @@ def with_a_scan(**knobs: object) -> Callable[[Pairing], None]:
 
 
 def so_often(times: int | None, **knobs: object) -> Callable[[Pairing], None]:
-    """Misbehave so many times (None: without end), and scan for as long as it takes."""
+    """Misbehave so many times (None: without end), and scan each QR until the attempt is decided."""
 
     def fault(pairing: Pairing) -> None:
         pairing.world.sandbox.set_knobs(**knobs, failTimes=times)

@@ -168,7 +168,7 @@ def _(pairing: Pairing) -> None:
 
 @case(GROUP, "the execution is stopped before the linker's verdict")
 def _(pairing: Pairing) -> None:
-    """Nobody reads the verdict but the status and the next click."""
+    """Only the status and the next click read the verdict."""
     STEPS["while the QR shows"](pairing)
     (execution,) = pairing.world.running_executions()
     pairing.world.states.stop_execution(executionArn=execution["executionArn"])
@@ -177,7 +177,7 @@ def _(pairing: Pairing) -> None:
     assert pairing.user.reaches("error", 30)["error"]["code"] == "client_outdated"
     pairing.world.sandbox.set_knobs(loginFailure=None)
     until("a click after the pause", lambda: pairing.user.connect().status == 202, 15, every=0.5)
-    # The click may not start the unlink of the scanned device. Cleanup does it minutes later: here it is made older.
+    # The click may not start the unlink of the scanned device. Cleanup starts it minutes later, so make it due now.
     pairing.world.query("UPDATE whatsapp_private.devices SET unlink_due_at = now() WHERE state = 'unlinking'")
     pairing.world.clean()
     pairing.persist()

@@ -1,4 +1,4 @@
-"""A part that we depend on takes a call and never answers: each handler answers before its Timeout, and truly."""
+"""A part that we depend on takes a call and never answers. Each handler still answers truly before its Timeout."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Until(Context):
         self._ends_at = time.monotonic() + seconds
 
     def get_remaining_time_in_millis(self) -> int:  # type: ignore[override]
-        """What Lambda would say."""
+        """Return the time that is left, as Lambda does."""
         return int((self._ends_at - time.monotonic()) * 1000)
 
 
@@ -46,7 +46,7 @@ def silent() -> Iterator[str]:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long each call was waited for at most, in their order."""
+    """The longest wait that each call was given, in the order of the calls."""
     given: list[float] = []
 
     class Thread(threading.Thread):
@@ -86,7 +86,7 @@ def test_a_disconnect_is_a_success_although_aws_hangs(
     answer = app("disconnect").handler(request("disconnect", user), Until(3))
     assert body(answer) == {"success": True, "status": "disconnected"}
     assert world.sessions.get(user).status == "disconnected"
-    # Two seconds are left for all calls, and each gets what those before it have left.
+    # Two seconds are left for all calls together. Each call gets what the calls before it have left.
     assert len(waits) >= 2
     assert max(waits) <= 2
     assert waits == sorted(waits, reverse=True)
@@ -106,7 +106,7 @@ def test_cleanup_finishes_what_a_disconnect_could_not(
 
 @pytest.mark.usefixtures("hanging_aws")
 def test_a_disconnect_answers_within_its_functions_timeout(app: App, world: Any, user: UUID) -> None:
-    """Everything hangs that can: the wait's failure, and the unlinks of several devices."""
+    """The wait's failure and the unlinks of several devices all hang."""
     attempt_id = world.claim(user)
     world.open_auth(attempt_id)
     lease = world.lease(attempt_id)
@@ -127,14 +127,14 @@ def test_a_connect_says_that_it_could_not_start(app: App, world: Any, user: UUID
 
 
 @pytest.mark.usefixtures("hanging_aws")
-def test_a_task_of_the_workflow_fails_by_itself(app: App, world: Any, user: UUID) -> None:
+def test_a_workflows_task_fails_in_time_when_aws_hangs(app: App, world: Any, user: UUID) -> None:
     opening = event("open_phase") | {"attemptId": str(world.claim(user))}
     with pytest.raises(WorkflowUnavailable, match="OutOfTime"):
         app("open_phase").handler(opening, Until(2))
 
 
 @pytest.mark.usefixtures("hanging_aws")
-def test_an_end_is_an_end_although_aws_hangs(app: App, world: Any, user: UUID) -> None:
+def test_an_attempt_ends_although_aws_hangs(app: App, world: Any, user: UUID) -> None:
     attempt_id, secret = world.claim(user), Secret()
     world.show(attempt_id, world.lease(attempt_id), secret)
     world.store_keys(secret, JID)
@@ -170,7 +170,7 @@ def test_a_postgres_that_freezes_is_unavailable(app: App, world: Any, user: UUID
 
 
 @pytest.mark.parametrize("name", ["open_phase", "finish_pairing"])
-def test_a_postgres_that_hangs_fails_a_task_by_itself(
+def test_a_workflows_task_fails_in_time_when_postgres_hangs(
     app: App, environment: pytest.MonkeyPatch, silent: str, name: str
 ) -> None:
     environment.setenv("DATABASE_URL", f"postgresql://me@{silent}/db")

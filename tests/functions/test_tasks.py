@@ -155,7 +155,7 @@ def test_a_window_that_is_over_ends_the_attempt(call: Call, world: Any, capsys: 
     assert values(metrics_in(capsys.readouterr().out), "PairingEnded", outcome="qr_timeout") == [1]
 
 
-# A scan overrules these.
+# These verdicts do not count when a phone has scanned.
 NOT_SCANNED = (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT, Reason.SCAN_NOT_REPEATED)
 
 

@@ -61,7 +61,7 @@ class Clock:
 
 
 class ScriptedRun:
-    """One engine, one script; silent when it is through. It ends by itself when its time is over."""
+    """An engine that plays one script and is then silent. It ends by itself when its time is over."""
 
     def __init__(self, stage: Stage, script: list[Step], until: float) -> None:
         self._stage = stage

@@ -1,4 +1,4 @@
-"""What each sweep of cleanup finds, arranged ``number`` times."""
+"""Arrange what each sweep of cleanup finds, ``number`` times."""
 
 from __future__ import annotations
 

@@ -236,7 +236,7 @@ def test_an_attempt_whose_workflow_may_still_start_goes_on(world: World) -> None
     assert len(workflow.of("start")) == 1
 
 
-def test_a_start_that_fails_while_postgres_is_away_is_reported_as_such(world: World) -> None:
+def test_a_failed_start_is_reported_while_postgres_is_away(world: World) -> None:
     """The claim was stored, AWS refuses, and then Postgres goes away: the person reads that AWS refused."""
     user = world.user()
 
@@ -251,7 +251,7 @@ def test_a_start_that_fails_while_postgres_is_away_is_reported_as_such(world: Wo
         )  # fmt: skip
 
 
-def test_a_click_starts_the_workflow_that_the_click_before_did_not(world: World) -> None:
+def test_a_click_starts_the_workflow_that_an_earlier_one_did_not(world: World) -> None:
     """The call that claimed the attempt died before StartExecution."""
     user, workflow = world.user(), RecordedWorkflow()
     attempt_id = world.claim(user)
@@ -388,7 +388,7 @@ def test_a_verdict_is_not_shown_when_a_phone_scanned_just_then(world: World) -> 
     assert world.attempt(attempt_id)["outcome"] == session.reason
 
 
-def test_a_click_ends_an_attempt_that_has_a_verdict_and_no_linker(world: World) -> None:
+def test_a_click_ends_an_attempt_with_a_verdict_and_no_linker(world: World) -> None:
     user, workflow = world.user(), RecordedWorkflow()
     lost = judged(world, user, Reason.CLIENT_OUTDATED)
 

@@ -104,7 +104,7 @@ def test_a_take_that_waited_answers_the_keys_of_now(world: World, had_keys: bool
     assert answer.jid == (None if had_keys else JID)
 
 
-def test_a_device_that_ends_while_a_take_waits_is_nothing(world: World) -> None:
+def test_a_take_finds_no_device_that_ended_while_it_waited(world: World) -> None:
     device_id = unlinking(world, Secret())
     with psycopg.connect(world.url) as other, ThreadPoolExecutor(1) as pool:
         other.execute("DELETE FROM whatsapp_private.devices")

@@ -1,4 +1,4 @@
-"""What every engine promises to a linker: the real child process, and the script that stands in for it in tests."""
+"""Each engine keeps its promises to a linker: the real child process, and the script that replaces it in tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .world import World
 OVER = Died("its time was over")
 PATIENCE = 60.0
 
-# Says one word and then lives on.
+# This child writes one event and then only lives.
 _CHILD = """
 import os, sys, time
 from whatsapp_engine.lifeline import Lifeline
@@ -45,7 +45,7 @@ class Scripted:
 
 @pytest.fixture(params=["child", "script"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """An engine that says one word, and the clock that it lives by."""
+    """An engine that reports one event, and the clock that it lives by."""
     if request.param == "script":
         scripted = Scripted()
         yield scripted, scripted.clock

@@ -1,4 +1,4 @@
-"""WhatsApp gives the JID of a removed device out again: what whatsmeow then sends meets two devices with one JID."""
+"""WhatsApp gives the JID of a removed device out again, so whatsmeow's statements meet two devices with one JID."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JID, NUMBER = "5215550001:1@s.whatsapp.net", "5215550001"
 OTHER_JID = "5215550002:1@s.whatsapp.net"
 KEYS = "whatsapp_engine.whatsmeow_device"
 SLEEPS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
-# What whatsmeow sends to store a device, and each time that it saves the device.
+# whatsmeow's statement to store a device, and to save it again.
 SAVE = f"""
 INSERT INTO {KEYS} AS d (jid, registration_id, noise_key, identity_key, signed_pre_key, signed_pre_key_id,
   signed_pre_key_sig, adv_key, adv_details, adv_account_sig, adv_account_sig_key, adv_device_sig, push_name)
@@ -33,7 +33,7 @@ def keys(secret: Secret, jid: str = JID, name: str = "") -> tuple[object, ...]:
 
 
 class Engine:
-    """What whatsmeow does to its tables, with the login of the engine."""
+    """whatsmeow's changes to its tables, with the login of the engine."""
 
     def __init__(self, world: World) -> None:
         self._connection = psycopg.connect(login(world.url, "whatsapp_engine"), autocommit=True)
@@ -43,7 +43,7 @@ class Engine:
         self._connection.execute(SAVE, keys(secret, jid, name))
 
     def know(self, jid: str = JID, contact: str = "contact", number: str = NUMBER) -> None:
-        """Store what does not hang on the device by a foreign key."""
+        """Store rows that no foreign key ties to the device."""
         self._connection.execute(
             "INSERT INTO whatsapp_engine.whatsmeow_privacy_tokens VALUES (%s, %s, 'token', 1)", (jid, contact)
         )
@@ -87,7 +87,7 @@ def linked(world: World, engine: Engine, secret: Secret, jid: str = JID) -> UUID
 
 
 def taken(world: World, user: UUID) -> tuple[UUID, UUID]:
-    """Disconnect the user; the device that an unlink has taken, and the lease."""
+    """Disconnect the user; return the device that an unlink has taken, and the lease."""
     (device_id,), lease = world.attempts.disconnect(user).devices, uuid4()
     assert world.devices.take(device_id, lease)
     return device_id, lease
@@ -246,7 +246,7 @@ def test_a_forgotten_device_leaves_its_successor_alone(world: World, engine: Eng
 
 
 @pytest.mark.parametrize("last", [True, False])
-def test_a_number_goes_with_the_last_keys_of_its_phone(world: World, engine: Engine, last: bool) -> None:
+def test_a_number_is_deleted_with_the_last_keys_of_its_phone(world: World, engine: Engine, last: bool) -> None:
     same_phone = "5215550001:2@s.whatsapp.net"
     linked(world, engine, Secret())
     if not last:

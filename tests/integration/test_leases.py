@@ -394,7 +394,7 @@ def test_connected_gives_up_what_earlier_legs_have_offered(pairing: Pairing) -> 
     assert world.bound(pairing.secret)["state"] == "linked"
 
 
-def test_connected_names_earlier_devices_that_a_phone_has_scanned(pairing: Pairing) -> None:
+def test_connected_names_earlier_devices_that_were_scanned(pairing: Pairing) -> None:
     world, earlier = pairing.world, Secret()
     world.show(pairing.attempt_id, pairing.lease, earlier)
     world.store_keys(earlier, "5215550009:4@s.whatsapp.net")

@@ -375,7 +375,7 @@ def test_two_scanned_devices_leave_one_linked_and_one_unlinked(world: World, sec
     assert stage.workflow.calls[-1] == ("call_unlinks", [world.bound(earlier)["id"]])
 
 
-def test_an_attempt_whose_device_is_stored_never_ends_as_not_scanned(world: World) -> None:
+def test_an_attempt_with_stored_keys_never_ends_as_not_scanned(world: World) -> None:
     """All linkers are gone when the phone scans, and the workflow settles."""
     stage = Stage(world)
     earlier = earlier_linker(stage)

@@ -1,4 +1,4 @@
-"""What another transaction has locked, or what cannot be changed, keeps cleanup from nothing else."""
+"""Cleanup does everything else when a row is locked by another transaction or cannot be changed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from .stale import (
 from .test_sweeps import everything, stale_everything, sweep
 from .world import OVERDUE_SECONDS, WINDOW, Secret, World
 
-# Of one user.
+# Each statement locks something of one user.
 LOCKS = {
     "attempt": "SELECT FROM whatsapp_private.attempts WHERE user_id = %s FOR UPDATE",
     "device": "SELECT FROM whatsapp_private.devices WHERE user_id = %s FOR UPDATE",
@@ -225,7 +225,7 @@ def test_unlinks_that_lambda_refuses_are_left(world: World) -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """What one sweep finds, where it counts it, and a lock on one row of it."""
+    """Rows that one sweep finds, the name of their count, and a lock on one of them."""
 
     stale: Callable[[World, int], None]
     table: str

@@ -140,14 +140,14 @@ def test_a_refused_login_gives_its_device_up(pairing: Pairing) -> None:
 
 
 def test_a_refusal_keeps_a_device_of_another_linker(pairing: Pairing) -> None:
-    """A phone has linked it by the QR of a linker that hung: it is resumed, not given up."""
+    """A phone has linked the device by the QR of a linker that hung, so the device is resumed and not given up."""
     pairing.world.store_keys(pairing.secret, JID)
     assert pairing.refuse(jid=None).stored_jid == JID
     assert pairing.world.bound(pairing.secret)["state"] == "offered"
 
 
 def test_a_qr_gives_up_a_device_that_lost_its_keys(pairing: Pairing) -> None:
-    """A linker has heard of the refused login and died before it could say so. The next one shows a QR."""
+    """A linker dies after a refused login and before it reports the refusal. The next linker shows a QR."""
     world = pairing.world
     pairing.scan(pairing.secret)
     world.drop_keys(JID)

@@ -1,4 +1,4 @@
-"""Old attempts are deleted, but never what a session or a pause is still taken from; and stray devices are given up."""
+"""Cleanup deletes old attempts that no session and no pause depends on. It gives stray devices up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from whatsapp_pairing.session import MOST_PER_HOUR, Phase, Status
 from .recorder import RecordedWorkflow
 from .stale import stale_attempts, stray_devices
 from .test_sweeps import NOTHING, sweep
-from .world import LIMIT, WINDOW, Secret, World
+from .world import LIMIT, WINDOW, Secret, World, entered
 
 DAY = 86_400.0
 JID = "5215550009:3@s.whatsapp.net"
@@ -80,13 +80,13 @@ def test_a_live_attempt_outlives_everything(world: World) -> None:
 
 
 def test_a_linked_device_keeps_its_time(world: World) -> None:
-    """Its attempt is kept, whatever came after it."""
+    """The attempt of a linked device is kept, even when newer attempts exist."""
     user, secret = world.user(), Secret()
     linking = world.link(user, secret)
     world.age(100 * DAY)
     since = world.sessions.get(user).connected_at
     assert since is not None
-    # No call makes an attempt while a device is linked; if there were one, the time must not go.
+    # No call makes an attempt while a device is linked. The time must stay even if there is a newer attempt.
     world.sql("INSERT INTO whatsapp_private.attempts (id, user_id, number, deadline, ended_at, outcome) "
               "VALUES (%s, %s, 2, now(), now(), 'cancelled')", uuid4(), user)  # fmt: skip
     world.sql("UPDATE whatsapp_private.attempts SET superseded = true WHERE id = %s", linking)
@@ -190,7 +190,7 @@ def test_a_device_that_a_live_attempt_explains_is_kept(world: World) -> None:
     user, secret = world.user(), Secret()
     attempt_id = world.claim(user)
     lease = world.lease(attempt_id)
-    world.attempts.open_phase(attempt_id, Phase.QR, "token", WINDOW)
+    world.attempts.open_phase(attempt_id, entered(Phase.QR, "token"), WINDOW)
     world.show(attempt_id, lease, secret)
     world.age(60)  # its linker hangs
     assert sweep(world) == NOTHING

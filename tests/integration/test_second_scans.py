@@ -1,4 +1,4 @@
-"""The linker when a scan does not pair: WhatsApp renews the QR, the pairing is refused, or the login is."""
+"""A linker goes on when a scan does not pair: WhatsApp renews the QR, or the pairing or the login is refused."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_the_fourth_scan_that_the_store_refuses_is_our_fault(world: World, capsy
 
 
 def test_refusals_of_all_linkers_are_counted(world: World) -> None:
-    """Another linker does not begin to count anew."""
+    """A linker that takes over counts on from the refusals of the linker before it."""
     stage = Stage(world, *[[*reached_qr(Secret()), REJECTED] for _ in range(2)], [OSError("no more processes")])
     with pytest.raises(OSError, match="no more processes"):
         stage.link()
@@ -182,7 +182,7 @@ def test_a_refused_login_whose_linker_dies_is_not_scanned(world: World) -> None:
 
 
 def test_the_second_scan_buys_no_more_time(world: World) -> None:
-    """60 seconds are for the attempt, whichever device was scanned first."""
+    """An attempt gets the 60 seconds once, for the first device that is scanned."""
     late: list[Step] = [*reached_qr(first := Secret()), WINDOW - 1, *scan(world, first), 1.0, *removed(world)]
     other = "5215550009:4@s.whatsapp.net"
     stage = Stage(world, late, [*reached_qr(second := Secret()), 20.0, *scan(world, second, other)])

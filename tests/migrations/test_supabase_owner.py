@@ -20,7 +20,7 @@ from tests.conftest import STANDINS, Postgres, serving
 from tests.integration.world import Secret, World, connect
 
 OWNER = "supabase_postgres"
-# What reads or deletes keys, which no other role may.
+# These functions read or delete keys, which no other role may do.
 OF_THE_OWNER = {
     "count_contacts_v1", "forget_contacts_v1", "forget_number_v1", "forget_v1", "keep_keys_apart_v1",
     "unexplained_keys_v1",

@@ -178,7 +178,7 @@ def test_a_scan_before_the_upgrade_buys_no_more_time(world: World, before: Befor
     assert [world.value(scanned, user) for user in (before.pairing, before.shown)] == [True, False]
 
 
-def test_what_earlier_releases_left_behind_goes(world: World, before: Before) -> None:
+def test_an_upgrade_deletes_what_earlier_releases_left_behind(world: World, before: Before) -> None:
     linked, cancelled = "5215550001:7@s.whatsapp.net", "5215550003:1@s"
     for jid in (linked, cancelled):
         world.sql("INSERT INTO whatsapp_engine.whatsmeow_privacy_tokens VALUES (%s, 'contact', 'token', 1)", jid)

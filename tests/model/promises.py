@@ -54,8 +54,8 @@ UNION ALL SELECT e.jid FROM whatsapp_engine.whatsmeow_device e
 ORDER BY 1
 """
 
-# The statement that follows this look comes a little later by the database's clock. A lease that ends meanwhile may
-# then be taken.
+# The statement runs a little later than this look, by the database's clock. If a lease ends meanwhile, the statement
+# may take it.
 _HELD = "coalesce(lease_expires_at > now() + interval '0.3 seconds', false)"
 
 # What becomes of a device, in this order.
@@ -237,7 +237,7 @@ class Promises:
             self._check_row(now["row"], session, only_time, f"{user}, attempts {live}")
 
     def _check_row(self, row: Row | None, session: Session, only_time: bool, name: str) -> None:
-        """A row that is not behind says what the session says, but for what time alone brings.
+        """Check that a row which is not behind equals the session, except for what time alone changes.
 
         That is the end of a QR, and (``only_time``) that an attempt which lives has become overdue.
         """

@@ -182,7 +182,7 @@ class Run:
         self._say(Synced())
 
     def confirm(self) -> None:
-        """The process says that these are the keys which it wants to log out."""
+        """The process confirms that these are the keys to log out."""
         if not self._dead:
             self._drop()
             self._say(LoggedOut(), last=True)

@@ -118,7 +118,7 @@ def led(process: SandboxProcess, sandbox: SandboxClient, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def causes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the log says of the engine's database."""
+    """The causes that the log gives for faults of the engine's database."""
     written: list[str] = []
     monkeypatch.setattr(process_module.logger, "error", lambda _, extra: written.append(extra["why"]))
     return written

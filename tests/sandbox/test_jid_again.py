@@ -21,7 +21,7 @@ from tests.sandbox_client import SandboxClient
 EVENT_SECONDS = 60.0
 # No engine that these tests start has a lease.
 LONG = time.monotonic() + 24 * 3600
-# The old device's login takes so long. If the new device needs longer to pair, the test shows less, but holds.
+# The old device's login takes this long. If the new device needs longer to pair, the test passes but shows less.
 LOGIN_SECONDS = 8
 NUMBERS = "SELECT pn FROM whatsapp_engine.whatsmeow_lid_map"
 
@@ -72,7 +72,7 @@ class Device:
 
     @property
     def stored_jid(self) -> str | None:
-        """Under which JID its keys are stored."""
+        """The JID under which its keys are stored."""
         jid: str | None = self._world.value("SELECT whatsapp_private.stored_jid(%s)", self.fingerprint)
         return jid
 
@@ -91,7 +91,7 @@ def engine_of(world: World) -> ProcessEngine:
 
 
 class Interrupted(ProcessEngine):
-    """An engine beside whose start something happens. What happens during its run is beside the unlink's renewals."""
+    """An engine that calls ``before`` at its start, and ``during`` on a thread while the unlink renews its lease."""
 
     def __init__(self, world: World, before: Callable[[], None], during: Callable[[], None]) -> None:
         super().__init__(lambda: login(world.url, "whatsapp_engine"))
@@ -180,7 +180,7 @@ def test_keys_that_no_binding_explains_are_unlinked(world: World, sandbox: Sandb
 
 
 def gone(world: World) -> bool:
-    """Whether nothing of any device is left, once cleanup has run."""
+    """Run cleanup; return whether nothing of any device is left."""
     world.sql("DELETE FROM auth.users")
     Cleaning(world.attempts, world.sweeps, world.rows, RecordedWorkflow(), lambda: 120.0).run()
     left = world.snapshot(

@@ -1,4 +1,4 @@
-"""Each fault of the engine's database, through a whole linker and a whole unlink: ours, told at once, and counted."""
+"""Linker and unlink report each fault of the engine's database at once, count it, and do not blame WhatsApp."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Watched(ProcessEngine):
 
 
 def ends_as_our_fault(world: World, engine: ProcessEngine, capsys: pytest.CaptureFixture[str]) -> None:
-    """Link, and look at what person, workflow and operator are told."""
+    """Link, and expect that person, workflow and operator are told that the fault is ours."""
     attempt, workflow = world.claim(), RecordedWorkflow()
     world.attempts.open_phase(attempt, entered(Phase.QR, "token"), 120)
     capsys.readouterr()

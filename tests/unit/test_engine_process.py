@@ -1,4 +1,4 @@
-"""One engine, one child process: how it is heard, how it ends, and what is left of one that never began.
+"""One engine in one child process: how the parent hears it, how it ends, and what a failed start leaves.
 
 The child here has the engine's own lifeline and plays a few lines of a script instead of neonize.
 """
@@ -26,7 +26,7 @@ from whatsapp_engine.process import ProcessEngine
 from whatsapp_pairing.engine import Died, Reached, StoreFailed, Synced
 from whatsapp_pairing.errors import MisconfiguredError, StoreUnavailable
 
-# For what happens at once on a machine that has time.
+# A generous time for events that take a moment on an idle machine.
 PATIENCE = 60.0
 
 _CHILD = """
@@ -41,7 +41,7 @@ def say(event):
 
 """
 
-# Starts an engine, and says which process it is.
+# This program starts an engine and prints its process id.
 _PARENT = """
 import sys, time
 from whatsapp_engine.process import ProcessEngine
@@ -168,7 +168,7 @@ def test_failed_starts_are_told_and_leave_no_descriptor(
 
 
 @pytest.mark.parametrize("error", [MisconfiguredError("The secret x is wrong."), StoreUnavailable()], ids=repr)
-def test_an_engine_without_a_url_has_no_store(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_engine_without_a_url_reports_its_store(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     def url() -> str:
         raise error
 
@@ -227,7 +227,7 @@ def test_an_engine_obeys_each_word_of_its_parent(plays: Callable[[str], None]) -
 
 @pytest.mark.parametrize(("last", "status"), [(3600.0, 7), (-1.0, -signal.SIGALRM)], ids=["renewed", "over"])
 def test_a_late_reader_counts_only_the_last_word(last: float, status: int) -> None:
-    """The engine takes seconds to load; its parent may have renewed the lease meanwhile, or not."""
+    """The engine takes seconds to load. Its parent may or may not have renewed the lease meanwhile."""
     program = "from whatsapp_engine.lifeline import Lifeline; import os, time; Lifeline().task(); "
     program += "time.sleep(3600)" if status < 0 else "os._exit(7)"
     now = time.monotonic()

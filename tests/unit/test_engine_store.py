@@ -99,7 +99,7 @@ def test_a_fault_in_whatsmeows_log_is_told(line: str, told: str, passes: bool) -
         "Failed to get number of prekeys in database: context canceled",
     ],
 )  # fmt: skip
-def test_any_other_line_of_its_log_is_none_of_the_store(line: str) -> None:
+def test_any_other_line_of_its_log_is_no_fault_of_the_store(line: str) -> None:
     assert logged_fault(line) is None
 
 

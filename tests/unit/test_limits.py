@@ -15,7 +15,7 @@ from infra.local.template import read_template
 from tests.stack import PATIENCE_SECONDS, ROOT
 
 NEEDED = {"SupabaseUrl": "https://x.test", "AllowedOrigins": ""}
-# They run for minutes, hold a lease, and have no caller who waits; the page makes no call.
+# Linker, unlink and probe run for long, and no caller waits for them. The page makes no call.
 UNLIMITED = {"linker", "unlink", "probe", "page"}
 
 
@@ -26,7 +26,7 @@ class Context:
         self._milliseconds = milliseconds
 
     def get_remaining_time_in_millis(self) -> int:
-        """What Lambda answers."""
+        """Return the time that is left, as Lambda does."""
         return self._milliseconds
 
 

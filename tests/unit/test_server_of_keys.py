@@ -201,7 +201,7 @@ def test_a_slow_failure_buys_a_long_pause(project: Project, verifier: TokenVerif
     assert verifier.verify(project.token()).user_id == project.user
 
 
-def test_a_failed_fetch_is_not_repeated_for_a_second_from_its_end(
+def test_a_failed_fetch_is_not_repeated_for_a_second_after_it(
     project: Project, verifier: TokenVerifier, clock: Clock
 ) -> None:
     def slowly(_: BaseHTTPRequestHandler) -> None:

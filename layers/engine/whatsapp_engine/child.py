@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import neonize.client
@@ -96,10 +97,10 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
         """Write one line; short enough for the pipe to take it whole."""
         os.write(self._out, protocol.encode(event, **fields))
 
-    def report(self, fault: StoreFault | None, passes: bool = False) -> None:
-        """Report a fault of the engine's database, or without one that WhatsApp is not reached."""
+    def report(self, fault: StoreFault | None) -> None:
+        """Report a fault of the engine's database; None reports that WhatsApp is not reached."""
         if fault:
-            self.say("store_failed", why=fault.why, passes=passes)
+            self.say("store_failed", why=fault.why, passes=fault.passes)
         else:
             self.say("unreachable")
 
@@ -112,7 +113,7 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
         if text.startswith("Dialing"):
             self.store_is_open.set()
         if fault := logged_fault(text):
-            self.report(fault, fault.passes)
+            self.report(fault)
 
     def _refuse(self, reason: Reason) -> None:
         self.say("refused", reason=reason)
@@ -133,7 +134,7 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
             self.say("scanned", jid=self._own_jid)
         elif fault := _fault_at_work(status.Error):
             # The phone has scanned, but Postgres does not take the keys.
-            self.report(fault, fault.passes)
+            self.report(fault)
         else:
             self._refuse(Reason.PAIRING_REJECTED)
 
@@ -183,8 +184,7 @@ class LogOut(Client):
             try:
                 self.logout()
             except NeonizeError as problem:
-                fault = _fault_at_work(str(problem))
-                self.report(fault, fault is not None and fault.passes)
+                self.report(_fault_at_work(str(problem)))
             else:
                 self._done = True
                 self.say("logged_out")
@@ -228,7 +228,8 @@ def _connect(client: Client) -> None:
             break
         time.sleep(pause)
         pause *= 2
-    client.report(fault)
+    # A fresh engine would only repeat what this one has tried for so long.
+    client.report(fault and replace(fault, passes=False))
 
 
 def _fault_at_work(text: str) -> StoreFault | None:
@@ -253,7 +254,7 @@ def _watch_connection(client: Client) -> None:
 
 def _watch_store(client: Client) -> None:
     if not client.store_is_open.wait(_OPEN_SECONDS):
-        client.report(StoreFault("Postgres does not answer", passes=True), passes=True)
+        client.report(StoreFault("Postgres does not answer", passes=True))
 
 
 def _beat(out: int) -> None:

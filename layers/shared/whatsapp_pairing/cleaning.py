@@ -184,8 +184,8 @@ class Cleaning:
         Parameters
         ----------
         row : UUID, optional
-            The one attempt or user that ``work`` is about. Its failure is raised when Postgres is away, because each
-            further row would wait for Postgres in vain.
+            The one attempt or user that ``work`` is about. With a row, the failure is raised when Postgres is away,
+            because each further row would wait for Postgres in vain.
         """
         about = {"row": str(row)} if row else {}
         try:

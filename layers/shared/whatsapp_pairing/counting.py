@@ -52,7 +52,7 @@ def left(number: int) -> None:
 
 
 def engine_store_failed() -> None:
-    """Count a pairing or an unlink that ends because the engine's database fails."""
+    """Count a pairing that ends because the engine's database fails, or an unlink whose fault does not pass."""
     count("EngineStoreFailed")
 
 

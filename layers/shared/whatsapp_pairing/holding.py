@@ -9,7 +9,7 @@ from whatsapp_pairing.engine import EngineRun
 from whatsapp_pairing.errors import SecretUnavailable, StoreUnavailable, WorkflowUnavailable
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.repository.leases import Leases
-from whatsapp_pairing.session import HANDOVER_SECONDS, LEASE_SECONDS, MARGIN_SECONDS, RENEW_SECONDS, Attempt, Phase
+from whatsapp_pairing.session import HANDOVER_SECONDS, LEASE_SECONDS, RENEW_SECONDS, Attempt, Phase, engine_ends_at
 from whatsapp_pairing.workflow import Workflow
 
 T = TypeVar("T")
@@ -172,7 +172,7 @@ class Hold:
     def _begin(self, asked_at: float) -> None:
         self._lease_ends_at = asked_at + LEASE_SECONDS
         self.renew_at = asked_at + RENEW_SECONDS
-        self.engine_ends_at = self._lease_ends_at - MARGIN_SECONDS
+        self.engine_ends_at = engine_ends_at(asked_at)
         if self._run:
             self._run.live_until(self.engine_ends_at)
         self.tell(self._workflow.heartbeat)

@@ -224,7 +224,7 @@ class _Linker:
     def _after_store_failure(self, failure: port.StoreFailed) -> Result | Reason:
         """Try a fresh engine while the fault may pass; otherwise count the failure and end the attempt.
 
-        An engine that shows a QR needs its database only when a phone scans. That scan was then refused.
+        An engine that shows a QR uses its database only when a phone scans. So that scan was refused: show another QR.
         """
         if self._store_fails_since is None:
             self._store_fails_since = self._clock()

@@ -1,4 +1,4 @@
-"""What a person is asked to do while an attempt lives: codes for machines, sentences for the person with the phone."""
+"""Notices ask the person to do something while an attempt runs: a code for machines, a sentence for the person."""
 
 from enum import StrEnum
 

@@ -17,8 +17,8 @@ from whatsapp_pairing.workflow import DECIDED, Workflow
 # wait failed at once.
 _WAITED = (None, "States.Timeout", "States.HeartbeatTimeout", DECIDED)
 
-# For so long after a claim, its call may still be starting the workflow, or the workflow entering its first wait.
-# Each of the two functions has 10 s.
+# For this long after a claim, the function that claimed may still start the workflow, and the workflow may still enter
+# its first wait. Each of the two functions, connect and open_phase, has 10 s.
 _STARTING_SECONDS = 20.0
 
 
@@ -63,7 +63,7 @@ def connect(
 
 
 def _end_left_over(attempt_id: UUID | None, attempts: Attempts, rows: Rows) -> bool:
-    """End an attempt that only waits to be ended; return whether it has ended.
+    """End an attempt that is left over; return whether it has ended.
 
     Cleanup unlinks its devices, because the connect function may not start unlink.
     """
@@ -117,7 +117,7 @@ def end(attempt: Attempt, reason: Reason, attempts: Attempts, rows: Rows) -> lis
 
 
 def end_left_over(attempt: Attempt, attempts: Attempts, rows: Rows) -> list[UUID] | None:
-    """End an attempt that only waits to be ended, as ``end`` does.
+    """End an attempt that is left over, as ``end`` does.
 
     The caller has found the attempt some time ago. A late call of its workflow may have opened a new window meanwhile.
     The attempt then goes on.

@@ -158,6 +158,11 @@ class Again:
         return min(HEARTBEAT_SECONDS, self.seconds - 1)
 
 
+def engine_ends_at(asked_at: float) -> float:
+    """Return when an engine must end under a lease that was asked for at ``asked_at``, by the same clock."""
+    return asked_at + LEASE_SECONDS - MARGIN_SECONDS
+
+
 def next_step(attempt: Attempt, at_once: bool = False) -> Again | Reason:
     """Decide what follows a wait that did not end well.
 

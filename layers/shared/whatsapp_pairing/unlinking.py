@@ -8,7 +8,7 @@ from whatsapp_pairing import counting
 from whatsapp_pairing.engine import Died, Engine, Event, LoggedOut, Online, Refused, Replaced, StoreFailed, Unreachable
 from whatsapp_pairing.errors import DeviceBusy, EngineStoreFailed, PairingError, UnlinkFailed
 from whatsapp_pairing.repository.devices import Devices, Taken
-from whatsapp_pairing.session import LEASE_SECONDS, MARGIN_SECONDS, RENEW_SECONDS
+from whatsapp_pairing.session import LEASE_SECONDS, RENEW_SECONDS, engine_ends_at
 
 # A linker that has lost its attempt lets go within a renewal; a dead one's lease ends by itself.
 PATIENCE_SECONDS = LEASE_SECONDS + RENEW_SECONDS
@@ -71,9 +71,9 @@ def _log_out(
 ) -> Event | None:
     """Return the event that ends the logout; None when the time or the lease is over first."""
     until = clock() + LOG_OUT_SECONDS
-    with engine.log_out(jid, _engine_ends_at(asked_at)) as run:
+    with engine.log_out(jid, engine_ends_at(asked_at)) as run:
         while (asked_at := clock()) < until and devices.renew(device_id, lease):
-            run.live_until(_engine_ends_at(asked_at))
+            run.live_until(engine_ends_at(asked_at))
             match run.next_event(RENEW_SECONDS):
                 case Online():
                     # An engine loads keys by JID. WhatsApp may have given the JID to another device after we took ours.
@@ -84,10 +84,6 @@ def _log_out(
                 case LoggedOut() | Died() | Refused() | Replaced() | StoreFailed() | Unreachable() as last:
                     return last
     return None
-
-
-def _engine_ends_at(asked_at: float) -> float:
-    return asked_at + LEASE_SECONDS - MARGIN_SECONDS
 
 
 def _failure(last: Event | None) -> PairingError:

@@ -193,7 +193,7 @@ class Behind:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one batch has done, and how many rows it has left because another transaction has locked them."""
+    """The number of rows that a batch has changed, and of rows that it has left because they were locked."""
 
     done: int
     left: int = 0
