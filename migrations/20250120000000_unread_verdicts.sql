@@ -25,9 +25,9 @@ $function$;
 REVOKE ALL ON FUNCTION whatsapp_private.overdue_before() FROM PUBLIC, anon, authenticated;
 GRANT EXECUTE ON FUNCTION whatsapp_private.overdue_before() TO whatsapp_functions, whatsapp_worker;
 
--- Whether an attempt lives and only waits to be ended, because nobody works on it any more:
--- its linker has left a verdict; or its window is over and it has no linker; or it is overdue; or no workflow has
--- entered a wait for it, and a workflow that starts now has too little of the window left. A person needs 30 s of it.
+-- Whether an attempt is left over: it lives and only waits to be ended, because nobody works on it any more. Its linker
+-- has left a verdict; or its window is over and it has no linker; or it is overdue. Or no workflow has entered a wait
+-- for it, and too little of the window is left for a workflow that starts now: a person needs 30 s.
 CREATE FUNCTION whatsapp_private.left_over(attempt whatsapp_private.attempts, at TIMESTAMPTZ) RETURNS BOOLEAN
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
   SELECT attempt.ended_at IS NULL AND CASE
@@ -41,8 +41,8 @@ $function$;
 REVOKE ALL ON FUNCTION whatsapp_private.left_over(whatsapp_private.attempts, TIMESTAMPTZ) FROM PUBLIC, anon, authenticated;
 GRANT EXECUTE ON FUNCTION whatsapp_private.left_over(whatsapp_private.attempts, TIMESTAMPTZ) TO whatsapp_functions;
 
--- How many attempts of all users live; the count stops at `most`. An attempt that only waits to be ended takes no place
--- from others.
+-- How many attempts of all users live; the count stops at `most`. An attempt that is left over takes no place from
+-- others.
 DROP FUNCTION whatsapp_private.live_attempts(FLOAT8, INTEGER);
 CREATE FUNCTION whatsapp_private.live_attempts(most INTEGER) RETURNS INTEGER
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$

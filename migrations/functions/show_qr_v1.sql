@@ -14,7 +14,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $func
 DECLARE
   owner CONSTANT UUID := whatsapp_private.lock_attempt_v1(p_attempt);
   at CONSTANT TIMESTAMPTZ := clock_timestamp();
-  -- The call is late: it was repeated, and meanwhile a phone has scanned, or a newer device has been bound.
+  -- This call is late: it was repeated, and a phone has scanned meanwhile, or a newer device was bound.
   late CONSTANT BOOLEAN := EXISTS (
     SELECT FROM whatsapp_private.devices d
     WHERE d.attempt_id = p_attempt AND d.fingerprint = p_fingerprint

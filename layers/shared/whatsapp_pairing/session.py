@@ -107,7 +107,7 @@ class Attempt:
     stored_jid, stored_fingerprint : str, bytes or None
         The newest device of the attempt for which whatsmeow has stored keys, unless it is linked.
     left_over : bool
-        Whether it lives and only waits to be ended, because nobody works on it any more.
+        Whether it lives and only waits to be ended, because no linker and no workflow works on it any more.
     """
 
     id: UUID

@@ -42,8 +42,7 @@ class Claim:
     live : UUID or None
         The attempt that lives.
     live_over : bool or None
-        Whether that attempt only waits to be ended: it has its verdict and no linker, it is overdue, or it has no
-        workflow and too little of its window left for one.
+        Whether that attempt is left over, so that the caller ends it and claims again.
     live_has_workflow : bool or None
         Whether that attempt has a task token, so a workflow has entered a wait for it.
     wait : float
