@@ -14,7 +14,7 @@ CREATE OR REPLACE FUNCTION whatsapp_private.keep_keys_apart_v1() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 BEGIN
   IF TG_OP = 'INSERT' THEN
-    -- Of two devices with one JID that are stored at once, the second must see the first.
+    -- When two devices with one JID are stored at once, the second must see the first.
     PERFORM pg_advisory_xact_lock(hashtextextended('whatsapp-pairing jid ' || NEW.jid, 0));
     PERFORM FROM whatsapp_engine.whatsmeow_device e
     WHERE e.jid = NEW.jid

@@ -3,8 +3,8 @@
 -- the notice new_qr: WhatsApp has refused its login, and its linker has died before it called refuse_v1.
 -- Locks: the user, then the attempt, then its devices.
 -- Writes: attempts, devices, sessions. Never the user's row.
--- Repeated: the same answer; the QR's expiry moves on; no second binding. Once the linker has reported that a phone has
--- scanned the device, or has shown the QR of a newer device, only the lease changes.
+-- Repeated: the same answer; the QR's expiry moves on; no second binding. When the device was scanned or refused
+-- meanwhile, or when a newer device is bound, only the lease changes.
 -- No row: the lease is lost.
 CREATE OR REPLACE FUNCTION whatsapp_private.show_qr_v1(
   p_attempt UUID, p_lease UUID, p_seconds FLOAT8, p_qr TEXT, p_qr_seconds FLOAT8, p_fingerprint BYTEA,
@@ -14,7 +14,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $func
 DECLARE
   owner CONSTANT UUID := whatsapp_private.lock_attempt_v1(p_attempt);
   at CONSTANT TIMESTAMPTZ := clock_timestamp();
-  -- This call is late: it was repeated, and a phone has scanned meanwhile, or a newer device was bound.
+  -- This call is late: it was repeated, and meanwhile the device was scanned or refused, or a newer device was bound.
   late CONSTANT BOOLEAN := EXISTS (
     SELECT FROM whatsapp_private.devices d
     WHERE d.attempt_id = p_attempt AND d.fingerprint = p_fingerprint

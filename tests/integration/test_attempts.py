@@ -300,7 +300,7 @@ def test_a_click_ends_an_overdue_attempt_and_starts_the_next(world: World) -> No
     assert len(workflow.of("start")) == 1
 
 
-def test_a_click_ends_an_attempt_without_a_linker_when_its_window_is_over(world: World) -> None:
+def test_a_click_ends_an_attempt_without_linker_after_its_window(world: World) -> None:
     """Execution and linker are gone, and no verdict was left."""
     user, workflow = world.user(), RecordedWorkflow()
     lost = world.claim(user)

@@ -177,7 +177,7 @@ def test_a_newer_device_waits_for_an_unlink_of_the_older(world: World, engine: E
 
 
 @pytest.mark.parametrize("replaces", [False, True])
-def test_of_two_devices_stored_at_once_the_second_stays(world: World, engine: Engine, replaces: bool) -> None:
+def test_the_second_of_two_devices_stored_at_once_stays(world: World, engine: Engine, replaces: bool) -> None:
     first, second = Secret(), Secret()
     if replaces:
         engine.save(Secret())

@@ -48,7 +48,7 @@ class Leases(Table):
         reachable : bool
             Whether WhatsApp answered when it was last tried.
         ended : bytes or None
-            Fingerprint of a device whose engine has ended, so its QR cannot be scanned; None: nothing has ended.
+            Fingerprint of a device whose engine has ended, so its QR cannot be scanned; None: no engine has ended.
         """
         row = self._one(_RENEW, id=attempt_id, lease=lease, seconds=LEASE_SECONDS, reachable=reachable, ended=ended)
         return attempt_from(row)
