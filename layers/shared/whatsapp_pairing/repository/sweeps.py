@@ -106,17 +106,14 @@ WHERE id = ANY (ARRAY(SELECT a.id FROM {_OLD_ATTEMPTS} ORDER BY a.ended_at LIMIT
 RETURNING id
 """
 
-_GIVE_UP_ORPHANS = f"""
-UPDATE whatsapp_private.devices SET state = 'unlinking', unlink_due_at = created_at + interval '4 minutes'
-WHERE id = ANY (ARRAY(SELECT d.id FROM {_ORPHANS} ORDER BY d.created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
-RETURNING id
-"""
-
-_GIVE_UP_STRAYS = f"""
-UPDATE whatsapp_private.devices SET state = 'unlinking', unlink_due_at = created_at + interval '4 minutes'
-WHERE id = ANY (ARRAY(SELECT d.id FROM {_STRAYS} ORDER BY d.created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
-RETURNING id
-"""
+_GIVE_UP_ORPHANS, _GIVE_UP_STRAYS = (
+    f"""
+    UPDATE whatsapp_private.devices SET state = 'unlinking', unlink_due_at = created_at + interval '4 minutes'
+    WHERE id = ANY (ARRAY(SELECT d.id FROM {devices} ORDER BY d.created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+    RETURNING id
+    """
+    for devices in (_ORPHANS, _STRAYS)
+)
 
 _FORGET_NEVER_SCANNED = f"""
 DELETE FROM whatsapp_private.devices
