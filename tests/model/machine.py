@@ -86,6 +86,10 @@ class Machine(RuleBasedStateMachine):
         return [execution for execution in self.system.executions.values() if execution.running]
 
     @property
+    def stopped(self) -> list[Execution]:
+        return [e for e in self.system.executions.values() if not e.running and e.state not in ("Connected", "Ended")]
+
+    @property
     def runs(self) -> list[Run]:
         return [run for run in self.system.runs if run.moves]
 
@@ -202,6 +206,16 @@ class Machine(RuleBasedStateMachine):
     @rule(execution=one_of("executions"))
     def lose_execution(self, execution: Execution) -> None:
         execution.vanish()
+
+    @precondition(lambda self: self.stopped)
+    @rule(execution=one_of("stopped"))
+    def redrive(self, execution: Execution) -> None:
+        execution.redrive()
+
+    @precondition(lambda self: self.system.opened)
+    @rule(data=st.data())
+    def open_again(self, data: st.DataObject) -> None:
+        self.system.open_again(data.draw(st.sampled_from(self.system.opened)))
 
     @precondition(lambda self: self.system.invoked)
     @rule(data=st.data())

@@ -86,6 +86,11 @@ class Execution:
         self.running = False
         self._leave()
 
+    def redrive(self) -> None:
+        """Start it again where it was stopped, as an operator does."""
+        self.running = True
+        self._enter(self.state)
+
     def tick(self) -> None:
         """Notice what the time has brought."""
         now = self._around.now

@@ -55,6 +55,8 @@ class System:
         Which device belongs to which fingerprint, as the phones list them.
     invoked : list
         Every asynchronous invocation so far: function and what it is about.
+    opened : list
+        What each wait so far was entered with.
     late : list of Late
         Calls that Postgres has still to get.
     fault : callable or None
@@ -72,6 +74,7 @@ class System:
         self.runs: list[Run] = []
         self.linked: dict[str, bytes] = {}
         self.invoked: list[tuple[str, UUID]] = []
+        self.opened: list[dict[str, Any]] = []
         self.late: list[Late] = []
         self.fault: Callable[[Process], Order] | None = None
         self.agreeable = False
@@ -116,6 +119,8 @@ class System:
     def invoke(self, function: str, payload: dict[str, Any], ended: Callable[[Process], None]) -> None:
         """A task of the workflow begins."""
         attempt_id = UUID(payload["attemptId"])
+        if function == "OpenPhase" and payload not in self.opened:
+            self.opened.append(payload)
 
         def work(process: Process) -> object:
             attempts, rows, steps = self._parts(process)
@@ -128,6 +133,10 @@ class System:
             return {"next": step, "seconds": 0, "heartbeat": 0, "pause": 0}
 
         self._spawn(function, work, ended).attempt_id = attempt_id
+
+    def open_again(self, payload: dict[str, Any]) -> None:
+        """Lambda runs the call of a wait once more. Nobody hears its answer."""
+        self.invoke("OpenPhase", payload, lambda _: None)
 
     def call_linker(self, attempt_id: UUID) -> None:
         """A linker begins."""
