@@ -57,7 +57,7 @@ class FirstQr:
 
     def behind(self, then: Callable[[], T]) -> T:
         """Show the QR, and do something in the same moment."""
-        qr = [self.secret.text(), 60.0, self.secret.fingerprint]
+        qr = [self.secret.text(), 60.0, self.secret.fingerprint, None]
         arguments = [self.attempt_id, self.lease, LEASE_SECONDS, *qr]
         return behind(self.world, "whatsapp_worker", "show_qr_v1", arguments, then)
 

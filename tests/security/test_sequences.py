@@ -34,14 +34,17 @@ def worker(world: World) -> Iterator[Run]:
 
 @contextlib.contextmanager
 def logged_in(world: World, role: str) -> Iterator[Run]:
-    """Run statements as this role; the rows of one that Postgres refuses are none."""
+    """Run statements as this role; the rows of one that Postgres refuses are none. Each must be one that it knows."""
     with psycopg.connect(login(world.url, role), autocommit=True, row_factory=dict_row) as connection:
 
         def run(statement: str, *values: object) -> list[dict[str, Any]]:
-            with contextlib.suppress(psycopg.Error):
+            try:
                 cursor = connection.execute(statement.encode(), values or None)
-                return cursor.fetchall() if cursor.description else []
-            return []
+            except (psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable):
+                raise
+            except psycopg.Error:
+                return []
+            return cursor.fetchall() if cursor.description else []
 
         yield run
 
@@ -54,7 +57,7 @@ def bindings(world: World) -> list[dict[str, Any]]:
 def bind(worker: Run, attempt: UUID, lease: UUID, fingerprint: bytes, jid: str | None) -> None:
     """Try to bind this device to an attempt in the thief's hands, and to link it."""
     worker("select whatsapp_private.take_v1(%s, %s, 60)", attempt, lease)
-    worker("select whatsapp_private.show_qr_v1(%s, %s, 60, 'qr', 60, %s)", attempt, lease, fingerprint)
+    worker("select whatsapp_private.show_qr_v1(%s, %s, 60, 'qr', 60, %s, null)", attempt, lease, fingerprint)
     worker("select whatsapp_private.scanned_v1(%s, %s, %s, 60)", attempt, lease, jid)
     worker("select whatsapp_private.connected_v1(%s, %s, %s)", attempt, lease, jid)
 
