@@ -79,7 +79,8 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
         self._out = out
         self.store_is_open = threading.Event()
         self._qrs = 0
-        self._ref, self._ref_ends_at = "", 0.0
+        self._ref: str | None = None
+        self._ref_ends_at = 0.0
         self._own_jid = Jid2String(jid) if jid else ""
         # neonize passes this function of its module to Go, which calls it with each line of whatsmeow's log.
         neonize.client.log_whatsmeow = self._on_log
