@@ -4,7 +4,14 @@ import math
 from uuid import UUID, uuid4
 
 from whatsapp_pairing import counting
-from whatsapp_pairing.errors import AtCapacity, StoreUnavailable, TooSoon, WorkflowSilent, WorkflowUnavailable
+from whatsapp_pairing.errors import (
+    AtCapacity,
+    SecretUnavailable,
+    StoreUnavailable,
+    TooSoon,
+    WorkflowSilent,
+    WorkflowUnavailable,
+)
 from whatsapp_pairing.observability import logger
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts
@@ -94,8 +101,8 @@ def _start(attempt_id: UUID, claimed: bool, attempts: Attempts, rows: Rows, work
             others = attempt is not None and not claimed and attempt.age < _STARTING_SECONDS
             if attempt and not attempt.outcome and not others and not isinstance(error, WorkflowSilent):
                 end(attempt, Reason.INTERNAL, attempts, rows)
-        except StoreUnavailable:
-            logger.warning("the database is away; the next click or cleanup ends the attempt", exc_info=True)
+        except (StoreUnavailable, SecretUnavailable):
+            logger.warning("the database or its secret is away; the next click ends the attempt", exc_info=True)
         raise
 
 
