@@ -8,8 +8,8 @@ import threading
 import pytest
 from playwright.sync_api import expect
 
-from .conftest import OpenPage, pass_time, until
-from .fakes import CONNECT, DISCONNECT, STATUS, Site, disconnected, error
+from .conftest import OpenPage, pass_time, polls, until
+from .fakes import CONNECT, DISCONNECT, STATUS, Site, attempt, disconnected, error, state
 from .server import Answer
 from .steps import QR, expect_qr
 
@@ -74,6 +74,27 @@ def test_full_house_says_so_and_when_to_try_again(site: Site, open_page: OpenPag
     page.get_by_role("button", name="Connect WhatsApp").click()
     expect(page.get_by_text(message)).to_be_visible()
     expect(page.get_by_role("button", name=re.compile(r"Connect in \d+ s"))).to_be_visible()
+
+
+@pytest.mark.parametrize("answer", [error(503, "unavailable", "Busy."), Answer(502, b"<h1>Bad gateway")])
+def test_click_that_may_be_stored_is_repeated_once(site: Site, open_page: OpenPage, answer: Answer) -> None:
+    """The first click may be stored without its workflow. The second click starts the workflow."""
+    site.next(CONNECT, answer)
+    page = open_page(site.url)
+    expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
+    site.status = state("connecting", attempt=attempt(site.now(), 110))
+    page.get_by_role("button", name="Connect WhatsApp").click()
+    until(page, lambda: site.count(CONNECT) == 2)
+    polls(page, site, 3)
+    assert site.count(CONNECT) == 2
+
+
+def test_click_that_was_not_stored_is_not_repeated(site: Site, open_page: OpenPage) -> None:
+    site.next(CONNECT, error(503, "unavailable", "Busy."))
+    page = open_page(site.url)
+    page.get_by_role("button", name="Connect WhatsApp").click()
+    polls(page, site, 3)
+    assert site.count(CONNECT) == 1
 
 
 STRANGERS = {

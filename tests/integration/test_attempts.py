@@ -272,7 +272,7 @@ def test_a_click_starts_no_workflow_that_has_too_little_time(world: World, left:
 
     assert connect(user, WINDOW, LIMIT, world.attempts, world.rows, workflow)
 
-    assert world.attempt(lost)["outcome"] == "linker_failed"
+    assert world.attempt(lost)["outcome"] == "internal"
     assert lost not in workflow.of("start")
 
 
@@ -423,7 +423,7 @@ def test_an_attempt_that_nobody_ends_is_not_shown_as_running(world: World, workf
     session, row = world.sessions.get(user), world.show_row(user)
 
     assert (session.status, session.qr) == (Status.ERROR, None)
-    assert session.reason is (Reason.QR_TIMEOUT if workflow else Reason.LINKER_FAILED)
+    assert session.reason is (Reason.QR_TIMEOUT if workflow else Reason.INTERNAL)
     assert row
     assert row["session_status"] == "error"
 

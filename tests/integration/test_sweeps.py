@@ -64,7 +64,7 @@ def test_an_overdue_attempt_is_ended_with_its_reason(world: World, caplog: pytes
     assert ended == {str(attempt_id), str(waiting), str(neglected)}
     assert world.attempt(attempt_id)["outcome"] == "scan_timeout"
     assert world.attempt(waiting)["outcome"] == "qr_timeout"
-    assert world.attempt(neglected)["outcome"] == "linker_failed"  # no linker ever came to work
+    assert world.attempt(neglected)["outcome"] == "internal"  # no workflow ever came to work
     assert world.attempt(fresh)["outcome"] is None
     assert world.sessions.get(user).status is Status.ERROR
     assert sweep(world) == NOTHING

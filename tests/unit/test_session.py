@@ -132,6 +132,7 @@ def test_a_linker_that_goes_on_dying_ends_every_attempt(attempt: Attempt) -> Non
 
 def test_whatsapp_is_not_blamed_for_a_linker_that_never_came() -> None:
     assert timeout_reason(replace(LIVE, legs=0)) is Reason.LINKER_FAILED
+    assert timeout_reason(replace(LIVE, legs=0, task_token=None)) is Reason.INTERNAL
     assert timeout_reason(replace(LIVE, legs=1)) is Reason.QR_TIMEOUT
 
 
@@ -139,7 +140,7 @@ def test_whatsapp_is_not_blamed_for_a_linker_that_never_came() -> None:
 def test_a_timeout_never_forgets_a_scan(attempt: Attempt) -> None:
     reason = timeout_reason(attempt)
     if attempt.scanned or not attempt.legs:
-        assert reason in (Reason.LINKER_FAILED, Reason.WHATSAPP_UNREACHABLE)
+        assert reason in (Reason.LINKER_FAILED, Reason.WHATSAPP_UNREACHABLE, Reason.INTERNAL)
     elif attempt.notice:
         assert reason in (Reason.SCAN_NOT_REPEATED, Reason.WHATSAPP_UNREACHABLE)
     else:

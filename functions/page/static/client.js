@@ -1,7 +1,7 @@
 // The client of one signed-in person: connect, disconnect, watch. It knows nothing of the page. When the sign-in ends,
 // its requests are aborted and it makes no more callbacks.
 import { createApi } from "./api.js";
-import { SignedOut } from "./net.js";
+import { SignedOut, Unreachable } from "./net.js";
 import { loadSvg } from "./picture.js";
 import { createPoller } from "./poller.js";
 
@@ -13,6 +13,7 @@ export function createClient(signIn, root) {
   const watches = new Set();
   let epoch = 0; // counts starts and ends of actions; an answer of an older epoch is dropped
   let last = null;
+  let doubted = false; // whether the last click failed in a way that may have stored it without its workflow
 
   /** Run an action. Its result goes to every watch at once, and every watch asks for the state again. */
   async function act(work) {
@@ -30,9 +31,26 @@ export function createClient(signIn, root) {
     for (const watch of watches) watch.accept(status);
   }
 
+  async function click() {
+    doubted = false;
+    try {
+      return await api.connect();
+    } catch (error) {
+      doubted = error instanceof Unreachable || error.code === "unavailable";
+      throw error;
+    }
+  }
+
+  /** Click once more when the state says that the doubted click was stored. Only this starts a missing workflow. */
+  async function clickAgain(status) {
+    if (!doubted) return status;
+    doubted = false;
+    return status.status === "connecting" ? api.connect().catch(() => status) : status;
+  }
+
   return {
     /** Start to link WhatsApp. */
-    connect: () => act(() => api.connect()),
+    connect: () => act(click),
 
     /** End a pairing or a session: when the API answers, it is over. */
     disconnect: () => act(async () => {
@@ -53,7 +71,7 @@ export function createClient(signIn, root) {
       async function ask() {
         const asked = epoch;
         try {
-          const status = await api.status();
+          const status = await clickAgain(await api.status());
           if (asked === epoch) accept(status);
           return pace(status.pollAfterMs);
         } catch (error) {

@@ -206,7 +206,8 @@ def end_reason(attempt: Attempt) -> Reason:
 def timeout_reason(attempt: Attempt) -> Reason:
     """Return why an attempt whose window is over has failed."""
     if not attempt.legs:
-        return Reason.LINKER_FAILED  # no linker has taken the lease, so nothing is known of WhatsApp
+        # No linker has taken the lease, so nothing is known of WhatsApp.
+        return Reason.LINKER_FAILED if attempt.task_token else Reason.INTERNAL
     if not attempt.reachable:
         return Reason.WHATSAPP_UNREACHABLE
     if attempt.scanned:
