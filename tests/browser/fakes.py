@@ -108,8 +108,8 @@ class Site(Server):
             return Answer(200, {"accessToken": "development", "userId": body.get("userId", "user-1")})
         if path == "/dev/phone/scan" and body.get("qr") == self.status["qr"]:
             self.finishing()
-            return Answer(200, {"success": True})
-        return error(422, "scan_failed", "The phone did not understand this QR.")
+            return Answer(200, {"jid": f"{body['number']}:1@s.whatsapp.net", "number": body["number"]})
+        return Answer(404, {"error": "unknown_qr", "message": "No client is showing this QR."})
 
     def _api(self, request: Request) -> Answer:
         match request.method, request.path.removeprefix("/api/whatsapp/"):

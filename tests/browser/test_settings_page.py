@@ -47,6 +47,16 @@ def test_sandbox_phone_gets_the_qr_and_the_number(site: Site, open_page: OpenPag
     expect(page.get_by_role("heading", name="Scanned. Finishing on your phone…")).to_be_visible()
     scan = next(request for request in site.requests if request.path == "/dev/phone/scan")
     assert scan.body == {"qr": QR, "number": "4915112345678"}
+    polls(page, site)
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_a_refusal_of_the_sandbox_phone_is_told_in_its_words(site: Site, open_page: OpenPage) -> None:
+    site.waiting(QR)
+    site.next("POST /dev/phone/scan", Answer(409, {"error": "too_many_devices", "message": "All are taken."}))
+    page = open_page(site.url)
+    page.get_by_role("button", name="Scan with the sandbox phone").click()
+    expect(page.get_by_role("alert")).to_have_text("All are taken.")
 
 
 def test_no_sandbox_phone_with_the_real_whatsapp(site: Site, open_page: OpenPage) -> None:

@@ -1,7 +1,7 @@
 // For the local runner only: it gives a token without a sign-in, and it has the sandbox's phone.
 import { createSignIn } from "./signin.js";
 import { json, post, strange } from "./net.js";
-import { ours } from "./api.js";
+import { Refused } from "./api.js";
 import { profile } from "./storage.js";
 
 // A local runner that others reach asks for a password; with credentials the browser asks the person for it.
@@ -33,9 +33,12 @@ export function developmentAuth(root, { sandboxPhone }) {
     leave() {},
   };
 
-  /** Let the sandbox's phone scan a QR. */
+  /** Let the sandbox's phone scan a QR. The sandbox answers, not our API: there is no `success`. */
   async function scan(qr, number) {
-    return ours(await post(new URL("dev/phone/scan", root), { qr, number }, DEVELOPMENT));
+    const response = await post(new URL("dev/phone/scan", root), { qr, number }, DEVELOPMENT);
+    if (response.ok) return;
+    const { error, message } = json(response);
+    throw typeof message === "string" ? new Refused(error, message, 0) : strange(response);
   }
 
   return {
