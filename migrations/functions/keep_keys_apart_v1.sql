@@ -14,8 +14,9 @@ CREATE OR REPLACE FUNCTION whatsapp_private.keep_keys_apart_v1() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 BEGIN
   IF TG_OP = 'INSERT' THEN
-    -- When two devices with one JID are stored at once, the second must see the first.
-    PERFORM pg_advisory_xact_lock(hashtextextended('whatsapp-pairing jid ' || NEW.jid, 0));
+    -- When two devices with one JID are stored at once, the second must see the first. All JIDs share 256 locks: a
+    -- restore stores thousands of devices in one transaction, and Postgres has room for a few thousand locks.
+    PERFORM pg_advisory_xact_lock(hashtextextended('whatsapp-pairing jid', hashtext(NEW.jid) & 255));
     PERFORM FROM whatsapp_engine.whatsmeow_device e
     WHERE e.jid = NEW.jid
       AND (e.noise_key, e.identity_key, e.adv_key) IS DISTINCT FROM (NEW.noise_key, NEW.identity_key, NEW.adv_key);

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,7 +22,15 @@ from whatsapp_pairing.engine import (
     Unreachable,
 )
 from whatsapp_pairing.reasons import Reason
-from whatsapp_pairing.session import HANDOVER_SECONDS, HEARTBEAT_SECONDS, LEASE_SECONDS, LOGIN_SECONDS, Phase, Status
+from whatsapp_pairing.session import (
+    HANDOVER_SECONDS,
+    HEARTBEAT_SECONDS,
+    LEASE_SECONDS,
+    LOGIN_SECONDS,
+    Attempt,
+    Phase,
+    Status,
+)
 
 from tests.emf import metrics_in, values
 
@@ -345,7 +355,15 @@ def test_a_scan_of_an_earlier_qr_in_the_last_moment_is_resumed(world: World, sec
     stage = Stage(world, [*reached_qr(secret), 200.0], login)
     earlier = earlier_linker(stage)
     stage.open_wait(Phase.AUTH)
-    stage.clock.at(stage.clock.now + WINDOW - 0.2, lambda: world.store_keys(earlier, EARLIER))
+    renew = stage.leases.renew
+
+    def scan_before_the_last_look(attempt_id: UUID, lease: UUID, *arguments: Any, **named: Any) -> Attempt | None:
+        read = world.attempts.get(attempt_id)
+        if read and read.remaining <= 0 and read.stored_jid is None:
+            world.store_keys(earlier, EARLIER)
+        return renew(attempt_id, lease, *arguments, **named)
+
+    stage.leases.renew = scan_before_the_last_look  # type: ignore[method-assign]
 
     assert stage.link() == "connected"
 
