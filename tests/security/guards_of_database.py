@@ -289,8 +289,8 @@ OF_DATABASE = [
     Guard(
         "one linker at a time",
         function("take_v1"),
-        "\n    AND (a.lease_id = p_lease OR a.lease_expires_at IS NULL OR a.lease_expires_at <= at)",
-        "",
+        "ELSE a.lease_expires_at IS NULL OR a.lease_expires_at <= at END",
+        "ELSE true END",
         "tests/integration/test_leases.py",
     ),
     Guard(
