@@ -8,14 +8,18 @@
 --   DELETE  An engine deletes no row while another device with this JID is in the hands of a linker or an unlink,
 --           because it may be that device's engine: WhatsApp has told it 401. What whatsmeow keeps about the account
 --           goes with the keys.
--- Locks: for an INSERT the JID, by an advisory lock that ends with the transaction; then the rows that it deletes.
+-- Locks: for an INSERT of an engine the JID, by an advisory lock that ends with the transaction; then the rows that it
+-- deletes.
 -- Writes: whatsmeow_device, whatsmeow_privacy_tokens, whatsmeow_lid_map.
 CREATE OR REPLACE FUNCTION whatsapp_private.keep_keys_apart_v1() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 BEGIN
   IF TG_OP = 'INSERT' THEN
-    -- Of two devices with one JID that are stored at once, the second must see the first.
-    PERFORM pg_advisory_xact_lock(hashtextextended('whatsapp-pairing jid ' || NEW.jid, 0));
+    -- Of two devices with one JID that engines store at once, the second must see the first. The owner may store many
+    -- in one transaction, as a restore does, and Postgres has no room for so many locks.
+    IF session_user = 'whatsapp_engine' THEN
+      PERFORM pg_advisory_xact_lock(hashtextextended('whatsapp-pairing jid ' || NEW.jid, 0));
+    END IF;
     PERFORM FROM whatsapp_engine.whatsmeow_device e
     WHERE e.jid = NEW.jid
       AND (e.noise_key, e.identity_key, e.adv_key) IS DISTINCT FROM (NEW.noise_key, NEW.identity_key, NEW.adv_key);
