@@ -164,7 +164,7 @@ def test_a_run_without_postgres_fails_after_every_sweep(world: World, caplog: py
     parts = Attempts(database), Sweeps(database), Rows(database), RecordedWorkflow()
     with pytest.raises(StoreUnavailable):
         Cleaning(*parts, lambda: 120.0).run()
-    assert caplog.messages.count("a sweep failed") == 11
+    assert caplog.messages.count("a sweep failed") == 13
 
 
 def test_postgres_that_goes_away_ends_a_sweep(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from whatsapp_pairing.session import MOST_PER_HOUR, Phase, Status
 from .recorder import RecordedWorkflow
 from .stale import stale_attempts, stray_devices
 from .test_sweeps import NOTHING, sweep
-from .world import LIMIT, WINDOW, Secret, World
+from .world import LIMIT, WINDOW, Secret, World, entered
 
 DAY = 86_400.0
 JID = "5215550009:3@s.whatsapp.net"
@@ -190,7 +190,7 @@ def test_a_device_that_a_live_attempt_explains_is_kept(world: World) -> None:
     user, secret = world.user(), Secret()
     attempt_id = world.claim(user)
     lease = world.lease(attempt_id)
-    world.attempts.open_phase(attempt_id, Phase.QR, "token", WINDOW)
+    world.attempts.open_phase(attempt_id, entered(Phase.QR, "token"), WINDOW)
     world.show(attempt_id, lease, secret)
     world.age(60)  # its linker hangs
     assert sweep(world) == NOTHING
