@@ -141,7 +141,8 @@ class Gust:
             pair.lease = lease
 
     def do_renew(self, pair: Pair) -> None:
-        self.leases.renew(pair.attempt_id, pair.lease, self._chance.random() < 0.9, self._chance.random() < 0.9)
+        ended = pair.secret.fingerprint if self._chance.random() < 0.1 else None
+        self.leases.renew(pair.attempt_id, pair.lease, self._chance.random() < 0.9, ended)
 
     def do_show_qr(self, pair: Pair) -> None:
         secret = pair.secret if self._chance.random() < 0.7 else Secret()

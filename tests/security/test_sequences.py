@@ -168,7 +168,7 @@ def test_no_login_revives_an_ended_attempt(world: World, role: str) -> None:
         run(f"delete from {ATTEMPT}")
         run("select whatsapp_private.claim_v1(%s, %s, 60, 9, '{0}', 99)", victim, attempt)
         run("select whatsapp_private.open_phase_v1(%s, 'auth', 'mine', now(), 60)", attempt)
-        run("select whatsapp_private.renew_v1(%s, %s, 60, true, true)", attempt, lease)
+        run("select whatsapp_private.renew_v1(%s, %s, 60, true, null)", attempt, lease)
         run("select whatsapp_private.release_v1(%s, %s, 'mine', true)", attempt, lease)
         run("select whatsapp_private.end_v1(%s, %s, %s, null, false, 'mine', true)", uuid4(), attempt, live.deadline)
         bind(run, attempt, lease, Secret("thief").fingerprint, JID)
