@@ -124,7 +124,7 @@ class System:
 
         def work(process: Process) -> object:
             attempts, rows, steps = self._parts(process)
-            if function == "OpenPhase" and payload not in self.opened:
+            if function == "OpenPhase":
                 wait = Wait(Phase(payload["phase"]), payload["taskToken"], payload["enteredAt"])
                 return open_phase(attempt_id, wait, WINDOW, attempts, steps)
             step = settle_phase(attempt_id, payload["error"], attempts, rows, steps)

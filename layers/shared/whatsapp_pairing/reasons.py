@@ -43,7 +43,7 @@ _ENGLISH = {
     Reason.CLIENT_OUTDATED: "WhatsApp wants a newer version of this service. Please try again later.",
     Reason.ACCOUNT_BANNED: "WhatsApp has blocked this account. Open WhatsApp on your phone to see what to do.",
     Reason.WHATSAPP_UNREACHABLE: "WhatsApp cannot be reached right now. Please try again in a few minutes.",
-    Reason.LINKER_FAILED: "The connection broke off before it was complete. Please try again.",
+    Reason.LINKER_FAILED: "The connection could not be completed. Please try again.",
     Reason.UNLINKED_FROM_PHONE: "This device was unlinked on your phone. Connect again to keep using it.",
     Reason.INTERNAL: "Something went wrong on our side. Please try again.",
 }
@@ -63,7 +63,7 @@ _SPANISH = {
     Reason.CLIENT_OUTDATED: "WhatsApp pide una versión más nueva de este servicio. Inténtalo más tarde.",
     Reason.ACCOUNT_BANNED: "WhatsApp ha bloqueado esta cuenta. Abre WhatsApp en tu teléfono para ver qué hacer.",
     Reason.WHATSAPP_UNREACHABLE: "Ahora mismo no se puede acceder a WhatsApp. Inténtalo dentro de unos minutos.",
-    Reason.LINKER_FAILED: "La conexión se cortó antes de completarse. Inténtalo de nuevo.",
+    Reason.LINKER_FAILED: "No se pudo completar la conexión. Inténtalo de nuevo.",
     Reason.UNLINKED_FROM_PHONE: "Este dispositivo se desvinculó en tu teléfono. Conéctalo de nuevo para usarlo.",
     Reason.INTERNAL: "Algo ha fallado por nuestra parte. Inténtalo de nuevo.",
 }
