@@ -52,6 +52,7 @@ class Execution:
         self._data: dict[str, Any] = {"attemptId": str(attempt_id)}
         self._waits = 0
         self._retries = 0
+        self._visit = 0
         self.running = True
         self.state = ""
         self._leave()
@@ -121,6 +122,7 @@ class Execution:
         return found
 
     def _leave(self) -> None:
+        self._visit += 1
         self.token: str | None = None
         self._over_at = self._heartbeat = 0.0
         self._silent_at: float | None = None
@@ -174,8 +176,10 @@ class Execution:
         state, (policy,) = self._state, self._state["Retry"]
         assert policy["ErrorEquals"] == ["States.ALL"]
 
+        visit = self._visit
+
         def returned(process: Process) -> None:
-            if not self.running:
+            if not self.running or visit != self._visit:
                 return
             if not process.error:
                 payload = {"Payload": process.result}
