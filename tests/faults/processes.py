@@ -217,6 +217,22 @@ def _(pairing: Pairing) -> None:
     pairing.persist()
 
 
+@case(GROUP, "unlink killed when WhatsApp has removed the device", "disconnected", runs=4)
+def _(pairing: Pairing) -> None:
+    """WhatsApp knows the device no more, and whatsmeow is about to delete its keys, or has just done so."""
+    world = pairing.world
+    pairing.click_and_scan()
+    pairing.user.reaches("connected")
+    assert pairing.user.disconnect().json()["status"] == "disconnected"
+    until("the removal", lambda: not world.sandbox.devices(pairing.number), every=0.001)
+    for instance in world.busy("unlink"):
+        kill(int(instance["pid"]))
+    world.query(
+        "UPDATE whatsapp_private.devices SET lease_expires_at = now(), unlink_due_at = now() WHERE state = 'unlinking'"
+    )
+    world.clean()
+
+
 @case(GROUP, "connect killed at work", runs=3)
 def _(pairing: Pairing) -> None:
     """The click may be lost; the next one starts or finds the attempt."""

@@ -39,6 +39,20 @@ def _(pairing: Pairing) -> None:
     pairing.persist()
 
 
+def _away_at_connected(seconds: int) -> None:
+    @case(GROUP, f"Postgres is away for {seconds} s between login and connected")
+    def _(pairing: Pairing) -> None:
+        """The phone says that the device is linked: the pairing must not be lost."""
+        STEPS["between login and connected"](pairing)
+        with pairing.world.without_postgres():
+            time.sleep(seconds)
+        pairing.persist()
+
+
+for _seconds in (25, 70):
+    _away_at_connected(_seconds)
+
+
 @case(GROUP, "Postgres is down at the click")
 def _(pairing: Pairing) -> None:
     with pairing.world.without_postgres():
