@@ -4,7 +4,7 @@
 -- Locks: the user, then the attempt, then its devices.
 -- Writes: attempts, devices, sessions. Never the user's row.
 -- Repeated: the same answer; the QR's expiry moves on; no second binding. Once the linker has reported that a phone has
--- scanned the device, only the lease changes.
+-- scanned the device, nothing changes.
 -- No row: the lease is lost.
 CREATE OR REPLACE FUNCTION whatsapp_private.show_qr_v1(
   p_attempt UUID, p_lease UUID, p_seconds FLOAT8, p_qr TEXT, p_qr_seconds FLOAT8, p_fingerprint BYTEA,
@@ -26,7 +26,7 @@ BEGIN
     notice = CASE WHEN scanned THEN a.notice ELSE coalesce(p_notice, a.notice) END,
     -- Renew the lease with the QR. Otherwise session_v1 would hide the new QR of a linker that hung for longer than its
     -- lease.
-    lease_expires_at = at + make_interval(secs => p_seconds)
+    lease_expires_at = CASE WHEN scanned THEN a.lease_expires_at ELSE at + make_interval(secs => p_seconds) END
   WHERE a.id = p_attempt AND a.lease_id = p_lease AND a.lease_expires_at IS NOT NULL AND a.ended_at IS NULL;
   IF NOT FOUND THEN
     RETURN;

@@ -289,8 +289,8 @@ OF_DATABASE = [
     Guard(
         "one linker at a time",
         function("take_v1"),
-        "ELSE a.lease_expires_at IS NULL OR a.lease_expires_at <= at END",
-        "ELSE true END",
+        "\n    AND (a.lease_expires_at IS NULL OR a.lease_expires_at <= at)",
+        "",
         "tests/integration/test_leases.py",
     ),
     Guard(
