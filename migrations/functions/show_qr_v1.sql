@@ -4,7 +4,7 @@
 -- Locks: the user, then the attempt, then its devices.
 -- Writes: attempts, devices, sessions. Never the user's row.
 -- Repeated: the same answer; the QR's expiry moves on; no second binding. When the device was scanned or refused
--- meanwhile, or when a newer device is bound, only the lease changes.
+-- meanwhile, or when a newer device is bound, nothing changes.
 -- No row: the lease is lost.
 CREATE OR REPLACE FUNCTION whatsapp_private.show_qr_v1(
   p_attempt UUID, p_lease UUID, p_seconds FLOAT8, p_qr TEXT, p_qr_seconds FLOAT8, p_fingerprint BYTEA,
@@ -21,13 +21,7 @@ DECLARE
       AND (d.state <> 'offered' OR whatsapp_private.newest_device_v1(p_attempt) <> p_fingerprint)
   );
 BEGIN
-  UPDATE whatsapp_private.attempts a SET
-    qr_shown_at = coalesce(a.qr_shown_at, at),
-    qr_expires_at = CASE WHEN late THEN a.qr_expires_at ELSE at + make_interval(secs => p_qr_seconds) END,
-    notice = CASE WHEN late THEN a.notice ELSE coalesce(p_notice, a.notice) END,
-    -- Renew the lease with the QR. Otherwise session_v1 would hide the new QR of a linker that hung for longer than its
-    -- lease.
-    lease_expires_at = at + make_interval(secs => p_seconds)
+  PERFORM FROM whatsapp_private.attempts a
   WHERE a.id = p_attempt AND a.lease_id = p_lease AND a.lease_expires_at IS NOT NULL AND a.ended_at IS NULL;
   IF NOT FOUND THEN
     RETURN;
@@ -36,6 +30,13 @@ BEGIN
     RETURN QUERY SELECT * FROM whatsapp_private.attempt_v1(p_attempt);
     RETURN;
   END IF;
+  UPDATE whatsapp_private.attempts a SET
+    qr_shown_at = coalesce(a.qr_shown_at, at), qr_expires_at = at + make_interval(secs => p_qr_seconds),
+    notice = coalesce(p_notice, a.notice),
+    -- Renew the lease with the QR. Otherwise session_v1 would hide the new QR of a linker that hung for longer than its
+    -- lease.
+    lease_expires_at = at + make_interval(secs => p_seconds)
+  WHERE a.id = p_attempt;
   UPDATE whatsapp_private.devices d SET
     state = 'unlinking', unlink_due_at = at + interval '4 minutes', lease_id = NULL, lease_expires_at = NULL
   WHERE d.attempt_id = p_attempt AND d.state = 'linking' AND whatsapp_private.stored_jid(d.fingerprint) IS NULL;

@@ -1,8 +1,7 @@
 -- Take the lease of an attempt and its devices for a linker that has just started.
 -- Locks: the user, then the attempt, then its devices.
 -- Writes: attempts, devices; sessions when the linker before this one had shown a QR.
--- Repeated with the same p_lease: the same; the lease lasts a little longer. The linker is counted once in legs, and a
--- QR that it has shown meanwhile stays.
+-- Repeated with the same p_lease: the same; nothing changes.
 -- No row: the attempt has a linker, has ended, has its verdict, or does not exist any more; or the linker has let go.
 CREATE OR REPLACE FUNCTION whatsapp_private.take_v1(
   p_attempt UUID, p_lease UUID, p_seconds FLOAT8
@@ -11,29 +10,30 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $func
 DECLARE
   owner CONSTANT UUID := whatsapp_private.lock_attempt_v1(p_attempt);
   at CONSTANT TIMESTAMPTZ := clock_timestamp();
-  repeated CONSTANT BOOLEAN := EXISTS (
-    SELECT FROM whatsapp_private.attempts a WHERE a.id = p_attempt AND a.lease_id = p_lease
-  );
 BEGIN
+  PERFORM FROM whatsapp_private.attempts a
+  WHERE a.id = p_attempt AND a.lease_id = p_lease AND a.ended_at IS NULL AND a.verdict IS NULL
+    -- A linker that let go has a lease without a time of expiry. A repeat that arrives late does not bring it back.
+    AND a.lease_expires_at IS NOT NULL;
+  IF FOUND THEN
+    RETURN QUERY SELECT * FROM whatsapp_private.attempt_v1(p_attempt);
+    RETURN;
+  END IF;
   UPDATE whatsapp_private.attempts a SET
     lease_id = p_lease,
     lease_expires_at = at + make_interval(secs => p_seconds),
-    legs = a.legs + (NOT repeated)::INTEGER,
+    legs = a.legs + 1,
     -- Clear the QR of the linker before this one. WhatsApp has dropped it with that linker's socket.
-    qr_expires_at = CASE WHEN repeated THEN a.qr_expires_at END
-  WHERE a.id = p_attempt AND a.ended_at IS NULL AND a.verdict IS NULL
-    -- A linker that let go has a lease without a time of expiry. A repeat that arrives late does not bring it back.
-    AND CASE WHEN repeated THEN a.lease_expires_at IS NOT NULL
-      ELSE a.lease_expires_at IS NULL OR a.lease_expires_at <= at END;
+    qr_expires_at = NULL
+  WHERE a.id = p_attempt AND a.ended_at IS NULL AND a.verdict IS NULL AND a.lease_id IS DISTINCT FROM p_lease
+    AND (a.lease_expires_at IS NULL OR a.lease_expires_at <= at);
   IF NOT FOUND THEN
     RETURN;
   END IF;
   UPDATE whatsapp_private.devices d SET
     lease_id = p_lease, lease_expires_at = at + make_interval(secs => p_seconds)
   WHERE d.attempt_id = p_attempt AND d.state IN ('offered', 'linking');
-  IF NOT repeated
-    AND EXISTS (SELECT FROM whatsapp_private.sessions s WHERE s.user_id = owner AND s.qr_code IS NOT NULL)
-  THEN
+  IF EXISTS (SELECT FROM whatsapp_private.sessions s WHERE s.user_id = owner AND s.qr_code IS NOT NULL) THEN
     PERFORM whatsapp_private.note_change_v1(owner, NULL);
   END IF;
   RETURN QUERY SELECT * FROM whatsapp_private.attempt_v1(p_attempt);

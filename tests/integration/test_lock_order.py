@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from psycopg.errors import LockNotAvailable
 from whatsapp_pairing.reasons import Reason
-from whatsapp_pairing.session import Phase
+from whatsapp_pairing.session import LEASE_SECONDS, Phase
 
 from tests.stack import ROOT
 
@@ -107,7 +107,7 @@ def nothing(_: Scene) -> None:
 CALLS: dict[str, tuple[Prepare, Prepare]] = {
     "claim_v1": (Scene.ended, Scene.claim),
     "open_phase_v1": (nothing, Scene.open_phase),
-    "take_v1": (nothing, lambda it: it.world.leases.take(it.attempt_id, it.lease)),
+    "take_v1": (lambda it: it.world.age(LEASE_SECONDS), lambda it: it.world.leases.take(it.attempt_id, uuid4())),
     "renew_v1": (nothing, lambda it: it.world.leases.renew(it.attempt_id, it.lease)),
     "show_qr_v1": (Scene.lose_keys, lambda it: it.world.show(it.attempt_id, it.lease, Secret())),
     "scanned_v1": (nothing, Scene.scan),

@@ -169,14 +169,17 @@ def test_a_late_call_does_not_bring_the_lease_back(world: World, late: str) -> N
     assert world.leases.take(attempt_id, uuid4())
 
 
-def test_a_take_that_arrives_late_keeps_the_qr(world: World) -> None:
+@pytest.mark.parametrize("hangs", [0, 9])
+def test_a_take_that_arrives_late_changes_nothing(world: World, hangs: int) -> None:
     """The call was repeated, and its first try reaches Postgres after the linker has shown its QR."""
     user, secret = world.user(), Secret()
     attempt_id = world.claim(user)
     lease = world.lease(attempt_id)
     world.show(attempt_id, lease, secret)
+    world.age(hangs)
+    world.show_row(user)
     before = world.sessions.get(user)
-    assert before.qr == secret.text()
+    assert before.qr == (None if hangs else secret.text())
 
     taken = world.leases.take(attempt_id, lease)
 

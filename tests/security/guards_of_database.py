@@ -165,8 +165,8 @@ OF_DATABASE = [
     Guard(
         "an engine deletes no other device's keys",
         function("keep_keys_apart_v1"),
-        "  IF session_user = 'whatsapp_engine' THEN\n",
-        "  IF false THEN\n",
+        "\n  IF session_user = 'whatsapp_engine' THEN\n",
+        "\n  IF false THEN\n",
         "tests/integration/test_jid_again.py",
     ),
     Guard(
@@ -289,8 +289,8 @@ OF_DATABASE = [
     Guard(
         "one linker at a time",
         function("take_v1"),
-        "ELSE a.lease_expires_at IS NULL OR a.lease_expires_at <= at END",
-        "ELSE true END",
+        "\n    AND (a.lease_expires_at IS NULL OR a.lease_expires_at <= at)",
+        "",
         "tests/integration/test_leases.py",
     ),
     Guard(
