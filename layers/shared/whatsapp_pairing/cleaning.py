@@ -223,9 +223,9 @@ class Cleaning:
         if started or not given_up:
             limit = UNLINKS - len(given_up)
             due = self._sweeps.start_unlinks(limit)
+            started += self._call_unlinks(due)
             if len(due) < limit:
                 self._left += self._sweeps.unlinks_due()
-            started += self._call_unlinks(due)
         return started
 
     def _call_unlinks(self, devices: list[UUID]) -> int:
