@@ -42,12 +42,17 @@ def test_calls_get_what_is_left_less_the_time_to_answer() -> None:
     assert 9 - taken <= left <= 9  # type: ignore[operator]
 
 
+def test_a_clock_that_is_ahead_sets_no_limit() -> None:
+    """By such a clock the invocation is over before it begins."""
+    assert limited(0, limits.seconds_left) == float("inf")
+
+
 def test_a_limit_ends_with_its_invocation() -> None:
     def fail() -> None:
         raise KeyError
 
     with pytest.raises(KeyError):
-        limited(10, fail)
+        limited(10_000, fail)
     assert limits.seconds_left() == float("inf")
 
 

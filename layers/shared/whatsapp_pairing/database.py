@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 # If nothing arrives within this time, either Postgres is frozen or the pooler has no free connection. statement_timeout
 # helps in neither case, because the server sends it.
+_AGAIN_SECONDS = 3.0
 _SILENT_SECONDS = 5.0
 # For all tries of a call together, so that the function answers before its own Timeout.
 _PATIENCE_SECONDS = 8.0
@@ -169,6 +170,11 @@ class Database:
                 if not again_at_once and not (pause and time.monotonic() + pause < given_up_at):
                     lasting = StoreBusy if error.sqlstate == _DEADLOCK else StoreUnavailable
                     raise lasting(detail=about(error)) from None
+            now = time.monotonic()
+            if again_at_once and now >= given_up_at:
+                # The function was frozen, and finds its patience over. Its first try may have been committed, so the
+                # second gets time of its own to find the answer.
+                given_up_at = now + min(_AGAIN_SECONDS, limits.seconds_left())
             time.sleep(pause)
 
     def _run_once(self, work: Callable[[Connection], T], given_up_at: float) -> T:

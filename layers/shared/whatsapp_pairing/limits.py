@@ -34,8 +34,10 @@ def answers_in_time(handler: Handler[T]) -> Handler[T]:
     """Let all calls of the handler together take what is left of the function's Timeout, less ``ANSWER_SECONDS``."""
 
     def limited(event: Any, context: Any) -> T:
-        seconds = context.get_remaining_time_in_millis() / 1000 - ANSWER_SECONDS
-        before = _ends_at.set(time.monotonic() + seconds)
+        left = context.get_remaining_time_in_millis() / 1000
+        # An invocation that begins has time. Where the clock says otherwise, the clock is wrong, and no limit is better
+        # than a wrong one: each call still has its own.
+        before = _ends_at.set(time.monotonic() + left - ANSWER_SECONDS if left > 0 else math.inf)
         try:
             return handler(event, context)
         finally:
