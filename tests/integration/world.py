@@ -273,3 +273,11 @@ def act_as(connection: psycopg.Connection[Any], claims: str) -> None:
 def connect(url: str) -> psycopg.Connection[dict[str, Any]]:
     """The administrator's connection, for as many worlds as live after each other."""
     return psycopg.connect(url, autocommit=True, row_factory=dict_row)
+
+
+def open_world(url: str) -> Iterator[World]:
+    """A world on this database, for a fixture: it closes with the fixture."""
+    with connect(url) as admin:
+        world = World(url, admin)
+        yield world
+        world.close()

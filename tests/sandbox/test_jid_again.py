@@ -15,7 +15,7 @@ from whatsapp_pairing.engine import EngineRun, Online, Qr, Scanned, Synced
 from whatsapp_pairing.unlinking import unlink
 
 from tests.integration.recorder import RecordedWorkflow
-from tests.integration.world import World, connect, login
+from tests.integration.world import World, login, open_world
 from tests.sandbox_client import SandboxClient
 
 EVENT_SECONDS = 60.0
@@ -30,13 +30,6 @@ NUMBERS = "SELECT pn FROM whatsapp_engine.whatsmeow_lid_map"
 def whatsapp(sandbox: SandboxClient, led: None) -> None:
     """A WhatsApp that gives every device of a phone the same JID."""
     sandbox.set_knobs(deviceIndexes=1)
-
-
-def open_world(url: str) -> Iterator[World]:
-    with connect(url) as admin:
-        world = World(url, admin)
-        yield world
-        world.close()
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.conftest import Postgres
 from tests.emf import metrics_in, values
 from tests.faults.wire import Wire
 from tests.integration.recorder import RecordedWorkflow
-from tests.integration.world import Secret, World, connect, entered, login
+from tests.integration.world import Secret, World, entered, login, open_world
 from tests.sandbox_client import SandboxClient, SandboxRefusedError
 
 pytestmark = pytest.mark.usefixtures("led")
@@ -34,10 +34,7 @@ Owner = Callable[[str], object]
 @pytest.fixture
 def world(migrated_url: str) -> Iterator[World]:
     """A database of its own, because these tests break it."""
-    with connect(migrated_url) as owner:
-        world = World(migrated_url, owner)
-        yield world
-        world.close()
+    yield from open_world(migrated_url)
 
 
 @contextmanager

@@ -13,8 +13,7 @@ from whatsapp_pairing.session import Status
 
 from tests.emf import metrics_in, values
 from tests.integration.recorder import RecordedWorkflow
-from tests.integration.world import LIMIT, WINDOW, Secret, World
-from tests.integration.world import connect as connect_admin
+from tests.integration.world import LIMIT, WINDOW, Secret, World, open_world
 
 TABLE = "public.whatsapp_sessions"
 JID = "5215550001:7@s.whatsapp.net"
@@ -116,10 +115,7 @@ FOREIGN = {
 @pytest.fixture
 def world(migrated_url: str) -> Iterator[World]:
     """A database of one's own."""
-    with connect_admin(migrated_url) as admin:
-        world = World(migrated_url, admin)
-        yield world
-        world.close()
+    yield from open_world(migrated_url)
 
 
 def clean(world: World) -> None:

@@ -11,7 +11,7 @@ from whatsapp_pairing.cleaning import Cleaning
 
 from tests.integration.recorder import RecordedWorkflow
 from tests.integration.test_sweeps import everything, stale_everything
-from tests.integration.world import World, act_as, connect
+from tests.integration.world import World, act_as, open_world
 
 POISONED, EACH = 60, 3
 LIMIT = "ALTER TABLE public.whatsapp_sessions DROP CONSTRAINT whatsapp_sessions_qr_code_is_short"
@@ -24,10 +24,7 @@ VALUES (auth.uid(), %s, '2001-01-01', repeat('x', %s))
 @pytest.fixture
 def world(migrated_url: str) -> Iterator[World]:
     """A database of one's own."""
-    with connect(migrated_url) as admin:
-        world = World(migrated_url, admin)
-        yield world
-        world.close()
+    yield from open_world(migrated_url)
 
 
 @pytest.mark.parametrize(("status", "size"), [("connecting", 16_384), ("waiting_qr", 5_000_000)])
