@@ -1,6 +1,6 @@
 -- Start a new attempt unless an attempt lives, a device is linked, the pause is not over, or the system is full.
 -- Locks: the user.
--- It also locks the user's older attempts, but passes over those that another transaction has locked.
+-- The function also locks older attempts of the user, except those that another transaction has locked.
 -- Writes: attempts, sessions. Never the user's row.
 -- Repeated with the same p_attempt: claimed again, when the first call started the attempt; nothing more changes.
 -- Error: foreign_key_violation of a table in whatsapp_private, when the user was deleted.

@@ -1,4 +1,5 @@
--- Find keys without a binding. Nobody could use or remove them. It runs as the owner of the tables, and answers no key.
+-- Find keys without a binding, which no function could use or remove. The function runs as the owner of the tables, and
+-- answers JIDs and fingerprints, but no key.
 -- whatsmeow does not store when it has stored a device, so the search compares two indexes. Among more than 50,000
 -- devices it looks at one part of them, and five minutes later at the next part. Without enable_seqscan = off, Postgres
 -- would sometimes read both tables.

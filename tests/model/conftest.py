@@ -16,7 +16,7 @@ def world(postgres: Any, migrated_template: str) -> Iterator[World]:
     """One database for all runs."""
     with postgres.database(migrated_template) as url, connect(url) as admin:
         world = World(url, admin)
-        # Nobody gets a turn while the trigger waits for an unlink, so do not wait for long.
+        # The model stands still while the trigger waits for an unlink, so the trigger waits once and not fifty times.
         trigger = world.value("SELECT pg_get_functiondef('whatsapp_private.keep_keys_apart_v1'::regproc)")
         world.sql(trigger.replace("1..50", "1..1"))
         logging.disable(logging.CRITICAL)

@@ -135,7 +135,7 @@ class System:
         self._spawn(function, work, ended).attempt_id = attempt_id
 
     def open_again(self, payload: dict[str, Any]) -> None:
-        """Lambda runs the call of a wait once more. Nobody hears its answer."""
+        """Lambda runs the call of a wait once more. The workflow does not hear its answer."""
         self.invoke("OpenPhase", payload, lambda _: None)
 
     def call_linker(self, attempt_id: UUID) -> None:

@@ -48,7 +48,7 @@ class Run:
         self._system, self.process, self._until = system, process, until
         self.task, self.jid = task, jid
         self.secret = Secret(f"{system.name} device {next(system.serial)}") if task == "pair" else None
-        # Of the keys that it has loaded by the JID, or stored.
+        # The fingerprint of the keys that the engine has loaded by the JID, or has stored.
         self.fingerprint: bytes | None = None
         self._texts: list[str] = []
         self._scannable: list[str] = []  # those of the present secret

@@ -21,10 +21,11 @@ T = TypeVar("T")
 
 # If nothing arrives within this time, either Postgres is frozen or the pooler has no free connection. statement_timeout
 # helps in neither case, because the server sends it.
-_AGAIN_SECONDS = 3.0
 _SILENT_SECONDS = 5.0
 # For all tries of a call together, so that the function answers before its own Timeout.
 _PATIENCE_SECONDS = 8.0
+# For the second try of a function that was frozen for longer than its patience.
+_AGAIN_SECONDS = 3.0
 # The same for a user's row, which nothing waits for.
 _BRIEF_SECONDS = 2.0
 # Codes of a statement that has waited for a lock, or run, for as long as it may. The connection is as good as before.
