@@ -3,14 +3,14 @@
 from functools import cache
 from typing import Any
 
-from whatsapp_pairing.cleaning import Cleaning, look
+from whatsapp_pairing.cleanup import Cleaning, look
 from whatsapp_pairing.database import Database
 from whatsapp_pairing.limits import answers_in_time, seconds_left
 from whatsapp_pairing.observability import logger
+from whatsapp_pairing.pairing.sweeps import Sweeps
 from whatsapp_pairing.payloads import Clean, parse
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.rows import Rows
-from whatsapp_pairing.repository.sweeps import Sweeps
 from whatsapp_pairing.settings import settings
 from whatsapp_pairing.workflow import Workflow
 

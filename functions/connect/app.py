@@ -7,7 +7,7 @@ from whatsapp_pairing import http
 from whatsapp_pairing.database import Database
 from whatsapp_pairing.limits import answers_in_time
 from whatsapp_pairing.observability import logger
-from whatsapp_pairing.pairing import connect
+from whatsapp_pairing.pairing.phases import connect
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.repository.sessions import Sessions

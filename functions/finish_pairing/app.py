@@ -6,7 +6,7 @@ from typing import Any
 from whatsapp_pairing.database import Database
 from whatsapp_pairing.limits import answers_in_time
 from whatsapp_pairing.observability import logger
-from whatsapp_pairing.pairing import settle_phase
+from whatsapp_pairing.pairing.phases import settle_phase
 from whatsapp_pairing.payloads import SettlePhase, parse
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.rows import Rows

@@ -5,8 +5,8 @@ from typing import Any
 
 from whatsapp_engine.process import ProcessEngine
 from whatsapp_pairing.database import Database
-from whatsapp_pairing.linking import link
 from whatsapp_pairing.observability import logger
+from whatsapp_pairing.pairing.linker import link
 from whatsapp_pairing.payloads import Link, parse
 from whatsapp_pairing.repository.leases import Leases
 from whatsapp_pairing.repository.rows import Rows

@@ -6,7 +6,7 @@ from typing import Any
 from whatsapp_pairing.database import Database
 from whatsapp_pairing.limits import answers_in_time
 from whatsapp_pairing.observability import logger
-from whatsapp_pairing.pairing import open_phase
+from whatsapp_pairing.pairing.phases import open_phase
 from whatsapp_pairing.payloads import OpenPhase, parse
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.session import Wait

@@ -19,13 +19,13 @@ from threading import Event, Thread
 from typing import Any
 from uuid import uuid4
 
-from whatsapp_pairing.cleaning import ATTEMPT_DAYS, BATCH, Cleaning, look
+from whatsapp_pairing.cleanup import ATTEMPT_DAYS, BATCH, Cleaning, look
 from whatsapp_pairing.database import Connection, Database, T
 from whatsapp_pairing.observability import logger
+from whatsapp_pairing.pairing.sweeps import Batch, Sweeps
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.repository.sessions import Sessions
-from whatsapp_pairing.repository.sweeps import Batch, Sweeps
 
 from infra.migrate import up
 from tests.conftest import STANDINS, Postgres

@@ -15,13 +15,13 @@ import psycopg
 from psycopg.rows import dict_row
 from whatsapp_pairing.errors import PairingError
 from whatsapp_pairing.notices import Notice
+from whatsapp_pairing.pairing.sweeps import Sweeps
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.devices import Devices
 from whatsapp_pairing.repository.leases import Leases
 from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.repository.sessions import Sessions
-from whatsapp_pairing.repository.sweeps import Sweeps
 from whatsapp_pairing.session import Attempt, Phase
 
 from .honest import Errors, Honest

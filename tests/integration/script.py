@@ -14,8 +14,8 @@ from uuid import UUID
 from whatsapp_pairing.database import Connection, Database, Row, T
 from whatsapp_pairing.engine import Died, Event, LoggedOut, Online, Qr, Reached, Scanned
 from whatsapp_pairing.errors import StoreUnavailable
-from whatsapp_pairing.linking import link
-from whatsapp_pairing.pairing import disconnect, open_phase, settle_phase
+from whatsapp_pairing.pairing.linker import link
+from whatsapp_pairing.pairing.phases import disconnect, open_phase, settle_phase
 from whatsapp_pairing.repository.leases import Leases
 from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.session import Phase

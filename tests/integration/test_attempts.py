@@ -15,7 +15,7 @@ from whatsapp_pairing.errors import (
     WorkflowSilent,
     WorkflowUnavailable,
 )
-from whatsapp_pairing.pairing import connect, disconnect, open_phase, settle_phase
+from whatsapp_pairing.pairing.phases import connect, disconnect, open_phase, settle_phase
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts, Ended
 from whatsapp_pairing.session import MOST_PER_HOUR, PAUSES, Again, Attempt, Phase, Status

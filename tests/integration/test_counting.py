@@ -6,10 +6,10 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
-from whatsapp_pairing.cleaning import Cleaning
+from whatsapp_pairing.cleanup import Cleaning
 from whatsapp_pairing.engine import Reached, Refused, Synced
 from whatsapp_pairing.errors import TooSoon, WorkflowUnavailable
-from whatsapp_pairing.pairing import connect, disconnect, end
+from whatsapp_pairing.pairing.phases import connect, disconnect, end
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.session import LEASE_SECONDS
 

@@ -9,13 +9,14 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from whatsapp_pairing import cleaning, limits
-from whatsapp_pairing.cleaning import Cleaning, Swept
+from whatsapp_pairing import cleanup as cleaning
+from whatsapp_pairing import limits
+from whatsapp_pairing.cleanup import Cleaning, Swept
 from whatsapp_pairing.database import Connection, Database
 from whatsapp_pairing.errors import StoreBusy, StoreRefused, StoreUnavailable, WorkflowUnavailable
+from whatsapp_pairing.pairing.sweeps import Sweeps
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.rows import Rows
-from whatsapp_pairing.repository.sweeps import Sweeps
 from whatsapp_pairing.settings import Settings
 from whatsapp_pairing.workflow import Workflow
 

@@ -14,12 +14,12 @@ import psycopg
 import pytest
 from whatsapp_pairing.database import Connection, Database, Row, T
 from whatsapp_pairing.notices import Notice
+from whatsapp_pairing.pairing.sweeps import Sweeps
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.devices import Devices
 from whatsapp_pairing.repository.leases import Leases
 from whatsapp_pairing.repository.rows import Rows
-from whatsapp_pairing.repository.sweeps import Sweeps
 from whatsapp_pairing.session import Phase
 
 from .world import LIMIT, WINDOW, Secret, World, entered, login

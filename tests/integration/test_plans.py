@@ -7,16 +7,16 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from whatsapp_pairing.cleaning import Cleaning, look
+from whatsapp_pairing.cleanup import Cleaning, look
 from whatsapp_pairing.database import Connection, Database
-from whatsapp_pairing.pairing import connect, disconnect
+from whatsapp_pairing.pairing.phases import connect, disconnect
+from whatsapp_pairing.pairing.sweeps import Sweeps
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.devices import Devices
 from whatsapp_pairing.repository.leases import Leases
 from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.repository.sessions import Sessions
-from whatsapp_pairing.repository.sweeps import Sweeps
 from whatsapp_pairing.session import Phase
 
 from .crowd import fill

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID, uuid4
 
 import pytest
-from whatsapp_pairing.cleaning import Cleaning, Swept, look
+from whatsapp_pairing.cleanup import Cleaning, Swept, look
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.session import MOST_PER_HOUR, Phase, Status
 

@@ -9,11 +9,11 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from whatsapp_pairing.cleaning import RESERVE_SECONDS, UNLINKS, Cleaning, Swept, look
+from whatsapp_pairing.cleanup import RESERVE_SECONDS, UNLINKS, Cleaning, Swept, look
+from whatsapp_pairing.pairing.sweeps import Sweeps
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.rows import Rows
-from whatsapp_pairing.repository.sweeps import Sweeps
 from whatsapp_pairing.session import Attempt, Status
 
 from tests.stack import PATIENCE_SECONDS

@@ -14,12 +14,12 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg.rows import dict_row
 from whatsapp_pairing.database import Database
+from whatsapp_pairing.pairing.sweeps import Sweeps
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.devices import Devices
 from whatsapp_pairing.repository.leases import Leases
 from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.repository.sessions import Sessions
-from whatsapp_pairing.repository.sweeps import Sweeps
 from whatsapp_pairing.session import Attempt, Phase, Wait
 
 from tests.stack import PATIENCE_SECONDS

@@ -9,17 +9,17 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from whatsapp_pairing.cleaning import Cleaning
+from whatsapp_pairing.cleanup import Cleaning
 from whatsapp_pairing.database import Connection, Database, T
 from whatsapp_pairing.errors import PairingError, StoreUnavailable
-from whatsapp_pairing.linking import link
-from whatsapp_pairing.pairing import connect, disconnect, open_phase, settle_phase
+from whatsapp_pairing.pairing.linker import link
+from whatsapp_pairing.pairing.phases import connect, disconnect, open_phase, settle_phase
+from whatsapp_pairing.pairing.sweeps import Sweeps
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.devices import Devices
 from whatsapp_pairing.repository.leases import Leases
 from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.repository.sessions import Sessions
-from whatsapp_pairing.repository.sweeps import Sweeps
 from whatsapp_pairing.session import Again, Phase, Wait
 from whatsapp_pairing.unlinking import unlink
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from whatsapp_engine.process import ProcessEngine
 from whatsapp_pairing.database import Database
-from whatsapp_pairing.linking import link
+from whatsapp_pairing.pairing.linker import link
 from whatsapp_pairing.repository.devices import Devices
 from whatsapp_pairing.repository.leases import Leases
 from whatsapp_pairing.repository.rows import Rows

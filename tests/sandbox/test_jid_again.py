@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 from whatsapp_engine.process import ProcessEngine
-from whatsapp_pairing.cleaning import Cleaning
+from whatsapp_pairing.cleanup import Cleaning
 from whatsapp_pairing.engine import EngineRun, Online, Qr, Scanned, Synced
 from whatsapp_pairing.unlinking import unlink
 

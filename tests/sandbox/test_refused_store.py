@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from whatsapp_engine.process import ProcessEngine
 from whatsapp_pairing.engine import Event, LoggedOut, Online, Qr, Reached, Scanned, StoreFailed, Synced
-from whatsapp_pairing.linking import link
+from whatsapp_pairing.pairing.linker import link
 from whatsapp_pairing.reasons import Reason
 
 from tests.integration.conftest import admin, transaction_pooler, way, world

@@ -11,7 +11,7 @@ import pytest
 from whatsapp_engine.process import ProcessEngine
 from whatsapp_pairing.engine import EngineRun, Event, Qr, Scanned, StoreFailed
 from whatsapp_pairing.errors import EngineStoreFailed, MisconfiguredError
-from whatsapp_pairing.linking import link
+from whatsapp_pairing.pairing.linker import link
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.session import Phase
 from whatsapp_pairing.unlinking import unlink

@@ -193,7 +193,7 @@ OF_DATABASE = [
     # ── the user's row ──
     Guard(
         "times that a user wrote are looked at",
-        f"{LAYER}/repository/sweeps.py",
+        f"{LAYER}/pairing/sweeps.py",
         "CASE WHEN c.last_seen BETWEEN 'epoch' AND now() THEN c.last_seen END",
         "c.last_seen",
         "tests/security/test_own_row.py",

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from whatsapp_pairing.cleaning import Cleaning
+from whatsapp_pairing.cleanup import Cleaning
 from whatsapp_pairing.errors import StoreRefused
-from whatsapp_pairing.pairing import connect
+from whatsapp_pairing.pairing.phases import connect
 from whatsapp_pairing.session import Status
 
 from tests.emf import metrics_in, values

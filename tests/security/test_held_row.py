@@ -13,9 +13,9 @@ from uuid import UUID
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
-from whatsapp_pairing.cleaning import Cleaning
+from whatsapp_pairing.cleanup import Cleaning
 from whatsapp_pairing.database import Database
-from whatsapp_pairing.pairing import connect, disconnect
+from whatsapp_pairing.pairing.phases import connect, disconnect
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.rows import Rows
 from whatsapp_pairing.repository.sessions import Sessions

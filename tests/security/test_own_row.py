@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from whatsapp_pairing import http, qr
-from whatsapp_pairing.cleaning import Cleaning
+from whatsapp_pairing.cleanup import Cleaning
 from whatsapp_pairing.errors import TooSoon
-from whatsapp_pairing.pairing import connect, disconnect
+from whatsapp_pairing.pairing.phases import connect, disconnect
 
 from tests.integration.conftest import WAYS
 from tests.integration.recorder import RecordedWorkflow

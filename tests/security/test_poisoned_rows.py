@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from whatsapp_pairing.cleaning import Cleaning
+from whatsapp_pairing.cleanup import Cleaning
 
 from tests.integration.recorder import RecordedWorkflow
 from tests.integration.test_sweeps import everything, stale_everything

@@ -10,9 +10,9 @@ from whatsapp_pairing import counting
 from whatsapp_pairing import engine as port
 from whatsapp_pairing.backoff import Backoff
 from whatsapp_pairing.errors import SecretUnavailable, StoreUnavailable
-from whatsapp_pairing.holding import Hold, LeaseLost
 from whatsapp_pairing.notices import Notice
 from whatsapp_pairing.observability import logger
+from whatsapp_pairing.pairing.hold import Hold, LeaseLost
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.repository.leases import Leases
 from whatsapp_pairing.repository.rows import Rows

@@ -11,10 +11,10 @@ from uuid import UUID
 from whatsapp_pairing import counting, limits
 from whatsapp_pairing.errors import StoreBusy, StoreRefused, Unavailable
 from whatsapp_pairing.observability import logger
-from whatsapp_pairing.pairing import end_left_over
+from whatsapp_pairing.pairing.phases import end_left_over
+from whatsapp_pairing.pairing.sweeps import Batch, Sweeps
 from whatsapp_pairing.repository.attempts import Attempts
 from whatsapp_pairing.repository.rows import Rows
-from whatsapp_pairing.repository.sweeps import Batch, Sweeps
 from whatsapp_pairing.workflow import Workflow
 
 T = TypeVar("T")
