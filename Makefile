@@ -39,13 +39,13 @@ test-slow: setup  ## what takes real minutes: the default time limits, all refs 
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 faults: setup  ## nothing kills a pairing: prints the table; ARGS="--runs 20" for more, ARGS="-k scan" for some
-	$(BIN)/python -m tests.faults $(ARGS)
+	$(BIN)/python -m tests.system.faults $(ARGS)
 
 fuzz: setup  ## 20 000 requests of garbage, other ones each time; SEED=7 for those of that seed again
-	FUZZ_SEED=$(or $(SEED),$(shell date +%s)) FUZZ_REQUESTS=20000 $(BIN)/python -m pytest -s tests/api/test_fuzz.py $(ARGS)
+	FUZZ_SEED=$(or $(SEED),$(shell date +%s)) FUZZ_REQUESTS=20000 $(BIN)/python -m pytest -s tests/system/contract/test_fuzz.py $(ARGS)
 
 guards: setup  ## takes each guard out of a copy and sees a test fail; ARGS="tokens" for those with the word in their name
-	$(BIN)/python -m tests.security.guards $(ARGS)
+	$(BIN)/python -m tests.system.guards $(ARGS)
 
 audit: setup security-tools  ## known vulnerabilities of everything that is locked
 	$(BIN)/python -m infra.build audit --pip-audit $(VENV)-security/bin/pip-audit
@@ -119,7 +119,7 @@ lock:  ## pyproject.toml -> requirements/*.txt
 	$(LOCK) --python-version 3.13 --python-platform aarch64-manylinux_2_28 -c requirements/dev.txt --extra runtime \
 		-o requirements/runtime.txt
 
-# Under root, .local/postgres may be a link to a folder that nobody's Postgres can reach (infra/local/account.py).
+# Under root, .local/postgres may be a link to a folder that nobody's Postgres can reach (infra/postgres/account.py).
 clean:  ## everything that setup, tests and runs have made
 	@for link in .local/postgres*; do case "$$(readlink "$$link")" in \
 		/var/lib/whatsapp-pairing/*) rm -rf "$$(readlink "$$link")" ;; esac; done

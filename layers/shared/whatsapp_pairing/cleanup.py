@@ -5,23 +5,17 @@ Twice at once and at any time is safe: cleanup never changes a live attempt that
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Final, TypeVar
+from typing import Final
 from uuid import UUID
 
-from whatsapp_pairing import counting, limits
-from whatsapp_pairing.errors import StoreBusy, StoreRefused, Unavailable
-from whatsapp_pairing.observability import logger
-from whatsapp_pairing.pairing.phases import end_left_over
-from whatsapp_pairing.pairing.sweeps import Batch, Sweeps
-from whatsapp_pairing.repository.attempts import Attempts
-from whatsapp_pairing.repository.rows import Rows
-from whatsapp_pairing.workflow import Workflow
-
-T = TypeVar("T")
-# Returns at most so many rows, without those that could not be changed.
-Find = Callable[[int, list[UUID]], list[UUID]]
-# Changes these rows, and returns how many it has changed.
-Change = Callable[[list[UUID]], int]
+from whatsapp_pairing.keeper.sweeps import DeviceSweeps
+from whatsapp_pairing.pairing.ending import end_left_over
+from whatsapp_pairing.pairing.services import Services
+from whatsapp_pairing.pairing.sweeps import AttemptSweeps
+from whatsapp_pairing.runtime import limits, metrics
+from whatsapp_pairing.runtime.batches import Batches
+from whatsapp_pairing.runtime.observability import logger
+from whatsapp_pairing.session.sweeps import SessionSweeps
 
 BATCH = 200
 
@@ -31,15 +25,6 @@ UNLINKS: Final = 50
 
 # Attempts that ended so many days ago are deleted.
 ATTEMPT_DAYS: Final = 90
-
-# The SQLSTATE of a violated foreign key. In a sweep it is always the key that refers to users.
-_USER_GONE: Final = "23503"
-
-# No batch begins with less time left: the rest is for the last batch and for starting the unlinks.
-RESERVE_SECONDS: Final = 30.0
-
-# A sweep ends when it has left this many rows. Each of them may have taken as long as a statement waits for a lock.
-MOST_LEFT: Final = 500
 
 
 @dataclass(frozen=True)
@@ -65,12 +50,22 @@ class Swept:
         return asdict(self)
 
 
+class Sweeps(AttemptSweeps, DeviceSweeps, SessionSweeps):
+    """The sweeps of all features."""
+
+    def count(self, days: int) -> dict[str, int]:
+        """Return how much each sweep would find now, by the names of ``Swept``; changes nothing."""
+        counts = AttemptSweeps.counts | DeviceSweeps.counts | SessionSweeps.counts
+        row = self._one("SELECT " + ", ".join(f"({count}) AS {name}" for name, count in counts.items()), days=days)
+        assert row is not None
+        return row
+
+
 class Cleaning:
     """One run of cleanup.
 
     It goes on batch by batch, each a short transaction, until nothing is left or the time is up. The next run finds the
-    rest. A row that cannot be changed stops neither its sweep nor the other sweeps. The run counts what it leaves. A
-    row that another transaction holds is no error of the run.
+    rest. The run counts what it leaves. A row that another transaction holds is no error of the run.
 
     Parameters
     ----------
@@ -84,27 +79,20 @@ class Cleaning:
 
     def __init__(
         self,
-        attempts: Attempts,
+        services: Services,
         sweeps: Sweeps,
-        rows: Rows,
-        workflow: Workflow,
         seconds_left: Callable[[], float],
         batch: int = BATCH,
         attempt_days: int = ATTEMPT_DAYS,
     ) -> None:
-        self._attempts = attempts
+        self._services = services
         self._sweeps = sweeps
-        self._rows = rows
-        self._workflow = workflow
-        self._seconds_left = seconds_left
-        self._batch = batch
+        self._batches = Batches(batch, seconds_left)
         self._attempt_days = attempt_days
         self._given_up: list[UUID] = []
-        self._left = 0
-        self._failure: Exception | None = None
 
     def run(self) -> Swept:
-        """Run the sweeps in the order of ``Swept``. The users' rows come last, because each write may wait for a lock.
+        """Run the sweeps in the order of ``Swept``. The session rows come last, because each write may wait for a lock.
 
         Raises
         ------
@@ -112,105 +100,39 @@ class Cleaning:
             The first failure that no lock explains. Everything else has been done.
         """
         with limits.brief_locks():
-            swept = replace(self._run(), left=self._left)
-        counting.left(swept.left)
-        if self._failure is not None:
+            swept = replace(self._run(), left=self._batches.left)
+        metrics.left(swept.left)
+        if self._batches.failure is not None:
             logger.warning("cleaned in part", extra=swept.as_dict())
-            raise self._failure
+            raise self._batches.failure
         return swept
 
     def _run(self) -> Swept:
-        sweeps = self._sweeps
+        sweeps, batches = self._sweeps, self._batches
         swept = Swept(
-            attempts_ended=self._each(sweeps.overdue_attempts, self._end_overdue, together=False),
-            tokens_cleared=self._all(sweeps.clear_tokens),
-            answers_deleted=self._all(sweeps.delete_answers),
-            attempts_deleted=self._all(lambda limit: sweeps.delete_attempts(limit, self._attempt_days)),
-            orphans_given_up=self._all(sweeps.give_up_orphans),
-            strays_given_up=self._all(sweeps.give_up_strays),
-            keys_given_up=self._all(sweeps.give_up_unexplained),
-            bindings_forgotten=self._all(sweeps.forget_never_scanned),
-            unlinks_started=self._guarded(self._start_unlinks) or 0,
-            contacts_forgotten=self._all(sweeps.forget_contacts),
-            counters_taken=self._each(sweeps.counted_users, sweeps.take_counters),
+            attempts_ended=batches.each(sweeps.overdue_attempts, self._end_overdue, together=False),
+            tokens_cleared=batches.all(sweeps.clear_tokens),
+            answers_deleted=batches.all(sweeps.delete_answers),
+            attempts_deleted=batches.all(lambda limit: sweeps.delete_attempts(limit, self._attempt_days)),
+            orphans_given_up=batches.all(sweeps.give_up_orphans),
+            strays_given_up=batches.all(sweeps.give_up_strays),
+            keys_given_up=batches.all(sweeps.give_up_unexplained),
+            bindings_forgotten=batches.all(sweeps.forget_never_scanned),
+            unlinks_started=batches.guarded(self._start_unlinks) or 0,
+            contacts_forgotten=batches.all(sweeps.forget_contacts),
+            counters_taken=batches.each(sweeps.counted_users, sweeps.take_counters),
         )
-        if self._rows.written:
-            self._each(sweeps.users_with_wrong_rows, sweeps.mark_wrong_rows)
-            swept = replace(swept, rows_written=self._guarded(self._write_rows) or 0)
+        if self._services.session_rows.written:
+            batches.each(sweeps.users_with_wrong_rows, sweeps.mark_wrong_rows)
+            swept = replace(swept, rows_written=batches.guarded(self._write_rows) or 0)
         return swept
-
-    def _all(self, sweep: Callable[[int], Batch]) -> int:
-        """Repeat a sweep whose batches pass over locked rows."""
-        total, batch = 0, Batch(self._batch)
-        while batch.done == self._batch and self._in_time():
-            batch = self._guarded(lambda: sweep(self._batch)) or Batch(0)
-            total += batch.done
-            self._left += batch.left
-        return total
-
-    def _each(self, find: Find, change: Change, together: bool = True) -> int:
-        """Repeat a sweep whose statement may wait for a lock. Where a batch fails, change its rows one by one."""
-        changed: list[int] = []
-        self._guarded(lambda: self._in_batches(find, change, together, changed))
-        return sum(changed)
-
-    def _in_batches(self, find: Find, change: Change, together: bool, changed: list[int]) -> None:
-        without: list[UUID] = []
-        found = self._batch
-        while found == self._batch and len(without) < MOST_LEFT and self._in_time():
-            ids = find(self._batch, without)
-            found = len(ids)
-            if not (together and self._changed_together(ids, change, changed)):
-                self._one_by_one(ids, change, changed, without)
-
-    def _changed_together(self, ids: list[UUID], change: Change, changed: list[int]) -> bool:
-        try:
-            changed.append(change(ids) if ids else 0)
-        except (StoreBusy, StoreRefused):
-            return False
-        return changed[-1] == len(ids)
-
-    def _one_by_one(self, ids: list[UUID], change: Change, changed: list[int], without: list[UUID]) -> None:
-        for one in ids:
-            if len(without) >= MOST_LEFT or not self._in_time():
-                return
-            changed.append(self._guarded(lambda: change([one]), one) or 0)  # noqa: B023  called at once
-            if not changed[-1]:
-                without.append(one)
-
-    def _guarded(self, work: Callable[[], T], row: UUID | None = None) -> T | None:
-        """Do ``work``. When it fails, count what is left, keep the first failure that no lock explains, return None.
-
-        Parameters
-        ----------
-        row : UUID, optional
-            The one attempt or user that ``work`` is about. With a row, the failure is raised when Postgres is away,
-            because each further row would wait for Postgres in vain.
-        """
-        about = {"row": str(row)} if row else {}
-        try:
-            return work()
-        except StoreBusy as error:
-            logger.warning("another transaction is in the way; left to the next run", extra={"why": str(error)} | about)
-        except Exception as error:
-            if isinstance(error, StoreRefused) and error.sqlstate == _USER_GONE:
-                return None  # The user was deleted in this moment, and nothing is left to do.
-            if row and isinstance(error, Unavailable):
-                raise
-            logger.exception("a sweep failed", extra=about)
-            self._failure = self._failure or error
-        self._left += 1
-        return None
-
-    def _in_time(self) -> bool:
-        return self._seconds_left() > RESERVE_SECONDS
 
     def _end_overdue(self, attempt_ids: list[UUID]) -> int:
         (attempt_id,) = attempt_ids
-        attempt = self._attempts.get(attempt_id)
+        attempt = self._services.attempts.get(attempt_id)
         if attempt is None or attempt.outcome:
             return 0
-        devices = end_left_over(attempt, self._attempts, self._rows)
+        devices = end_left_over(attempt, self._services)
         if devices is None:
             return 0
         self._given_up += devices
@@ -225,24 +147,24 @@ class Cleaning:
             due = self._sweeps.start_unlinks(limit)
             started += self._call_unlinks(due)
             if len(due) < limit:
-                self._left += self._sweeps.unlinks_due()
+                self._batches.left += self._sweeps.unlinks_due()
         return started
 
     def _call_unlinks(self, devices: list[UUID]) -> int:
-        failed = self._workflow.call_unlinks(devices) if devices else 0
-        self._left += failed
+        failed = self._services.workflow.call_unlinks(devices) if devices else 0
+        self._batches.left += failed
         return len(devices) - failed
 
     def _write_rows(self) -> int:
         written = 0
-        while self._in_time():
-            behind = self._sweeps.rows_behind(self._batch)
+        while self._batches.in_time():
+            behind = self._sweeps.rows_behind(self._batches.size)
             for one in behind:
-                if not self._in_time():
+                if not self._batches.in_time():
                     return written
-                written += self._rows.write(one.user_id, one.version)
-            if len(behind) < self._batch:
-                self._left += self._sweeps.rows_due()
+                written += self._services.session_rows.write(one.user_id, one.version)
+            if len(behind) < self._batches.size:
+                self._batches.left += self._sweeps.rows_due()
                 break
         return written
 

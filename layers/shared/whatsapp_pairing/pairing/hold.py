@@ -1,35 +1,30 @@
 """A linker's hold on its attempt: lease and heartbeat, renewed together, and how much of the window is left."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Concatenate, ParamSpec, TypeVar
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec
 from uuid import UUID
 
-from whatsapp_pairing.engine import EngineRun
-from whatsapp_pairing.errors import SecretUnavailable, StoreUnavailable, WorkflowUnavailable
-from whatsapp_pairing.observability import logger
-from whatsapp_pairing.repository.leases import Leases
-from whatsapp_pairing.session import HANDOVER_SECONDS, LEASE_SECONDS, RENEW_SECONDS, Attempt, Phase, engine_ends_at
-from whatsapp_pairing.workflow import Workflow
+from whatsapp_pairing.core.errors import WorkflowUnavailable
+from whatsapp_pairing.pairing.attempt import HANDOVER_SECONDS, Attempt, Phase
+from whatsapp_pairing.pairing.leases import Leases
+from whatsapp_pairing.pairing.session_rows import SessionRows
+from whatsapp_pairing.runtime.lease import Lease, LeaseLost
+from whatsapp_pairing.runtime.observability import logger
+from whatsapp_pairing.runtime.workflow import Workflow
 
-T = TypeVar("T")
 P = ParamSpec("P")
 Statement = Callable[Concatenate[UUID, UUID, P], Attempt | None]
 
 
-class LeaseLost(Exception):
-    """The attempt has ended, another linker has it, or Postgres was away too long: let go of WhatsApp."""
-
-
 class Hold:
-    """One linker's lease of an attempt: it renews the lease, and keeps the attempt as the database last answered it.
+    """One linker's hold: it renews the lease, keeps the attempt as the database last answered it, and shows changes.
 
     Parameters
     ----------
     attempt : Attempt
         As ``Leases.take`` answered it.
-    asked_at : float
-        When the lease was asked for, by ``clock``. The linker counts the lease from then, so never too long.
+    lease : Lease
+        As it was taken.
     clock, sleep : callable
         Seconds, monotonic.
 
@@ -37,44 +32,33 @@ class Hold:
     ----------
     attempt : Attempt
         As the last answer of the database had it.
-    lease : UUID
+    lease : Lease
         The lease that every statement of this linker names.
     ends_at : float
         When the attempt's window is over, by ``clock``.
-    renew_at : float
-        When the lease is to be renewed, by ``clock``.
-    engine_ends_at : float
-        When an engine under this lease must have ended, by ``clock``.
     """
 
     def __init__(
         self,
         attempt: Attempt,
-        asked_at: float,
-        lease: UUID,
+        lease: Lease,
         leases: Leases,
+        session_rows: SessionRows,
         workflow: Workflow,
         clock: Callable[[], float],
         sleep: Callable[[float], None],
     ) -> None:
         self.lease = lease
         self._leases = leases
+        self._session_rows = session_rows
         self._workflow = workflow
         self._clock = clock
         self._sleep = sleep
-        self._run: EngineRun | None = None
         self._reachable = attempt.reachable
+        # The session row may show the QR of the linker before this one.
+        self._shown = None if attempt.legs > 1 else attempt.version
         self.note(attempt)
-        self._begin(asked_at)
-
-    @contextmanager
-    def running(self, run: EngineRun) -> Iterator[None]:
-        """Let an engine live for as long as the lease. Without a renewal it ends by itself."""
-        self._run = run
-        try:
-            yield
-        finally:
-            self._run = None
+        self.tell(self._workflow.heartbeat)
 
     def keep(self) -> None:
         """Renew lease and heartbeat when it is time; learn the workflow's present token on the way.
@@ -83,7 +67,7 @@ class Hold:
         ------
         LeaseLost
         """
-        if self._clock() >= self.renew_at:
+        if self.lease.due:
             self.renew()
 
     def renew(self, ended: bytes | None = None) -> None:
@@ -93,9 +77,15 @@ class Hold:
         ------
         LeaseLost
         """
-        asked_at = self._clock()
-        self.write(self._leases.renew, self._reachable, ended)
-        self._begin(asked_at)
+
+        def renew() -> bool:
+            renewed = self._leases.renew(self.attempt.id, self.lease.id, self._reachable, ended)
+            if renewed:
+                self.note(renewed)
+            return renewed is not None
+
+        self.lease.renew(renew)
+        self.tell(self._workflow.heartbeat)
 
     def found_reachable(self, reachable: bool) -> None:
         """Note whether WhatsApp answers, and write a change at once.
@@ -129,23 +119,14 @@ class Hold:
         ------
         LeaseLost
         """
-        self.note(self.ask(lambda: statement(self.attempt.id, self.lease, *arguments, **named)))
+        self.note(self.lease.ask(lambda: statement(self.attempt.id, self.lease.id, *arguments, **named)))
 
-    def ask(self, work: Callable[[], T]) -> T:
-        """Do ``work``; while Postgres is away, try again for as long as no other linker can have taken the lease.
-
-        Raises
-        ------
-        LeaseLost
-        """
-        while True:
-            try:
-                return work()
-            except (StoreUnavailable, SecretUnavailable):
-                if self._clock() >= self._lease_ends_at:
-                    raise LeaseLost from None
-                logger.warning("the database or its secret is away; trying again", exc_info=True)
-                self._sleep(0.5)
+    def show(self) -> None:
+        """Write the session row if the session has changed since it was last written."""
+        version = self.attempt.version
+        if version != self._shown:
+            self._session_rows.write(self.attempt.user_id, version)
+            self._shown = version
 
     def tell(self, say: Callable[[str | None], object]) -> None:
         """Tell the workflow. If AWS does not answer, go on: the workflow's next look at the database shows the same."""
@@ -168,11 +149,3 @@ class Hold:
         # The QR may come at the very end of its window. Give the workflow time to open the scan's window.
         handover = HANDOVER_SECONDS if attempt.phase is Phase.QR and attempt.qr_shown else 0
         self.ends_at = self._clock() + attempt.remaining + handover
-
-    def _begin(self, asked_at: float) -> None:
-        self._lease_ends_at = asked_at + LEASE_SECONDS
-        self.renew_at = asked_at + RENEW_SECONDS
-        self.engine_ends_at = engine_ends_at(asked_at)
-        if self._run:
-            self._run.live_until(self.engine_ends_at)
-        self.tell(self._workflow.heartbeat)
