@@ -20,7 +20,7 @@ A_LINK = re.compile(
     """,
     re.VERBOSE,
 )
-SUBGRAPH = re.compile(r"subgraph\s+(?P<id>\w+)\s*(?:\[(?P<label>.*)\])?$")
+SUBGRAPH = re.compile(r"subgraph\s+(?P<id>\w+)\s*(?:\[.*\])?$")
 
 PARTICIPANT = re.compile(r"(?:participant|actor)\s+(?P<id>\w+)(?:\s+as\s+(?P<label>.+))?$")
 MESSAGE = re.compile(r"(?P<source>\w+)\s*(?:<<)?--?(?:>>|[>x)])\s*[+-]?(?P<target>\w+)\s*:\s*(?P<label>.+)$")
@@ -57,19 +57,29 @@ class Diagram:
         The label of each node, participant or state that the diagram defines, by its id. Groups are not among them.
     arrows : tuple of Arrow
         In the order of the text. ``[*]`` is the start and the end of a state diagram.
-    groups : dict of str to str
-        The label of each subgraph, by its id.
+    groups : dict of str to set of str
+        The nodes that each subgraph defines, by its id, with those of the subgraphs inside it.
     """
 
     names: dict[str, str]
     arrows: tuple[Arrow, ...]
-    groups: dict[str, str]
+    groups: dict[str, set[str]]
 
     @property
     def undefined(self) -> set[str]:
         """The ends of arrows that the diagram does not define. Mermaid would draw each as one more box."""
         ends = {end for arrow in self.arrows for end in (arrow.source, arrow.target)}
         return ends - self.names.keys() - self.groups.keys() - {"[*]"}
+
+    @property
+    def each_arrow(self) -> set[tuple[str, str]]:
+        """Source and target of each arrow; an arrow of a subgraph counts for each of its nodes."""
+        return {
+            (source, target)
+            for arrow in self.arrows
+            for source in self.groups.get(arrow.source, {arrow.source})
+            for target in self.groups.get(arrow.target, {arrow.target})
+        }
 
     @property
     def lonely(self) -> set[str]:
@@ -89,17 +99,24 @@ def flowchart(text: str) -> Diagram:
     ------
     ValueError
         A line is not of the part of Mermaid that we use.
+    IndexError
+        An ``end`` ends no subgraph.
     """
     names: dict[str, str] = {}
-    groups: dict[str, str] = {}
+    groups: dict[str, set[str]] = {}
     arrows: list[Arrow] = []
+    inside: list[str] = []
     for line in _lines(text, "flowchart"):
-        if line == "end" or LAYOUT.match(line):
-            continue
         if group := SUBGRAPH.match(line):
-            groups[group["id"]] = _plain(group["label"] or group["id"])
-            continue
-        _read_chain(line, names, arrows)
+            inside.append(group["id"])
+            groups[group["id"]] = set()
+        elif line == "end":
+            inside.pop()
+        elif not LAYOUT.match(line):
+            known = set(names)
+            _read_chain(line, names, arrows)
+            for group_id in inside:
+                groups[group_id] |= names.keys() - known
     return Diagram(names, tuple(arrows), groups)
 
 

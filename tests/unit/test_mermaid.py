@@ -30,7 +30,7 @@ def test_a_flowchart_has_nodes_groups_and_arrows() -> None:
     assert found.names == {
         "connect": "connect", "workflow": "workflow", "db": "attempts, devices", "status": "status",
     }  # fmt: skip
-    assert found.groups == {"aws": "AWS account"}
+    assert found.groups == {"aws": {"connect", "workflow", "db"}}
     assert found.arrows == (
         Arrow("connect", "workflow", "starts"),
         Arrow("connect", "db"),
@@ -41,6 +41,11 @@ def test_a_flowchart_has_nodes_groups_and_arrows() -> None:
     )
     assert found.undefined == {"gone"}
     assert found.lonely == set()
+
+
+def test_an_arrow_of_a_group_counts_for_each_member() -> None:
+    found = flowchart('flowchart TD\n subgraph g["G"]\n a["A"]\n b["B"]\n end\n c["C"]\n g --> c\n c --> a')
+    assert found.each_arrow == {("a", "c"), ("b", "c"), ("c", "a")}
 
 
 def test_a_node_without_an_arrow_is_lonely() -> None:
