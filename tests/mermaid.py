@@ -83,8 +83,8 @@ class Diagram:
 
     @property
     def lonely(self) -> set[str]:
-        """What the diagram defines and connects with nothing."""
-        return self.names.keys() - {end for arrow in self.arrows for end in (arrow.source, arrow.target)}
+        """What the diagram defines and connects with nothing. An arrow of a subgraph connects all its nodes."""
+        return self.names.keys() - {end for arrow in self.each_arrow for end in arrow}
 
 
 def blocks(document: str) -> list[str]:

@@ -46,6 +46,7 @@ def test_a_flowchart_has_nodes_groups_and_arrows() -> None:
 def test_an_arrow_of_a_group_counts_for_each_member() -> None:
     found = flowchart('flowchart TD\n subgraph g["G"]\n a["A"]\n b["B"]\n end\n c["C"]\n g --> c\n c --> a')
     assert found.each_arrow == {("a", "c"), ("b", "c"), ("c", "a")}
+    assert found.lonely == set()
 
 
 def test_a_node_without_an_arrow_is_lonely() -> None:
