@@ -22,8 +22,8 @@ KEPT = PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX PIP_TRUSTED
 	PIP_ROOT_USER_ACTION
 unexport $(filter-out $(KEPT),$(filter $(DROPPED),$(.VARIABLES)))
 
-.PHONY: run run-built test test-slow faults fuzz guards audit lint format validate build table dependencies bench setup lock \
-	clean sam-tools security-tools
+.PHONY: run run-built test test-slow faults fuzz guards audit lint format validate build table dependencies bench pictures \
+	setup lock clean sam-tools security-tools
 
 run: setup  ## the whole system at http://127.0.0.1:3000; ARGS="--live" for a real phone
 	exec $(BIN)/python -m infra.local $(ARGS)
@@ -82,6 +82,9 @@ dependencies: setup  ## version, licence and weight of everything that was built
 
 bench: setup  ## prints what the README claims about speed; WHAT=exchanges, load, status, cleanup or cost for one alone
 	PYTHONPATH=layers/shared:layers/engine $(BIN)/python -m tests.bench$(addprefix .,$(WHAT)) $(ARGS)
+
+pictures: setup  ## the strip of screenshots at the top of README, from a real pairing in Chromium
+	PYTHONPATH=layers/shared:layers/engine $(BIN)/python -m tests.system.browser.pictures
 
 MAKE_VENV = PYTHON="$(PYTHON)" NAMED=$(filter command environment,$(origin PYTHON)) sh infra/venv.sh
 SAM = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 $(VENV)-sam/bin/python -m samcli
