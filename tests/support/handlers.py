@@ -19,6 +19,7 @@ from whatsapp_pairing.core.reasons import Reason
 from tests.support.world import Secret
 
 ROOT = Path(__file__).resolve().parents[2]
+App = Callable[[str], ModuleType]
 Call = Callable[..., Any]
 
 
@@ -105,3 +106,8 @@ def show(world: Any, user: UUID, secret: Secret) -> UUID:
 def end(world: Any, attempt_id: UUID, reason: Reason) -> None:
     """Let the pairing end badly."""
     assert world.attempts.end(world.attempts.get(attempt_id), reason) is not None
+
+
+def task(name: str, **fields: object) -> Any:
+    """A recorded payload with these fields changed."""
+    return event(name) | {key: str(value) for key, value in fields.items()}

@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg.rows import dict_row
 from whatsapp_pairing.cleanup import Sweeps
+from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.keeper.devices import Devices
 from whatsapp_pairing.pairing.attempt import Attempt, Phase, Wait
 from whatsapp_pairing.pairing.attempts import Attempts
@@ -24,6 +25,8 @@ from whatsapp_pairing.runtime.database import Connection, Database
 from whatsapp_pairing.session.sessions import Sessions
 
 from tests.support.stack import PATIENCE_SECONDS
+
+JID = "5215550001:7@s.whatsapp.net"
 
 TABLES = (
     "whatsapp_private.attempts",
@@ -160,7 +163,13 @@ class World:
         """Show the first QR of a device."""
         return self.leases.show_qr(attempt_id, lease, secret.text(), seconds, secret.fingerprint)
 
-    def link(self, user: UUID, secret: Secret, jid: str = "5215550001:7@s.whatsapp.net") -> UUID:
+    def fail(self, attempt_id: UUID, reason: Reason = Reason.QR_TIMEOUT) -> None:
+        """The attempt ends with this reason."""
+        attempt = self.attempts.get(attempt_id)
+        assert attempt is not None
+        assert self.attempts.end(attempt, reason) is not None
+
+    def link(self, user: UUID, secret: Secret, jid: str = JID) -> UUID:
         """Bring a user all the way to ``connected``; returns the attempt's id."""
         attempt_id = self.claim(user)
         lease = self.lease(attempt_id)

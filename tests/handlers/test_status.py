@@ -1,4 +1,4 @@
-"""What the caller's headers choose: the language, the picture of the QR, and no body that is known already."""
+"""GET /api/whatsapp/status and /qr: what the session shows, in which language and form, and only when it changed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 import zxingcpp
 from PIL import Image
+from whatsapp_pairing.core.notices import Notice, instruction
 from whatsapp_pairing.core.reasons import Reason, sentence
 
 from tests.support.handlers import Call, body, end, refused, request, show
@@ -83,3 +84,37 @@ def test_the_qr_as_text_says_its_encoding(call: Call, world: Any, user: UUID) ->
     response = call("qr", request("qr", user, {"accept": "text/plain"}))
     assert "█" in response["body"]
     assert response["headers"]["Content-Type"] == "text/plain; charset=utf-8"
+
+
+def test_status_of_a_new_user(call: Call, user: UUID) -> None:
+    answer = body(call("status", request("status", user)))
+    assert answer == {
+        "success": True, "status": "disconnected", "connected": False, "qr": None, "qrExpiresAt": None,
+        "attempt": None, "phoneNumber": None, "connectedAt": None, "lastSeen": None, "messagesSent": 0,
+        "messagesReceived": 0, "error": None, "notice": None, "pollAfterMs": 15000,
+    }  # fmt: skip
+
+
+def test_status_shows_the_qr_and_its_end(call: Call, world: Any, user: UUID) -> None:
+    secret = Secret()
+    attempt_id = show(world, user, secret)
+    answer = body(call("status", request("status", user)))
+    assert (answer["status"], answer["qr"], answer["pollAfterMs"]) == ("waiting_qr", secret.text(), 1000)
+    assert answer["attempt"]["id"] == str(attempt_id)
+    assert answer["qrExpiresAt"] is not None
+    assert answer["attempt"]["deadline"] > answer["attempt"]["startedAt"]
+
+
+def test_status_says_what_the_person_is_asked_to_do(call: Call, world: Any, user: UUID) -> None:
+    show(world, user, Secret())
+    etag = call("status", request("status", user, {"accept-language": "es"}))["headers"]["ETag"]
+    world.sql("UPDATE whatsapp_private.attempts SET notice = 'scan_again' WHERE user_id = %s", user)
+    response = call("status", request("status", user, {"accept-language": "es", "if-none-match": etag}))
+    assert response["statusCode"] == 200
+    assert body(response)["notice"] == {"code": "scan_again", "message": instruction(Notice.SCAN_AGAIN, "es")}
+
+
+def test_no_qr_is_a_404(call: Call, world: Any, user: UUID) -> None:
+    refused(call("qr", request("qr", user)), 404, "no_qr")
+    world.claim(user)
+    refused(call("qr", request("qr", user)), 404, "no_qr")
