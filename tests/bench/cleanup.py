@@ -28,6 +28,7 @@ from whatsapp_pairing.repository.sessions import Sessions
 from whatsapp_pairing.repository.sweeps import Batch, Sweeps
 
 from infra.migrate import up
+from tests.bench.measuring import recorded
 from tests.conftest import STANDINS, Postgres
 from tests.integration.crowd import fill
 from tests.integration.plans import ExplainedDatabase, Plan
@@ -257,4 +258,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(recorded("cleanup", "Cleanup", main))

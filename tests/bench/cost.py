@@ -11,7 +11,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.bench.measuring import Work, running, transitions, work
+from tests.bench.measuring import Work, recorded, running, transitions, work
 from tests.stack import Stack
 
 # US dollars, us-east-1, arm64, the first tier of each.
@@ -105,4 +105,4 @@ def per(done: Work, before: Work | None, pairings: int) -> Work:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(recorded("cost", "Cost", main))

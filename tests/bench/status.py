@@ -16,6 +16,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from infra.migrate import up
+from tests.bench.measuring import recorded
 from tests.conftest import STANDINS, Postgres
 from tests.functions.support import ROOT, Context, event, load
 
@@ -80,4 +81,4 @@ def measure(work: Callable[[], object], taken: list[float]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(recorded("status", "Status polls", main))
