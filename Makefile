@@ -55,6 +55,7 @@ lint: setup  ## ruff and mypy
 	$(BIN)/python -m ruff format --check $(SOURCES)
 	$(BIN)/python -m mypy layers/shared/whatsapp_pairing layers/engine/whatsapp_engine infra
 	@for function in functions/*/app.py; do $(BIN)/python -m mypy $$function || exit 1; done
+	$(BIN)/python -m infra.documents
 
 format: setup  ## what ruff can mend by itself
 	$(BIN)/python -m ruff check --fix $(SOURCES)

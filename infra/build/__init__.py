@@ -7,7 +7,6 @@
 - ``pin``: a built template is for the processor that was built for
 - ``table``: sizes and import times
 - ``dependencies``: versions, licences and weight of what is shipped
-- ``figures``: files that such commands write
 - ``audit``: known vulnerabilities of everything that is locked
 
 A build runs wherever SAM finds a Python, so the first four need no package. ``pin`` needs PyYAML, which SAM brings;

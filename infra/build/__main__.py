@@ -32,8 +32,9 @@ def main() -> None:
 
         pin(given.template, given.architecture)
     else:
-        from infra.build import dependencies, figures, table
+        from infra.build import dependencies, table
         from infra.build.pin import architecture_of
+        from infra.documents import figures
 
         build, here = given.build.resolve(), ROOT / "infra" / "build"
         show, file = {
@@ -60,9 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     for step in (layer, runtime, pin):
         step.add_argument("--architecture", choices=MACHINES, default=_here())
     table = steps.add_parser("table", help="write sizes.md: sizes and import times of what was built")
-    dependencies = steps.add_parser(
-        "dependencies", help="write shipped.md: versions, licences and weights"
-    )
+    dependencies = steps.add_parser("dependencies", help="write shipped.md: versions, licences and weights")
     for step in (table, dependencies):
         step.add_argument("--build", type=Path, default=OUTPUT / "build")
     return parser

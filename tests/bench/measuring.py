@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.build.figures import record
+from infra.documents.figures import record
 from tests.stack import Stack
 
 FIGURES = Path(__file__).with_name("figures.md")

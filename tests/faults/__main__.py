@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from infra.build.figures import record
+from infra.documents.figures import record
 from tests.faults.cases import CASES
 from tests.faults.suite import Result, Suite
 

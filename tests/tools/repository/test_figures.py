@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.build.figures import record
+from infra.documents.figures import record
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = ["infra/build/shipped.md", "infra/build/sizes.md", "tests/bench/figures.md", "tests/reliability.md"]
