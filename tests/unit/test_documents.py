@@ -30,10 +30,3 @@ def test_the_deploy_guide_names_every_parameter() -> None:
     rows = [line.split("|")[1] for line in guide.splitlines() if line.startswith("| `")]
     named = {name for row in rows for name in re.findall(r"`([A-Z]\w+)`", row)}
     assert named == parameters
-
-
-def test_every_make_target_is_documented() -> None:
-    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-    readme = (ROOT / "README.md").read_text("utf-8")
-    undocumented = {target for target in targets if f"make {target}" not in readme}
-    assert undocumented == set()
