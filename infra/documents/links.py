@@ -21,7 +21,7 @@ _LINES = re.compile(r"L(\d+)(?:-L(\d+))?")
 
 
 def broken_links(root: Path) -> list[str]:
-    """Return a line for each link that leads nowhere: file, line number, link, and what is missing."""
+    """Return a line for each link that leads nowhere: file, first line of the paragraph, link, and what is missing."""
     return [
         f"{document.relative_to(root)}:{line}: {link}: {fault}"
         for document in documents(root)
@@ -57,7 +57,7 @@ def _fault(root: Path, document: Path, link: str) -> str | None:
         return None
     path = unquote(parts.path)
     target = document if not path else root / path[1:] if path.startswith("/") else document.parent / path
-    if not target.exists():
+    if not target.exists() or not target.resolve().is_relative_to(root.resolve()):
         return "there is no such file"
     if not parts.fragment:
         return None
