@@ -54,7 +54,7 @@ class Repository:
         )
 
     def state(self) -> tuple[str, str, str]:
-        """What a refused release must not change."""
+        """Return the commit, the changed files and the tags, none of which a refused release may change."""
         return self.git("rev-parse", "HEAD"), self.git("status", "--porcelain"), self.git("tag")
 
 
