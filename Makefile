@@ -1,4 +1,5 @@
 # Two commands do everything on a fresh machine with Python >= 3.11, pip and make: `make run` and `make test`.
+# `make help` lists the rest.
 
 PYTHON ?= python3
 UV_VERSION = 0.13.9
@@ -22,14 +23,18 @@ KEPT = PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX PIP_TRUSTED
 	PIP_ROOT_USER_ACTION
 unexport $(filter-out $(KEPT),$(filter $(DROPPED),$(.VARIABLES)))
 
-.PHONY: run run-built test test-slow faults fuzz guards audit lint format validate build table dependencies bench pictures \
-	setup lock clean sam-tools security-tools
+.PHONY: run run-built test test-slow faults fuzz guards audit lint format validate build table dependencies bench pictures setup \
+	lock clean sam-tools security-tools release help
+
+##@ Run
 
 run: setup  ## the whole system at http://127.0.0.1:3000; ARGS="--live" for a real phone
 	exec $(BIN)/python -m infra.local $(ARGS)
 
-run-built: setup build .aws-sam/runtime/installed  ## the same from what `make build` makes, on python3.13
+run-built: setup build .aws-sam/runtime/installed  ## the same system from what `make build` makes, on python3.13
 	exec $(BIN)/python -m infra.local --built $(ARGS)
+
+##@ Test
 
 test: setup sam-tools security-tools  ## everything but the slow tests; ARGS="-k name" for some
 	@echo "Running the tests (about 15 minutes on 2 cores) ..."
@@ -38,23 +43,29 @@ test: setup sam-tools security-tools  ## everything but the slow tests; ARGS="-k
 test-slow: setup  ## what takes real minutes: the default time limits, all refs of a QR
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
-faults: setup  ## nothing kills a pairing: prints the table; ARGS="--runs 20" for more, ARGS="-k scan" for some
+faults: setup  ## disturbs pairings, and writes tests/reliability.md; ARGS="-k scan" for some, without the file
 	$(BIN)/python -m tests.system.faults $(ARGS)
 
-fuzz: setup  ## 20 000 requests of garbage, other ones each time; SEED=7 for those of that seed again
+fuzz: setup  ## 20,000 requests of garbage, other ones each time; SEED=7 for those of that seed again
 	FUZZ_SEED=$(or $(SEED),$(shell date +%s)) FUZZ_REQUESTS=20000 $(BIN)/python -m pytest -s tests/system/contract/test_fuzz.py $(ARGS)
 
-guards: setup  ## takes each guard out of a copy and sees a test fail; ARGS="tokens" for those with the word in their name
+guards: setup  ## takes each guard out of a copy and sees a test fail; ARGS="tokens" for those of that name
 	$(BIN)/python -m tests.system.guards $(ARGS)
 
-audit: setup security-tools  ## known vulnerabilities of everything that is locked
-	$(BIN)/python -m infra.build audit --pip-audit $(VENV)-security/bin/pip-audit
+bench: setup  ## writes tests/bench/figures.md; WHAT=exchanges, load, status, cleanup or cost for one alone
+	PYTHONPATH=layers/shared:layers/engine $(BIN)/python -m tests.bench$(addprefix .,$(WHAT)) $(ARGS)
 
-lint: setup  ## ruff and mypy
+pictures: setup  ## the strip of screenshots at the top of README, from a real pairing in Chromium
+	PYTHONPATH=layers/shared:layers/engine $(BIN)/python -m tests.system.browser.pictures
+
+##@ Check
+
+lint: setup  ## ruff, mypy, and the links of the documents
 	$(BIN)/python -m ruff check $(SOURCES)
 	$(BIN)/python -m ruff format --check $(SOURCES)
 	$(BIN)/python -m mypy layers/shared/whatsapp_pairing layers/engine/whatsapp_engine infra
 	@for function in functions/*/app.py; do $(BIN)/python -m mypy $$function || exit 1; done
+	$(BIN)/python -m infra.documents
 
 format: setup  ## what ruff can mend by itself
 	$(BIN)/python -m ruff check --fix $(SOURCES)
@@ -62,6 +73,11 @@ format: setup  ## what ruff can mend by itself
 
 validate: sam-tools  ## sam validate --lint
 	$(SAM) validate --lint
+
+audit: setup security-tools  ## known vulnerabilities of everything that is locked
+	$(BIN)/python -m infra.build audit --pip-audit $(VENV)-security/bin/pip-audit
+
+##@ Build and release
 
 # The recipe is another make. It must not inherit PYTHON=... and the like from this one's command line.
 build: sam-tools  ## what Lambda gets, in .aws-sam/build; ARCH=x86_64 for the other processor
@@ -74,17 +90,16 @@ build: sam-tools  ## what Lambda gets, in .aws-sam/build; ARCH=x86_64 for the ot
 	@find "$(BUILD_DIR)" -name '*.pyc' | grep -q . || \
 		echo "No python3.13 here (TARGET_PYTHON may name one): without bytecode the artifacts import more slowly."
 
-table: setup .aws-sam/runtime/installed  ## sizes and import times of what was built
+table: setup .aws-sam/runtime/installed  ## writes infra/build/sizes.md: sizes and import times of what was built
 	$(BIN)/python -m infra.build table --build "$(BUILD_DIR)"
 
-dependencies: setup  ## version, licence and weight of everything that was built in
+dependencies: setup  ## writes infra/build/shipped.md: version, licence and weight of each package
 	$(BIN)/python -m infra.build dependencies --build "$(BUILD_DIR)"
 
-bench: setup  ## prints what the README claims about speed; WHAT=exchanges, load, status, cleanup or cost for one alone
-	PYTHONPATH=layers/shared:layers/engine $(BIN)/python -m tests.bench$(addprefix .,$(WHAT)) $(ARGS)
+release: setup  ## VERSION=1.2.3: sets it, dates the changelog, writes tests/releases, commits and tags
+	PYTHONPATH=layers/shared $(BIN)/python -m infra.release cut "$(if $(filter command,$(origin VERSION)),$(VERSION))"
 
-pictures: setup  ## the strip of screenshots at the top of README, from a real pairing in Chromium
-	PYTHONPATH=layers/shared:layers/engine $(BIN)/python -m tests.system.browser.pictures
+##@ Environments and locks
 
 MAKE_VENV = PYTHON="$(PYTHON)" NAMED=$(filter command environment,$(origin PYTHON)) sh infra/venv.sh
 SAM = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 $(VENV)-sam/bin/python -m samcli
@@ -92,10 +107,10 @@ SAM = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 $(VENV)-sam/bin/python -m
 setup:  ## .venv, with what run and test need
 	@$(MAKE_VENV) $(VENV) requirements/dev.txt "the tools of run, test and lint (about 2 minutes)"
 
-sam-tools:
+sam-tools:  ## .venv-sam, with what validate and build need
 	@$(MAKE_VENV) $(VENV)-sam requirements/sam.txt "sam-cli (about 1 minute)"
 
-security-tools:
+security-tools:  ## .venv-security, with what audit and test need
 	@$(MAKE_VENV) $(VENV)-security requirements/security.txt "checkov and pip-audit (about 1 minute)"
 
 # What Lambda's image brings, for running the artifacts here.
@@ -128,3 +143,7 @@ clean:  ## everything that setup, tests and runs have made
 		/var/lib/whatsapp-pairing/*) rm -rf "$$(readlink "$$link")" ;; esac; done
 	rm -rf $(VENV) $(VENV)-sam $(VENV)-security $(VENV)-lock .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help:  ## this list
+	@awk 'BEGIN { FS = ":.*  ## " } /^##@ / { printf "%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*  ## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile

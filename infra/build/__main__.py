@@ -33,8 +33,15 @@ def main() -> None:
         pin(given.template, given.architecture)
     else:
         from infra.build import dependencies, table
+        from infra.build.pin import architecture_of
+        from infra.documents import figures
 
-        {"table": table.show, "dependencies": dependencies.show}[given.step](given.build.resolve())
+        build, here = given.build.resolve(), ROOT / "infra" / "build"
+        show, file = {
+            "table": (table.show, here / "sizes.md"),
+            "dependencies": (dependencies.show, here / "shipped.md"),
+        }[given.step]
+        figures.record(file, f"make {given.step}", architecture_of(build / "template.yaml"), lambda: show(build))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -53,8 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     pin.add_argument("template", type=Path)
     for step in (layer, runtime, pin):
         step.add_argument("--architecture", choices=MACHINES, default=_here())
-    table = steps.add_parser("table", help="sizes and import times of what was built")
-    dependencies = steps.add_parser("dependencies", help="version, licence and weight of what was built in")
+    table = steps.add_parser("table", help="write sizes.md: sizes and import times of what was built")
+    dependencies = steps.add_parser("dependencies", help="write shipped.md: versions, licences and weights")
     for step in (table, dependencies):
         step.add_argument("--build", type=Path, default=OUTPUT / "build")
     return parser

@@ -20,3 +20,8 @@ def pin(template: Path, architecture: str) -> None:
         "ConstraintDescription": f"The artifacts are for {architecture}; `make build ARCH=...` builds others.",
     }
     template.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def architecture_of(template: Path) -> str:
+    """Return the processor that a built template is pinned to."""
+    return str(yaml.safe_load(template.read_text(encoding="utf-8"))["Parameters"]["Architecture"]["Default"])

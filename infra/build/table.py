@@ -25,31 +25,32 @@ _PROGRAM = "import time; began = time.perf_counter(); import {}; print(time.perf
 
 
 def show(build: Path) -> None:
-    """Print the table of one build."""
+    """Print the table of one build, as Markdown."""
     source = _read(ROOT / "template.yaml")
     built = _read(build / "template.yaml")
     python = find()
     reason = obstacle(build, python)
 
-    def show_imports(name: str, sizes: str, module: str) -> None:
+    def imports(name: str, module: str) -> str:
         from_build = "-"
         if python is not None and reason is None:
             from_build = f"{_import_ms(built.functions[name], module, python, [runtime_beside(build)]):.0f}"
-        from_source = f"{_import_ms(source.functions[name], module, Path(sys.executable), []):.0f}"
-        print(f"{sizes}{from_build:>18}{from_source:>18}")
+        return f"{from_build} | {_import_ms(source.functions[name], module, Path(sys.executable), []):.0f}"
 
-    print(f"{'unzipped MB':<24}{'itself':>8}{'+ layers':>10}{'import ms, built':>18}{'from source':>18}")
+    print("| unzipped MB | itself | with its layers | import ms, built | import ms, source |\n|---|---|---|---|---|")
     for layer in sorted({layer for one in built.functions.values() for layer in one.layers}, key=lambda it: it.content):
-        print(f"{layer.logical_id:<24}{megabytes(layer.content):>8.2f}")
+        print(f"| {layer.logical_id} | {megabytes(layer.content):.2f} | | | |")
     for name, function in built.functions.items():
         itself = megabytes(function.code)
         total = itself + sum(megabytes(layer.content) for layer in function.layers)
-        show_imports(name, f"{function.logical_id:<24}{itself:>8.2f}{total:>10.1f}", "app")
+        print(f"| {function.logical_id} | {itself:.2f} | {total:.1f} | {imports(name, 'app')} |")
         if ENGINE_LAYER in [layer.logical_id for layer in function.layers]:
-            show_imports(name, f"{'  its child: neonize':<42}", "whatsapp_engine.child")
+            print(f"| its child process, neonize | | | {imports(name, 'whatsapp_engine.child')} |")
     bytecode = "in" if _has_bytecode(build) else "missing from"
-    print(f"Lambda's limit is {LIMIT_MEGABYTES} MB in all. Bytecode is {bytecode} the artifacts.")
-    print(f"Built: {reason or python}. Source: Python {platform.python_version()}.")
+    print(f"\nLambda's limit is {LIMIT_MEGABYTES} MB in all. Bytecode is {bytecode} the artifacts.")
+    print(f"The source was imported by Python {platform.python_version()}.")
+    if reason:
+        print(f"The build was not imported: {reason}", file=sys.stderr)
 
 
 def megabytes(folder: Path) -> float:

@@ -34,7 +34,7 @@ def this_release() -> str:
 def refuse_newer(connection: psycopg.Connection) -> None:
     """Raise `NewerRelease` if a newer release than this one has migrated the database."""
     recorded = read(connection)
-    if recorded is not None and _order(recorded) > _order(this_release()):
+    if recorded is not None and order(recorded) > order(this_release()):
         raise NewerRelease(recorded, this_release())
 
 
@@ -51,6 +51,6 @@ def record(connection: psycopg.Connection) -> None:
     connection.execute(_RECORD, (this_release(),))
 
 
-def _order(number: str) -> list[int]:
-    """Return the parts of a number to compare, without a suffix such as ``-rc1``."""
+def order(number: str) -> list[int]:
+    """Return the parts of a release's number to compare, without a suffix such as ``-rc1``."""
     return [int(part) for part in re.findall(r"\d+", number.partition("-")[0])]

@@ -183,13 +183,12 @@ class EmbeddedPostgres:
             ) from None
 
     def _start(self) -> None:
+        # Another program may take the port before Postgres does. Then another port helps.
         for _ in range(3):
-            self.port = _free_port()
+            self.port = free_port()
             self._spawn()
             if self._ready():
                 return
-            if not _is_taken(self.port):  # else somebody took it between our look and the server's
-                break
         raise self._not_starting()
 
     def _not_starting(self) -> ToolError:
@@ -276,18 +275,9 @@ def _end(process: subprocess.Popen[bytes] | psutil.Process, numbers: Sequence[si
             return
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _is_taken(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-        return False

@@ -1,4 +1,4 @@
-"""What the README claims about speed, measured: python -m tests.bench (or make bench)."""
+"""How fast the system is, and what it costs: python -m tests.bench (or make bench) writes figures.md."""
 
 import sys
 from pathlib import Path

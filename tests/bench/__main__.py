@@ -1,7 +1,4 @@
-"""Counts exchanges, then pairs for real on the local stack and prints how long the steps take and what they cost.
-
-Figures of one machine in one run: compare them with each other, not with another machine's.
-"""
+"""Counts exchanges, then pairs for real on the local stack, and measures how long the steps take."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ import sys
 import time
 
 from tests.bench import exchanges
-from tests.bench.measuring import percentile, running, transitions
+from tests.bench.measuring import percentile, recorded, running, transitions
 from tests.support.stack import User
 
 PAIRINGS = 12
@@ -37,13 +34,11 @@ def pair(user: User, number: str) -> dict[str, float]:
 
 def show(name: str, seconds: list[float]) -> None:
     """Print median and 95th percentile in milliseconds."""
-    median, p95 = statistics.median(seconds), percentile(seconds)
-    print(f"{name:<28} median {median * 1000:6.0f} ms   p95 {p95 * 1000:6.0f} ms")
+    print(f"| {name} | {statistics.median(seconds) * 1000:.0f} | {percentile(seconds) * 1000:.0f} |")
 
 
 def main() -> int:
     """Run and print."""
-    exchanges.main()
     with running() as stack:
         pair(stack.user(), "34690000000")  # the cold one
         taken = [pair(stack.user(), f"3469000{number:04}") for number in range(1, PAIRINGS + 1)]
@@ -53,14 +48,16 @@ def main() -> int:
             began = time.perf_counter()
             user.status()
             polls.append(time.perf_counter() - began)
-        print(f"\n{PAIRINGS} pairings, one after the other, warm")
+        print(f"{PAIRINGS} pairings, warm.\n\n| milliseconds | median | p95 |\n|---|---|---|")
         for step in taken[0]:
             show(step, [one[step] for one in taken])
         show("one status poll", polls)
         entered = transitions(stack)
-        print(f"state transitions a pairing   {sum(entered.values()) / (PAIRINGS + 1):.1f}   {dict(entered)}")
+        print(f"\nState transitions of a pairing: {entered.total() / (PAIRINGS + 1):.1f}.")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(
+        recorded("exchanges", "Round trips", exchanges.main) or recorded("", "Pairings, one after the other", main)
+    )

@@ -30,6 +30,7 @@ from whatsapp_pairing.session.sessions import Sessions
 
 from infra.migrate import up
 from infra.postgres import SUPABASE
+from tests.bench.measuring import recorded
 from tests.support.explained_database import ExplainedDatabase, Plan
 from tests.support.many_rows import fill
 from tests.support.postgres import Postgres
@@ -260,4 +261,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(recorded("cleanup", "Cleanup", main))

@@ -11,7 +11,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.bench.measuring import Work, running, transitions, work
+from tests.bench.measuring import Work, recorded, running, transitions, work
 from tests.support.stack import Stack
 
 # US dollars, us-east-1, arm64, the first tier of each.
@@ -70,7 +70,7 @@ def main() -> int:
     fixed = sum(FIXED.values()) + CLEANUPS * (INVOCATION + 1.0 * 0.25 * GB_SECOND)
     print(f"| **together** | **{sum(pairing.values()) * 1e6:,.2f}** |")
     print(f"\nA connected session: {polls:.0f} polls a month, {session * 1e6:,.2f} dollars a million.")
-    print(f"Whoever they are: {fixed:.2f} dollars a month ({', '.join(FIXED)}, cleanup every 5 minutes).\n")
+    print(f"Independent of use: {fixed:.2f} dollars a month ({', '.join(FIXED)}, cleanup every 5 minutes).\n")
     print("| users, each pairing once a month and connected | US dollars a month |\n|---|---|")
     for users in USERS:
         print(f"| {users:,} | {fixed + users * (sum(pairing.values()) + session):,.2f} |")
@@ -105,4 +105,4 @@ def per(done: Work, before: Work | None, pairings: int) -> Work:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(recorded("cost", "Cost", main))

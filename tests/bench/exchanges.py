@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.bench.measuring import running
+from tests.bench.measuring import recorded, running
 from tests.bench.network import Network, network
 from tests.support.postgres import Postgres
 from tests.support.stack import PATIENCE_SECONDS, Stack, User, call
@@ -291,4 +291,4 @@ def _change(before: str, now: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(recorded("exchanges", "Round trips", main))

@@ -23,7 +23,7 @@ import aiohttp
 import psycopg
 
 from infra.local.functions.processes import resident_megabytes
-from tests.bench.measuring import percentile, running
+from tests.bench.measuring import percentile, recorded, running
 from tests.support.postgres import Postgres
 from tests.support.stack import Stack, User
 
@@ -165,4 +165,4 @@ async def _ask(users: list[User], seen: Seen, over: threading.Event) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(recorded("load", "Many at once", main))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.documents.figures import record
 from tests.support.stack import Stack
+
+FIGURES = Path(__file__).with_name("figures.md")
 
 _REPORT = re.compile(r"^REPORT .*Duration: ([\d.]+) ms\tMemory Size: (\d+) MB", re.MULTILINE)
 
@@ -32,6 +36,12 @@ def running(*arguments: str) -> Iterator[Stack]:
             yield stack
         finally:
             stack.stop()
+
+
+def recorded(what: str, section: str, main: Callable[[], int]) -> int:
+    """Run a benchmark. Without arguments, its figures replace those in ``figures.md``; with some, it only prints."""
+    command = f"make bench WHAT={what}" if what else "make bench"
+    return main() if sys.argv[1:] else record(FIGURES, command, section, main)
 
 
 def percentile(values: list[float], share: float = 0.95) -> float:

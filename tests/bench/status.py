@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 
 from infra.migrate import up
 from infra.postgres import SUPABASE
+from tests.bench.measuring import recorded
 from tests.support.handlers import ROOT, Context, event, load
 from tests.support.postgres import Postgres
 
@@ -81,4 +82,4 @@ def measure(work: Callable[[], object], taken: list[float]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(recorded("status", "Status polls", main))

@@ -48,16 +48,17 @@ def test_ten_clicks_at_once_are_one_attempt(world: World) -> None:
     user, start = world.user(), threading.Barrier(10)
     databases = [world.new_database("whatsapp_api") for _ in range(10)]
 
-    def click(number: int) -> bool:
-        attempts = Attempts(databases[number])
+    def click(number: int) -> tuple[bool, UUID | None]:
+        attempts, attempt_id = Attempts(databases[number]), uuid4()
         attempts.get(uuid4())  # connected, so that only the claims race
         start.wait(PATIENCE_SECONDS)
-        claim = attempts.claim(user, uuid4(), WINDOW, LIMIT)
-        assert claim.claimed != bool(claim.live)
-        return claim.claimed
+        claim = attempts.claim(user, attempt_id, WINDOW, LIMIT)
+        return claim.claimed, attempt_id if claim.claimed else claim.live
 
     with ThreadPoolExecutor(10) as pool:
-        assert sum(pool.map(click, range(10))) == 1
+        answers = list(pool.map(click, range(10)))
+    assert sum(claimed for claimed, _ in answers) == 1
+    assert len({attempt_id for _, attempt_id in answers}) == 1
     assert world.value("SELECT count(*) FROM whatsapp_private.attempts") == 1
 
 

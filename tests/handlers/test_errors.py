@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
 
-import psycopg
 import pytest
 from botocore.exceptions import ClientError, ParamValidationError
 from whatsapp_pairing.core.engine import Online, Qr, Reached, Scanned, Synced
@@ -77,13 +76,6 @@ def test_what_postgres_refuses_is_told_by_names(world: Any, written: Written, st
     assert said in log
     for text in (log, answer["body"]):
         assert "never-to-be-written" not in text
-
-
-@pytest.mark.parametrize("statements", [statements for statements, _ in REFUSED.values()], ids=REFUSED)
-def test_postgres_itself_quotes_the_value(world: Any, statements: list[str]) -> None:
-    """So that the test above guards against something."""
-    with psycopg.connect(world.url) as connection, pytest.raises(psycopg.Error, match="never-to-be-written"):
-        failing(statements)(connection)  # type: ignore[arg-type]
 
 
 def test_what_the_driver_refuses_is_told_by_its_name(world: Any, written: Written) -> None:

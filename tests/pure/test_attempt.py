@@ -173,8 +173,7 @@ def test_linkers_that_die_over_and_over_are_blamed_before_the_window_is_over() -
     assert MAX_LEGS * (HEARTBEAT_SECONDS + 3) < 120
 
 
-def test_pauses_begin_at_five_seconds_and_never_shrink() -> None:
-    assert PAUSES[0] == 5
+def test_pauses_never_shrink() -> None:
     assert list(PAUSES) == sorted(PAUSES)
 
 

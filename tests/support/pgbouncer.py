@@ -18,6 +18,7 @@ import pytest
 from infra.children import Guard
 from infra.local.standins.database import ROLES
 from infra.postgres.account import account_for
+from infra.postgres.server import free_port
 from tests.support.environment import CALLER
 from tests.support.stack import PATIENCE_SECONDS
 
@@ -54,7 +55,7 @@ class PgBouncer:
     def __init__(self, postgres_port: int, folder: Path, settings: dict[str, object], users: tuple[str, ...]) -> None:
         account = account_for(folder)
         self._log = folder / "log"
-        self.port = _free_port()
+        self.port = free_port()
         lines = [f"{name} = {value}" for name, value in (_SETTINGS | {"listen_port": self.port} | settings).items()]
         databases = f"[databases]\n* = host=127.0.0.1 port={postgres_port}\n"
         (folder / "ini").write_text(databases + "\n".join(["[pgbouncer]", *lines, ""]))
@@ -121,10 +122,3 @@ def pooling(postgres_port: int, users: tuple[str, ...] = (), **settings: object)
             pooler.stop()
     finally:
         shutil.rmtree(folder)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

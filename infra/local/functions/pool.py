@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
-import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -22,21 +20,6 @@ IDLE_SECONDS = 300.0
 # Lambda's limit for an account. Calls above a machine's strength wait; these are refused.
 MAX_RUNNING = 1000
 
-# What a new process costs. A queue that the running instances will have served by then is left to them: without
-# this, every short burst would start processes that slow it down.
-START_SECONDS = 0.5
-
-# Nobody waits for an instance whose call has lasted this long: it may take minutes.
-LONG_CALL_SECONDS = 0.1
-
-# So many instances in short calls keep every core busy; one more would only take turns with them. A call counts as
-# short for this long, because a busy machine makes short ones longer.
-MAX_SHORT_CALLS = 4 * (os.cpu_count() or 1)
-SHORT_CALL_SECONDS = 2.0
-
-# Weight of the last call in the mean.
-SMOOTHING = 0.1
-
 InstanceFactory = Callable[[Callable[[Instance], None], Callable[[Instance], None]], Instance]
 """Makes an instance from its two callbacks, `on_idle` and `on_end`."""
 
@@ -44,8 +27,9 @@ InstanceFactory = Callable[[Callable[[Instance], None], Callable[[Instance], Non
 class FunctionPool:
     """Runs invocations of one function.
 
-    A call that finds no idle instance waits for whichever comes first: a new instance or one that has become free.
-    So long calls get an instance each, while a burst of short ones shares a few.
+    A call takes an idle instance. If there is none, the pool starts one, and the call takes the first instance that
+    becomes free: the new one or an older one. A start that has not begun when no call waits any more is dropped. So
+    long calls get an instance each, while a burst of short ones shares a few.
 
     Parameters
     ----------
@@ -66,7 +50,6 @@ class FunctionPool:
         self._waiting: deque[Invocation] = deque()
         self._starts: set[asyncio.Task[None]] = set()
         self._running = 0
-        self._mean_seconds: float | None = None
         self._closed = False
 
     async def run(self, invocation: Invocation) -> Answer:
@@ -88,9 +71,7 @@ class FunctionPool:
             else:
                 self._waiting.append(invocation)
                 self._start_missing()
-            answer = await invocation.answer
-            self._count(invocation)
-            return answer
+            return await invocation.answer
         finally:
             self._running -= 1
 
@@ -123,7 +104,7 @@ class FunctionPool:
 
     async def _start_one(self) -> None:
         async with self._start_slots:
-            if not await self._still_needed():
+            if not self._waiting:
                 return
             settled = asyncio.Event()
 
@@ -150,31 +131,6 @@ class FunctionPool:
                 )
                 instance.kill()
                 await instance.wait_ended()
-
-    async def _still_needed(self) -> bool:
-        """Whether a call waits that no running instance will take in good time."""
-        while self._waiting:
-            if self._queue_seconds() > START_SECONDS:
-                return True
-            await asyncio.sleep(0.02)
-        return False
-
-    def _queue_seconds(self) -> float:
-        """How long those who wait will wait without another instance; 0 when another would not help."""
-        mean = self._mean_seconds
-        if mean is None:
-            return math.inf
-        now = time.time()
-        ages = [now - instance.current.started for instance in self.instances if instance.current is not None]
-        if mean < SHORT_CALL_SECONDS and sum(age < SHORT_CALL_SECONDS for age in ages) >= MAX_SHORT_CALLS:
-            return 0.0
-        serving = sum(age < LONG_CALL_SECONDS for age in ages)
-        return len(self._waiting) * mean / serving if serving else math.inf
-
-    def _count(self, invocation: Invocation) -> None:
-        seconds = time.time() - invocation.started
-        mean = seconds if self._mean_seconds is None else self._mean_seconds
-        self._mean_seconds = mean + SMOOTHING * (seconds - mean)
 
     def _on_idle(self, instance: Instance) -> None:
         if self._waiting:

@@ -26,6 +26,9 @@ UNLINKS: Final = 50
 # Attempts that ended so many days ago are deleted.
 ATTEMPT_DAYS: Final = 90
 
+_COUNTS = AttemptSweeps.counts | DeviceSweeps.counts | SessionSweeps.counts
+_COUNT = "SELECT " + ", ".join(f"({count}) AS {name}" for name, count in _COUNTS.items())
+
 
 @dataclass(frozen=True)
 class Swept:
@@ -55,8 +58,7 @@ class Sweeps(AttemptSweeps, DeviceSweeps, SessionSweeps):
 
     def count(self, days: int) -> dict[str, int]:
         """Return how much each sweep would find now, by the names of ``Swept``; changes nothing."""
-        counts = AttemptSweeps.counts | DeviceSweeps.counts | SessionSweeps.counts
-        row = self._one("SELECT " + ", ".join(f"({count}) AS {name}" for name, count in counts.items()), days=days)
+        row = self._one(_COUNT, days=days)
         assert row is not None
         return row
 

@@ -1,4 +1,6 @@
-"""Runs every case and prints the table of the README's reliability section.
+"""Runs every case, and writes the table in ``tests/reliability.md``.
+
+With arguments, it only prints the table.
 
 usage: python -m tests.system.faults [-k TEXT] [--runs N] [--seed N]
 """
@@ -9,10 +11,13 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
+from infra.documents.figures import record
 from tests.system.faults.cases import CASES
 from tests.system.faults.suite import Result, Suite
 
+RELIABILITY = Path(__file__).parents[3] / "reliability.md"
 HEADINGS = ("", "case", "runs", "ends", "slowest, s")
 
 
@@ -53,4 +58,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main() if sys.argv[1:] else record(RELIABILITY, "make faults", "Every case", main))

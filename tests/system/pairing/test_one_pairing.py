@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import io
 from pathlib import Path
 from typing import Any
@@ -46,17 +45,6 @@ def test_from_token_to_disconnect_across_a_restart(postgres: Postgres, tmp_path:
     assert user.disconnect().json()["status"] == "already_disconnected"
     assert user.status()["phoneNumber"] is None
     assert stack.stop() == 0
-
-
-def test_ten_clicks_at_once_are_one_attempt(stack: Stack) -> None:
-    user = stack.user()
-    with concurrent.futures.ThreadPoolExecutor(10) as threads:
-        answers = list(threads.map(lambda _: user.connect(), range(10)))
-    assert sorted(answer.status for answer in answers) == [200] * 9 + [202]
-    assert len({answer.json()["attempt"]["id"] for answer in answers}) == 1
-    user.qr()
-    user.wait(PATIENCE_SECONDS, "one linker", lambda _: len(busy(stack)) == 1)
-    user.disconnect()
 
 
 def test_a_cancelled_pairing_leaves_nothing_and_the_next_one_works(stack: Stack) -> None:

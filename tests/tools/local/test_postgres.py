@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from infra.children import Guard
 from infra.errors import ToolError
-from infra.postgres.server import ENVIRONMENT, EmbeddedPostgres
+from infra.postgres.server import ENVIRONMENT, EmbeddedPostgres, free_port
 from tests.support.stack import ROOT
 from tests.tools.local.running import eventually
 from tests.tools.local.starting import COMMAND
@@ -49,6 +50,15 @@ def test_a_kill_in_the_first_initdb_leaves_nothing_that_counts(open_folder: Path
     with psycopg.connect(server.start()) as connection:
         assert connection.execute("select 1").fetchone() == (1,)
     assert not half.exists()
+
+
+def test_a_taken_port_leads_to_another(server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        free = free_port()
+        ports = iter([other.getsockname()[1], free])
+        monkeypatch.setattr("infra.postgres.server.free_port", lambda: next(ports))
+        with psycopg.connect(server.start()) as connection:
+            assert connection.info.port == free
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused by Postgres")

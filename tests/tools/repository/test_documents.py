@@ -41,15 +41,6 @@ def test_the_deploy_guide_names_every_parameter() -> None:
     assert named == parameters
 
 
-def test_every_make_target_is_documented() -> None:
-    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-    documents = "".join(
-        (ROOT / path).read_text("utf-8") for path in ("README.md", "infra/README.md", "tests/README.md")
-    )
-    undocumented = {target for target in targets if f"make {target}" not in documents}
-    assert undocumented == set()
-
-
 def test_readme_is_read_in_one_sitting() -> None:
     assert len(README.splitlines()) <= LONGEST_README
 

@@ -93,7 +93,14 @@ def test_the_rule_of_an_attempt_knows_no_input_or_output() -> None:
     assert {name.split(".")[1] for name in ours} == {"core"}
 
 
-TOOL_FLOORS = (("local",), ("migrate", "build"), ("template", "postgres", "sandbox"), ("children", "errors"))
+TOOL_FLOORS = (
+    ("local",),
+    ("release",),
+    ("migrate", "build"),
+    ("documents",),
+    ("template", "postgres", "sandbox"),
+    ("children", "errors"),
+)
 TOOL_FLOOR = {tool: number for number, tools in enumerate(TOOL_FLOORS) for tool in tools}
 
 

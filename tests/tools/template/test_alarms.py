@@ -174,29 +174,6 @@ def test_every_watched_metric_is_one_that_is_written(template: Template, counted
     assert unknown(template, counted) == []
 
 
-@pytest.mark.parametrize(
-    ("right", "wrong"),
-    [
-        ("MetricName: LinkerReplaced", "MetricName: LinkersReplaced"),
-        ("Namespace: WhatsAppPairing", "Namespace: WhatsappPairing"),
-        ("Value: client_outdated", "Value: client-outdated"),
-        ("Name: outcome", "Name: Outcome"),
-        ("MetricName: 5xx", "MetricName: 5XXError"),
-        ("Value: !Ref LinkerFunction", "Value: !GetAtt LinkerFunction.Arn"),
-        ("Value: !Ref AWS::StackName", "Value: whatsapp-pairing"),
-        ("UnlinkDeadLetters.QueueName", "UnlinkDeadLetters.Arn"),
-        ('"ScanToConnected"', '"TimeToScan"'),
-        ('["...", "cancelled"]', '["...", "canceled"]'),
-        ('"ApiId", "${HttpApi}"', '"ApiName", "${HttpApi}"'),
-        ("${ProbeFunction}", "${PairingStateMachine}"),
-    ],
-)
-def test_a_typo_is_seen(counted: set[tuple[str, Dimensions]], right: str, wrong: str) -> None:
-    written = (ROOT / "template.yaml").read_text()
-    assert right in written
-    assert unknown(load_yaml(written.replace(right, wrong)), counted)
-
-
 def test_functions_write_their_metrics_for_the_stack_that_the_alarms_watch(template: Template) -> None:
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
     assert variables["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}

@@ -1,0 +1,15 @@
+"""``python -m infra.documents``: name each link of the Markdown files that leads nowhere; 1 if there is one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from infra.documents.links import broken_links
+
+ROOT = Path(__file__).resolve().parents[2]
+
+if __name__ == "__main__":
+    broken = broken_links(ROOT)
+    print("\n".join(broken) or "All links of the documents lead somewhere.")
+    sys.exit(1 if broken else 0)
