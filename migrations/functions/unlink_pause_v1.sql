@@ -5,7 +5,7 @@
 -- Locks: nothing.
 -- Writes: nothing.
 CREATE OR REPLACE FUNCTION whatsapp_private.unlink_pause_v1(p_starts INTEGER) RETURNS INTERVAL
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $function$
+LANGUAGE sql IMMUTABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
   SELECT least(interval '4 minutes' * 2 ^ least(p_starts, 10), interval '1 day')
 $function$;
 
