@@ -4,11 +4,12 @@
 -- owner of the tables, because the engine's login cannot read bindings.
 --   INSERT  If a row has the same JID and other keys, the trigger deletes this older device. Otherwise whatsmeow's
 --           ON CONFLICT (jid) DO UPDATE would keep the older keys. An unlink may hold the older device, and its engine
---           finds its keys by the JID. So the trigger waits for this unlink, at most 5 s. When a device is saved again,
---           the trigger changes nothing. When the device has lost its JID to a newer device, the trigger saves nothing.
---   DELETE  While a linker or an unlink holds another device with this JID, an engine deletes no row: after a 401
---           whatsmeow deletes by the JID, and the row may be the other device's. When a row is deleted, the trigger
---           also deletes what whatsmeow keeps about the account.
+--           finds its keys by the JID. So the trigger waits for this unlink, at most 5 s. A device that is saved again
+--           has the same keys, and the trigger changes nothing. But if the device has lost its JID to a newer device,
+--           the trigger does not let whatsmeow save it.
+--   DELETE  While a linker or an unlink holds another device with this JID, the trigger lets no engine delete the row:
+--           after a 401 whatsmeow deletes by the JID, and the row may be the other device's. When a row is deleted, the
+--           trigger also deletes what whatsmeow keeps about the account.
 -- Locks: the JID, by an advisory lock that ends with the transaction; then the rows that it deletes. A DELETE locks no
 -- JID.
 -- Writes: whatsmeow's tables.

@@ -38,8 +38,8 @@ BEGIN
   WITH last AS (
     SELECT a.*,
       a.ended_at IS NULL AND NOT whatsapp_private.left_over(a, at) AS running,
-      -- Hide the QR when the lease of its linker is over. The linker is then dead, and WhatsApp has dropped the QR with
-      -- its socket. Show an expired QR for 3 s longer, because the next QR usually comes within this time.
+      -- Hide the QR when the lease of its linker is over: the linker may be dead, and WhatsApp then has dropped the QR
+      -- with its socket. Show an expired QR for 3 s longer, because the next QR usually comes within this time.
       coalesce(a.lease_expires_at > at AND a.qr_expires_at + interval '3 seconds' > at, false) AS showing,
       EXISTS (
         SELECT FROM whatsapp_private.devices d WHERE d.attempt_id = a.id AND d.state IN ('linking', 'linked')

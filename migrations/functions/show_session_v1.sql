@@ -12,8 +12,8 @@
 --   triggered_action_exception  a trigger or a rule of the product has dropped the write
 --   insufficient_privilege      a policy of the product hides the row
 -- The search path holds public and extensions, because the product's triggers may name their tables without a schema.
--- So a caller could offer an operator or a function of their own in public. Postgres would choose it if it fitted the
--- arguments' types better. Therefore each operator and each function here fits the types exactly.
+-- Somebody who may create objects in public could add an operator or a function there, and Postgres would choose it if
+-- it fitted the types of the arguments better. So each operator and each function here fits the types exactly.
 CREATE OR REPLACE FUNCTION whatsapp_private.show_session_v1(p_user UUID) RETURNS VOID
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, extensions, pg_temp AS $function$
 DECLARE

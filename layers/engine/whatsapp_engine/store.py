@@ -30,7 +30,7 @@ _WORDS = {
     "42501": "the role lacks a right",
     "42809": "something else has the name of a table",
     "42P01": "a table is missing, or its schema is closed to the role",
-    "42P07": "a table of that name is there already, of another role or made by another program",
+    "42P07": "a table of that name is there already; another role or program has made it",
     "53": "the server has no room, or too many connections",
     "55000": "the object does not allow it; a publication for all tables asks for a replica identity",
     "55P03": "another session holds a lock",
