@@ -68,7 +68,8 @@ def _adopt(connection: psycopg.Connection, migrations: Sequence[Migration]) -> l
     ours = all(migration.path.parent == MIGRATIONS for migration in migrations)
     if not ours or connection.execute(_HOLDS_OURS).fetchone() != (True,):
         return []
-    # Leave out whatsmeow's tables, which `up` makes later, and what the product has added: nothing is missing there.
+    # Leave out whatsmeow's tables, because `up` makes them later. Leave out what the product has added, because then
+    # nothing is missing.
     findings = [
         finding
         for finding in read_findings(connection)

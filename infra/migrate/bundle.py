@@ -197,7 +197,7 @@ class _Bundle:
 def _after(versions: Iterable[str], *, of_folder: bool = False) -> str:
     """Return a version that is later than all of these: the next full minute, if the last version is a time.
 
-    A version that only one folder has (`of_folder`) is no full minute, so no later release gives it to another text.
+    A version that only one folder has (`of_folder`) is not a full minute, so no later release gives it to another text.
     """
     last = max(versions, key=int)
     try:

@@ -1,7 +1,7 @@
 """Has whatsmeow create and upgrade its own tables, and grants the engine's login the rights on them.
 
-whatsmeow makes its tables when an engine first opens the database. `up` starts such an engine, so that it is not the
-first linkers that do this, several at once.
+whatsmeow makes its tables when an engine first opens the database. So `up` starts an engine for this. Otherwise the
+first linkers would make the tables, several at once, and fail.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA whatsapp_engine TO 
 REVOKE INSERT, UPDATE, DELETE ON whatsapp_engine.whatsmeow_version FROM whatsapp_engine
 """
 
-# The tables for which the engine may have waited: another session holds a lock on them that is stronger than a reader's
-# or a writer's, or somebody waits for its lock.
+# Find the tables for which the engine may have waited. Another session holds a stronger lock on such a table than
+# readers and writers do, or somebody waits for this session's lock.
 _HELD = """
 SELECT DISTINCT l.relation::regclass::text
 FROM pg_locks l JOIN pg_class c ON c.oid = l.relation

@@ -56,9 +56,9 @@ _COLUMNS = """
       ) as needs on true
 """
 
-# Facts about keys are named by what the keys say, because Postgres has chosen the keys' own names. A fact about a check
-# has the check's name. Two keys on the same columns (an old foreign key beside ours) are one fact with two values, so
-# `verify` finds a difference.
+# The name of a fact about a key says the key's kind and columns, because Postgres has chosen the key's own name. A fact
+# about a check has the check's name. Two keys on the same columns (an old foreign key beside ours) are one fact with
+# two values, so `verify` finds a difference.
 _CONSTRAINTS = """
     select kind || ' of ' || table_name, string_agg(distinct definition, ' and ')
     from (

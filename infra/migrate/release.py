@@ -47,7 +47,7 @@ def read(connection: psycopg.Connection) -> str | None:
 
 
 def record(connection: psycopg.Connection) -> None:
-    """Record this release. Call it before the first change, because a release that fails half-way has changed some."""
+    """Record this release. Call it before the first change, because a release that fails half-way counts, too."""
     connection.execute(_RECORD, (this_release(),))
 
 

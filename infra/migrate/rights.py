@@ -70,7 +70,7 @@ _ROLES = """
     from pg_roles r where r.rolname = any(%(roles)s)
 """
 
-# A role's settings for all databases and for this database. The latter would override the former.
+# A role's settings for all databases and for this database. Settings for one database override those for all.
 _SETTINGS = """
     select 'settings of role ' || r.rolname, coalesce(string_agg(setting, '; ' order by setting), 'none')
     from pg_roles r
