@@ -27,7 +27,7 @@ from whatsapp_engine import protocol
 # The child may take this long before its first line, because a cold start reads a library of 50 MB from disk.
 _START_SECONDS = 30.0
 # A child that has written no line for this long hangs.
-_SILENT_SECONDS = 8.0
+_HANGS_AFTER_SECONDS = 8.0
 # Go's driver waits this long for a server that stays silent, unless the URL says otherwise. Without this limit, the
 # driver would wait so long that the linker would report that WhatsApp is silent.
 _LIMIT = {"PGCONNECT_TIMEOUT": "10"}
@@ -234,7 +234,7 @@ class ChildRun:
                 if not data:
                     return Died(_end(self._process.wait()))
                 self._unread += data
-                self._silent_from = time.monotonic() + _SILENT_SECONDS
+                self._silent_from = time.monotonic() + _HANGS_AFTER_SECONDS
             elif now >= self._silent_from:
                 return Died("silent")
             elif now >= until:

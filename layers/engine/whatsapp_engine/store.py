@@ -75,11 +75,9 @@ save device store', passes=False)
         return StoreFault(
             f"the tables are of version {newer[1]}, and this engine knows only {newer[2]}: run the newer release", False
         )
-    for told, passes, known in _OTHERS:
-        for words in known:
-            if words in text:
-                return StoreFault(f"{told}: {words}", passes)
-    return StoreFault("the engine cannot open its database, and gives a reason that this version does not know", True)
+    return _other_fault(text) or StoreFault(
+        "the engine cannot open its database, and gives a reason that this version does not know", True
+    )
 
 
 def logged_fault(text: str) -> StoreFault | None:
@@ -93,8 +91,10 @@ def logged_fault(text: str) -> StoreFault | None:
     state = _SQLSTATE.search(text) if "pq: " in text else None
     if state:
         return store_fault(text) if any(state[1].startswith(known) for known in _WORDS) else None
-    if not _STORE_CALL.search(text):
-        return None
+    return _other_fault(text) if _STORE_CALL.search(text) else None
+
+
+def _other_fault(text: str) -> StoreFault | None:
     for told, passes, known in _OTHERS:
         for words in known:
             if words in text:
