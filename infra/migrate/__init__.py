@@ -1,27 +1,35 @@
 """Applies the migrations of `migrations/` and checks what a database holds.
 
-`python -m infra.migrate up|status|verify --database-url …`, `… bundle DIR`, `… snapshot`; from Python, `up`, `status`
-and `verify`.
+The commands are `python -m infra.migrate up|status|verify --database-url …`, `… bundle DIR` and `… snapshot`. Python
+code calls `up`, `status` and `verify`.
 
-files.py             the files, in order
-execution.py         a file as one query, and what is told of a refusal
+Commands:
+runner.py            `up` and `status`
+verification.py      `verify`: compares what must be there with what is there
+trying.py            `verify --try-writes`: pairs a user, and rolls it back
+bundle.py            `bundle`: writes a folder of files for products that apply migrations with a tool of their own
+fresh.py             `snapshot`: starts a fresh database, and writes expected.json from it
+
+What `up` applies:
+files.py             reads the numbered files, in their order
+numbered.py          applies each numbered file once
+engine_tables.py     has whatsmeow create its tables, and grants the rights on them
+engine_sql.py        writes whatsmeow's tables as a file, for a bundle
+functions.py         applies the file of each database function again when its text changes
+execution.py         runs a file as one query, and explains an error of Postgres
+turn.py              lets one runner work at a time
+
+What `up` records:
 history.py           our record of what was applied
 supabase_history.py  the Supabase CLI's record, for products that copy the files
-functions.py         repeatable migrations: one file for each database function
 release.py           the newest release that has migrated the database
-turn.py              one runner at a time
-numbered.py          the numbered files, applied once
-adoption.py          old records taken over; a database without a record adopted
-runner.py            up and status
-scope.py             what is looked at
-expected.py          what must be there: expected.json
-fresh.py             a fresh database, and expected.json written from it
-facts.py             what is there
-verification.py      verify: the two compared
-trying.py            verify --try-writes: a pairing that is rolled back
-engine_tables.py     whatsmeow's own tables
-engine_sql.py        the same as a file
-bundle.py            a folder of files for products that apply them with a tool of their own
+adoption.py          takes old records over, and adopts a database without a record
+
+What `verify` reads:
+scope.py             names the objects and the roles to look at
+expected.py          reads what must be there, from expected.json
+facts.py             reads from the catalog what is there
+rights.py            the queries of facts.py about rights
 """
 
 from infra.migrate.connection import without_password

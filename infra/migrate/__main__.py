@@ -27,15 +27,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return {"bundle": _bundle, "snapshot": _snapshot}[options.command](options)
     url = options.database_url or os.environ.get("DATABASE_URL", "")
     if not url:
-        parser.error("which database? give --database-url or set DATABASE_URL")
+        parser.error("give --database-url or set DATABASE_URL")
     try:
         url = readable(url)
         return {"up": _up, "status": _status, "verify": _verify}[options.command](url, options)
-    except NewerRelease as problem:  # no failure: deploy.yml of an earlier tag runs up and verify before it deploys
+    except NewerRelease as problem:
+        # The workflow of an earlier tag runs `up` and `verify` before it deploys, and must go on.
         return _say({"ok": True, "newer_release": problem.recorded}, [f"note: {problem}"], options.json)
     except MigrateError as problem:
         return _fail(str(problem), options.json)
-    except psycopg.Error as problem:  # the connection was lost, or a right is missing
+    except psycopg.Error as problem:  # for example, the connection was lost, or a right is missing
         return _fail(str(problem).strip(), options.json)
 
 
@@ -44,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="up|status|verify|bundle|snapshot")
     for name, text in {
         "up": "apply every pending migration, each in one transaction, and the engine's own tables",
-        "status": "list migrations: applied, changed since, pending, and records without a file",
+        "status": "list the migrations: applied, pending, changed after they were applied, and records without a file",
         "verify": "check what the database holds; exit 1 and a list of what is missing or different",
     }.items():
         command = commands.add_parser(name, help=text, description=text)
@@ -55,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--supabase-history",
                 action="store_true",
-                help="record the files in the Supabase CLI's history too: for products whose supabase/migrations "
+                help="also record the files in the Supabase CLI's history: for products whose supabase/migrations "
                 "holds copies of them",
             )
         if name == "verify":
@@ -66,21 +67,23 @@ def _parser() -> argparse.ArgumentParser:
             )
         command.add_argument("--json", action="store_true", help="print JSON")
     text = (
-        "write the migrations into a folder, with whatsmeow's tables and our record, for a product that applies them "
-        "with a tool of its own; a file that is there is never changed"
+        "write the migrations, whatsmeow's tables and our record as files into a folder, for a product that applies "
+        "migrations with a tool of its own; it changes no file that is there"
     )
     command = commands.add_parser("bundle", help=text, description=text)
     command.add_argument("folder", type=Path, metavar="DIR")
     command.add_argument("--directory", type=Path, default=MIGRATIONS, help="default: migrations/")
     command.add_argument("--json", action="store_true", help="print JSON")
-    text = "write what `verify` expects, from a database that the migrations make now; read the diff before a commit"
+    text = "write what `verify` expects, from a fresh database that the migrations make; review the diff of the file"
     command = commands.add_parser("snapshot", help=text, description=text)
     command.add_argument("--file", type=Path, default=SNAPSHOT, help="default: infra/migrate/expected.json")
     return parser
 
 
 def _snapshot(options: argparse.Namespace) -> int:
-    from infra.migrate.fresh import write_snapshot  # starts a Postgres, which the other commands do not need
+    from infra.migrate.fresh import (
+        write_snapshot,  # imported here: it starts a Postgres, which the other commands do not need
+    )
 
     print(f"{options.file}: {'changed' if write_snapshot(options.file) else 'as before'}")
     if options.file == SNAPSHOT:
@@ -91,7 +94,7 @@ def _snapshot(options: argparse.Namespace) -> int:
 
 
 def _bundle(options: argparse.Namespace) -> int:
-    from infra.migrate.bundle import write_bundle  # starts a Postgres, too
+    from infra.migrate.bundle import write_bundle  # imported here: it starts a Postgres
 
     try:
         done = write_bundle(options.folder, options.directory)
@@ -103,10 +106,11 @@ def _bundle(options: argparse.Namespace) -> int:
 
 def _up(url: str, options: argparse.Namespace) -> int:
     done = up(url, options.directory, supabase_history=options.supabase_history)
-    lines = [f"adopted {version}: no record of it, but the database is complete" for version in done.adopted]
+    lines = [f"adopted {version}: it had no record, but the database holds all of it" for version in done.adopted]
     lines += [f"took over the record of {version} from the Supabase CLI's history" for version in done.taken_over]
     if done.taken_over and not options.supabase_history:
-        lines.append("(removed there; if your supabase/migrations holds our files, run `up --supabase-history`)")
+        lines.append("These records are no longer in the Supabase CLI's history. If your supabase/migrations holds our")
+        lines.append("files, run `up --supabase-history`.")
     lines += [f"applied {version}" for version in done.applied]
     lines += [f"applied functions/{name}.sql" for name in done.functions]
     lines += [f"note: {notice}" for notice in done.notices]
@@ -115,7 +119,7 @@ def _up(url: str, options: argparse.Namespace) -> int:
 
 def _status(url: str, options: argparse.Namespace) -> int:
     found = status(url, options.directory)
-    changed = " (the file has changed since; `verify` tells whether that matters)"
+    changed = " (the file has changed since it was applied; `verify` tells whether this matters)"
     lines = [f"applied   {name}" + (changed if name in found.changed else "") for name in found.applied]
     lines += [f"pending   {name}" for name in found.pending]
     lines += [f"no file   {name}" for name in found.not_here]
@@ -125,7 +129,9 @@ def _status(url: str, options: argparse.Namespace) -> int:
 def _verify(url: str, options: argparse.Namespace) -> int:
     findings = verify(url)
     if options.try_writes:
-        from infra.migrate.trying import try_writes  # the statements are the product's own
+        from infra.migrate.trying import (
+            try_writes,  # imported here: it imports the domain, which the other commands do not need
+        )
 
         findings += try_writes(url)
     wrong = [finding for finding in findings if finding.kind != "beyond"]

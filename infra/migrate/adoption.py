@@ -1,4 +1,7 @@
-"""Where the database stands before `up`: old records are taken over, and a database without a record is adopted."""
+"""Completes our record before `up`: it takes old records over, and adopts a database without a record.
+
+A database has no record when it was restored from a dump, which leaves the record out.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,12 @@ _HOLDS_OURS = "select to_regclass('whatsapp_private.attempts') is not null"
 
 @dataclass(frozen=True)
 class Found:
-    """Versions whose record was made now, without applying anything."""
+    """Versions that were recorded now, although nothing was applied now."""
 
     taken_over: list[str]
-    """Migrations whose records stood in the Supabase CLI's history."""
+    """Migrations that the Supabase CLI's history has recorded until now."""
     adopted: list[str]
-    """Migrations without any record, in a database that held all that they make."""
+    """Migrations that had no record, in a database that holds all that they make."""
 
 
 def settle(connection: psycopg.Connection, migrations: Sequence[Migration], *, supabase: bool) -> Found:
@@ -31,12 +34,13 @@ def settle(connection: psycopg.Connection, migrations: Sequence[Migration], *, s
     Parameters
     ----------
     supabase
-        Keep our records in the Supabase CLI's history, and add those that it lacks; otherwise remove them there.
+        Whether the Supabase CLI's history keeps our records, and gets those that it lacks. If not, they are removed
+        from it.
 
     Raises
     ------
     HistoryLost
-        The database has no record and is not what the migrations make.
+        The database has no record, and it does not equal what the migrations make.
     """
     history.create(connection)
     taken_over = _take_over(connection, migrations, keep=supabase)
@@ -64,7 +68,8 @@ def _adopt(connection: psycopg.Connection, migrations: Sequence[Migration]) -> l
     ours = all(migration.path.parent == MIGRATIONS for migration in migrations)
     if not ours or connection.execute(_HOLDS_OURS).fetchone() != (True,):
         return []
-    # The engine's tables are made after the migrations, and what the product has added is no lack.
+    # Leave out whatsmeow's tables, because `up` makes them later. Leave out what the product has added, because then
+    # nothing is missing.
     findings = [
         finding
         for finding in read_findings(connection)
@@ -73,8 +78,9 @@ def _adopt(connection: psycopg.Connection, migrations: Sequence[Migration]) -> l
     if findings:
         raise HistoryLost(
             "this database holds the tables of whatsapp-pairing, but no record of its migrations (a dump leaves the"
-            f" record out), and it is not what this release makes. The first of {len(findings)} findings:"
-            f" {findings[0]}. Put right what `verify` lists, or run `up` of the release that made the database."
+            " record out). `up` cannot adopt it, because it differs from what this release makes. The first of"
+            f" {len(findings)} findings: {findings[0]}. Repair what `verify` lists, or run `up` of the release that"
+            " made the database."
         )
     for migration in migrations:
         history.add(connection, migration, None)

@@ -1,8 +1,9 @@
-"""A folder of files for products that apply migrations with a tool of their own: `python -m infra.migrate bundle DIR`.
+"""The command `bundle`: it writes a folder of files for a product that applies migrations with a tool of its own.
 
-The folder is a history: a file in it is never rewritten. The numbered files keep their names. whatsmeow's tables, each
-function and our record are repeatable: each new text becomes a new file, whose version is later than all others.
-`bundle.json` holds the version of each present text; `python -m infra.migrate snapshot` writes it.
+No file in the folder is ever rewritten, because databases may have applied it. The numbered files keep their names. The
+other files are repeatable: whatsmeow's tables, each function and our record. A new text of a repeatable file becomes a
+new file, whose version is later than all others. `bundle.json` holds the version of each present text.
+`python -m infra.migrate snapshot` writes it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ ENGINE = "whatsapp_engine_tables"
 _FORMAT = "%Y%m%d%H%M%S"
 _FILE_NAME = re.compile(r"(?P<version>[0-9]+)_(?P<name>.+)\.sql")
 _RECORD = """\
--- What the files before this one have made, for `python -m infra.migrate up`, `status` and `verify`.
+-- Record what the files before this one have made. `python -m infra.migrate up`, `status` and `verify` read the record.
 DO $record$
 BEGIN
   IF to_regclass('whatsapp_migrations.history') IS NULL THEN{create}  END IF;
@@ -66,13 +67,13 @@ class Written:
 
 
 def write_bundle(target: Path, directory: Path = MIGRATIONS, versions: Path = VERSIONS) -> Written:
-    """Write the files of this release that `target` lacks; change no file in it.
+    """Write the files of this release that `target` lacks. Files that are there do not change.
 
     Raises
     ------
     BundleRefused
-        A file in `target` has another text than this release gives it, or another file has a version of ours. Nothing
-        was written.
+        A file in `target` has another text than in this release, or a file that is not ours has one of our versions.
+        Nothing was written.
     """
     if target.exists() and not target.is_dir():
         raise BundleRefused(f"{target} is no folder")
@@ -86,7 +87,7 @@ def write_bundle(target: Path, directory: Path = MIGRATIONS, versions: Path = VE
 
 
 def write_versions(path: Path = VERSIONS) -> bool:
-    """Give each new text a version that is later than all others; tell whether the file has changed."""
+    """Give each new text a version that is later than all others. Return whether the file has changed."""
     before, numbered = _read_versions(path), read_migrations(MIGRATIONS)
     versions = dict(before)
     for name, text in _repeatable(MIGRATIONS, numbered, []):
@@ -102,7 +103,7 @@ def write_versions(path: Path = VERSIONS) -> bool:
 
 
 def record_file(numbered: Sequence[Migration], made: Sequence[functions.Function]) -> str:
-    """Return the file that makes our record of all that a bundle holds, so that `up` finds nothing to do."""
+    """Return the file that records all that a bundle holds. After it, `up` finds nothing to do."""
     return _RECORD.format(
         create=textwrap.indent(textwrap.dedent(history.CREATE), "    "),
         migrations=_rows(*((it.version, it.name, it.checksum) for it in numbered)),
@@ -124,7 +125,7 @@ def _repeatable(
 
 
 class _Bundle:
-    """The files of a folder, and the files to be written into it."""
+    """The files that a folder holds, and the files that it will get."""
 
     def __init__(self, target: Path, locked: Mapping[str, Locked], numbered: Sequence[Migration]) -> None:
         self._target = target
@@ -148,7 +149,7 @@ class _Bundle:
             if taken == version and other != name:
                 raise BundleRefused(
                     f"{self._there[taken, other]} has the version of our {label}. If no database has applied it,"
-                    " give it another version; else write the bundle into a folder of its own."
+                    " give it another version. Otherwise write the bundle into a folder of its own."
                 )
         if (version, name) not in self._there:
             self._planned[label] = text
@@ -187,16 +188,16 @@ class _Bundle:
 
     def _differs(self, label: str) -> BundleRefused:
         return BundleRefused(
-            f"{self._target / label} is there with another text than this release gives it, and a file that a database"
-            " has applied must not change. If it was changed by hand, put the change into a file of your own and delete"
-            " this one; then write the bundle again."
+            f"{self._target / label} is there with another text than in this release. A file that a database has"
+            " applied must not change. If you have changed the file, put the change into a file of your own, delete"
+            " this one, and write the bundle again."
         )
 
 
 def _after(versions: Iterable[str], *, of_folder: bool = False) -> str:
-    """Return a version behind all of these: the next full minute, where the last one is a time.
+    """Return a version that is later than all of these: the next full minute, if the last version is a time.
 
-    A version that only one folder has is no full minute, so no later release gives it to another text.
+    A version that only one folder has (`of_folder`) is not a full minute, so no later release gives it to another text.
     """
     last = max(versions, key=int)
     try:

@@ -1,4 +1,4 @@
-"""Connections for migrations: no session state, no password in any message, never a long wait."""
+"""Connections for migrations. They set nothing for the session, show no password, and limit each wait."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _SUPABASE_HAS = """
 
 
 def readable(database_url: str) -> str:
-    """Return the URL in the form that every driver reads alike.
+    """Return the URL in the form that all drivers read in the same way.
 
     Raises
     ------
     NotReachable
-        A part of it is missing or wrong. The message names the part and holds none of it.
+        A part of the URL is missing or wrong. The message names the part, but does not quote it.
     """
     try:
         return normalised(database_url)
@@ -41,10 +41,10 @@ def readable(database_url: str) -> str:
 
 @contextmanager
 def connected(url: str) -> Iterator[psycopg.Connection]:
-    """Connect to a URL that is `readable`, in autocommit, so that every transaction is one we open by name.
+    """Connect to a URL that `readable` has returned. The connection is in autocommit, so callers open each transaction.
 
-    Nothing is prepared and nothing is set for the session: behind a transaction pooler the next transaction
-    may run on another server connection.
+    The connection prepares no statement and sets nothing for the session, because behind a transaction pooler the next
+    transaction may run on another connection of the server.
 
     Raises
     ------
@@ -66,11 +66,11 @@ def connected(url: str) -> Iterator[psycopg.Connection]:
 
 
 def without_password(error: Exception, database_url: str) -> str:
-    """Return what an error says, with `***` in the place of the URL's password.
+    """Return the text of an error, with `***` in the place of the URL's password.
 
-    The URL is the one that libpq was given. It may hold the password percent-escaped, while an error names the
-    password itself; both are masked. The password of a URL that libpq refuses is unknown, so `UNREADABLE` takes the
-    place of the whole text.
+    `database_url` is the URL that libpq was given. It may hold the password with percent escapes, but an error names
+    the password itself. So both forms are masked. If libpq cannot read the URL, the password is unknown, and
+    `UNREADABLE` takes the place of the whole text.
     """
     try:
         password = conninfo_to_dict(database_url).get("password")
@@ -85,7 +85,10 @@ def without_password(error: Exception, database_url: str) -> str:
 
 
 def limit_waits(connection: psycopg.Connection, *, lock: int, statement: int, idle: int = 60) -> None:
-    """Bound, in seconds, every wait of the present transaction; also the server's for a runner that froze."""
+    """Limit, in seconds, each wait of the present transaction.
+
+    `idle` also limits how long the server waits for this process, which may hang.
+    """
     connection.execute(
         "select set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true),"
         " set_config('idle_in_transaction_session_timeout', %s, true)",
@@ -94,10 +97,10 @@ def limit_waits(connection: psycopg.Connection, *, lock: int, statement: int, id
 
 
 def require_supabase(connection: psycopg.Connection) -> None:
-    """Raise `NotSupabase`, naming what is missing, unless the database has what we need of Supabase."""
+    """Raise `NotSupabase` if the database lacks something that Supabase provides. The message names what is missing."""
     missing = [name for (name,) in connection.execute(_SUPABASE_HAS)]
     if missing:
         raise NotSupabase(
-            f"this is not a Supabase database: {', '.join(missing)} not found; "
-            "the local runner creates stand-ins (infra/postgres/supabase.sql)"
+            f"this is not a Supabase database: {', '.join(missing)} not found. "
+            "On your own machine, the local runner creates stand-ins (infra/postgres/supabase.sql)."
         )

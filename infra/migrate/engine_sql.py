@@ -1,4 +1,7 @@
-"""whatsmeow's tables as a file: what the real engine does to a fresh database, read from the server's log."""
+"""Writes whatsmeow's tables as a file.
+
+The real engine makes its tables in a fresh database. The statements that it sent are then read from the server's log.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from infra.migrate.fresh import fresh_database
 _ENTRY = re.compile(r"^\d{4}-\d\d-\d\d [^\n]*? \[\d+\] (?P<kind>LOG|DETAIL):  (?P<text>.*?)(?=^\d{4}-|\Z)", re.M | re.S)
 _STATEMENT = re.compile(r"(?:statement|execute [^:]*): (?P<sql>.*)", re.S)
 _PARAMETER = re.compile(r"\$(\d+) = ('(?:[^']|'')*'|NULL)")
-# What the engine sends besides its changes.
+# Statements of the engine that change nothing.
 _NO_CHANGE = re.compile(r"\s*(SELECT|BEGIN|COMMIT|SET|SHOW)\b", re.I)
 
 _TAIL = f"{engine_tables.INDEX.strip()};\n{engine_tables.GRANT.strip()};\n"
@@ -30,7 +33,7 @@ BEGIN
   IF coalesce((SELECT max(version) FROM whatsapp_engine.whatsmeow_version), 0) >= {version} THEN
     RETURN;
   END IF;
-  -- whatsmeow names no schema.
+  -- whatsmeow's statements name no schema.
   PERFORM set_config('search_path', 'whatsapp_engine', true);
 {changes}
   PERFORM set_config('search_path', search_path_before, true);
@@ -45,12 +48,12 @@ def engine_file(existing: Sequence[str] = ()) -> str | None:
     Parameters
     ----------
     existing
-        The files of earlier releases. The new file does what the engine adds to them.
+        The files of earlier releases. The new file holds only what the engine adds to them.
 
     Returns
     -------
     str or None
-        None where nothing is to be added.
+        None when the engine adds nothing.
     """
     with fresh_database() as server, psycopg.connect(server.url()) as connection:
         for text in (*(migration.text for migration in read_migrations(MIGRATIONS)), *existing, engine_tables.VERSION):

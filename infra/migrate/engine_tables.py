@@ -1,4 +1,8 @@
-"""whatsmeow's own tables: its engine creates and upgrades them itself, here and not in a race of linkers."""
+"""Has whatsmeow create and upgrade its own tables, and grants the engine's login the rights on them.
+
+whatsmeow makes its tables when an engine first opens the database. So `up` starts an engine for this. Otherwise the
+first linkers would make the tables, several at once, and fail.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +21,8 @@ from infra.migrate.turn import LOCK_SECONDS, take_turn
 
 _ENGINE_SECONDS = 60
 
-# whatsmeow's table of its version has no key, so Postgres refuses every change to it while a publication is for
-# all tables. This makes the table as whatsmeow does, and gives it an identity before whatsmeow writes to it.
+# Make whatsmeow's version table as whatsmeow does, and give it a replica identity before whatsmeow writes to it. The
+# table has no key, so without an identity Postgres refuses each change to it while a publication is FOR ALL TABLES.
 VERSION = """
 DO $$
 BEGIN
@@ -31,8 +35,8 @@ BEGIN
 END $$
 """
 
-# Our functions find a device by its fingerprint, and by its number when another device of the number goes. whatsmeow
-# does not mind more indexes. Not CREATE INDEX IF NOT EXISTS: it stops writers before it looks.
+# Our functions find a device's keys by the fingerprint, and the other devices of a number by the number. Look for each
+# index first: CREATE INDEX IF NOT EXISTS locks out writers even when the index exists.
 INDEX = """
 DO $$
 BEGIN
@@ -45,16 +49,16 @@ BEGIN
 END $$
 """
 
-# Supabase grants on what is created in public only, but a wider default must not open these. whatsmeow looks at its
-# version at every start; with these grants alone a newer engine cannot change the tables: that is for this step.
+# The engine's login may read and write all tables of whatsmeow, but not its version. So no engine of a newer release
+# upgrades the tables; only this step does. Revoke the rest: a product's default privileges may have opened the tables.
 GRANT = """
 REVOKE ALL ON ALL TABLES IN SCHEMA whatsapp_engine FROM PUBLIC, anon, authenticated;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA whatsapp_engine TO whatsapp_engine;
 REVOKE INSERT, UPDATE, DELETE ON whatsapp_engine.whatsmeow_version FROM whatsapp_engine
 """
 
-# The engine may have waited for these: another session has a lock that is more than a reader's. A reader counts where
-# somebody waits for it.
+# Find the tables for which the engine may have waited. Another session holds a stronger lock on such a table than
+# readers and writers do, or somebody waits for this session's lock.
 _HELD = """
 SELECT DISTINCT l.relation::regclass::text
 FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
@@ -66,7 +70,7 @@ WHERE l.granted AND l.pid <> pg_backend_pid()
 ORDER BY 1
 """
 
-# What a person may do about a refusal of Postgres; after any other, running it again may help.
+# What a person can do about an error of Postgres, by its SQLSTATE. After any other error, a second run may help.
 _WAITED = ("55P03", "57014", "40P01")
 _TODO = {
     "25006": "give the URL of a database that may be written",
@@ -74,27 +78,27 @@ _TODO = {
     "28P01": "correct the URL's password",
     "3F000": "give the URL of the role that owns our schemas",
     "42501": "give the URL of the role that owns our schemas and their tables",
-    "42809": "rename what has the table's name, and run it again",
+    "42809": "rename the object that has the table's name, and run it again",
     "42P07": "give the URL of the role that owns the table; if whatsmeow did not make it, rename it and run it again",
-    "55000": "give the table a REPLICA IDENTITY, or end the publication FOR ALL TABLES, and run it again",
+    "55000": "give the table a REPLICA IDENTITY, or end the publication FOR ALL TABLES; then run it again",
 }
 
 
 def require_session(url: str) -> None:
-    """Raise `NotReachable` where the engine could not work, before a migration is applied in vain."""
+    """Raise `NotReachable` if the URL leads to a pooler behind which the engine cannot work."""
     if is_transaction_pooler(url):
         raise NotReachable(NO_SESSION)
 
 
 def create_engine_tables(database_url: str) -> None:
-    """Bring whatsmeow's tables in schema `whatsapp_engine` up to the engine's version; again is harmless.
+    """Bring whatsmeow's tables in the schema `whatsapp_engine` to the engine's version. It may be repeated.
 
-    Two at once would fail on whatsmeow's own upgrade, so the second waits for the first.
+    If two runners call this at once, the second waits for the first. Otherwise whatsmeow's upgrade would fail.
 
     Raises
     ------
     MigrateError
-        The database cannot be reached, or the engine could not do it.
+        The database cannot be reached, or the engine could not make its tables.
     """
     url = readable(database_url)
     require_session(url)
@@ -105,7 +109,7 @@ def create_engine_tables(database_url: str) -> None:
                 connection.execute(VERSION)
             with connection.transaction():
                 take_turn(connection)
-                # Our transaction is idle while the engine works in a connection of its own.
+                # The engine works on a connection of its own, and this transaction is idle meanwhile.
                 limit_waits(connection, lock=LOCK_SECONDS, statement=_ENGINE_SECONDS, idle=_ENGINE_SECONDS + 10)
                 try:
                     run_engine(url, connection.info.password)
@@ -121,7 +125,7 @@ def create_engine_tables(database_url: str) -> None:
 
 
 def _advice(connection: psycopg.Connection, told: str) -> str:
-    """Return what to add to the engine's words: the tables that somebody holds, and what to do."""
+    """Return what the message adds to the engine's text: the tables that another session has locked, and what to do."""
     state = re.search(r"SQLSTATE (\w{5})", told)
     if state and state[1] not in _WAITED:
         return _todo(state[1])
@@ -136,12 +140,18 @@ def _todo(state: str) -> str:
 
 
 def run_engine(database_url: str, password: str) -> None:
-    """Have the engine create or upgrade its tables; raise `EngineTablesFailed`, without `password`, if it fails."""
+    """Have the engine create or upgrade its tables.
+
+    Raises
+    ------
+    EngineTablesFailed
+        The engine has failed. The message does not hold `password`.
+    """
     path = os.pathsep.join([*(str(LAYERS / name) for name in ("engine", "shared")), os.getenv("PYTHONPATH", "")])
     try:
         done = subprocess.run(
             [sys.executable, "-m", "whatsapp_engine.tables"],
-            input=database_url,  # not an argument: those are everybody's to read
+            input=database_url,  # not an argument, because each user of the machine can read those
             env={**os.environ, "PYTHONPATH": path},
             text=True,
             capture_output=True,

@@ -1,35 +1,35 @@
-"""What can go wrong in a migration, each with a sentence for the person who ran it.
+"""The errors of migrations. The text of each is a message for the person who has run the command.
 
 MigrateError
-├── BadMigration        a file or the directory is not usable
-├── BundleRefused       a bundle would rewrite a file, or a version of it is taken
-├── NotReachable        no connection to the database
-├── NotSupabase         the database lacks what Supabase provides
+├── BadMigration        a file or the directory cannot be used
+├── BundleRefused       a bundle would overwrite a file, or one of its versions is taken
+├── NotReachable        there is no connection to the database
+├── NotSupabase         the database lacks something that Supabase provides
 ├── VersionTaken        another migration is recorded under one of our versions
-├── HistoryLost         our tables without a record of the migrations, and not what the migrations make
-├── NewerRelease        a newer release has migrated the database; nothing to do for this one
-├── EngineTablesFailed  whatsmeow's own tables could not be made
-└── MigrationFailed     Postgres refused a statement; nothing of the file was kept
-    └── Busy            a lock or the time allowed did not suffice; run it again
+├── HistoryLost         the database has our tables, but no record, and it differs from what the migrations make
+├── NewerRelease        a newer release has migrated the database, so this one changes nothing
+├── EngineTablesFailed  the engine could not make whatsmeow's tables
+└── MigrationFailed     Postgres has reported an error; it kept nothing of the file
+    └── Busy            a statement waited too long for a lock, or took too long; run it again
 """
 
 from __future__ import annotations
 
 
 class MigrateError(Exception):
-    """Something the person at the command line has to know; its text is the message."""
+    """An error that the person at the command line has to know. Its text is the message."""
 
 
 class BadMigration(MigrateError):
-    """A migration file, or the directory of them, is not usable."""
+    """A migration file, or the directory of the files, cannot be used."""
 
 
 class BundleRefused(MigrateError):
-    """A file in the bundle's folder must not be overwritten."""
+    """A bundle would overwrite a file in its folder, or a version of its files is taken there."""
 
 
 class NotReachable(MigrateError):
-    """No connection to the database."""
+    """There is no connection to the database."""
 
 
 class NotSupabase(MigrateError):
@@ -41,14 +41,14 @@ class VersionTaken(MigrateError):
 
 
 class HistoryLost(MigrateError):
-    """The database holds our tables, no record of the migrations, and not all that they make."""
+    """The database has our tables, but no record of the migrations, and it differs from what they make."""
 
 
 class NewerRelease(MigrateError):
     """A newer release has migrated the database, so this release changes nothing. The command line exits 0."""
 
     def __init__(self, recorded: str, this: str) -> None:
-        super().__init__(f"the database is of release {recorded}, newer than this one ({this}): nothing was done")
+        super().__init__(f"the database is of release {recorded}, newer than this one ({this}); nothing was changed")
         self.recorded = recorded
 
 
@@ -57,8 +57,8 @@ class EngineTablesFailed(MigrateError):
 
 
 class MigrationFailed(MigrateError):
-    """Postgres refused a statement. Nothing of that file was kept."""
+    """Postgres has reported an error. It kept nothing of that file."""
 
 
 class Busy(MigrationFailed):
-    """The database was too busy: running it again is safe, and likely to work."""
+    """The database was too busy. A second run is safe, and it is likely to work."""

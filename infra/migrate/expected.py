@@ -1,7 +1,7 @@
-"""What a migrated database must hold: `expected.json`, a snapshot that is reviewed as a diff.
+"""Reads `expected.json`, the snapshot of all that a migrated database must hold.
 
-`python -m infra.migrate snapshot` writes the file from a fresh database. A fact stands under its parent, and it is only
-looked for where the parent is there, so that a lost table is one finding and not forty.
+`python -m infra.migrate snapshot` writes the file from a fresh database. Review its diff. Each fact stands under its
+parent. `verify` looks for a fact only if its parent is there, so a lost table is one finding and not forty.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from infra.migrate.scope import ENGINE_TABLE, ENGINE_TABLES, ENGINE_VERSION
 
 SNAPSHOT = Path(__file__).with_name("expected.json")
 
-# whatsmeow makes and upgrades its tables itself: of them, only these facts are ours to expect.
+# Of whatsmeow's tables, which whatsmeow makes and upgrades itself, only these facts are expected.
 _OF_THE_ENGINE = (
     f"table {ENGINE_TABLE}",
     f"table {ENGINE_VERSION}",
@@ -28,7 +28,7 @@ _OF_THE_ENGINE = (
 
 @dataclass(frozen=True)
 class Expected:
-    """One fact that must hold. `parent` names the fact without which this one means nothing."""
+    """One fact that must hold. `parent` is the name of the fact about the object to which this fact belongs."""
 
     name: str
     value: str
@@ -50,12 +50,12 @@ def snapshot(facts: Mapping[str, str]) -> str:
         groups.setdefault(_parent(name, value), {})[name] = value
     ordered: dict[str, dict[str, str]] = {}
     waiting = [""]
-    for parent in waiting:  # grows: from the facts without a parent to their children, and on
+    for parent in waiting:  # the list grows: first the facts without a parent, then their children, and so on
         if parent in groups:
             ordered[parent] = groups[parent]
             waiting.extend(groups[parent])
     if lost := groups.keys() - ordered.keys():
-        raise ValueError(f"facts about objects that are not there: {', '.join(sorted(lost))}")
+        raise ValueError(f"these facts are about objects that are not there: {', '.join(sorted(lost))}")
     return json.dumps(ordered, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -66,7 +66,7 @@ def _is_whatsmeows(name: str, value: str) -> bool:
 
 
 def _parent(name: str, value: str) -> str:
-    """Name the object that a fact belongs to; empty for one that stands by itself."""
+    """Return the name of the object to which a fact belongs; empty when the fact has no parent."""
     kind, _, rest = name.partition(" ")
     parent = ""
     if name == f"table {ENGINE_VERSION}" or name.endswith(f" on {ENGINE_TABLES}"):

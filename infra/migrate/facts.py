@@ -1,7 +1,7 @@
 """Reads from the catalog what a database holds, as named facts to compare with `expected.json`.
 
-Every query answers with (name, value) rows. `search_path` is empty while they run, so Postgres writes every
-definition with its schema, whatever the caller's settings.
+Each query returns rows of a name and a value. `search_path` is empty while they run, so Postgres writes each definition
+with its schema, whatever the caller has set.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from infra.migrate.scope import (
     TRIGGER_FUNCTION,
 )
 
-# The tables we look at, with the name that facts about them carry.
+# The tables to look at, with the name that stands in the facts about them.
 _TABLES = """
     with tables as (
       select c.oid, c.relrowsecurity, format('%%I.%%I', n.nspname, c.relname) as name
@@ -46,7 +46,7 @@ _COLUMNS = """
       join pg_type y on y.oid = a.atttypid
       left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
       left join lateral (
-        -- A sequence, or a function that does not come with Postgres: the role that writes needs a right to it.
+        -- Name the sequences and the product's functions in the default. The role that writes needs a right to them.
         select string_agg(distinct pg_describe_object(refclassid, refobjid, 0), ', ') as objects
         from pg_depend
         where classid = 'pg_attrdef'::regclass and objid = d.oid and a.attgenerated = ''
@@ -56,8 +56,9 @@ _COLUMNS = """
       ) as needs on true
 """
 
-# By what they say, not by their names, which Postgres chose; a check by its name. Two keys over the same
-# columns (an old foreign key beside ours) are one fact with two values, and so a difference.
+# The name of a fact about a key says the key's kind and columns, because Postgres has chosen the key's own name. A fact
+# about a check has the check's name. Two keys on the same columns (an old foreign key beside ours) are one fact with
+# two values, so `verify` finds a difference.
 _CONSTRAINTS = """
     select kind || ' of ' || table_name, string_agg(distinct definition, ' and ')
     from (
@@ -75,7 +76,7 @@ _CONSTRAINTS = """
     group by kind, table_name
 """
 
-# The index of a key says no more than the key, and its name is Postgres' choice.
+# Indexes that belong to a key are left out, because the fact about the key says the same.
 _INDEXES = """
     select 'index ' || i.relname,
       pg_get_indexdef(i.oid) || case when x.indisvalid then '' else ' (invalid)' end
@@ -96,7 +97,7 @@ _POLICIES = """
     where schemaname = any(%(schemas)s) or format('%%I.%%I', schemaname, tablename) = %(sessions)s
 """
 
-# Two tables may have triggers of one name; their definitions tell them apart.
+# Two tables may have triggers with the same name. They are one fact, whose value holds both definitions.
 _TRIGGERS = """
     select 'trigger ' || g.tgname,
       string_agg(
@@ -108,7 +109,7 @@ _TRIGGERS = """
     group by g.tgname
 """
 
-# The migrations make none of these on our tables, so each of them was added.
+# The migrations make none of these on our tables, so somebody else has added each of them.
 _UNUSUAL = """
     select format('rule %%s of %%s', r.rulename, t.name), pg_get_ruledef(r.oid)
     from tables t join pg_rewrite r on r.ev_class = t.oid and r.ev_enabled <> 'D'
@@ -133,7 +134,7 @@ _UNUSUAL = """
     from tables t join pg_inherits i on i.inhparent = t.oid join pg_class c on c.oid = i.inhrelid
 """
 
-# What refers to the owner's table refuses or follows the deletion of a row, and so of a user.
+# A foreign key to public.whatsapp_sessions may keep a row, and so its user, from being deleted.
 _REFERENCES = """
     select format('reference from %%s of %%s', c.conrelid::regclass, t.name),
       string_agg(pg_get_constraintdef(c.oid), ' and ' order by 1)
@@ -142,7 +143,8 @@ _REFERENCES = """
     group by c.conrelid, t.name
 """
 
-# Production's trigger function may be written in another case and with other spaces; its body is short enough to show.
+# A product may have written our trigger function itself, so its case and its spaces do not count. Its body is short, so
+# its fact holds the body. The facts about other functions hold a checksum.
 _FUNCTIONS = """
     , functions as (
       select p.*, p.oid::regprocedure::text as name from pg_proc p
@@ -162,7 +164,7 @@ _FUNCTIONS = """
     from functions
 """
 
-# A publication sends what its tables hold to its subscribers.
+# A publication sends the rows of its tables to its subscribers.
 _PUBLICATIONS = """
     select format('publication %%s of schema %%s', pubname, schemaname), string_agg(tablename, ', ' order by tablename)
     from pg_publication_tables where schemaname = any(%(schemas)s)
@@ -186,7 +188,7 @@ _QUERIES = (
 
 
 def read_facts(connection: psycopg.Connection) -> dict[str, str]:
-    """Read every fact about our objects, by name, in one consistent look at the catalog."""
+    """Read each fact about our objects, by its name. All facts are of one moment."""
     with connection.transaction():
         connection.execute("set transaction isolation level repeatable read, read only")
         connection.execute("select set_config('statement_timeout', '30s', true)")
@@ -194,7 +196,7 @@ def read_facts(connection: psycopg.Connection) -> dict[str, str]:
 
 
 def collect_facts(connection: psycopg.Connection) -> dict[str, str]:
-    """Read the facts within the caller's transaction, which also gets an empty `search_path`."""
+    """Read the facts in the caller's transaction. Its `search_path` is empty from then on."""
     parameters = {
         "sessions": SESSIONS,
         "function": TRIGGER_FUNCTION,

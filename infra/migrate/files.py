@@ -1,4 +1,4 @@
-"""The migration files of a directory, in the order they are applied."""
+"""Reads the migration files of a directory, in the order in which they are applied."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Migration:
 
     @property
     def label(self) -> str:
-        """The file's name, for messages."""
+        """Return the file's name, for messages."""
         return self.path.name
 
     @property
     def checksum(self) -> str:
-        """SHA-256 of the file's text."""
+        """Return the SHA-256 of the file's text."""
         return checksum_of(self.text)
 
 
@@ -41,8 +41,8 @@ def read_migrations(directory: Path = MIGRATIONS) -> list[Migration]:
     Raises
     ------
     BadMigration
-        The directory does not exist or has no migration, two files share a version, or a file is misnamed or not
-        text.
+        The directory does not exist or has no migration. Or two files have the same version. Or a file has a wrong name
+        or is not UTF-8.
     """
     if not directory.is_dir():
         raise BadMigration(f"no such directory: {directory}")

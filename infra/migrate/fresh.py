@@ -1,4 +1,4 @@
-"""The snapshot of a fresh database, which a Postgres of its own holds for a moment."""
+"""Starts a fresh database on a Postgres of its own, and writes its snapshot."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def write_snapshot(path: Path = SNAPSHOT) -> bool:
-    """Write the snapshot of a database that the migrations have just made; tell whether the file has changed."""
+    """Write the snapshot of a database that the migrations make now, and return whether the file has changed."""
     with fresh_database() as server:
         up(server.url())
         with psycopg.connect(server.url(), autocommit=True) as connection:
@@ -31,15 +31,15 @@ def write_snapshot(path: Path = SNAPSHOT) -> bool:
 
 @contextmanager
 def fresh_database() -> Iterator[EmbeddedPostgres]:
-    """Start a server without any role of ours, with Supabase's stand-ins in its database."""
-    # Imported here: only this command needs the packages of a server.
+    """Start a server that has none of our roles, and Supabase's stand-ins in its database."""
+    # Imported here, because only `snapshot`, `bundle` and the release need the packages of a server.
     from infra.children import Guard
     from infra.postgres import SUPABASE
     from infra.postgres.server import EmbeddedPostgres
 
     with tempfile.TemporaryDirectory(prefix="whatsapp-pairing-snapshot-", ignore_cleanup_errors=True) as directory:
         place = Path(directory)
-        place.chmod(0o755)  # under root, the server runs as nobody
+        place.chmod(0o755)  # if root runs this, the server runs as the user nobody
         guard = Guard()
         server = EmbeddedPostgres(place / "data", place / "log", guard, {"synchronous_commit": "off"}, "16")
         try:

@@ -1,4 +1,4 @@
-"""Repeatable migrations: one file per database function, applied again when its text changes."""
+"""Applies the file of each database function. It applies a file again when its text changes."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 import psycopg
 
 from infra.migrate.errors import BadMigration, MigrationFailed
-from infra.migrate.execution import execute, refused
+from infra.migrate.execution import execute, explained
 from infra.migrate.files import checksum_of, read_text
 from infra.migrate.turn import take_turn
 
 FOLDER = "functions"
 
-# A changed signature gets the next number. The old function stays, because deployed code still calls it.
+# A function with another signature gets the next number. The old function stays, because deployed code still calls it.
 _FILE_NAME = re.compile(r"(?P<name>[a-z][a-z0-9_]*_v[1-9][0-9]*)\.sql")
 
-# A file may also make a trigger. When whatsmeow makes the table anew, the trigger is lost.
+# A file may also make a trigger on a table of whatsmeow. The trigger is lost when whatsmeow makes the table anew.
 _TRIGGER = re.compile(r"^CREATE OR REPLACE TRIGGER (?P<name>[a-z][a-z0-9_]*)$", re.M)
 
 _EXISTS = "select to_regclass('whatsapp_migrations.functions') is not null"
@@ -41,12 +41,12 @@ class Function:
 
     @property
     def label(self) -> str:
-        """The file's name, for messages."""
+        """Return the file's name, for messages."""
         return f"{FOLDER}/{self.name}.sql"
 
     @property
     def checksum(self) -> str:
-        """SHA-256 of the file's text."""
+        """Return the SHA-256 of the file's text."""
         return checksum_of(self.text)
 
 
@@ -56,7 +56,7 @@ def read_functions(directory: Path) -> list[Function]:
     Raises
     ------
     BadMigration
-        A file is misnamed or not text.
+        A file has a wrong name or is not UTF-8.
     """
     folder = directory / FOLDER
     if not folder.is_dir():
@@ -66,7 +66,7 @@ def read_functions(directory: Path) -> list[Function]:
 
 
 def changed(connection: psycopg.Connection, functions: Sequence[Function]) -> list[Function]:
-    """Return the functions that were never applied, were applied with another text, or have lost their trigger."""
+    """Return the functions that `up` must apply: new ones, those with a new text, and those whose trigger is lost."""
     applied = _applied(connection)
     wanted = {function.name: set(_TRIGGER.findall(function.text)) for function in functions}
     triggers = {name for (name,) in connection.execute(_TRIGGERS, (list(set().union(*wanted.values())),))}
@@ -74,7 +74,7 @@ def changed(connection: psycopg.Connection, functions: Sequence[Function]) -> li
 
 
 def apply(connection: psycopg.Connection, functions: Sequence[Function]) -> list[str]:
-    """Apply the changed ones of `functions`, each in one transaction with its record, and return their names."""
+    """Apply the changed functions, each in one transaction with its record, and return their names."""
     return [function.name for function in changed(connection, functions) if _apply(connection, function)]
 
 
@@ -87,13 +87,13 @@ def _apply(connection: psycopg.Connection, function: Function) -> bool:
             execute(connection, function.text)
             if connection.execute(_MADE, (function.name,)).fetchone() != (True,):
                 raise MigrationFailed(
-                    f"{function.label}: it makes no function with the name {function.name}\n"
+                    f"{function.label}: the file makes no function with the name {function.name}\n"
                     "  nothing of this file was kept"
                 )
             connection.execute(_RECORD, (function.name, function.checksum))
         return True
     except psycopg.Error as problem:
-        raise refused(function.label, problem, text=function.text) from problem
+        raise explained(function.label, problem, text=function.text) from problem
 
 
 def _applied(connection: psycopg.Connection) -> dict[str, str]:

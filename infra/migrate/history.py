@@ -1,4 +1,4 @@
-"""The record of what was applied: the schema `whatsapp_migrations`, which only its owner may read."""
+"""Our record of what was applied. It is in the schema `whatsapp_migrations`, which only its owner may read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import psycopg
 from infra.migrate.errors import VersionTaken
 from infra.migrate.files import Migration
 
-# The revokes are for a project whose default privileges open new tables of every schema.
+# The REVOKEs matter in a project whose default privileges open the new tables of each schema.
 CREATE = """
     create schema if not exists whatsapp_migrations;
     create table whatsapp_migrations.history (
@@ -48,24 +48,24 @@ class Applied:
     version: str
     name: str
     checksum: str | None
-    """SHA-256 of the file's text when it was applied; None where nobody knows it."""
+    """The SHA-256 of the text that was applied; None when it is not known."""
 
 
 def create(connection: psycopg.Connection) -> None:
-    """Create the record where it is missing."""
+    """Create the record if it is missing."""
     if not _exists(connection):
         connection.execute(CREATE)
 
 
 def read(connection: psycopg.Connection) -> dict[str, Applied]:
-    """Return what is recorded, by version; empty where there is no record yet."""
+    """Return the recorded migrations, by version. The answer is empty when there is no record yet."""
     if not _exists(connection):
         return {}
     return {version: Applied(version, name, checksum) for version, name, checksum in connection.execute(_READ)}
 
 
 def add(connection: psycopg.Connection, migration: Migration, checksum: str | None) -> None:
-    """Record `migration` as applied, with the checksum of the text that was applied, if it is known."""
+    """Record `migration` as applied. `checksum` is of the text that was applied; None when it is not known."""
     connection.execute(_INSERT, (migration.version, migration.name, checksum))
 
 
@@ -75,14 +75,14 @@ def is_applied(migration: Migration, applied: dict[str, Applied]) -> bool:
     Raises
     ------
     VersionTaken
-        Its version is recorded under another name.
+        A migration with another name is recorded under its version.
     """
     record = applied.get(migration.version)
     if record is not None and record.name != migration.name:
         raise VersionTaken(
             f"{migration.label}: version {migration.version} is recorded here as '{record.name}'."
-            " If that is the same migration, correct its name in whatsapp_migrations.history;"
-            " if not, give the file another version."
+            " If that is the same migration, correct its name in whatsapp_migrations.history."
+            " If not, give the file another version."
         )
     return record is not None
 

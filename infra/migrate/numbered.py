@@ -1,4 +1,4 @@
-"""Numbered migrations: each file once, in one transaction together with its record."""
+"""Applies each numbered migration once, in one transaction together with its record."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import psycopg
 
 from infra.migrate import history, release, supabase_history
 from infra.migrate.adoption import Found, settle
-from infra.migrate.execution import execute, refused
+from infra.migrate.execution import execute, explained
 from infra.migrate.files import Migration
 from infra.migrate.turn import take_turn
 
 
 @dataclass(frozen=True)
 class Applied:
-    """The versions that were applied, and those whose record was made without applying anything."""
+    """The versions that were applied, and those that were only recorded."""
 
     versions: list[str]
     found: Found
 
 
 def apply(connection: psycopg.Connection, migrations: Sequence[Migration], *, supabase: bool) -> Applied:
-    """Apply every pending one of `migrations`, oldest first.
+    """Apply the pending migrations, oldest first.
 
     Parameters
     ----------
     supabase
-        Record them in the Supabase CLI's history too. A database that got a bundle from the CLI keeps these records
-        in any case.
+        Also record them in the Supabase CLI's history. A database to which the CLI has applied a bundle keeps these
+        records in any case.
     """
     supabase = supabase or supabase_history.has_bundle(connection)
     found = _settle(connection, migrations, supabase=supabase)
@@ -46,11 +46,11 @@ def _settle(connection: psycopg.Connection, migrations: Sequence[Migration], *, 
             release.record(connection)
             return found
     except psycopg.Error as problem:
-        raise refused("the record of migrations", problem, kept="nothing was kept") from problem
+        raise explained("the record of migrations", problem, kept="nothing was kept") from problem
 
 
 def _apply(connection: psycopg.Connection, migration: Migration, *, supabase: bool = False) -> bool:
-    """Apply `migration` unless another runner just did; tell whether this one did."""
+    """Apply `migration`, unless another runner has just done so. Return whether this call has applied it."""
     try:
         with connection.transaction():
             take_turn(connection)
@@ -62,4 +62,4 @@ def _apply(connection: psycopg.Connection, migration: Migration, *, supabase: bo
                 supabase_history.add(connection, migration)
         return True
     except psycopg.Error as problem:
-        raise refused(migration.label, problem, text=migration.text) from problem
+        raise explained(migration.label, problem, text=migration.text) from problem

@@ -1,7 +1,7 @@
-"""The number of the newest release that has migrated the database.
+"""Records the number of the newest release that has migrated the database.
 
-The workflow of an earlier tag runs `up` and `verify` before it deploys. On a database of a newer release it must change
-nothing, or it would put older functions in the place of newer ones.
+The workflow of an earlier tag runs `up` and `verify` before it deploys. On a database of a newer release, `up` must
+change nothing. Otherwise it would replace newer functions by older ones.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _RECORD = """
 
 @cache
 def this_release() -> str:
-    """Return the number of the release that this code is of, from `pyproject.toml`."""
+    """Return the number of this release, from `pyproject.toml`."""
     return str(tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]["version"])
 
 
@@ -39,7 +39,7 @@ def refuse_newer(connection: psycopg.Connection) -> None:
 
 
 def read(connection: psycopg.Connection) -> str | None:
-    """Return the recorded number; None where there is none."""
+    """Return the recorded number; None when there is none."""
     if connection.execute(_EXISTS).fetchone() != (True,):
         return None
     row = connection.execute(_READ).fetchone()
@@ -47,7 +47,7 @@ def read(connection: psycopg.Connection) -> str | None:
 
 
 def record(connection: psycopg.Connection) -> None:
-    """Record this release. It comes before the first change: a release that fails half-way is in the database too."""
+    """Record this release. Call it before the first change, because a release that fails half-way counts, too."""
     connection.execute(_RECORD, (this_release(),))
 
 

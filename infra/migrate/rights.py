@@ -1,13 +1,13 @@
-"""The queries of `facts` about rights: what everybody, the login roles and the functions' owner may do.
+"""The queries of `facts` about rights: what PUBLIC, the roles of Supabase's API and our own roles may do.
 
 `facts.collect_facts` puts the list of our tables before each query, and gives the parameters.
 """
 
 from __future__ import annotations
 
-# What a role may do by its own grants and by those of roles it inherits; PUBLIC's grants count for PUBLIC
-# only, so that one grant is one finding. No grants at all means Postgres' defaults: every new function is
-# open to PUBLIC.
+# The rights of a role by its own grants and by those of the roles that it inherits. A grant to PUBLIC counts for PUBLIC
+# only, so that one grant is one finding. An object without any grant has the defaults of Postgres, by which PUBLIC may
+# call a new function.
 _PRIVILEGES = """
     , grants as (
       select ' on schema ' || nspname as place, null as object, grantee, privilege_type
@@ -70,7 +70,7 @@ _ROLES = """
     from pg_roles r where r.rolname = any(%(roles)s)
 """
 
-# Settings that hold in every database. A database's own settings of a role would beat them.
+# A role's settings for all databases and for this database. Settings for one database override those for all.
 _SETTINGS = """
     select 'settings of role ' || r.rolname, coalesce(string_agg(setting, '; ' order by setting), 'none')
     from pg_roles r
@@ -82,7 +82,7 @@ _SETTINGS = """
     group by r.rolname
 """
 
-# Everything in the database that is granted to one of our roles by its name, or that it owns.
+# All that is granted to one of our roles by its name, and all that it owns.
 _GRANTED = """
     , granted as (
       select r.rolname, object, number, attribute, lower(privilege_type) || case
@@ -105,7 +105,7 @@ _GRANTED = """
       ) as objects (object, number, attribute, acl), aclexplode(acl) join pg_roles r on r.oid = grantee
       where r.rolname = any(%(roles)s)
     ), privileges as (
-      -- A grant on all columns says more than one on some.
+      -- Name the columns only if no grant covers the whole table.
       select rolname, object, privilege || case when bool_or(number = 0) then ''
         else ' (' || string_agg(attribute, ', ' order by number) || ')' end as privilege
       from granted group by rolname, object, privilege

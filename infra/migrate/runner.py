@@ -1,4 +1,4 @@
-"""`up` and `status`: numbered files, the engine's tables, function files."""
+"""The commands `up` and `status`."""
 
 from __future__ import annotations
 
@@ -16,51 +16,53 @@ from infra.migrate.files import MIGRATIONS, Migration, read_migrations
 
 @dataclass(frozen=True)
 class Outcome:
-    """What `up` did: versions of numbered files, and names of functions."""
+    """The result of `up`."""
 
     applied: list[str]
+    """The versions of the numbered files that were applied."""
     functions: list[str]
+    """The names of the functions whose files were applied."""
     taken_over: list[str]
-    """Recorded in the Supabase CLI's history until now."""
+    """The versions that only the Supabase CLI's history has recorded until now."""
     adopted: list[str]
-    """Without any record until now; the database held all that they make."""
+    """The versions that had no record until now, although the database held all that they make."""
     notices: list[str]
-    """Optional steps that Postgres did not allow, each with what to do."""
+    """A text for each optional step that Postgres did not allow. It says what to do."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """Where a database stands: files applied, files to come, and records without a file."""
+    """The result of `status`: which files are applied and which are not, and which records have no file."""
 
     release: str | None
     """The newest release that has migrated the database."""
     applied: list[str]
     pending: list[str]
-    """Numbered files that were never applied, and function files whose present text was not."""
+    """Numbered files that were never applied, and function files whose present text was never applied."""
     not_here: list[str]
-    """Recorded, but no file of the directory: of a newer release, or of another directory."""
+    """Records without a file in the directory. They are of a newer release or of another directory."""
     changed: list[str]
-    """Applied, but with another text than the file has now."""
+    """Files whose text has changed after they were applied."""
 
 
 def up(database_url: str, directory: Path = MIGRATIONS, *, supabase_history: bool = False) -> Outcome:
-    """Bring a database to this release: numbered files, then the engine's own tables, then the changed functions.
+    """Bring a database to this release: apply numbered files, then make whatsmeow's tables, then apply functions.
 
-    Safe from two places at once, and again after a failure: a file is applied as a whole or not at all. The engine's
-    tables belong to `MIGRATIONS`; another directory goes without them.
+    Two runners may call it at once, and it may be repeated after a failure, because a file is applied as a whole or not
+    at all. Only with the directory `MIGRATIONS` does it make whatsmeow's tables.
 
     Parameters
     ----------
     supabase_history
-        Record the numbered files in the Supabase CLI's history too, for a product that copies them into its own
+        Also record the numbered files in the Supabase CLI's history, for a product that copies them into its own
         `supabase/migrations`.
 
     Raises
     ------
     NewerRelease
-        A newer release has migrated the database; nothing was done.
+        A newer release has migrated the database. Nothing was changed.
     MigrateError
-        See `infra.migrate.errors`; its text says what to do.
+        The message says what to do. `infra.migrate.errors` lists the errors.
     """
     directory = directory.resolve()
     migrations, repeatable = read_migrations(directory), functions.read_functions(directory)
@@ -80,7 +82,7 @@ def up(database_url: str, directory: Path = MIGRATIONS, *, supabase_history: boo
 
 
 def status(database_url: str, directory: Path = MIGRATIONS) -> Status:
-    """Compare the files of `directory` with what the database has recorded."""
+    """Compare the files of `directory` with the records in the database."""
     migrations, repeatable = read_migrations(directory), functions.read_functions(directory)
     with connected(readable(database_url)) as connection:
         records = history.read(connection)

@@ -1,4 +1,4 @@
-"""The objects that `verify` looks at, and the roles that it asks about."""
+"""Names the objects and the roles that `verify` looks at."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ TRIGGER_FUNCTION = "public.update_whatsapp_sessions_updated_at()"
 
 PRIVATE_SCHEMAS = ("whatsapp_private", "whatsapp_engine", "whatsapp_migrations")
 
-# The tables of whatsapp_engine are whatsmeow's own business, but for the two that we read.
+# whatsmeow makes the tables of the schema whatsapp_engine. `verify` looks for two of them only.
 ENGINE_TABLE = "whatsapp_engine.whatsmeow_device"
 ENGINE_VERSION = "whatsapp_engine.whatsmeow_version"
 ENGINE_TABLES = "whatsmeow's tables"
 
 LOGINS = ("whatsapp_api", "whatsapp_worker", "whatsapp_engine")
 
-# Owns the database functions, and logs in nowhere.
+# whatsapp_functions owns the database functions. Nobody can log in as this role.
 ROLES = (*LOGINS, "whatsapp_functions")
 
-# The roles of Supabase's API, and PUBLIC, which is every role. None of them may reach the private schemas.
+# The roles of Supabase's API, and PUBLIC, which means all roles. They have no right in the private schemas.
 OUTSIDERS = ("anon", "authenticated", "PUBLIC")

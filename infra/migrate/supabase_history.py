@@ -1,7 +1,8 @@
-"""The Supabase CLI's record, `supabase_migrations.schema_migrations`, which belongs to the product.
+"""Reads and writes the Supabase CLI's record, `supabase_migrations.schema_migrations`. It belongs to the product.
 
-`supabase db push` refuses to work while the record names a migration that the product's own folder lacks. So ours do
-not stand there, unless the product copies our files into its folder and asks for it (`up --supabase-history`).
+`supabase db push` fails while the record names a migration that the product's own folder lacks. So `up` keeps our
+migrations out of the record. A product that copies our files into its folder has them recorded by
+`up --supabase-history`.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from infra.migrate.errors import VersionTaken
 from infra.migrate.files import Migration
 
 RECORD = "whatsapp_record"
-"""The name of a bundle's last file. A product that has pushed it keeps our files in its folder."""
+"""The name of a bundle's last file. If the CLI has recorded this file, the product keeps our files in its folder."""
 
-# The CLI builds the table in these steps; older projects have it without the later columns.
+# The CLI makes the table in these steps. In older projects, the table lacks the later columns.
 _CREATE = """
     create schema if not exists supabase_migrations;
     create table if not exists supabase_migrations.schema_migrations (version text not null primary key);
     alter table supabase_migrations.schema_migrations add column if not exists statements text[];
     alter table supabase_migrations.schema_migrations add column if not exists name text;
 """
-# Not to_regclass: it fails where a product keeps the schema from the role that migrates.
+# to_regclass would fail when the role that migrates has no right to the schema. This query then returns no row.
 _COLUMNS = """
     select a.attname
     from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
@@ -50,26 +51,27 @@ _OTHERS = """
 
 
 def ours(connection: psycopg.Connection, migrations: Sequence[Migration]) -> set[str]:
-    """Return the versions that are recorded there under our versions and our names."""
+    """Return the versions of our migrations that the record holds under our names."""
     if not {"version", "name"} <= _columns(connection):
         return set()
     return {version for (version,) in connection.execute(_OURS, _names(migrations))}
 
 
 def has_bundle(connection: psycopg.Connection) -> bool:
-    """Tell whether the product has pushed a bundle (`infra.migrate bundle`), so that its folder holds our files."""
+    """Tell whether the CLI has applied a bundle (`infra.migrate bundle`), so the product's folder holds our files."""
     return "name" in _columns(connection) and connection.execute(_BUNDLE, (RECORD,)).fetchone() == (True,)
 
 
 def remove(connection: psycopg.Connection, versions: set[str]) -> None:
-    """Remove records that `ours` has found."""
+    """Remove the records that `ours` has found."""
     connection.execute(_DELETE, (list(versions),))
 
 
 def create(connection: psycopg.Connection, migrations: Sequence[Migration]) -> None:
-    """Create the record as the Supabase CLI does, where it or a column of it is missing.
+    """Create the record as the Supabase CLI does, if the table or a column is missing.
 
-    It looks first: even an `add column if not exists` that adds nothing waits for every reader of the table.
+    The function looks for the columns first, because `add column if not exists` waits for all readers of the table even
+    when it adds nothing.
 
     Raises
     ------
@@ -81,13 +83,13 @@ def create(connection: psycopg.Connection, migrations: Sequence[Migration]) -> N
     taken = connection.execute(_OTHERS, _names(migrations)).fetchone()
     if taken is not None:
         raise VersionTaken(
-            f"version {taken[0]} is recorded in supabase_migrations.schema_migrations as '{taken[1]}', which is not"
-            " ours. Give that migration another version, or run `up` without --supabase-history."
+            f"version {taken[0]} is recorded in supabase_migrations.schema_migrations as '{taken[1]}'. This migration"
+            " is not ours. Give it another version, or run `up` without --supabase-history."
         )
 
 
 def add(connection: psycopg.Connection, migration: Migration) -> None:
-    """Record `migration` there, its whole file as one statement."""
+    """Add a record of `migration`, with its whole file as one statement."""
     connection.execute(_INSERT, (migration.version, migration.name, migration.text))
 
 

@@ -1,7 +1,7 @@
-"""`verify --try-writes`: pairs the oldest user as the three logins, in one transaction that is rolled back.
+"""The command `verify --try-writes`: it pairs the oldest user as the three logins, and rolls everything back.
 
-`verify` alone reads definitions. Only a trial shows what they do: a trigger of the product may refuse a row, or take
-too long. While the trial runs, it holds locks on this user and on the user's rows.
+`verify` alone reads definitions. Only a trial shows whether a trigger of the product rejects a row or takes too long.
+While the trial runs, it holds locks on this user and on the user's rows.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ API, WORKER, ENGINE = "whatsapp_api", "whatsapp_worker", "whatsapp_engine"
 _SECONDS = 60.0
 
 _OLDEST = "select id from auth.users order by created_at nulls last, id limit 1"
-# The trial needs a user without a device, an attempt or a row. So the owner deletes these. The rollback keeps them.
+# The trial needs a user without devices, attempts and a session row. So it first deletes the user's, as the owner of
+# the tables. The rollback brings them back.
 _MAKE_ROOM = (
     "select whatsapp_private.lock_user_v1(%s)",
     "delete from whatsapp_private.devices where user_id = %s",
@@ -47,7 +48,7 @@ _STORE_KEYS = f"""
 
 
 class _AsRole:
-    """Stands in for a `Database`. Each call runs as the role, and all calls share one transaction."""
+    """Takes the place of a `Database`. Each call runs as the role, and all calls share one transaction."""
 
     def __init__(self, connection: psycopg.Connection, role: str) -> None:
         self._connection, self._role = connection, role
@@ -62,12 +63,12 @@ class _AsRole:
 
 
 def try_writes(database_url: str) -> list[Finding]:
-    """Pair, disconnect and unlink the oldest user as the three roles, write the user's row, and roll everything back.
+    """Pair, disconnect and unlink the oldest user as the three roles, write the session row, and roll everything back.
 
     Returns
     -------
     list[Finding]
-        The first step that Postgres refused, with its SQLSTATE; empty when every step works.
+        The first step that failed, with its SQLSTATE; empty when every step works.
 
     Raises
     ------
@@ -116,19 +117,19 @@ def _steps(connection: psycopg.Connection) -> Iterator[tuple[str, Callable[[], o
     yield "a trial by this login", lambda: _become(connection)
     yield "room for a trial", lambda: [connection.execute(it.encode(), (user,)) for it in _MAKE_ROOM]
     yield f"{API}: connect", lambda: _there(attempts.claim(user, attempt_id, _SECONDS, 2**31 - 1).claimed)
-    yield f"{API}: the user's row", show(api)
+    yield f"{API}: the session row", show(api)
     yield f"{WORKER}: open_phase", lambda: _there(Attempts(worker).open_phase(attempt_id, wait, _SECONDS))
     yield f"{WORKER}: the linker's lease", lambda: _there(leases.take(attempt_id, lease))
     yield f"{WORKER}: a QR", lambda: _there(leases.show_qr(attempt_id, lease, "trial", _SECONDS, fingerprint))
-    yield f"{WORKER}: the user's row with a QR", show(worker)
+    yield f"{WORKER}: the session row with a QR", show(worker)
     yield f"{ENGINE}: a device's keys", lambda: engine.run(keys)
     yield f"{WORKER}: a scan", lambda: _there(leases.scanned(attempt_id, lease, jid))
     yield f"{WORKER}: connected", lambda: _there(leases.connected(attempt_id, lease, jid))
-    yield f"{WORKER}: the user's row of a connected user", show(worker)
+    yield f"{WORKER}: the session row of a connected user", show(worker)
     yield f"{API}: status", lambda: _there(Sessions(api).get(user))
     devices: list[UUID] = []
     yield f"{API}: disconnect", lambda: devices.extend(attempts.disconnect(user).devices)
-    yield f"{API}: the user's row after a disconnect", show(api)
+    yield f"{API}: the session row after a disconnect", show(api)
     unlinking = Devices(worker)
 
     def unlink() -> None:
@@ -140,7 +141,7 @@ def _steps(connection: psycopg.Connection) -> Iterator[tuple[str, Callable[[], o
 
 
 def _become(connection: psycopg.Connection) -> None:
-    """Let this transaction use `set role`. A superuser may; another owner of the roles grants them to itself first."""
+    """Let this transaction use `set role`. A login that is no superuser first grants the three roles to itself."""
     connection.execute("set local lock_timeout = '3s'")
     connection.execute("set local statement_timeout = '4s'")
     row = connection.execute("select rolsuper from pg_roles where rolname = current_user").fetchone()
@@ -150,4 +151,4 @@ def _become(connection: psycopg.Connection) -> None:
 
 def _there(found: object) -> None:
     if not found:
-        raise PairingError(detail="the call was answered with nothing")
+        raise PairingError(detail="the call gave no answer")

@@ -1,4 +1,4 @@
-"""One runner at a time, with bounded waits, and none of an older release than the database."""
+"""Lets one runner work at a time, limits its waits, and stops a runner of an older release than the database."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ import psycopg
 from infra.migrate import release
 from infra.migrate.connection import limit_waits
 
-# Waiting for another runner holds nobody up. Waiting for a lock on a table in use does: everybody queues behind us.
+# A runner may wait long for another runner, because nobody waits behind it then. It must not wait long for a lock on a
+# table, because all statements that need the table wait behind it then.
 TURN_SECONDS = 75
 LOCK_SECONDS = 5
 STATEMENT_SECONDS = 60
 
-# Any number does, as long as every runner takes the same and nobody else does.
+# All runners use this number for their lock, and nobody else should.
 _LOCK = 0x7768617473617070  # "whatsapp"
 
 
 def take_turn(connection: psycopg.Connection) -> None:
-    """Be the only runner until the end of the transaction.
+    """Wait until no other runner works, and keep others waiting until the transaction ends.
 
-    The lock ends with the transaction, so it works behind a transaction pooler and cannot be left behind.
+    The lock ends with the transaction, so it works behind a transaction pooler, and it never outlives its runner.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Compares a database with what the migrations promise."""
+"""The command `verify`: it compares a database with what the migrations make."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from infra.migrate.facts import collect_facts, read_facts
 from infra.migrate.release import refuse_newer
 from infra.migrate.scope import LOGINS, SESSIONS
 
-# A column of the product that may refuse our insert: not null without a default, generated, or with a type or default
-# that may refuse. facts.py writes these words.
+# A column that the product has added and that may reject our insert: it has no default and must not be null, it is
+# generated, or its type or default may reject a row. facts.py writes these words.
 _RISKY_COLUMN = re.compile(r" not null$| \((generated|domain|default needs .*)\)$")
 
-# Kinds of facts that are always reported. Of columns, indexes, triggers and policies, only some are (`_refuses`).
+# Kinds of additions that are always reported. Of the product's columns, indexes, triggers and policies, only some are
+# reported (`_rejects`).
 _KINDS = (
     "check",
     "child",
@@ -35,15 +36,16 @@ _KINDS = (
 )
 
 ABSENT = "absent"
-"""The wanted value of a grant, policy or publication that opens what ours close."""
+"""The wanted value of a grant, a policy or a publication that must not be there, because it opens our tables."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is missing, differs, or was added by the product to its table; or a refused step of a trial.
+    """One finding of `verify`.
 
-    An addition (kind `beyond`) may refuse what pairing writes, but the product may need it. So `verify` reports it and
-    still succeeds.
+    `missing` and `differs` are about our objects. `beyond` is about an object that the product has added to the table
+    of session rows. It may reject what pairing writes, but the product may need it. So `verify` reports it and still
+    succeeds. `refused` is a failed step of `verify --try-writes`.
     """
 
     kind: Literal["missing", "differs", "beyond", "refused"]
@@ -55,19 +57,19 @@ class Finding:
         if self.kind == "missing":
             return f"missing: {self.what}"
         if self.kind == "beyond":
-            return f"beyond: {self.what}: {self.found}; it is the product's, and may refuse what pairing writes"
+            return f"beyond: {self.what}: {self.found}; the product has added it, and it may reject what pairing writes"
         if self.kind == "refused":
             return f"refused: {self.what}: {self.found}"
         return f"differs: {self.what}: {self.found}; should be: {self.wanted}"
 
 
 def verify(database_url: str) -> list[Finding]:
-    """Check table, columns, keys, check, RLS, policies, indexes, trigger, roles, grants and the private schemas.
+    """Compare tables, functions, roles and rights of a database with the snapshot.
 
     Returns
     -------
     list[Finding]
-        The findings: missing, different and added objects. The list is empty if the database equals the snapshot.
+        The missing, different and added objects. The list is empty if the database equals the snapshot.
 
     Raises
     ------
@@ -83,17 +85,17 @@ def verify(database_url: str) -> list[Finding]:
 
 
 def read_findings(connection: psycopg.Connection) -> list[Finding]:
-    """Do what `verify` does within the caller's transaction, whose `search_path` is empty afterwards."""
+    """Return the findings of `verify`, in the caller's transaction. Its `search_path` is empty from then on."""
     return list(compare(collect_facts(connection)))
 
 
 def checks() -> int:
-    """How many facts `verify` looks at."""
+    """Return how many facts `verify` looks at."""
     return len(expected())
 
 
 def compare(facts: dict[str, str]) -> Iterator[Finding]:
-    """Compare facts, by name, with what must hold."""
+    """Compare the facts of a database with those that must hold."""
     lost: set[str] = set()
     known = set()
     for wanted in expected():
@@ -106,15 +108,15 @@ def compare(facts: dict[str, str]) -> Iterator[Finding]:
         elif found != wanted.value:
             yield Finding("differs", wanted.name, found, wanted.value)
     for name in sorted(facts.keys() - known):
-        # Permissive policies and grants add up: one more may open what ours close. So does a publication.
+        # An additional grant, permissive policy or publication may open what ours close.
         if name.startswith(("privileges of ", "publication ")) or _opens(name, facts[name]) or _hides(name):
             yield Finding("differs", name, facts[name], ABSENT)
-        elif f"table {SESSIONS}" not in lost and _refuses(name, facts[name]):
+        elif f"table {SESSIONS}" not in lost and _rejects(name, facts[name]):
             yield Finding("beyond", name, facts[name])
 
 
 def _opens(name: str, policy: str) -> bool:
-    """Tell whether a policy beyond ours shows or changes rows for somebody who comes through the API, or for us."""
+    """Tell whether an additional policy may open rows to the roles of Supabase's API, or to our logins."""
     if not name.startswith("policy "):
         return False
     if not name.endswith(f" on {SESSIONS}"):
@@ -124,12 +126,12 @@ def _opens(name: str, policy: str) -> bool:
 
 
 def _hides(name: str) -> bool:
-    """Tell whether a table of ours hides its rows from the functions of its owner."""
+    """Tell whether one of our tables hides its rows from its owner, whose functions then find nothing."""
     return name.startswith("forced row level security of ") and not name.endswith(f" of {SESSIONS}")
 
 
-def _refuses(name: str, value: str) -> bool:
-    """Tell whether something on the owner's table may keep a row from being written, or change it."""
+def _rejects(name: str, value: str) -> bool:
+    """Tell whether an addition to the table of session rows may reject a row, or change it."""
     kind = name.partition(" ")[0]
     if kind == "policy":
         return value.startswith("restrictive")

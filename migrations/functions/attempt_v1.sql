@@ -21,8 +21,8 @@ BEGIN
          a.notice, a.refusals, stored.jid, stored.fingerprint, whatsapp_private.left_over(a, at)
   FROM whatsapp_private.attempts a
   LEFT JOIN LATERAL (
-    -- whatsmeow stores the keys at the moment of the scan. The linker of that engine may have died or may hang, so it
-    -- has not reported the scan.
+    -- Find keys whose scan no linker has reported. whatsmeow stores the keys at the moment of the scan, and the linker
+    -- may die or hang before it reports the scan.
     SELECT keys.jid, d.fingerprint
     FROM whatsapp_private.devices d, whatsapp_private.stored_jid(d.fingerprint) AS keys (jid)
     WHERE d.attempt_id = a.id AND d.state IN ('offered', 'linking') AND keys.jid IS NOT NULL

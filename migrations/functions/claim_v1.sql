@@ -1,15 +1,17 @@
--- Start a new attempt unless an attempt lives, a device is linked, the pause is not over, or the system is full.
+-- Start a new attempt, unless an attempt lives, a device is linked, the pause is not over, or the system is full.
+-- Parameters: p_window, the seconds of the QR's window; p_limit, how many attempts of all users may live at once;
+-- p_pauses, the seconds of the pause after 0, 1, 2 … failures; p_most, how many attempts a user may start in an hour.
 -- Locks: the user.
--- The function also locks older attempts of the user, except those that another transaction has locked.
--- Writes: attempts, sessions. Never the user's row.
--- Repeated with the same p_attempt: claimed again, when the first call started the attempt; nothing more changes.
+-- The function also locks the user's ended attempts. It passes over those that another transaction has locked.
+-- Writes: attempts, sessions. Never the session row.
+-- Repeated with the same p_attempt: claimed is true again, if the first call started the attempt; nothing more changes.
 -- Error: foreign_key_violation of a table in whatsapp_private, when the user was deleted.
 CREATE OR REPLACE FUNCTION whatsapp_private.claim_v1(
   p_user UUID, p_attempt UUID, p_window FLOAT8, p_limit INTEGER, p_pauses FLOAT8[], p_most INTEGER,
   OUT claimed BOOLEAN,
   OUT linked BOOLEAN,
   OUT live UUID,          -- the attempt that lives
-  OUT live_over BOOLEAN,  -- whether the caller ends that attempt and claims again
+  OUT live_over BOOLEAN,  -- whether that attempt is left over; the caller then ends it and claims again
   OUT live_has_workflow BOOLEAN,
   OUT wait FLOAT8,        -- seconds of the pause that are left
   OUT at_capacity BOOLEAN,
@@ -54,7 +56,8 @@ BEGIN
     RETURN;
   END IF;
 
-  -- Cleanup deletes superseded attempts when they are old. If an attempt is locked now, the next click marks it.
+  -- Mark the ended attempts. Cleanup deletes a superseded attempt when it is old. If an attempt is locked now, the next
+  -- click marks it.
   UPDATE whatsapp_private.attempts a SET superseded = true
   WHERE a.id = ANY (ARRAY(
     SELECT old.id FROM whatsapp_private.attempts old

@@ -1,10 +1,10 @@
--- End an attempt well: link the device that has logged in under this JID, and give up every other device of the
--- attempt.
+-- End an attempt well: link the device that has logged in, and give up the attempt's other devices.
+-- The linked device is the device for which whatsmeow has stored keys under the JID p_jid.
 -- Locks: the user, then the attempt, then its devices.
--- Writes: attempts, devices, sessions. Never the user's row.
+-- Writes: attempts, devices, sessions. Never the session row.
 -- Repeated with the same p_lease: the same answer; nothing more changes.
--- Answer: the attempt, and its given-up devices that have keys, so the caller starts their unlinks.
--- No row: the lease is lost, or no device of the attempt has been scanned under this JID.
+-- Answer: the attempt, and its given-up devices that have keys. The caller starts their unlinks.
+-- No row: the lease is lost, or no device of the attempt was scanned under this JID.
 CREATE OR REPLACE FUNCTION whatsapp_private.connected_v1(
   p_attempt UUID, p_lease UUID, p_jid TEXT
 ) RETURNS TABLE (attempt whatsapp_private.attempt_state, given_up UUID[])
@@ -12,16 +12,14 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $func
 DECLARE
   owner CONSTANT UUID := whatsapp_private.lock_attempt_v1(p_attempt);
   at CONSTANT TIMESTAMPTZ := clock_timestamp();
-  before RECORD;
+  repeated CONSTANT BOOLEAN := EXISTS (
+    SELECT FROM whatsapp_private.attempts a
+    WHERE a.id = p_attempt AND a.lease_id = p_lease AND a.outcome = 'connected'
+  );
   linked UUID;
 BEGIN
-  SELECT a.ended_at, a.outcome, a.lease_expires_at INTO before FROM whatsapp_private.attempts a
-  WHERE a.id = p_attempt AND a.lease_id = p_lease;
-  IF NOT FOUND THEN
-    RETURN;
-  END IF;
-  IF before.outcome IS DISTINCT FROM 'connected' THEN
-    IF before.ended_at IS NOT NULL OR before.lease_expires_at IS NULL THEN
+  IF NOT repeated THEN
+    IF NOT whatsapp_private.holds_lease_v1(p_attempt, p_lease) THEN
       RETURN;
     END IF;
     SELECT d.id INTO linked FROM whatsapp_private.devices d
@@ -31,7 +29,7 @@ BEGIN
     IF NOT FOUND THEN
       RETURN;
     END IF;
-    -- The lease keeps its id, by which a repeat of this call finds its answer.
+    -- Keep lease_id: by it, a repeat of this call finds that this linker has ended the attempt.
     UPDATE whatsapp_private.attempts a SET
       ended_at = at, outcome = 'connected', failures = 0, lease_expires_at = NULL, qr_expires_at = NULL
     WHERE a.id = p_attempt;

@@ -1,10 +1,13 @@
--- End whatever the user has: a live attempt, a linked device, an error that is shown.
+-- End all that the user has: a live attempt, a linked device, and an error that the session shows.
 -- Locks: the user, then the live attempt, then the devices.
--- Writes: attempts, devices, sessions, answers. Never the user's row.
+-- Writes: attempts, devices, sessions, answers. Never the session row.
 -- Repeated with the same p_call: the same answer; nothing more changes.
--- Answer: {"changed": whether there was anything to end, "task_token": of the wait that the caller fails, "legs": how
--- many linkers the live attempt had (null: no attempt lived), "devices": the given-up devices that have keys, so the
--- caller starts their unlinks, "version": of the session}.
+-- Answer: a JSON object with these fields:
+--   changed     whether there was anything to end
+--   task_token  the task token of the wait; the caller fails it
+--   legs        how many linkers the live attempt had; null when no attempt lived
+--   devices     the given-up devices that have keys; the caller starts their unlinks
+--   version     the session's version
 CREATE OR REPLACE FUNCTION whatsapp_private.disconnect_v1(p_call UUID, p_user UUID, p_reason TEXT) RETURNS JSONB
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
@@ -34,13 +37,13 @@ BEGIN
     'changed', changed,
     'task_token', live.task_token,
     'legs', live.legs,
-    -- Name also the devices of the live attempt that refuse_v1 has given up.
+    -- Also name the devices of the live attempt that refuse_v1 has given up.
     'devices', ARRAY(
       SELECT unnest(whatsapp_private.give_up_v1(p_user, NULL, NULL))
-      UNION SELECT unnest(whatsapp_private.let_go_v1(live.id, NULL))
+      UNION SELECT unnest(whatsapp_private.given_up_with_keys_v1(live.id))
     ),
-    -- A deleted user has nothing to end, but their access token is good for up to an hour longer. Make no session for
-    -- them: its foreign key would refuse.
+    -- Count a change only if there was one. A deleted user has nothing to end, and their access token is good for up to
+    -- an hour longer. An entry in sessions for this user would violate its foreign key.
     'version', CASE WHEN changed THEN whatsapp_private.note_change_v1(p_user, NULL)
       ELSE coalesce((SELECT s.version FROM whatsapp_private.sessions s WHERE s.user_id = p_user), 0) END
   );

@@ -1,10 +1,12 @@
--- End an attempt badly, and give up its devices.
+-- End an attempt badly with the reason p_reason, and give up its devices.
+-- The function ends the attempt only if it is still as the caller has read it: with the same deadline and verdict, and
+-- scanned or not (p_scanned). Otherwise the caller reads the attempt again and decides again.
 -- Locks: the user, then the attempt, then its devices.
--- Writes: attempts, devices, sessions, answers. Never the user's row.
+-- Writes: attempts, devices, sessions, answers. Never the session row.
 -- Repeated with the same p_call: the same answer; nothing more changes.
--- Answer: {"devices": the given-up devices that have keys, so the caller starts their unlinks, "version": of the
--- session}. NULL: the attempt has ended, or it is not as the caller has read it: the deadline has moved, the linker has
--- stored a verdict, or a phone has scanned.
+-- Answer: a JSON object with these fields, or NULL when the attempt has ended or has changed:
+--   devices  the given-up devices that have keys; the caller starts their unlinks
+--   version  the session's version
 CREATE OR REPLACE FUNCTION whatsapp_private.end_v1(
   p_call UUID, p_attempt UUID, p_deadline TIMESTAMPTZ, p_verdict TEXT, p_scanned BOOLEAN, p_reason TEXT, p_failed BOOLEAN
 ) RETURNS JSONB
@@ -27,9 +29,10 @@ BEGIN
     lease_expires_at = NULL, qr_expires_at = NULL
   WHERE a.id = p_attempt;
   PERFORM whatsapp_private.give_up_v1(owner, p_attempt, NULL);
-  -- Name also the devices that refuse_v1 has given up.
+  -- Also name the devices that refuse_v1 has given up.
   result := jsonb_build_object(
-    'devices', whatsapp_private.let_go_v1(p_attempt, NULL), 'version', whatsapp_private.note_change_v1(owner, NULL)
+    'devices', whatsapp_private.given_up_with_keys_v1(p_attempt),
+    'version', whatsapp_private.note_change_v1(owner, NULL)
   );
   INSERT INTO whatsapp_private.answers (call_id, answer) VALUES (p_call, result);
   RETURN result;

@@ -1,9 +1,12 @@
--- Forget what whatsmeow keeps about an account besides the keys, when the device with this JID and fingerprint goes.
--- Delete its privacy tokens, unless another device now has the JID. Delete the entry that maps the account's hidden id
--- to its number, unless another stored device has the number. Most of whatsmeow's tables refer to the device's row by
--- cascading foreign keys. The tables of tokens and numbers do not.
--- Locks: the number's entry. When the last two devices go at once, the second then sees that the first is gone.
--- Writes: whatsmeow_privacy_tokens, whatsmeow_lid_map.
+-- Delete what whatsmeow keeps about an account besides keys, when a device of this account goes.
+-- p_jid and p_fingerprint name this device.
+--   Privacy tokens of the JID: the function deletes them, unless another device has the JID now.
+--   The entry that maps the account's hidden id (LID) to its number: the function deletes it, unless another stored
+--   device has the number.
+-- These two tables have no foreign key to the device's row. The others have one, which deletes their rows with it.
+-- Locks: the number's entry. If the last two devices of a number go at once, the second call waits for the first. It
+-- then sees that the first device is gone.
+-- Writes: whatsmeow's tables.
 -- Repeated: nothing more changes.
 CREATE OR REPLACE FUNCTION whatsapp_private.forget_number_v1(p_jid TEXT, p_fingerprint BYTEA) RETURNS VOID
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$

@@ -1,7 +1,7 @@
--- Delete a given-up device: its keys, its binding, and what whatsmeow keeps about its account. It runs as the owner of
--- the tables, because no login but the engine's may delete keys.
+-- Delete a given-up device: its keys, its binding, and what whatsmeow keeps about its account.
+-- The function runs as the owner of the tables, because of our other roles only the engine's login may delete keys.
 -- Locks: the device.
--- Writes: devices, and whatsmeow's tables.
+-- Writes: devices, whatsmeow's tables.
 -- Repeated, or without the lease: nothing changes.
 CREATE OR REPLACE FUNCTION whatsapp_private.forget_v1(p_device UUID, p_lease UUID) RETURNS VOID
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$

@@ -1,9 +1,9 @@
--- Give up devices with keys and without a binding: each gets a binding without a user and without an attempt. Its
--- unlink is due at once.
+-- Give up devices that have keys and no binding.
+-- Each gets a binding without a user and without an attempt. Its unlink is due at once.
 -- Locks: nothing.
 -- Writes: devices.
--- Repeated: nothing more changes; it finds the next ones.
--- Answer: how many devices.
+-- Repeated: it gives up the next devices.
+-- Answer: how many devices it has given up.
 CREATE OR REPLACE FUNCTION whatsapp_private.give_up_unexplained_v1(p_limit INTEGER) RETURNS INTEGER
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE

@@ -1,21 +1,16 @@
--- Let go of the devices of an attempt that are under the lease p_lease, so that an unlink need not wait for the lease.
--- With p_lease = NULL, let go of none, and only answer.
+-- Let go of the devices of an attempt that are under the lease p_lease.
+-- An unlink then need not wait until the lease runs out.
 -- Locks: the user, then the attempt, then its devices.
 -- Writes: devices.
 -- Repeated: the same.
--- Answer: the attempt's given-up devices that have keys. refuse_v1 may have given them up. Or a phone may have scanned
--- at the moment in which the attempt ended; the call that ended it saw no keys then, and so started no unlink.
+-- Answer: the attempt's given-up devices that have keys. The caller starts their unlinks.
 CREATE OR REPLACE FUNCTION whatsapp_private.let_go_v1(p_attempt UUID, p_lease UUID) RETURNS UUID[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 BEGIN
   PERFORM whatsapp_private.lock_attempt_v1(p_attempt);
   UPDATE whatsapp_private.devices d SET lease_id = NULL, lease_expires_at = NULL
   WHERE d.attempt_id = p_attempt AND d.lease_id = p_lease;
-  RETURN ARRAY(
-    SELECT d.id FROM whatsapp_private.devices d
-    WHERE d.attempt_id = p_attempt AND d.state = 'unlinking'
-      AND whatsapp_private.stored_jid(d.fingerprint) IS NOT NULL
-  );
+  RETURN whatsapp_private.given_up_with_keys_v1(p_attempt);
 END;
 $function$;
 

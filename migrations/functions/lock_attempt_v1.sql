@@ -1,5 +1,6 @@
--- Lock a user and then one of the user's attempts. Lock them in a statement of its own: under READ COMMITTED, a
--- statement that waits for a lock still sees other tables as they were when it began.
+-- Lock a user and then one of the user's attempts.
+-- The caller reads other tables only in later statements. Such a statement also sees what the transaction has changed
+-- for which this function has waited.
 -- Locks: the user, then the attempt.
 -- Writes: nothing.
 -- Repeated: the same.

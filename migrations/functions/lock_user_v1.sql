@@ -1,7 +1,7 @@
--- Name the user to row level security, make the calls of this user follow one another, and keep the user from being
--- deleted.
--- Locks: the user, by an advisory lock that ends with the transaction; then the user's row in auth.users, as a foreign
--- key does (hold_user).
+-- Lock a user, and name the user to row level security.
+-- The state changes of one user follow one another, and nobody deletes the user meanwhile.
+-- Locks: the user, by an advisory lock that ends with the transaction; then the user in auth.users, as a foreign key
+-- does (hold_user).
 -- Writes: nothing.
 -- Repeated: the same.
 CREATE OR REPLACE FUNCTION whatsapp_private.lock_user_v1(p_user UUID) RETURNS VOID

@@ -1,7 +1,8 @@
--- Find the fingerprint of the device that was bound last for an attempt; NULL when there is none. Only the QRs of this
--- device can be scanned: the engine of an earlier device has ended, or WhatsApp has renewed the QR.
+-- Find the fingerprint of the device that was bound last for an attempt.
+-- Only the QRs of this device can be scanned: an earlier device's engine has ended, or WhatsApp has renewed the QR.
 -- Locks: nothing. The caller holds the user.
 -- Writes: nothing.
+-- Answer: the fingerprint; NULL when the attempt has no device.
 CREATE OR REPLACE FUNCTION whatsapp_private.newest_device_v1(p_attempt UUID) RETURNS BYTEA
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 BEGIN

@@ -1,8 +1,8 @@
--- Note that the user's row shows at least this version of the session.
--- Locks: the session.
+-- Note that the session row shows at least the version p_version.
+-- Locks: the user's entry in sessions.
 -- Writes: sessions.
 -- Repeated: the same.
--- Answer: the session's version when the row is still behind; otherwise NULL.
+-- Answer: the session's version when the session row is still behind; otherwise NULL.
 CREATE OR REPLACE FUNCTION whatsapp_private.note_shown_v1(p_user UUID, p_version BIGINT) RETURNS BIGINT
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE

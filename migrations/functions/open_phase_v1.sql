@@ -1,9 +1,9 @@
--- Store the task token of a wait that the workflow has entered. The first entry into phase auth starts the scan's
--- window.
+-- Store the task token of a wait that the workflow has entered.
+-- The first wait of the phase auth also starts the scan's window, which lasts p_window seconds.
 -- Locks: the user, then the attempt.
 -- Writes: attempts.
 -- Repeated: the same.
--- Answer: the attempt. When it has ended, or when a later wait has stored its token, nothing was written.
+-- Answer: the attempt. When it has ended, or when a later wait has stored its token, the function has written nothing.
 -- No row: the attempt does not exist any more.
 CREATE OR REPLACE FUNCTION whatsapp_private.open_phase_v1(
   p_attempt UUID, p_phase TEXT, p_token TEXT, p_entered TIMESTAMPTZ, p_window FLOAT8
@@ -25,7 +25,7 @@ BEGIN
     deadline = CASE
       WHEN a.phase = 'auth' OR p_phase = 'qr' THEN a.deadline
       -- The phone may scan before the workflow enters this phase. The scan has then extended the deadline already, so
-      -- never shorten it here.
+      -- do not shorten it here.
       WHEN scanned THEN greatest(a.deadline, until)
       ELSE until END
   WHERE a.id = p_attempt AND a.ended_at IS NULL AND coalesce(a.wait_entered_at <= p_entered, true);

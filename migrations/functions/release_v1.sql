@@ -1,9 +1,9 @@
--- Let go of the lease, and store the linker's verdict, if there is one. The session shows the verdict from then on.
--- Without a verdict, another linker may try.
+-- Release an attempt: end the linker's lease, and store its verdict (p_verdict is NULL: it has none).
+-- The session shows the verdict from then on. Without a verdict, another linker may try.
 -- Locks: the user, then the attempt, then its devices.
--- Writes: attempts, devices, sessions. Never the user's row.
--- Repeated: the same; one more version.
--- No row: the lease is lost.
+-- Writes: attempts, devices, sessions. Never the session row.
+-- Repeated: the same answer with a later version; the first verdict stays.
+-- No row: the attempt has ended, or another linker has taken the lease.
 CREATE OR REPLACE FUNCTION whatsapp_private.release_v1(
   p_attempt UUID, p_lease UUID, p_verdict TEXT, p_failed BOOLEAN
 ) RETURNS SETOF whatsapp_private.attempt_state

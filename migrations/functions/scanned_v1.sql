@@ -1,10 +1,11 @@
--- Note that a phone has scanned the QR of a device: give the device time to log in, and clear the QR and the notice.
--- The device is the one for which whatsmeow has stored keys under this JID.
+-- Note that a phone has scanned the QR of a device, and clear the QR and the notice.
+-- It is the device for which whatsmeow has stored keys under the JID p_jid. The attempt's first report of a scan moves
+-- the deadline, so that the device has p_login_seconds to log in. Later reports do not move it. Otherwise a phone that
+-- scans or logs in again and again would never time out.
 -- Locks: the user, then the attempt, then the device.
--- Writes: attempts, devices, sessions. Never the user's row.
--- Repeated: the same; the attempt's first report of a scan extends the deadline, later reports do not. Otherwise a
--- phone that scans or logs in again and again would never time out.
--- No row: the lease is lost, or none of the attempt's devices has these keys.
+-- Writes: attempts, devices, sessions. Never the session row.
+-- Repeated: the same answer with a later version; the deadline stays.
+-- No row: the lease is lost, or no device of the attempt has these keys.
 CREATE OR REPLACE FUNCTION whatsapp_private.scanned_v1(
   p_attempt UUID, p_lease UUID, p_jid TEXT, p_login_seconds FLOAT8
 ) RETURNS SETOF whatsapp_private.attempt_state
@@ -14,9 +15,7 @@ DECLARE
   at CONSTANT TIMESTAMPTZ := clock_timestamp();
   device UUID;
 BEGIN
-  PERFORM FROM whatsapp_private.attempts a
-  WHERE a.id = p_attempt AND a.lease_id = p_lease AND a.lease_expires_at IS NOT NULL AND a.ended_at IS NULL;
-  IF NOT FOUND THEN
+  IF NOT whatsapp_private.holds_lease_v1(p_attempt, p_lease) THEN
     RETURN;
   END IF;
   SELECT d.id INTO device FROM whatsapp_private.devices d

@@ -1,11 +1,12 @@
--- Derive a user's session from attempts, devices and sessions. The answer is always one row. The status is, by the
--- first rule that fits:
+-- Derive a user's session from attempts, devices and sessions.
+-- The answer is always one row. Its status comes from the first rule that fits:
 --   waiting_qr    the last attempt is running, and a QR shows or a phone has scanned
 --   connecting    the last attempt is running
 --   connected     a device is linked
---   error         the last attempt has failed, and no disconnect has dismissed that (attempts.failed)
+--   error         the last attempt has failed, and no disconnect has dismissed the error (attempts.failed)
 --   disconnected  in any other case
--- An attempt is running while it lives, unless it only waits to be ended (left_over). The next click or cleanup ends it.
+-- An attempt is running while it lives and is not left over (left_over). A left-over attempt only waits for its end,
+-- which comes with the next click or the next cleanup.
 -- Locks: nothing.
 -- Writes: nothing.
 CREATE OR REPLACE FUNCTION whatsapp_private.session_v1(p_user UUID) RETURNS TABLE (
@@ -23,7 +24,7 @@ CREATE OR REPLACE FUNCTION whatsapp_private.session_v1(p_user UUID) RETURNS TABL
   messages_sent INTEGER,
   messages_received INTEGER,
   reason TEXT,
-  unended UUID,  -- the attempt that only waits to be ended; its reason follows from attempt_v1
+  unended UUID,  -- the left-over attempt; the caller derives its reason from attempt_v1
   version BIGINT,
   notice TEXT  -- NULL unless the last attempt is running
 )
@@ -37,8 +38,8 @@ BEGIN
   WITH last AS (
     SELECT a.*,
       a.ended_at IS NULL AND NOT whatsapp_private.left_over(a, at) AS running,
-      -- Hide the QR when the lease of its linker is over: WhatsApp has dropped the QR with the dead linker's socket.
-      -- Show an expired QR for 3 s longer, because the next one is usually on its way.
+      -- Hide the QR when the lease of its linker is over: the linker may be dead, and WhatsApp then has dropped the QR
+      -- with its socket. Show an expired QR for 3 s longer, because the next QR usually comes within this time.
       coalesce(a.lease_expires_at > at AND a.qr_expires_at + interval '3 seconds' > at, false) AS showing,
       EXISTS (
         SELECT FROM whatsapp_private.devices d WHERE d.attempt_id = a.id AND d.state IN ('linking', 'linked')

@@ -1,10 +1,9 @@
--- Choose given-up devices whose unlink is due and which still have keys, and set when each unlink is due again. The
--- pause doubles with each start, up to a day, because WhatsApp may refuse for long (a ban, an outdated engine). The
--- caller starts the unlinks.
--- Locks: the call's id, by an advisory lock that ends with the transaction, then the rows that it chooses. It passes
--- over devices that another call has locked.
+-- Choose given-up devices that have keys and whose unlink is due.
+-- The caller starts the unlinks. The function also sets when each unlink is due again (unlink_pause_v1).
+-- Locks: the call's id, by an advisory lock that ends with the transaction; then the rows that it chooses. It passes
+-- over devices that another transaction has locked.
 -- Writes: devices, answers.
--- Repeated with the same p_call: the same answer, and nothing more changes. An empty answer is not stored.
+-- Repeated with the same p_call: the same answer; nothing more changes. The function does not store an empty answer.
 -- Answer: the devices to unlink.
 CREATE OR REPLACE FUNCTION whatsapp_private.start_unlinks_v1(p_call UUID, p_limit INTEGER) RETURNS UUID[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
@@ -13,7 +12,8 @@ DECLARE
   started UUID[];
 BEGIN
   PERFORM set_config('whatsapp.user_id', 'all', true);
-  -- Wait for the first try of a repeated call, which may still be running. Its answer is then there.
+  -- Lock the id of the call. If this call is a repeat, its first try may still run. The repeat waits for it here, and
+  -- then finds its answer.
   PERFORM pg_advisory_xact_lock(hashtextextended('whatsapp-pairing ' || p_call, 0));
   SELECT ARRAY(SELECT jsonb_array_elements_text(a.answer)::UUID) INTO started
   FROM whatsapp_private.answers a WHERE a.call_id = p_call;
@@ -28,7 +28,7 @@ BEGIN
   );
   UPDATE whatsapp_private.devices d SET
     unlink_starts = d.unlink_starts + 1,
-    unlink_due_at = at + least(interval '4 minutes' * 2 ^ least(d.unlink_starts + 1, 10), interval '1 day')
+    unlink_due_at = at + whatsapp_private.unlink_pause_v1(d.unlink_starts + 1)
   WHERE d.id = ANY (started);
   IF FOUND THEN
     INSERT INTO whatsapp_private.answers (call_id, answer) VALUES (p_call, to_jsonb(started));

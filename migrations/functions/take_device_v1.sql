@@ -1,9 +1,8 @@
--- Take the lease of a given-up device for an unlink, and find its keys by its fingerprint, because a linker may have
--- died before it noted the JID. Lock the device first and read the keys afterwards. Otherwise a call that waits would
--- answer with keys that are gone, or miss keys that have come.
+-- Take the lease of a given-up device for an unlink, and find its keys.
+-- The function finds the keys by the fingerprint, because a linker may have died before it noted the JID.
 -- Locks: the device.
 -- Writes: devices.
--- Repeated with the same p_lease: the same; the lease lasts a little longer.
+-- Repeated with the same p_lease: the same answer; the lease lasts a little longer.
 -- No row: there is nothing to unlink.
 CREATE OR REPLACE FUNCTION whatsapp_private.take_device_v1(p_device UUID, p_lease UUID, p_seconds FLOAT8) RETURNS TABLE (
   busy BOOLEAN,  -- a linker or another unlink holds the device, and nothing was written
@@ -15,6 +14,7 @@ DECLARE
   at TIMESTAMPTZ;
 BEGIN
   PERFORM set_config('whatsapp.user_id', 'all', true);
+  -- Lock the device before the keys are read. If the call has to wait, the keys may come or go meanwhile.
   SELECT d.* INTO device FROM whatsapp_private.devices d WHERE d.id = p_device AND d.state = 'unlinking' FOR UPDATE;
   IF NOT FOUND THEN
     RETURN;

@@ -1,8 +1,10 @@
 -- Take the lease of an attempt and its devices for a linker that has just started.
 -- Locks: the user, then the attempt, then its devices.
--- Writes: attempts, devices; sessions when the linker before this one had shown a QR.
--- Repeated with the same p_lease: the same; nothing changes.
--- No row: the attempt has a linker, has ended, has its verdict, or does not exist any more; or the linker has let go.
+-- Writes: attempts, devices, sessions. Never the session row.
+-- It writes sessions only when the linker before this one has shown a QR.
+-- Repeated with the same p_lease: the same answer; nothing changes.
+-- No row: the attempt has a linker, has a verdict, has ended, or does not exist any more; or this linker has released
+-- its lease.
 CREATE OR REPLACE FUNCTION whatsapp_private.take_v1(
   p_attempt UUID, p_lease UUID, p_seconds FLOAT8
 ) RETURNS SETOF whatsapp_private.attempt_state
@@ -11,11 +13,7 @@ DECLARE
   owner CONSTANT UUID := whatsapp_private.lock_attempt_v1(p_attempt);
   at CONSTANT TIMESTAMPTZ := clock_timestamp();
 BEGIN
-  PERFORM FROM whatsapp_private.attempts a
-  WHERE a.id = p_attempt AND a.lease_id = p_lease AND a.ended_at IS NULL AND a.verdict IS NULL
-    -- A linker that let go has a lease without a time of expiry. A repeat that arrives late does not bring it back.
-    AND a.lease_expires_at IS NOT NULL;
-  IF FOUND THEN
+  IF whatsapp_private.holds_lease_v1(p_attempt, p_lease) THEN
     RETURN QUERY SELECT * FROM whatsapp_private.attempt_v1(p_attempt);
     RETURN;
   END IF;
@@ -23,7 +21,7 @@ BEGIN
     lease_id = p_lease,
     lease_expires_at = at + make_interval(secs => p_seconds),
     legs = a.legs + 1,
-    -- Clear the QR of the linker before this one. WhatsApp has dropped it with that linker's socket.
+    -- Clear the QR of the linker before this one. WhatsApp has dropped this QR with that linker's socket.
     qr_expires_at = NULL
   WHERE a.id = p_attempt AND a.ended_at IS NULL AND a.verdict IS NULL AND a.lease_id IS DISTINCT FROM p_lease
     AND (a.lease_expires_at IS NULL OR a.lease_expires_at <= at);

@@ -1,8 +1,8 @@
--- Find keys without a binding, which no function could use or remove. The function runs as the owner of the tables, and
--- answers JIDs and fingerprints, but no key.
--- whatsmeow does not store when it has stored a device, so the search compares two indexes. Among more than 50,000
--- devices it looks at one part of them, and five minutes later at the next part. Without enable_seqscan = off, Postgres
--- would sometimes read both tables.
+-- Find keys without a binding, which no function could use or remove.
+-- The function runs as the owner of the tables. It answers fingerprints and JIDs, and no key.
+-- whatsmeow does not note when it has stored a device, so the function compares the index of all keys with the index of
+-- all bindings. Among more than 50,000 devices it looks at one part of them, and five minutes later at the next part.
+-- enable_seqscan is off, so that the search always uses the two indexes.
 -- Locks: nothing.
 -- Writes: nothing.
 CREATE OR REPLACE FUNCTION whatsapp_private.unexplained_keys_v1(

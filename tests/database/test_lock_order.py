@@ -126,9 +126,10 @@ CALLS: dict[str, tuple[Prepare, Prepare]] = {
     "session_v1": (nothing, lambda it: it.world.sessions.get(it.user)),
     "attempt_v1": (nothing, lambda it: it.world.attempts.get(it.attempt_id)),
 }
-# Functions that other functions or a trigger call, and the two that write and note the user's row.
+# Functions that other functions, statements or a trigger call, and the two that write the session row and note it.
 INNER = {
-    "lock_user_v1", "lock_attempt_v1", "newest_device_v1", "note_change_v1", "give_up_v1",
+    "lock_user_v1", "lock_attempt_v1", "holds_lease_v1", "newest_device_v1", "note_change_v1",
+    "give_up_v1", "give_up_refused_v1", "given_up_with_keys_v1", "unlink_pause_v1",
     "show_session_v1", "note_shown_v1", "forget_number_v1", "keep_keys_apart_v1", "unexplained_keys_v1",
 }  # fmt: skip
 

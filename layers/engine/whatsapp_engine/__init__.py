@@ -1,8 +1,9 @@
-"""WhatsApp itself: neonize behind the port of ``whatsapp_pairing.core.engine``.
+"""The connection to WhatsApp: it runs neonize behind the port of ``whatsapp_pairing.core.engine``.
 
-- ``process``: runs one engine in one child process, watches it, ends it. Does not import neonize.
-- ``child``: the child's program, the only module that imports neonize.
-- ``protocol``: the lines that go between the two.
-- ``lifeline``: what the child reads from its parent, and when the child ends by itself.
-- ``store``: which errors of neonize, and which lines of its log, are faults of the database.
+- ``process``: starts one engine in one child process, watches it and ends it. It does not import neonize.
+- ``child``: the child's program, and the only module that imports neonize.
+- ``protocol``: the lines that parent and child send to each other.
+- ``lifeline``: reads the parent's lines in the child, and ends the child when its time is over.
+- ``store``: tells which errors of neonize, and which lines of its log, are faults of the engine's database.
+- ``tables``: has whatsmeow create its tables, for ``infra.migrate``.
 """

@@ -1,10 +1,11 @@
-"""The child's program: one neonize client, its events as lines on a pipe. The only module that imports neonize.
+"""The child's program: it runs one neonize client, and writes the client's events as lines to a pipe.
 
-usage: python -m whatsapp_engine.child FD        (FD: write end of the pipe; the task comes on standard input)
+usage: python -m whatsapp_engine.child FD        (FD: the write end of the pipe; the task comes on standard input)
 
-What neonize does that shapes this: an unpaired ``connect()`` never returns and its threads block the process's exit,
-some calls at the wrong moment abort the process, several clients in one process race. So there is one client, one
-task, and the end of it is the end of the process. See "Engine facts" in ARCHITECTURE.md.
+This is the only module that imports neonize. One process runs one client for one task, and ends with it, because of
+what neonize does. ``connect()`` of an unpaired client never returns, and its threads keep the process from exiting.
+Some calls at the wrong moment abort the process. Two clients in one process disturb each other. See "Engine facts" in
+ARCHITECTURE.md.
 """
 
 import ctypes
@@ -16,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 import neonize.client
-import pylibmagic  # noqa: F401  neonize wants libmagic; this carries it
+import pylibmagic  # noqa: F401  it brings libmagic, which neonize loads
 from neonize.client import NewClient, func_callback_bytes2, gocode, log_whatsmeow
 from neonize.events import (
     ClientOutdatedEv,
@@ -41,32 +42,34 @@ from whatsapp_engine.store import StoreFault, logged_fault, store_fault
 # whatsmeow shows the first of six QRs for a minute and each of the others for 20 seconds.
 _FIRST_QR_SECONDS, _NEXT_QR_SECONDS = 60.0, 20.0
 
-# A database that refuses for the moment is tried again for this long, with a pause that doubles. It must be over before
-# the linker's own limit (30 s until WhatsApp answers), or the linker would take WhatsApp to be silent.
+# When the database fails for a moment, the child tries again for this long, after pauses that double. The time is
+# shorter than the linker's limit of 30 s until WhatsApp answers. Otherwise the linker would report that WhatsApp is
+# silent.
 _RETRY_SECONDS = 15.0
 _PAUSE_SECONDS = 0.5
 
-# A database that accepts the connection and then stays silent has failed after this long. This is less than the time
-# that the linker gives an engine to reach WhatsApp. A fresh engine tries once more, because a busy machine may also
-# need this long.
+# When the database accepts the connection and stays silent for this long, it has failed. This time, too, is shorter
+# than the linker's limit. A fresh engine tries once more, because a busy machine may also need this long.
 _OPEN_SECONDS = 15.0
 
-# After "error", PairStatus tells at once whether Postgres refuses the keys. For other causes it does not always come.
+# After the login status "error", the child waits this long for PairStatus. It comes at once if Postgres has rejected
+# the keys. For other causes it does not always come.
 _PAIR_STATUS_SECONDS = 1.0
 
-# The login-status callback before pairing. "timeout" and "error" are told apart below; PairStatus follows "success".
+# The login statuses before pairing that are refusals. `_NewClient__onLoginStatus` handles "timeout" and "error".
+# PairStatus follows "success".
 _REFUSALS = {
     "err-client-outdated": Reason.CLIENT_OUTDATED,
     "err-unexpected-state": Reason.PAIRING_REJECTED,
     "passkey-request": Reason.PASSKEY_REQUIRED,
 }
 
-# whatsmeow's names of the failures 403 and 406, which WhatsApp itself calls locked and banned.
+# whatsmeow's names for the failures 403 and 406. WhatsApp's own names are "locked" and "banned".
 _BANNED = (ConnectFailureReason.MAIN_DEVICE_GONE, ConnectFailureReason.UNKNOWN_LOGOUT)
 
 
 class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
-    """A client that reports to the pipe. Its callbacks run on Go's threads: they write a line and return."""
+    """A client that reports its events to the pipe. Its callbacks run on threads of Go, write a line and return."""
 
     def __init__(self, dsn: str, jid: JID | None, out: int) -> None:
         super().__init__(
@@ -95,11 +98,11 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
         self.event(ConnectFailureEv)(lambda _, __: self.say("unreachable"))
 
     def say(self, event: str, **fields: object) -> None:
-        """Write one line; short enough for the pipe to take it whole."""
+        """Write one line. It is short, so the pipe takes it as a whole."""
         os.write(self._out, protocol.encode(event, **fields))
 
     def report(self, fault: StoreFault | None) -> None:
-        """Report a fault of the engine's database; None reports that WhatsApp is not reached."""
+        """Report a fault of the engine's database; None reports that WhatsApp cannot be reached."""
         if fault:
             self.say("store_failed", why=fault.why, passes=fault.passes)
         else:
@@ -134,7 +137,7 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
             self._own_jid = Jid2String(status.ID)
             self.say("scanned", jid=self._own_jid)
         elif fault := _fault_at_work(status.Error):
-            # The phone has scanned, but Postgres does not take the keys.
+            # The phone has scanned, but Postgres has not stored the keys.
             self.report(fault)
         else:
             self._refuse(Reason.PAIRING_REJECTED)
@@ -146,10 +149,10 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
             self.say("logged_out")
 
     def _NewClient__onLoginStatus(self, _: int, status: int) -> None:
-        # neonize's own prints the number of a bare pointer to C text.
+        # This replaces neonize's method of this name, which prints the pointer and not the text.
         text = ctypes.string_at(status).decode()
         if text == "timeout":
-            # No QR left, the socket dropped, or 503.
+            # There is no QR left, the socket has closed, or WhatsApp has answered 503.
             self.say("exhausted" if self._qrs else "unreachable")
         elif text == "error":
             grace = threading.Timer(_PAIR_STATUS_SECONDS, self._refuse, [Reason.PAIRING_REJECTED])
@@ -160,7 +163,7 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
 
 
 class LogOut(Client):
-    """A client that logs in, waits until the parent has confirmed its keys, and then removes its device."""
+    """A client that logs in, waits until the parent has confirmed the keys, and then removes its device."""
 
     def __init__(self, dsn: str, jid: JID | None, out: int, confirmed: threading.Event) -> None:
         super().__init__(dsn, jid, out)
@@ -169,17 +172,17 @@ class LogOut(Client):
         self._done = False
 
     def on_connected(self) -> None:
-        """Log out on a thread of our own: inside a callback the call would wait for itself."""
+        """Log out on a thread of its own. Inside this callback, the call would wait for the callback's end."""
         super().on_connected()
         threading.Thread(target=self._log_out, daemon=True).start()
 
     def _on_logged_out(self, why: int) -> None:  # noqa: ARG002
-        # Banned or not: WhatsApp does not know the device any more, which is all that was asked for.
+        # WhatsApp does not know the device any more, whatever the reason is. So the task is done.
         self.say("logged_out")
 
     def _log_out(self) -> None:
         self._confirmed.wait()
-        with self._turn:  # the device may have logged in twice
+        with self._turn:  # a device that has logged in twice has two threads here
             if self._done:
                 return
             try:
@@ -192,7 +195,7 @@ class LogOut(Client):
 
 
 def main() -> None:
-    """Do the one task that standard input names, until it is done, its time is over, or the parent is gone."""
+    """Do the task that standard input names, until it is done, the child's time is over, or the parent is gone."""
     out = int(sys.argv[1])
     lifeline = Lifeline()
     task = lifeline.task()
@@ -208,28 +211,28 @@ def main() -> None:
 
 
 def _create_tables(dsn: str) -> bytes:
-    # Go opens the database and lists its devices. neonize's own function reads each text as a device, and so loses
-    # the text of an error.
+    # Call Go directly: it opens the database, which creates the tables, and lists the devices. neonize's function for
+    # this takes each text for a device, and so loses the text of an error.
     text = gocode.GetAllDevices(dsn.encode(), func_callback_bytes2(log_whatsmeow)).decode()
     fault = store_fault(text.removeprefix("error: ")) if text.startswith("error: ") else None
     return protocol.encode("store_failed", why=fault.why) if fault else protocol.encode(protocol.DONE)
 
 
 def _connect(client: Client) -> None:
-    """Open the database and dial WhatsApp; report whichever of the two fails."""
+    """Open the database, then dial WhatsApp. Report a failure of either."""
     pause, give_up_at = _PAUSE_SECONDS, time.monotonic() + _RETRY_SECONDS
     while True:
         try:
             client.connect()
             return
         except NeonizeError as problem:
-            # The engine opens its database before it dials, so a later error is not about the database.
+            # The engine opens its database before it dials. So an error after that is not about the database.
             fault = None if client.store_is_open.is_set() else store_fault(str(problem))
         if not (fault and fault.passes and time.monotonic() + pause < give_up_at):
             break
         time.sleep(pause)
         pause *= 2
-    # A fresh engine would only repeat what this one has tried for so long.
+    # Report that the fault does not pass. A fresh engine would only repeat what this engine has tried for so long.
     client.report(fault and replace(fault, passes=False))
 
 

@@ -1,8 +1,9 @@
-"""The child's standard input: its task, the moment until which it may live, and whether it may log out.
+"""Reads the parent's lines in the child: its task, until when the child may live, and whether it may log out.
 
-The parent gives the moment by the monotonic clock, which all processes of a machine share. So a line that the child
-reads late adds no time. At that moment the kernel ends the process by SIGALRM, which nothing here handles. So the child
-also ends while it hangs or while its parent is stopped. A child that was stopped ends as soon as it runs again.
+The parent gives the time by the monotonic clock, which all processes of a machine share. So the child lives no longer
+when it reads a line late. When the time is over, the kernel ends the process by SIGALRM, which no code here handles. So
+the child also ends while it hangs, and while its parent is stopped. If the child itself was stopped, it ends as soon as
+it runs again.
 """
 
 import json
@@ -12,12 +13,12 @@ import threading
 import time
 from typing import Any
 
-# setitimer with zero would clear the timer.
+# The shortest time for setitimer. Zero would switch the timer off.
 _AT_ONCE_SECONDS = 1e-6
 
 
 class Lifeline:
-    """Reads what the parent says, and ends the process when its time is over or the parent is gone.
+    """Reads the parent's lines, and ends the process when its time is over or the parent is gone.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ class Lifeline:
         self._unread = b""
 
     def task(self) -> dict[str, Any]:
-        """Return the first line, and obey the later lines in a thread. Call it once, in the main thread."""
+        """Return the first line, and start a thread that obeys the later lines. Call this once, in the main thread."""
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         while not (lines := self._read()):
             pass
@@ -49,14 +50,14 @@ class Lifeline:
             self._obey(self._read())
 
     def _obey(self, lines: list[dict[str, Any]]) -> None:
-        # Only the last moment counts. The earlier ones may be over, although the parent has renewed its lease since.
+        # Obey only the last time. An earlier time may be over, although the parent has renewed its lease since.
         if moments := [line["until"] for line in lines if "until" in line]:
             _live_until(moments[-1])
         if any("confirm" in line for line in lines):
             self.confirmed.set()
 
     def _read(self) -> list[dict[str, Any]]:
-        """Wait for input, and return each line that is complete."""
+        """Wait for input, and return the lines that are complete. End the process at the end of input."""
         data = os.read(self._descriptor, 65536)
         if not data:
             os._exit(0)

@@ -1,7 +1,7 @@
-"""One engine, one child process: started for a task, watched, killed by pid at its end.
+"""Runs one engine in one child process: starts it for a task, watches it, and kills it by its pid.
 
-The parent never imports neonize: it stays light, outlives a crash or a hang of native code, and the end of the child
-is the end of every thread, socket and database connection that the engine has opened.
+The parent does not import neonize. So it stays small, and it survives when native code crashes or hangs. When the child
+ends, all threads, sockets and database connections of the engine end with it.
 """
 
 import contextlib
@@ -24,16 +24,18 @@ from whatsapp_pairing.runtime.observability import logger
 
 from whatsapp_engine import protocol
 
-# The first line may take this long: a cold start reads 50 MB of library from disk.
+# The child may take this long before its first line, because a cold start reads a library of 50 MB from disk.
 _START_SECONDS = 30.0
-# A child that has not beaten for this long hangs.
-_SILENT_SECONDS = 8.0
-# Go's driver would wait for a silent server until the linker takes WhatsApp to be silent. The URL may overrule it.
+# A child that has written no line for this long hangs.
+_HANGS_AFTER_SECONDS = 8.0
+# Go's driver waits this long for a server that stays silent, unless the URL says otherwise. Without this limit, the
+# driver would wait so long that the linker would report that WhatsApp is silent.
 _LIMIT = {"PGCONNECT_TIMEOUT": "10"}
 _SCHEMA = "whatsapp_engine"
-# neonize takes this name for a file of SQLite. SQLite then keeps everything in memory.
+# neonize opens this name as a file of SQLite, and SQLite then keeps everything in memory.
 _IN_MEMORY = ":memory:"
-# Of a URL's parameters, those that Go's driver knows as libpq does; what else it finds it sends to the server.
+# The parameters of a URL that mean the same to Go's driver and to libpq. Go's driver sends all others to the server, so
+# they are left out.
 _SHARED_PARAMETERS = {
     "sslmode",
     "sslrootcert",
@@ -53,19 +55,19 @@ class ProcessEngine:
     Parameters
     ----------
     database_url : callable, optional
-        Gives the ``postgresql://`` URL in whose schema ``whatsapp_engine`` the device keys live. Without it they
-        end with the child, which is enough for a look at whether there is a QR.
+        Returns the ``postgresql://`` URL of the database whose schema ``whatsapp_engine`` holds the keys. Without it,
+        the keys end with the child. The probe needs no more.
     """
 
     def __init__(self, database_url: Callable[[], str] | None = None) -> None:
         self._database_url = database_url
 
     def pair(self, until: float) -> EngineRun:
-        """Offer a fresh device."""
+        """Offer a new device."""
         return self._run("pair", until)
 
     def resume(self, jid: str, until: float) -> EngineRun:
-        """Log a stored device in. A device that is not stored would abort the child."""
+        """Log a stored device in. The device must be stored, or the child aborts."""
         return self._run("resume", until, jid)
 
     def log_out(self, jid: str, until: float) -> EngineRun:
@@ -73,12 +75,12 @@ class ProcessEngine:
         return self._run("log_out", until, jid)
 
     def create_tables(self) -> None:
-        """Create or upgrade whatsmeow's tables; once per deployment, not in the race of the first linkers.
+        """Create or upgrade whatsmeow's tables. Each deployment does this once, before a linker needs the tables.
 
         Raises
         ------
         RuntimeError
-            The engine did not finish; the text says why, without a value or a word of the URL.
+            The engine did not finish. The text says why, and holds no part of the URL and no value.
         """
         with self._start("create_tables", time.monotonic() + 2 * _START_SECONDS) as run:
             run.finish(_START_SECONDS)
@@ -99,7 +101,7 @@ class ProcessEngine:
 
 
 class NoRun:
-    """The ``whatsapp_pairing.core.engine.EngineRun`` of an engine that could not be started: it only says why."""
+    """The ``EngineRun`` of an engine that could not be started. Its only event says why."""
 
     def __init__(self, why: Event) -> None:
         self._why = why
@@ -130,11 +132,11 @@ class ChildRun:
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "whatsapp_engine.child", str(child_end)],
-                # Write without a buffer. A line for a child that is gone then fails at once. A buffer would keep the
-                # line and fail again when the pipe is closed.
+                # Write without a buffer, so that a line for a child that is gone fails at once. A buffer would keep the
+                # line, and fail once more when the pipe is closed.
                 bufsize=0,
                 stdin=subprocess.PIPE,
-                # The engine prints, also what it must not: it has its own pipe for what we want to hear.
+                # Discard what the engine prints, because secrets may be in it. Its events come by a pipe of their own.
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=[child_end],
@@ -145,7 +147,8 @@ class ChildRun:
             raise
         finally:
             os.close(child_end)
-        # By the pipe and not by argument or environment: those can be read in /proc, and the URL holds a password.
+        # Send the task by the pipe, because it holds the database's password. Other processes can read arguments and
+        # environment in /proc.
         self._tell(task)
         self._unread = b""
         self._silent_from = time.monotonic() + _START_SECONDS
@@ -177,7 +180,7 @@ class ChildRun:
             self._tell({"until": moment})
 
     def confirm(self) -> None:
-        """Let an engine that was started to log out do so, now that it is Online."""
+        """Let an engine with the task ``log_out`` log out, now that it is Online."""
         self._tell({"confirm": True})
 
     def finish(self, timeout: float) -> None:
@@ -186,7 +189,7 @@ class ChildRun:
         Raises
         ------
         RuntimeError
-            Its database refuses it, it has died, or ``timeout`` seconds are over.
+            The engine's database has failed, the child has died, or ``timeout`` seconds are over.
         """
         until = time.monotonic() + timeout
         while isinstance(line := self._next_line(until), bytes):
@@ -198,7 +201,7 @@ class ChildRun:
         raise RuntimeError(f"it died: {line.why}" if line else f"it did not finish in {timeout:.0f} s")
 
     def close(self) -> None:
-        """Kill the child; it has nothing to save, whatsmeow writes as it goes."""
+        """Kill the child. Nothing is lost, because whatsmeow stores each change at once."""
         if not self._over:
             self._over = True
             self._process.kill()
@@ -224,14 +227,14 @@ class ChildRun:
     def _next_line(self, until: float) -> bytes | Died | None:
         while b"\n" not in self._unread:
             now = time.monotonic()
-            # Read the pipe before the child counts as silent. It may have written while we were busy or frozen.
+            # Read the pipe before the child counts as silent. It may have written while the parent was busy or frozen.
             readable, _, _ = select.select([self._pipe], [], [], max(0.0, min(until, self._silent_from) - now))
             if readable:
                 data = os.read(self._pipe, 65536)
                 if not data:
                     return Died(_end(self._process.wait()))
                 self._unread += data
-                self._silent_from = time.monotonic() + _SILENT_SECONDS
+                self._silent_from = time.monotonic() + _HANGS_AFTER_SECONDS
             elif now >= self._silent_from:
                 return Died("silent")
             elif now >= until:
@@ -250,15 +253,16 @@ def _end(status: int) -> str:
 
 
 def engine_dsn(database_url: str) -> str:
-    """Return the URL for Go's driver: whatsmeow's tables in their own schema, TLS as libpq would choose it.
+    """Return the URL for Go's driver. It names the schema of whatsmeow's tables, and whether to use TLS.
 
-    Go's driver refuses a server without TLS unless it is told; libpq's default is to prefer it. A server on this
-    machine is taken to have none, any other to have it; ``sslmode`` in the URL overrules both.
+    libpq uses TLS if the server has it. Go's driver cannot try both. So the driver uses no TLS for a server on this
+    machine, and TLS for any other server, unless ``sslmode`` in the URL says otherwise.
 
     Raises
     ------
     MisconfiguredError
-        The URL is wrong, or leads to Supabase's transaction pooler, which loses what Go's driver prepares.
+        The URL is wrong. Or it leads to Supabase's transaction pooler, which loses the statements that Go's driver
+        prepares.
     """
     url = normalised(database_url)
     if is_transaction_pooler(url):

@@ -1,10 +1,11 @@
-"""The lines between a child and its parent: one JSON object each, never logged.
+"""The lines between a child and its parent. Each line is one JSON object, and no line is ever logged.
 
-Parent to child, on standard input: ``{"task": "pair" | "resume" | "log_out" | "create_tables", "dsn", "jid", "until"}``
-once, then ``{"until"}`` each time that the child may live longer. A child with the task "log_out" waits for
-``{"confirm"}`` before it logs out. End of input means that the parent is gone (``lifeline.py``).
+The parent writes to the child's standard input. Its first line is the task:
+``{"task": "pair" | "resume" | "log_out" | "create_tables", "dsn", "jid", "until"}``. Later it writes ``{"until"}`` each
+time that the child may live longer. A child with the task "log_out" waits for ``{"confirm"}`` before it logs out. End
+of input means that the parent is gone (``lifeline.py``).
 
-Child to parent: ``{"event": name, …}`` with the names below.
+The child writes ``{"event": name, …}`` to its pipe, with the names below.
 """
 
 import json
@@ -27,7 +28,7 @@ from whatsapp_pairing.core.engine import (
 )
 from whatsapp_pairing.core.reasons import Reason
 
-# The child says this once a second, whatever its engine does.
+# The child writes this once a second, whatever its engine does.
 BEAT = "beat"
 # The child has done a task that has no other event.
 DONE = "done"
@@ -57,7 +58,7 @@ def encode(name: str, **fields: object) -> bytes:
 
 
 def decode(line: bytes) -> Event | str:
-    """Return the event in a line; ``BEAT`` and ``DONE`` come back as they are.
+    """Return the event in a line; for ``BEAT`` and ``DONE``, the name.
 
     Raises
     ------

@@ -1,23 +1,23 @@
-"""Which fault of the engine's database a text of whatsmeow tells, in words without a value of it.
+"""Tells faults of the engine's database by the texts of whatsmeow, and describes them in words that hold no value.
 
-whatsmeow, Go's driver and Postgres put names, addresses and values into their texts. A log and a person get only what
-is taken from a fixed list here: the SQLSTATE, the names of whatsmeow's own tables, and whatsmeow's name of the step.
+whatsmeow, Go's driver and Postgres put names, addresses and values into their texts. So our words hold only what fixed
+patterns find: the SQLSTATE, the names of whatsmeow's own tables, and whatsmeow's name of the step.
 """
 
 import re
 from dataclasses import dataclass
 
-# The texts with which whatsmeow's own way to WhatsApp fails. It begins after the database is open.
+# How the errors begin that whatsmeow reports when it cannot reach WhatsApp. It dials after it has opened the database.
 _WHATSAPP = ("failed to dial whatsapp web websocket", "noise handshake failed", "websocket is already connected")
 _SQLSTATE = re.compile(r"\(([0-9A-Z]{5})\)\s*\Z")
 _OBJECT = re.compile(r"\bwhatsmeow_[a-z_]+|\bschema whatsapp_engine\b")
 _STEP = re.compile(r"failed to [a-z ]+?(?: v\d+->v\d+)?(?=: )")
 _NEWER = re.compile(r"unsupported database schema version: currently on v(\d+) .*latest known: v(\d+)", re.DOTALL)
 
-# Words of whatsmeow's log lines about a call of its store. Such a line has no SQLSTATE when the connection has failed.
+# Words of whatsmeow's log lines about its database. When the connection has failed, such a line has no SQLSTATE.
 _STORE_CALL = re.compile(r"in database|from DB|save device|to store|prekeys (?:to upload|as uploaded)|LID-PN mapping")
 
-# Refusals that may be over in a moment: no connection, no room, a restart or a time limit, a lock, a failover.
+# SQLSTATEs of faults that may pass in a moment: no connection, no room, a restart or a time limit, a lock, a failover.
 _PASSING = re.compile(r"08|40|53|57|55P03|25006|XX")
 
 _WORDS = {
@@ -30,14 +30,14 @@ _WORDS = {
     "42501": "the role lacks a right",
     "42809": "something else has the name of a table",
     "42P01": "a table is missing, or its schema is closed to the role",
-    "42P07": "a table of that name is there already, of another role or another make",
-    "53": "there is no room for it, or too many connections",
+    "42P07": "a table of that name is there already; another role or program has made it",
+    "53": "the server has no room, or too many connections",
     "55000": "the object does not allow it; a publication for all tables asks for a replica identity",
     "55P03": "another session holds a lock",
     "57014": "it took longer than statement_timeout",
     "57P": "the server is shutting down or starting",
 }
-# Texts of Go and its driver without a SQLSTATE: what they have in common, whether it may pass, and how they are told.
+# Texts of Go and its driver without a SQLSTATE. Each entry holds our words, whether the fault may pass, and the texts.
 _OTHERS = (
     ("TLS to Postgres fails", False, ("signed by unknown authority", "expired or is not yet valid",
         "certificate is valid for", "any IP SANs", "legacy Common Name", "SSL is not enabled on the server",
@@ -50,14 +50,14 @@ _OTHERS = (
 
 @dataclass(frozen=True)
 class StoreFault:
-    """A fault of the engine's database; ``why`` is fit for a log, ``passes`` tells whether trying again may help."""
+    """A fault of the engine's database. ``why`` may be logged; ``passes`` tells whether another try may help."""
 
     why: str
     passes: bool
 
 
 def store_fault(text: str) -> StoreFault | None:
-    """Return the fault of the database that a text of whatsmeow tells; None for a fault of the way to WhatsApp.
+    """Return the fault of the engine's database in a text of whatsmeow; None when WhatsApp could not be reached.
 
     Examples
     --------
@@ -70,31 +70,31 @@ save device store', passes=False)
     before, driver, _ = text.partition("pq: ")
     state = _SQLSTATE.search(text) if driver else None
     if state:
-        return StoreFault(_refusal(state[1], before, text), _PASSING.match(state[1]) is not None)
+        return StoreFault(_describe(state[1], before, text), _PASSING.match(state[1]) is not None)
     if newer := _NEWER.search(text):
         return StoreFault(
             f"the tables are of version {newer[1]}, and this engine knows only {newer[2]}: run the newer release", False
         )
-    for told, passes, known in _OTHERS:
-        for words in known:
-            if words in text:
-                return StoreFault(f"{told}: {words}", passes)
-    return StoreFault("the engine cannot open its database, and gives a reason that this version does not know", True)
+    return _other_fault(text) or StoreFault(
+        "the engine cannot open its database, and gives a reason that this version does not know", True
+    )
 
 
 def logged_fault(text: str) -> StoreFault | None:
-    """Return the fault of the database that a line of whatsmeow's log reports; None for any other line.
+    """Return the fault of the engine's database in a line of whatsmeow's log; None for any other line.
 
-    whatsmeow goes on with a login although its store has failed. The device could then have no prekeys: it would look
-    connected, and nobody could write to it. Only faults of the whole store count, never one about a single row.
+    whatsmeow goes on with a login although its database has failed. The device may then have no prekeys: it looks
+    connected, but nobody can write to it. Only faults of the whole database count. Errors about a single row do not.
     """
     if any(words in text for words in _WHATSAPP):
         return None
     state = _SQLSTATE.search(text) if "pq: " in text else None
     if state:
         return store_fault(text) if any(state[1].startswith(known) for known in _WORDS) else None
-    if not _STORE_CALL.search(text):
-        return None
+    return _other_fault(text) if _STORE_CALL.search(text) else None
+
+
+def _other_fault(text: str) -> StoreFault | None:
     for told, passes, known in _OTHERS:
         for words in known:
             if words in text:
@@ -102,7 +102,7 @@ def logged_fault(text: str) -> StoreFault | None:
     return None
 
 
-def _refusal(state: str, before: str, text: str) -> str:
+def _describe(state: str, before: str, text: str) -> str:
     words = next((words for known, words in _WORDS.items() if state.startswith(known)), "")
     details = [*dict.fromkeys(_OBJECT.findall(text)), *_STEP.findall(before)]
     told = f" ({words})" if words else ""

@@ -1,4 +1,4 @@
-"""Creates whatsmeow's tables in the database whose URL stands on standard input: python -m whatsapp_engine.tables."""
+"""Creates whatsmeow's tables. It reads the database's URL from standard input: python -m whatsapp_engine.tables."""
 
 import sys
 

@@ -15,6 +15,9 @@ def function(name: str) -> str:
     return f"migrations/functions/{name}.sql"
 
 
+# How the functions of a linker look whether it still holds its lease.
+_HOLDS_LEASE = "  IF NOT whatsapp_private.holds_lease_v1(p_attempt, p_lease) THEN\n"
+
 OF_DATABASE = [
     # ── row level security ──
     Guard(
@@ -231,32 +234,41 @@ OF_DATABASE = [
     Guard(
         "only the lease's holder completes a pairing",
         function("connected_v1"),
-        ".lease_id = p_lease",
-        ".id IS NOT NULL",
+        f"  {_HOLDS_LEASE}      RETURN;\n    END IF;\n"
+        "    SELECT d.id INTO linked FROM whatsapp_private.devices d\n"
+        "    WHERE d.attempt_id = p_attempt AND d.lease_id = p_lease AND ",
+        "    SELECT d.id INTO linked FROM whatsapp_private.devices d\n    WHERE d.attempt_id = p_attempt AND ",
         "tests/database/test_leases.py",
-        places=2,
     ),
     Guard(
         "only the lease's holder shows a QR",
         function("show_qr_v1"),
-        "AND a.lease_id = p_lease ",
-        "",
+        _HOLDS_LEASE,
+        "  IF false THEN\n",
         "tests/database/test_leases.py",
     ),
     Guard(
         "only the lease's holder reports a scan",
         function("scanned_v1"),
-        ".lease_id = p_lease",
-        ".id IS NOT NULL",
+        f"{_HOLDS_LEASE}    RETURN;\n  END IF;\n"
+        "  SELECT d.id INTO device FROM whatsapp_private.devices d\n"
+        "  WHERE d.attempt_id = p_attempt AND d.lease_id = p_lease AND ",
+        "  SELECT d.id INTO device FROM whatsapp_private.devices d\n  WHERE d.attempt_id = p_attempt AND ",
         "tests/database/test_leases.py",
-        places=2,
     ),
     Guard(
         "only the lease's holder renews it",
         function("renew_v1"),
-        "AND a.lease_id = p_lease ",
-        "",
+        _HOLDS_LEASE,
+        "  IF false THEN\n",
         "tests/database/test_leases.py",
+    ),
+    Guard(
+        "a late call does not bring a released lease back",
+        function("holds_lease_v1"),
+        " AND a.lease_expires_at IS NOT NULL",
+        "",
+        "tests/database/test_lost_answers.py",
     ),
     Guard(
         "only the lease's holder leaves a verdict",
@@ -268,8 +280,8 @@ OF_DATABASE = [
     Guard(
         "only the lease's holder counts a refusal",
         function("refuse_v1"),
-        "AND a.lease_id = p_lease ",
-        "",
+        _HOLDS_LEASE,
+        "  IF false THEN\n",
         "tests/database/test_leases.py",
     ),
     Guard(

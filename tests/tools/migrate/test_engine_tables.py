@@ -74,7 +74,7 @@ def test_a_read_only_database_is_told_by_ourselves(migrated_url: str) -> None:
         (
             f"create table {VERSION} (version int, compat int); grant all on schema whatsapp_engine to stranger",
             # whatsmeow does not see a table that it may not read, and would make it.
-            "42P07 (a table of that name is there already, of another role or another make): whatsmeow_version",
+            "42P07 (a table of that name is there already; another role or program has made it): whatsmeow_version",
         ),
         (
             f"create table {VERSION} (version int); grant all on schema whatsapp_engine to stranger;"

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg.pq import TransactionStatus
 
-from infra.migrate.execution import execute, refused
+from infra.migrate.execution import execute, explained
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def run(connection: psycopg.Connection, text: str) -> list[str]:
         with connection.transaction():
             execute(connection, text)
     except psycopg.Error as problem:
-        return str(refused("file", problem, text=text)).splitlines()
+        return str(explained("file", problem, text=text)).splitlines()
     return []
 
 

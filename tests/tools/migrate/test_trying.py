@@ -34,26 +34,26 @@ def test_a_trial_keeps_nothing(world: World) -> None:
 
 def test_a_trial_needs_a_user(migrated_url: str) -> None:
     assert [str(it) for it in try_writes(migrated_url)] == [
-        "refused: a trial: there is no user yet: the call was answered with nothing"
+        "refused: a trial: there is no user yet: the call gave no answer"
     ]
 
 
 REFUSALS = {
     f"alter table {TABLE} add tenant int not null default 1; alter table {TABLE} alter tenant drop default": (
-        "whatsapp_api: the user's row: NotNullViolation 23502, table whatsapp_sessions, column tenant"
+        "whatsapp_api: the session row: NotNullViolation 23502, table whatsapp_sessions, column tenant"
     ),
     f"alter table {TABLE} add constraint no_qr check (qr_code is null)": (
-        "whatsapp_worker: the user's row with a QR: CheckViolation 23514, table whatsapp_sessions, constraint no_qr"
+        "whatsapp_worker: the session row with a QR: CheckViolation 23514, table whatsapp_sessions, constraint no_qr"
     ),
     "create function public.no() returns trigger language plpgsql as 'begin raise ''never-to-be-written''; end';"
     f"create trigger no before update on {TABLE} for each row execute function public.no()": (
-        "whatsapp_worker: the user's row with a QR: RaiseException P0001"
+        "whatsapp_worker: the session row with a QR: RaiseException P0001"
     ),
     "create function public.slow() returns trigger language plpgsql as 'begin perform pg_sleep(3); return null; end';"
     f"create constraint trigger slow after update on {TABLE} deferrable initially deferred for each row"
-    " execute function public.slow()": "whatsapp_worker: the user's row with a QR: QueryCanceled 57014",
+    " execute function public.slow()": "whatsapp_worker: the session row with a QR: QueryCanceled 57014",
     f"create policy strict on {TABLE} as restrictive using (false)": (
-        "whatsapp_api: the user's row: InsufficientPrivilege 42501"
+        "whatsapp_api: the session row: InsufficientPrivilege 42501"
     ),
     "revoke execute on function whatsapp_private.take_v1(uuid, uuid, float8) from whatsapp_worker": (
         "whatsapp_worker: the linker's lease: InsufficientPrivilege 42501"

@@ -25,10 +25,11 @@ WHERE d.user_id IS NOT NULL AND d.state IN ('offered', 'linking') AND {_FREE} AN
 )
 """
 
-# A device is stored with its first QR, and its QRs can be scanned for 160 seconds.
+# A device is stored with its first QR, and nobody can scan its QRs after the first pause (unlink_pause_v1).
 _NEVER_SCANNED = f"""
 whatsapp_private.devices d
-WHERE d.state = 'unlinking' AND d.created_at < now() - interval '4 minutes' AND {_FREE} AND NOT {_HAS_KEYS}
+WHERE d.state = 'unlinking' AND d.created_at < now() - whatsapp_private.unlink_pause_v1(0)
+  AND {_FREE} AND NOT {_HAS_KEYS}
 """
 
 _TO_UNLINK = f"""
@@ -39,7 +40,8 @@ whatsapp_private.devices d WHERE d.state = 'unlinking' AND d.unlink_due_at <= no
 # whole table for 200 rows, depending on the statistics of the last ANALYZE.
 _GIVE_UP_ORPHANS, _GIVE_UP_STRAYS = (
     f"""
-    UPDATE whatsapp_private.devices SET state = 'unlinking', unlink_due_at = created_at + interval '4 minutes'
+    UPDATE whatsapp_private.devices SET
+      state = 'unlinking', unlink_due_at = created_at + whatsapp_private.unlink_pause_v1(0)
     WHERE id = ANY (ARRAY(SELECT d.id FROM {devices} ORDER BY d.created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
     RETURNING id
     """
