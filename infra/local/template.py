@@ -10,6 +10,7 @@ from typing import Any
 
 from infra.local.errors import TemplateError
 from infra.local.intrinsics import PLACEHOLDER, load_yaml
+from infra.local.nested import check_nested
 from infra.local.resources import FUNCTION, LAYER, STATE_MACHINE, Resources, required, text
 from infra.local.stack import Function, Layer, Stack, StateMachine
 from infra.local.template_http import read_cors, read_routes
@@ -49,6 +50,7 @@ def read_template(path: Path, overrides: Mapping[str, Any], supplied: Mapping[st
 
 
 def _read_stack(resources: Resources) -> Stack:
+    check_nested(resources)
     functions = [_function(resources, logical_id) for logical_id in resources.ids(FUNCTION)]
     stack = Stack(
         parameters=resources.parameters,
