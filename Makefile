@@ -60,8 +60,9 @@ format: setup  ## what ruff can mend by itself
 	$(BIN)/python -m ruff check --fix $(SOURCES)
 	$(BIN)/python -m ruff format $(SOURCES)
 
-validate: sam-tools  ## sam validate --lint
+validate: sam-tools  ## sam validate --lint, each template by itself: it does not open the nested one
 	$(SAM) validate --lint
+	$(SAM) validate --lint --template infra/stack/alarms.yaml
 
 # The recipe is another make. It must not inherit PYTHON=... and the like from this one's command line.
 build: sam-tools  ## what Lambda gets, in .aws-sam/build; ARCH=x86_64 for the other processor

@@ -1,4 +1,4 @@
-"""Alarms and dashboard of template.yaml watch metrics that exist: ours are those that the code writes."""
+"""Alarms and dashboard watch metrics that exist: ours are those that the code writes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,11 +15,11 @@ from whatsapp_pairing.observability import NAMESPACE
 from whatsapp_pairing.reasons import Reason
 from whatsapp_pairing.results import Result
 
-from infra.local.intrinsics import PLACEHOLDER, load_yaml
+from infra.local.intrinsics import PLACEHOLDER
 from tests.emf import metrics_in
+from tests.nested import ALARMS, joined, reference
 from tests.unit.test_session import LIVE
 
-ROOT = Path(__file__).resolve().parents[2]
 OUTCOMES = {Result.CONNECTED, *Reason}
 STACK = "${AWS::StackName}"
 
@@ -56,9 +55,8 @@ Template = dict[str, Any]
 
 @pytest.fixture
 def template() -> Template:
-    """The template as it is written."""
-    document: Template = load_yaml((ROOT / "template.yaml").read_text())
-    return document
+    """template.yaml and its alarms, as if they were one template."""
+    return joined()
 
 
 @pytest.fixture
@@ -88,14 +86,6 @@ def counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 # ── what the template watches ──
 
 
-def reference(value: Any) -> str:
-    """A value as Fn::Sub would write it."""
-    if not isinstance(value, dict):
-        return str(value)
-    ((function, argument),) = value.items()
-    return "${" + (argument if function == "Ref" else ".".join(argument)) + "}"
-
-
 def alarms(template: Template) -> dict[str, Template]:
     return {
         name: resource for name, resource in template["Resources"].items() if resource["Type"].endswith("Watch::Alarm")
@@ -114,6 +104,7 @@ def watched_by_alarms(template: Template) -> Iterator[Watched]:
 def dashboard(template: Template) -> str:
     """The dashboard as text, with what it shows where the probe is on."""
     text, parts = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    text = text.replace("${OtherFunctions}", parts["OtherFunctions"]["Fn::Sub"])
     condition, shown, hidden = parts["ProbeAlarms"]["Fn::If"]
     assert (condition, hidden) == ("ProbeOn", "")
     json.loads(text.replace("${ProbeAlarms}", hidden))
@@ -184,8 +175,9 @@ def test_every_watched_metric_is_one_that_is_written(template: Template, counted
         ("Name: outcome", "Name: Outcome"),
         ("MetricName: 5xx", "MetricName: 5XXError"),
         ("Value: !Ref LinkerFunction", "Value: !GetAtt LinkerFunction.Arn"),
-        ("Value: !Ref AWS::StackName", "Value: whatsapp-pairing"),
-        ("UnlinkDeadLetters.QueueName", "UnlinkDeadLetters.Arn"),
+        ("Value: !Ref Service", "Value: whatsapp-pairing"),
+        ("Value: !Ref Service", "Value: !Ref AWS::StackName"),
+        ("${UnlinkDeadLetters}", "${UnlinkDeadLetters.Arn}"),
         ('"ScanToConnected"', '"TimeToScan"'),
         ('["...", "cancelled"]', '["...", "canceled"]'),
         ('"ApiId", "${HttpApi}"', '"ApiName", "${HttpApi}"'),
@@ -193,9 +185,9 @@ def test_every_watched_metric_is_one_that_is_written(template: Template, counted
     ],
 )
 def test_a_typo_is_seen(counted: set[tuple[str, Dimensions]], right: str, wrong: str) -> None:
-    written = (ROOT / "template.yaml").read_text()
+    written = ALARMS.read_text()
     assert right in written
-    assert unknown(load_yaml(written.replace(right, wrong)), counted)
+    assert unknown(joined(written.replace(right, wrong)), counted)
 
 
 def test_functions_write_their_metrics_for_the_stack_that_the_alarms_watch(template: Template) -> None:
