@@ -22,6 +22,7 @@ from tests.unit.test_session import LIVE
 
 OUTCOMES = {Result.CONNECTED, *Reason}
 STACK = "${AWS::StackName}"
+ALARM_ARNS = "arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm"
 
 # Of AWS's own: which dimension, how a template names its value, the type of resource, and the metrics that are used.
 AWS = {
@@ -104,11 +105,13 @@ def watched_by_alarms(template: Template) -> Iterator[Watched]:
 def dashboard(template: Template) -> str:
     """The dashboard as text, with what it shows where the probe is on."""
     text, parts = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
-    text = text.replace("${OtherFunctions}", parts["OtherFunctions"]["Fn::Sub"])
     condition, shown, hidden = parts["ProbeAlarms"]["Fn::If"]
     assert (condition, hidden) == ("ProbeOn", "")
+    probe_alarms, own = shown["Fn::Sub"]
+    assert own["AlarmArns"] == parts["AlarmArns"] == {"Fn::Sub": ALARM_ARNS}
+    text = text.replace("${OtherFunctions}", parts["OtherFunctions"]["Fn::Sub"])
     json.loads(text.replace("${ProbeAlarms}", hidden))
-    return str(text.replace("${ProbeAlarms}", shown["Fn::Sub"]))
+    return str(text.replace("${ProbeAlarms}", probe_alarms).replace("${AlarmArns}", ALARM_ARNS))
 
 
 def widgets(template: Template) -> list[dict[str, Any]]:
@@ -214,13 +217,13 @@ def test_the_dashboard_shows_every_function(template: Template, metric: str) -> 
 
 def test_the_dashboard_shows_every_alarm(template: Template) -> None:
     (shown,) = [widget["properties"]["alarms"] for widget in widgets(template) if widget["type"] == "alarm"]
-    assert sorted(shown) == sorted("${" + name + ".Arn}" for name in alarms(template))
+    assert sorted(shown) == sorted(f"{ALARM_ARNS}:${{{name}}}" for name in alarms(template))
     assert {alarm["Condition"] for alarm in alarms(template).values() if "Condition" in alarm} == {"ProbeOn"}
 
 
 def test_the_dashboard_names_only_what_the_template_has(template: Template) -> None:
     named = {match[2].partition(".")[0] for match in PLACEHOLDER.finditer(dashboard(template))}
-    assert named - {"AWS::StackName", "AWS::Region"} <= set(template["Resources"])
+    assert named - {STACK[2:-1], *re.findall(r"AWS::\w+", ALARM_ARNS)} <= set(template["Resources"])
 
 
 # ── each alarm can ring, and says what to do ──
