@@ -22,8 +22,8 @@ KEPT = PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX PIP_TRUSTED
 	PIP_ROOT_USER_ACTION
 unexport $(filter-out $(KEPT),$(filter $(DROPPED),$(.VARIABLES)))
 
-.PHONY: run run-built test test-slow faults fuzz guards audit lint format validate build table dependencies bench setup lock \
-	clean sam-tools security-tools
+.PHONY: run run-built test test-slow faults fuzz guards audit lint format validate build table dependencies bench pictures \
+	setup lock clean sam-tools security-tools
 
 run: setup  ## the whole system at http://127.0.0.1:3000; ARGS="--live" for a real phone
 	exec $(BIN)/python -m infra.local $(ARGS)
@@ -39,13 +39,13 @@ test-slow: setup  ## what takes real minutes: the default time limits, all refs 
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 faults: setup  ## nothing kills a pairing: prints the table; ARGS="--runs 20" for more, ARGS="-k scan" for some
-	$(BIN)/python -m tests.faults $(ARGS)
+	$(BIN)/python -m tests.system.faults $(ARGS)
 
 fuzz: setup  ## 20 000 requests of garbage, other ones each time; SEED=7 for those of that seed again
-	FUZZ_SEED=$(or $(SEED),$(shell date +%s)) FUZZ_REQUESTS=20000 $(BIN)/python -m pytest -s tests/api/test_fuzz.py $(ARGS)
+	FUZZ_SEED=$(or $(SEED),$(shell date +%s)) FUZZ_REQUESTS=20000 $(BIN)/python -m pytest -s tests/system/contract/test_fuzz.py $(ARGS)
 
 guards: setup  ## takes each guard out of a copy and sees a test fail; ARGS="tokens" for those with the word in their name
-	$(BIN)/python -m tests.security.guards $(ARGS)
+	$(BIN)/python -m tests.system.guards $(ARGS)
 
 audit: setup security-tools  ## known vulnerabilities of everything that is locked
 	$(BIN)/python -m infra.build audit --pip-audit $(VENV)-security/bin/pip-audit
@@ -84,6 +84,9 @@ dependencies: setup  ## version, licence and weight of everything that was built
 bench: setup  ## prints what the README claims about speed; WHAT=exchanges, load, status, cleanup or cost for one alone
 	PYTHONPATH=layers/shared:layers/engine $(BIN)/python -m tests.bench$(addprefix .,$(WHAT)) $(ARGS)
 
+pictures: setup  ## the strip of screenshots at the top of README, from a real pairing in Chromium
+	PYTHONPATH=layers/shared:layers/engine $(BIN)/python -m tests.system.browser.pictures
+
 MAKE_VENV = PYTHON="$(PYTHON)" NAMED=$(filter command environment,$(origin PYTHON)) sh infra/venv.sh
 SAM = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 $(VENV)-sam/bin/python -m samcli
 
@@ -120,7 +123,7 @@ lock:  ## pyproject.toml -> requirements/*.txt
 	$(LOCK) --python-version 3.13 --python-platform aarch64-manylinux_2_28 -c requirements/dev.txt --extra runtime \
 		-o requirements/runtime.txt
 
-# Under root, .local/postgres may be a link to a folder that nobody's Postgres can reach (infra/local/account.py).
+# Under root, .local/postgres may be a link to a folder that nobody's Postgres can reach (infra/postgres/account.py).
 clean:  ## everything that setup, tests and runs have made
 	@for link in .local/postgres*; do case "$$(readlink "$$link")" in \
 		/var/lib/whatsapp-pairing/*) rm -rf "$$(readlink "$$link")" ;; esac; done

@@ -1,3 +1,3 @@
 """The tests. Their environment is cleaned before anything else of them is imported."""
 
-from tests import environment as environment
+from tests.support import environment as environment

@@ -8,13 +8,13 @@ the refusal. The handlers answer 401 or 403 in words (``http.caller``), because 
 from functools import cache
 from typing import Any
 
-from whatsapp_pairing import http
-from whatsapp_pairing.errors import Unauthorized
-from whatsapp_pairing.identity import Identity, TokenVerifier
-from whatsapp_pairing.limits import answers_in_time
-from whatsapp_pairing.observability import logger
-from whatsapp_pairing.refusals import Refusal
-from whatsapp_pairing.settings import settings
+from whatsapp_pairing.core.errors import Unauthorized
+from whatsapp_pairing.core.refusals import Refusal
+from whatsapp_pairing.runtime.limits import answers_in_time
+from whatsapp_pairing.runtime.observability import logger
+from whatsapp_pairing.runtime.settings import settings
+from whatsapp_pairing.web import http
+from whatsapp_pairing.web.identity import Identity, TokenVerifier
 
 
 @cache

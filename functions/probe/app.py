@@ -6,8 +6,8 @@ So we learn of a refused engine before a user meets it. The probe needs no attem
 from typing import Any
 
 from whatsapp_engine.process import ProcessEngine
-from whatsapp_pairing.observability import logger
-from whatsapp_pairing.probing import probe
+from whatsapp_pairing.probe import probe
+from whatsapp_pairing.runtime.observability import logger
 
 
 @logger.inject_lambda_context(clear_state=True)

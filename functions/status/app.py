@@ -4,24 +4,16 @@ Clients poll it, so its cold start counts. It imports no tracer and no event-han
 its secret, and loads the module that draws a QR only on the route /qr.
 """
 
-from functools import cache
 from typing import Any
 
-from whatsapp_pairing import http
-from whatsapp_pairing.database import Database
-from whatsapp_pairing.errors import NoQr
-from whatsapp_pairing.limits import answers_in_time
-from whatsapp_pairing.observability import logger
-from whatsapp_pairing.repository.sessions import Sessions
-from whatsapp_pairing.settings import settings
+from whatsapp_pairing.core.errors import NoQr
+from whatsapp_pairing.runtime.instance import database
+from whatsapp_pairing.runtime.limits import answers_in_time
+from whatsapp_pairing.runtime.observability import logger
+from whatsapp_pairing.session.sessions import Sessions
+from whatsapp_pairing.web import http
 
 _PICTURES = {"image/svg+xml": "svg", "image/png": "png", "text/plain": "terminal"}
-
-
-@cache
-def sessions() -> Sessions:
-    """Return what the instance keeps between invocations."""
-    return Sessions(Database(lambda: settings().database_url))
 
 
 @logger.inject_lambda_context(clear_state=True, correlation_id_path=http.REQUEST_ID)
@@ -31,14 +23,14 @@ def handler(event: http.Event, context: Any) -> http.Response:
     """Answer with the session as JSON, or with its QR as a picture."""
     user_id = http.caller(event)
     logger.append_keys(user_id=str(user_id))
-    session = sessions().get(user_id)
+    session = Sessions(database()).get(user_id)
     if event["rawPath"].rstrip("/").endswith("/qr"):
         return _picture(session.qr, http.accepted(event, list(_PICTURES)))
     return http.cacheable(event, http.shown(event, session))
 
 
 def _picture(text: str | None, media: str) -> http.Response:
-    from whatsapp_pairing import qr
+    from whatsapp_pairing.web import qr
 
     if text is None:
         raise NoQr

@@ -1,21 +1,14 @@
 """Asynchronous: remove a device at WhatsApp, then its keys. A failure is raised, so that Lambda tries again."""
 
-from functools import cache
 from typing import Any
 
 from whatsapp_engine.process import ProcessEngine
-from whatsapp_pairing.database import Database
-from whatsapp_pairing.observability import logger
+from whatsapp_pairing.keeper.devices import Devices
+from whatsapp_pairing.keeper.unlink import unlink
 from whatsapp_pairing.payloads import Unlink, parse
-from whatsapp_pairing.repository.devices import Devices
-from whatsapp_pairing.settings import settings
-from whatsapp_pairing.unlinking import unlink
-
-
-@cache
-def parts() -> tuple[Devices, ProcessEngine]:
-    """Return what the instance keeps between invocations."""
-    return Devices(Database(lambda: settings().database_url)), ProcessEngine(lambda: settings().engine_database_url)
+from whatsapp_pairing.runtime.instance import database
+from whatsapp_pairing.runtime.observability import logger
+from whatsapp_pairing.runtime.settings import settings
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -23,5 +16,5 @@ def handler(event: dict[str, Any], context: Any) -> None:
     """Unlink one device."""
     unlinking = parse(Unlink, event)
     logger.append_keys(device_id=str(unlinking.device_id))
-    unlink(unlinking.device_id, *parts())
+    unlink(unlinking.device_id, Devices(database()), ProcessEngine(lambda: settings().engine_database_url))
     logger.info("device unlinked")

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from infra.build.interpreter import find, obstacle, runtime_beside
-from infra.local.sandbox import ENGINE_LAYER
-from infra.local.stack import Function, Stack
-from infra.local.template import read_template
+from infra.template.reading import read_template
+from infra.template.stack import ENGINE_LAYER, Function, Stack
 
 ROOT = Path(__file__).resolve().parents[2]
 

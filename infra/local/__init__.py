@@ -13,7 +13,6 @@ Around it:
 
 - `environment` is what is kept of the caller's shell. `options` is the command line.
 - `template` (with `template_http`, `template_schedules`, `resources`, `parameters` and `intrinsics`) reads a `stack`.
-  `nested` makes sure that nothing of a nested template would have to run.
 - `interpreters` chooses the Python for the functions, from source or, by `as_on_lambda.sh`, from what was built.
 - `postgres` runs the embedded database from `binaries` under an `account`. `database` marks and prepares a database.
 - `sandbox`, `identity` and `dev` stand in for WhatsApp and Supabase (`supabase.sql`).

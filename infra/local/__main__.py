@@ -10,8 +10,8 @@ import signal
 import sys
 from collections.abc import Mapping
 
+from infra.errors import ToolError
 from infra.local import environment
-from infra.local.errors import LocalError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -37,7 +37,7 @@ async def _main(caller: Mapping[str, str]) -> int:
         await work
     except asyncio.CancelledError:
         return 0
-    except LocalError as error:
+    except ToolError as error:
         print(f"infra.local: {error}", file=sys.stderr)
         return 1
     return 0

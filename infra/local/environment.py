@@ -2,8 +2,8 @@
 
 A shell in which somebody works with AWS or a cloud Postgres holds variables that redirect or break the stack:
 ``DATABASE_URL``, ``PG*``, ``AWS_*``, ``*_proxy``, ``PYTHON*``, locales. `clean` removes everything that is not listed
-here, before any library reads it. tests/environment.py adds the tests' own names. The Makefile cleans the environment
-of every command before Python starts.
+here, before any library reads it. tests/support/environment.py adds the tests' own names. The Makefile cleans the
+environment of every command before Python starts.
 """
 
 from __future__ import annotations

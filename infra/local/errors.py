@@ -1,9 +1,7 @@
-"""What can go wrong in the runner itself.
+"""Lambda's refusals of an invocation, as the runner plays them.
 
 ::
 
-    LocalError                a sentence for the person at the terminal; the runner says it and exits 1
-    └── TemplateError         template.yaml says something that cannot be run here
     InvocationError           an invocation that Lambda refuses before any function sees it
     ├── FunctionNotFound      404 ResourceNotFoundException
     ├── TooManyRequests       429 TooManyRequestsException
@@ -14,14 +12,6 @@
 from __future__ import annotations
 
 from typing import ClassVar
-
-
-class LocalError(Exception):
-    """Something the person who started the runner can put right."""
-
-
-class TemplateError(LocalError):
-    """The template names, lacks or uses something that the runner cannot resolve."""
 
 
 class InvocationError(Exception):

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from whatsapp_pairing.database_url import normalised
-from whatsapp_pairing.errors import MisconfiguredError
+from whatsapp_pairing.core.errors import MisconfiguredError
+from whatsapp_pairing.runtime.database_url import normalised
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,26 +15,27 @@ from contextlib import AsyncExitStack
 from secrets import token_urlsafe
 from typing import TypeVar
 
-from infra.local import database, logs, sandbox
-from infra.local.datadir import DataDir
-from infra.local.dev import DevPaths
-from infra.local.errors import LocalError
-from infra.local.gateway import Gateway, HttpServer
-from infra.local.guard import Guard
-from infra.local.httpserver import bind, is_loopback, own_url
-from infra.local.identity import Identity
-from infra.local.instances import Instance, instance_environment
-from infra.local.interpreters import Interpreter, from_build, from_source
-from infra.local.invoker import Invoker
+from infra.children import Guard
+from infra.errors import ToolError
+from infra.local import logs
+from infra.local.aws.schedules import Scheduler
+from infra.local.aws.step_functions import AwsServices
+from infra.local.functions.instances import Instance, instance_environment
+from infra.local.functions.interpreters import Interpreter, from_build, from_source
+from infra.local.functions.invoker import Invoker
+from infra.local.functions.pool import FunctionPool
+from infra.local.functions.runtime_api import RuntimeApi
+from infra.local.gateway.httpserver import bind, is_loopback, own_url
+from infra.local.gateway.server import Gateway, HttpServer
 from infra.local.options import Options
-from infra.local.pool import FunctionPool
-from infra.local.postgres import EmbeddedPostgres
-from infra.local.runtime_api import RuntimeApi
-from infra.local.sandbox import ENGINE_LAYER, Sandbox, SandboxControl, WhatsApp
-from infra.local.schedules import Scheduler
-from infra.local.stack import Function, Stack
-from infra.local.step_functions import AwsServices
-from infra.local.template import read_template
+from infra.local.standins import database, sandbox
+from infra.local.standins.datadir import DataDir
+from infra.local.standins.developer_paths import DevPaths
+from infra.local.standins.identity import Identity
+from infra.local.standins.sandbox import Sandbox, SandboxControl, WhatsApp
+from infra.postgres.server import EmbeddedPostgres
+from infra.template.reading import read_template
+from infra.template.stack import ENGINE_LAYER, Function, Stack
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ async def run(options: Options, caller: Mapping[str, str]) -> None:
 
     Raises
     ------
-    LocalError
+    ToolError
         Something that the person at the terminal can put right.
     """
     started = time.monotonic()
@@ -73,7 +74,7 @@ async def run(options: Options, caller: Mapping[str, str]) -> None:
         try:
             print(f"ready {url}", flush=True)
         except OSError as error:
-            raise LocalError(f"cannot write to standard output: {error.strerror}") from error
+            raise ToolError(f"cannot write to standard output: {error.strerror}") from error
         logger.info("started in %.1f s; logs are in %s", time.monotonic() - started, data.logs)
         await asyncio.Event().wait()
 

@@ -24,11 +24,11 @@ engine_sql.py        the same as a file
 bundle.py            a folder of files for products that apply them with a tool of their own
 """
 
-from .connection import without_password
-from .errors import MigrateError
-from .files import MIGRATIONS
-from .runner import Outcome, Status, status, up
-from .verification import Finding, verify
+from infra.migrate.connection import without_password
+from infra.migrate.errors import MigrateError
+from infra.migrate.files import MIGRATIONS
+from infra.migrate.runner import Outcome, Status, status, up
+from infra.migrate.verification import Finding, verify
 
 __all__ = [
     "MIGRATIONS",

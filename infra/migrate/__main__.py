@@ -12,11 +12,11 @@ from pathlib import Path
 
 import psycopg
 
-from . import MIGRATIONS, MigrateError, status, up, verify
-from .connection import readable
-from .errors import NewerRelease
-from .expected import SNAPSHOT
-from .verification import checks
+from infra.migrate import MIGRATIONS, MigrateError, status, up, verify
+from infra.migrate.connection import readable
+from infra.migrate.errors import NewerRelease
+from infra.migrate.expected import SNAPSHOT
+from infra.migrate.verification import checks
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,18 +80,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _snapshot(options: argparse.Namespace) -> int:
-    from .fresh import write_snapshot  # starts a Postgres, which the other commands do not need
+    from infra.migrate.fresh import write_snapshot  # starts a Postgres, which the other commands do not need
 
     print(f"{options.file}: {'changed' if write_snapshot(options.file) else 'as before'}")
     if options.file == SNAPSHOT:
-        from .bundle import VERSIONS, write_versions
+        from infra.migrate.bundle import VERSIONS, write_versions
 
         print(f"{VERSIONS}: {'changed' if write_versions() else 'as before'}")
     return 0
 
 
 def _bundle(options: argparse.Namespace) -> int:
-    from .bundle import write_bundle  # starts a Postgres, too
+    from infra.migrate.bundle import write_bundle  # starts a Postgres, too
 
     try:
         done = write_bundle(options.folder, options.directory)
@@ -125,7 +125,7 @@ def _status(url: str, options: argparse.Namespace) -> int:
 def _verify(url: str, options: argparse.Namespace) -> int:
     findings = verify(url)
     if options.try_writes:
-        from .trying import try_writes  # the statements are the product's own
+        from infra.migrate.trying import try_writes  # the statements are the product's own
 
         findings += try_writes(url)
     wrong = [finding for finding in findings if finding.kind != "beyond"]

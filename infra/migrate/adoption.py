@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import psycopg
 
-from . import history, supabase_history
-from .errors import HistoryLost
-from .files import MIGRATIONS, Migration
-from .verification import ABSENT, read_findings
+from infra.migrate import history, supabase_history
+from infra.migrate.errors import HistoryLost
+from infra.migrate.files import MIGRATIONS, Migration
+from infra.migrate.verification import ABSENT, read_findings
 
 _HOLDS_OURS = "select to_regclass('whatsapp_private.attempts') is not null"
 

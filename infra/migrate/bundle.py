@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from . import engine_sql, functions, history, release
-from .errors import BundleRefused
-from .files import MIGRATIONS, Migration, checksum_of, read_migrations, read_text
-from .supabase_history import RECORD
+from infra.migrate import engine_sql, functions, history, release
+from infra.migrate.errors import BundleRefused
+from infra.migrate.files import MIGRATIONS, Migration, checksum_of, read_migrations, read_text
+from infra.migrate.supabase_history import RECORD
 
 VERSIONS = Path(__file__).with_name("bundle.json")
 ENGINE = "whatsapp_engine_tables"

@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from whatsapp_pairing.database_url import UNREADABLE, normalised
-from whatsapp_pairing.errors import MisconfiguredError
+from whatsapp_pairing.core.errors import MisconfiguredError
+from whatsapp_pairing.runtime.database_url import UNREADABLE, normalised
 
-from .errors import NotReachable, NotSupabase
+from infra.migrate.errors import NotReachable, NotSupabase
 
 _CONNECT_SECONDS = 10
 
@@ -99,5 +99,5 @@ def require_supabase(connection: psycopg.Connection) -> None:
     if missing:
         raise NotSupabase(
             f"this is not a Supabase database: {', '.join(missing)} not found; "
-            "the local runner creates stand-ins (infra/local/supabase.sql)"
+            "the local runner creates stand-ins (infra/postgres/supabase.sql)"
         )

@@ -8,13 +8,12 @@ import subprocess
 import sys
 
 import psycopg
-from whatsapp_pairing.database_url import NO_SESSION, is_transaction_pooler
+from whatsapp_pairing.runtime.database_url import NO_SESSION, is_transaction_pooler
 
 from infra import LAYERS
-
-from .connection import connected, limit_waits, readable
-from .errors import EngineTablesFailed, NotReachable
-from .turn import LOCK_SECONDS, take_turn
+from infra.migrate.connection import connected, limit_waits, readable
+from infra.migrate.errors import EngineTablesFailed, NotReachable
+from infra.migrate.turn import LOCK_SECONDS, take_turn
 
 _ENGINE_SECONDS = 60
 

@@ -6,7 +6,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg.pq import TransactionStatus
 
-from .errors import Busy, MigrationFailed
+from infra.migrate.errors import Busy, MigrationFailed
 
 _WAITED_TOO_LONG = (pg.LockNotAvailable, pg.QueryCanceled, pg.DeadlockDetected)
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import psycopg
 
-from . import rights
-from .scope import (
+from infra.migrate import rights
+from infra.migrate.scope import (
     ENGINE_TABLES,
     ENGINE_VERSION,
     OUTSIDERS,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from .errors import BadMigration
+from infra.migrate.errors import BadMigration
 
 MIGRATIONS = Path(__file__).resolve().parent.parent.parent / "migrations"
 

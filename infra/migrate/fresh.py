@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from .expected import SNAPSHOT, snapshot
-from .facts import read_facts
-from .runner import up
+from infra.migrate.expected import SNAPSHOT, snapshot
+from infra.migrate.facts import read_facts
+from infra.migrate.runner import up
 
 if TYPE_CHECKING:
-    from infra.local.postgres import EmbeddedPostgres
+    from infra.postgres.server import EmbeddedPostgres
 
 
 def write_snapshot(path: Path = SNAPSHOT) -> bool:
@@ -32,10 +32,10 @@ def write_snapshot(path: Path = SNAPSHOT) -> bool:
 @contextmanager
 def fresh_database() -> Iterator[EmbeddedPostgres]:
     """Start a server without any role of ours, with Supabase's stand-ins in its database."""
-    # The local stack imports this package, and only this command needs its server.
-    from infra.local.database import STANDINS
-    from infra.local.guard import Guard
-    from infra.local.postgres import EmbeddedPostgres
+    # Imported here: only this command needs the packages of a server.
+    from infra.children import Guard
+    from infra.postgres import SUPABASE
+    from infra.postgres.server import EmbeddedPostgres
 
     with tempfile.TemporaryDirectory(prefix="whatsapp-pairing-snapshot-", ignore_cleanup_errors=True) as directory:
         place = Path(directory)
@@ -45,7 +45,7 @@ def fresh_database() -> Iterator[EmbeddedPostgres]:
         try:
             server.start()
             with psycopg.connect(server.url(), autocommit=True) as connection:
-                connection.execute(STANDINS.read_bytes())
+                connection.execute(SUPABASE.read_bytes())
             yield server
         finally:
             server.stop()

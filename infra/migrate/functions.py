@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psycopg
 
-from .errors import BadMigration, MigrationFailed
-from .execution import execute, refused
-from .files import checksum_of, read_text
-from .turn import take_turn
+from infra.migrate.errors import BadMigration, MigrationFailed
+from infra.migrate.execution import execute, refused
+from infra.migrate.files import checksum_of, read_text
+from infra.migrate.turn import take_turn
 
 FOLDER = "functions"
 

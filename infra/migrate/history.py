@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import psycopg
 
-from .errors import VersionTaken
-from .files import Migration
+from infra.migrate.errors import VersionTaken
+from infra.migrate.files import Migration
 
 # The revokes are for a project whose default privileges open new tables of every schema.
 CREATE = """

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import psycopg
 
-from . import history, release, supabase_history
-from .adoption import Found, settle
-from .execution import execute, refused
-from .files import Migration
-from .turn import take_turn
+from infra.migrate import history, release, supabase_history
+from infra.migrate.adoption import Found, settle
+from infra.migrate.execution import execute, refused
+from infra.migrate.files import Migration
+from infra.migrate.turn import take_turn
 
 
 @dataclass(frozen=True)

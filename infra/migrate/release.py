@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 
-from .errors import NewerRelease
+from infra.migrate.errors import NewerRelease
 
 _PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 _EXISTS = "select to_regclass('whatsapp_migrations.release') is not null"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from psycopg.errors import Diagnostic
 
-from . import engine_tables, functions, history, numbered, release
-from . import supabase_history as records_of_supabase
-from .connection import connected, readable, require_supabase
-from .files import MIGRATIONS, Migration, read_migrations
+from infra.migrate import engine_tables, functions, history, numbered, release
+from infra.migrate import supabase_history as records_of_supabase
+from infra.migrate.connection import connected, readable, require_supabase
+from infra.migrate.files import MIGRATIONS, Migration, read_migrations
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import psycopg
 
-from .errors import VersionTaken
-from .files import Migration
+from infra.migrate.errors import VersionTaken
+from infra.migrate.files import Migration
 
 RECORD = "whatsapp_record"
 """The name of a bundle's last file. A product that has pushed it keeps our files in its folder."""

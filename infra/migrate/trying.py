@@ -14,17 +14,17 @@ from uuid import UUID, uuid4
 
 import psycopg
 from psycopg.rows import dict_row
-from whatsapp_pairing.database import Connection, Database, about
-from whatsapp_pairing.errors import PairingError
-from whatsapp_pairing.repository.attempts import Attempts
-from whatsapp_pairing.repository.devices import Devices
-from whatsapp_pairing.repository.leases import Leases
-from whatsapp_pairing.repository.sessions import Sessions
-from whatsapp_pairing.session import Phase, Wait
+from whatsapp_pairing.core.errors import PairingError
+from whatsapp_pairing.keeper.devices import Devices
+from whatsapp_pairing.pairing.attempt import Phase, Wait
+from whatsapp_pairing.pairing.attempts import Attempts
+from whatsapp_pairing.pairing.leases import Leases
+from whatsapp_pairing.runtime.database import Connection, Database, about
+from whatsapp_pairing.session.sessions import Sessions
 
-from .connection import connected, readable, require_supabase
-from .scope import ENGINE_TABLE
-from .verification import Finding
+from infra.migrate.connection import connected, readable, require_supabase
+from infra.migrate.scope import ENGINE_TABLE
+from infra.migrate.verification import Finding
 
 T = TypeVar("T")
 API, WORKER, ENGINE = "whatsapp_api", "whatsapp_worker", "whatsapp_engine"

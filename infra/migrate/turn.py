@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import psycopg
 
-from . import release
-from .connection import limit_waits
+from infra.migrate import release
+from infra.migrate.connection import limit_waits
 
 # Waiting for another runner holds nobody up. Waiting for a lock on a table in use does: everybody queues behind us.
 TURN_SECONDS = 75

@@ -9,11 +9,11 @@ from typing import Literal
 
 import psycopg
 
-from .connection import connected, readable, require_supabase
-from .expected import expected
-from .facts import collect_facts, read_facts
-from .release import refuse_newer
-from .scope import LOGINS, SESSIONS
+from infra.migrate.connection import connected, readable, require_supabase
+from infra.migrate.expected import expected
+from infra.migrate.facts import collect_facts, read_facts
+from infra.migrate.release import refuse_newer
+from infra.migrate.scope import LOGINS, SESSIONS
 
 # A column of the product that may refuse our insert: not null without a default, generated, or with a type or default
 # that may refuse. facts.py writes these words.

@@ -19,6 +19,6 @@ errors         what it answers when it cannot do what it was asked
 Only what an engine's parent needs is imported here; it costs nothing.
 """
 
-from .environment import UnsupportedPlatformError, engine_environment
+from infra.sandbox.environment import UnsupportedPlatformError, engine_environment
 
 __all__ = ["UnsupportedPlatformError", "engine_environment"]

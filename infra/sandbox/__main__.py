@@ -16,9 +16,9 @@ import sys
 import threading
 from pathlib import Path
 
-from .app import running
-from .environment import UnsupportedPlatformError, require_linux
-from .store import StoreInUseError
+from infra.sandbox.app import running
+from infra.sandbox.environment import UnsupportedPlatformError, require_linux
+from infra.sandbox.store import StoreInUseError
 
 
 def main() -> int:

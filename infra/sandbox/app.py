@@ -10,14 +10,14 @@ from pathlib import Path
 
 from websockets.asyncio.server import serve
 
-from .certificates import TlsAuthority
-from .control import Control
-from .knobs import KnobBoard
-from .phone import Phone
-from .proxy import Proxy
-from .server import WhatsAppServer
-from .store import Store
-from .web import JsonServer
+from infra.sandbox.certificates import TlsAuthority
+from infra.sandbox.control import Control
+from infra.sandbox.knobs import KnobBoard
+from infra.sandbox.phone import Phone
+from infra.sandbox.proxy import Proxy
+from infra.sandbox.server import WhatsAppServer
+from infra.sandbox.store import Store
+from infra.sandbox.web import JsonServer
 
 _MAX_MESSAGE = 1 << 22
 

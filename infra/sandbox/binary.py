@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from . import tokens
+from infra.sandbox import tokens
 
 PHONE_SERVER = "s.whatsapp.net"
 LID_SERVER = "lid"

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from .files import write_atomically
-from .keys import KeyPair
-from .messages import CertChain, CertificateDetails, NoiseCertificate
+from infra.sandbox.files import write_atomically
+from infra.sandbox.keys import KeyPair
+from infra.sandbox.messages import CertChain, CertificateDetails, NoiseCertificate
 
 HOST = "web.whatsapp.com"
 _CA_DAYS = 3650

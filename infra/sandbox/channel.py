@@ -8,9 +8,9 @@ from contextlib import suppress
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from . import binary, noise
-from .binary import Node
-from .keys import KeyPair
+from infra.sandbox import binary, noise
+from infra.sandbox.binary import Node
+from infra.sandbox.keys import KeyPair
 
 _ROUTING_INFO = b"ED\0\1"
 _LENGTH_SIZE = 3

@@ -15,11 +15,11 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from .errors import BadRequestError
-from .phone import Phone, timestamp
-from .proxy import Proxy
-from .server import WhatsAppServer
-from .web import Action, Body
+from infra.sandbox.errors import BadRequestError
+from infra.sandbox.phone import Phone, timestamp
+from infra.sandbox.proxy import Proxy
+from infra.sandbox.server import WhatsAppServer
+from infra.sandbox.web import Action, Body
 
 
 class _Form(BaseModel):

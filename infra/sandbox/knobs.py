@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from .errors import BadKnobError
-from .store import MAX_DEVICE_INDEX
+from infra.sandbox.errors import BadKnobError
+from infra.sandbox.store import MAX_DEVICE_INDEX
 
 _HOUR = 3600
 

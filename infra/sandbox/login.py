@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from .binary import SERVER, Node
-from .keys import verify
-from .knobs import KnobBoard
-from .session import Session
-from .store import Account, Device, Store
+from infra.sandbox.binary import SERVER, Node
+from infra.sandbox.keys import verify
+from infra.sandbox.knobs import KnobBoard
+from infra.sandbox.session import Session
+from infra.sandbox.store import Account, Device, Store
 
 _KEY_TYPE = b"\x05"
 _GOODBYE_SECONDS = 5

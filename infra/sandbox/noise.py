@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from google.protobuf.message import DecodeError
 
-from .keys import KeyPair
-from .messages import HandshakeMessage
+from infra.sandbox.keys import KeyPair
+from infra.sandbox.messages import HandshakeMessage
 
 PROLOGUE = b"WA\x06\x03"
 _PROTOCOL = b"Noise_XX_25519_AESGCM_SHA256".ljust(32, b"\0")

@@ -13,12 +13,12 @@ from typing import Any, Self
 
 from google.protobuf.message import DecodeError
 
-from .binary import Node
-from .errors import BadQrError, PairingRefusedError
-from .keys import verify
-from .messages import DeviceIdentity, DeviceProps, SignedDeviceIdentity, SignedDeviceIdentityHmac
-from .session import Session
-from .store import Account, Device
+from infra.sandbox.binary import Node
+from infra.sandbox.errors import BadQrError, PairingRefusedError
+from infra.sandbox.keys import verify
+from infra.sandbox.messages import DeviceIdentity, DeviceProps, SignedDeviceIdentity, SignedDeviceIdentityHmac
+from infra.sandbox.session import Session
+from infra.sandbox.store import Account, Device
 
 _URL = "https://wa.me/settings/linked_devices#"
 _ACCOUNT_PREFIX = b"\x06\x00"

@@ -12,9 +12,9 @@ import time
 from collections import defaultdict
 from typing import Any, NoReturn
 
-from .binary import SERVER, Node, Value
-from .channel import ChannelClosedError
-from .errors import (
+from infra.sandbox.binary import SERVER, Node, Value
+from infra.sandbox.channel import ChannelClosedError
+from infra.sandbox.errors import (
     BadNumberError,
     PasskeyRequiredError,
     ScanAgainError,
@@ -22,8 +22,8 @@ from .errors import (
     UnknownNumberError,
     UnknownQrError,
 )
-from .pairing import Offer, Qr
-from .server import WhatsAppServer
+from infra.sandbox.pairing import Offer, Qr
+from infra.sandbox.server import WhatsAppServer
 
 
 class Phone:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import IO, Self
 
-from .environment import engine_environment, require_linux
+from infra.sandbox.environment import engine_environment, require_linux
 
 _START_SECONDS = 30
 _STOP_SECONDS = 5

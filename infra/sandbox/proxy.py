@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from .certificates import HOST
-from .knobs import KnobBoard
+from infra.sandbox.certificates import HOST
+from infra.sandbox.knobs import KnobBoard
 
 _TARGET = f"{HOST}:443"
 _HEAD_SECONDS = 10

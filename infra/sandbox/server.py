@@ -10,17 +10,17 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from websockets.asyncio.server import ServerConnection
 
-from .binary import BinaryError, Node
-from .certificates import noise_chain
-from .channel import Channel, ChannelClosedError
-from .keys import KeyPair
-from .knobs import KnobBoard
-from .login import DeviceLogin
-from .messages import ClientPayload
-from .noise import NoiseError
-from .pairing import Offer, Qr
-from .session import Session
-from .store import Store
+from infra.sandbox.binary import BinaryError, Node
+from infra.sandbox.certificates import noise_chain
+from infra.sandbox.channel import Channel, ChannelClosedError
+from infra.sandbox.keys import KeyPair
+from infra.sandbox.knobs import KnobBoard
+from infra.sandbox.login import DeviceLogin
+from infra.sandbox.messages import ClientPayload
+from infra.sandbox.noise import NoiseError
+from infra.sandbox.pairing import Offer, Qr
+from infra.sandbox.session import Session
+from infra.sandbox.store import Store
 
 _HANDSHAKE_SECONDS = 20
 _UNLINKED = 401

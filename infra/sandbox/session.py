@@ -9,9 +9,9 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Literal
 
-from .binary import SERVER, Jid, Node, Value
-from .channel import Channel, ChannelClosedError
-from .errors import ClientSilentError, SandboxError, SocketClosedError
+from infra.sandbox.binary import SERVER, Jid, Node, Value
+from infra.sandbox.channel import Channel, ChannelClosedError
+from infra.sandbox.errors import ClientSilentError, SandboxError, SocketClosedError
 
 State = Literal["handshake", "pairing", "login", "online"]
 Handler = Callable[[Node], Awaitable[None]]

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .binary import LID_SERVER, Jid
-from .errors import TooManyDevicesError
-from .files import write_atomically
-from .keys import KeyPair
+from infra.sandbox.binary import LID_SERVER, Jid
+from infra.sandbox.errors import TooManyDevicesError
+from infra.sandbox.files import write_atomically
+from infra.sandbox.keys import KeyPair
 
 MAX_DEVICES = 4
 MAX_DEVICE_INDEX = 99

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
-from .errors import BadRequestError, SandboxError
+from infra.sandbox.errors import BadRequestError, SandboxError
 
 _MAX_BODY = 65_536
 _SLOW_CLIENT_SECONDS = 30

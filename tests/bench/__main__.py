@@ -11,7 +11,7 @@ import time
 
 from tests.bench import exchanges
 from tests.bench.measuring import percentile, running, transitions
-from tests.stack import User
+from tests.support.stack import User
 
 PAIRINGS = 12
 

@@ -19,20 +19,22 @@ from threading import Event, Thread
 from typing import Any
 from uuid import uuid4
 
-from whatsapp_pairing.cleaning import ATTEMPT_DAYS, BATCH, Cleaning, look
-from whatsapp_pairing.database import Connection, Database, T
-from whatsapp_pairing.observability import logger
-from whatsapp_pairing.repository.attempts import Attempts
-from whatsapp_pairing.repository.rows import Rows
-from whatsapp_pairing.repository.sessions import Sessions
-from whatsapp_pairing.repository.sweeps import Batch, Sweeps
+from whatsapp_pairing.cleanup import ATTEMPT_DAYS, BATCH, Cleaning, Sweeps, look
+from whatsapp_pairing.pairing.attempts import Attempts
+from whatsapp_pairing.pairing.services import Services
+from whatsapp_pairing.pairing.session_rows import SessionRows
+from whatsapp_pairing.runtime.database import Connection, Database, T
+from whatsapp_pairing.runtime.observability import logger
+from whatsapp_pairing.runtime.sweep import Batch
+from whatsapp_pairing.session.sessions import Sessions
 
 from infra.migrate import up
-from tests.conftest import STANDINS, Postgres
-from tests.integration.crowd import fill
-from tests.integration.plans import ExplainedDatabase, Plan
-from tests.integration.recorder import RecordedWorkflow
-from tests.integration.world import LIMIT, WINDOW, World, connect
+from infra.postgres import SUPABASE
+from tests.support.explained_database import ExplainedDatabase, Plan
+from tests.support.many_rows import fill
+from tests.support.postgres import Postgres
+from tests.support.recorded_workflow import RecordedWorkflow
+from tests.support.world import LIMIT, WINDOW, World, connect
 
 # The crowd does not leave these behind: tokens of attempts that ended, old attempts, answers, counters that have grown.
 _LEAVE = """
@@ -201,10 +203,11 @@ def measure(url: str, bare: dict[str, float]) -> None:
             time.sleep(_QUIET_SECONDS)
         print(f"\na dry run says: {look(world.sweeps).as_dict()}")
         database = world.new_database("whatsapp_worker")
-        attempts, sweeps, rows = Attempts(database), Sweeps(database), Rows(database)
+        attempts, sweeps, rows = Attempts(database), Sweeps(database), SessionRows(database)
         timed = [Timed(attempts, "end"), Timed(sweeps, *_SWEEPS), Timed(rows, "write")]
         began = time.perf_counter()
-        cleaning = Cleaning(attempts, sweeps, rows, RecordedWorkflow(), lambda: 300 - (time.perf_counter() - began))
+        services = Services(attempts, rows, RecordedWorkflow())
+        cleaning = Cleaning(services, sweeps, lambda: 300 - (time.perf_counter() - began))
         with busy.at_work(), locker.at_work(), redirect_stdout(io.StringIO()):  # the metrics
             swept = cleaning.run()
         print(f"one run: {swept.as_dict()} in {time.perf_counter() - began:.1f} s")
@@ -235,7 +238,7 @@ def main() -> int:
     try:
         name = server.create()
         with server.connect(name) as connection:
-            connection.execute(STANDINS.read_bytes())
+            connection.execute(SUPABASE.read_bytes())
         up(server.url(name))
         began = time.perf_counter()
         with connect(server.url(name)) as admin:

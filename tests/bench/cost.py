@@ -12,7 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.bench.measuring import Work, running, transitions, work
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 # US dollars, us-east-1, arm64, the first tier of each.
 GB_SECOND = 0.0000133334

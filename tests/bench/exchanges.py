@@ -23,8 +23,8 @@ from typing import Any
 
 from tests.bench.measuring import running
 from tests.bench.network import Network, network
-from tests.conftest import Postgres
-from tests.stack import PATIENCE_SECONDS, Stack, User, call
+from tests.support.postgres import Postgres
+from tests.support.stack import PATIENCE_SECONDS, Stack, User, call
 
 # Who logs in as which: connect, status and disconnect; the workflow's functions, cleanup and unlink; WhatsApp's engine.
 ROLES = ("api", "worker", "engine")

@@ -22,10 +22,10 @@ from dataclasses import dataclass, field
 import aiohttp
 import psycopg
 
-from infra.local.processes import resident_megabytes
+from infra.local.functions.processes import resident_megabytes
 from tests.bench.measuring import percentile, running
-from tests.conftest import Postgres
-from tests.stack import Stack, User
+from tests.support.postgres import Postgres
+from tests.support.stack import Stack, User
 
 ALONE = 12
 TOGETHER = 50

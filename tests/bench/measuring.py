@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 _REPORT = re.compile(r"^REPORT .*Duration: ([\d.]+) ms\tMemory Size: (\d+) MB", re.MULTILINE)
 

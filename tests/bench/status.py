@@ -16,8 +16,9 @@ import psycopg
 from psycopg.rows import dict_row
 
 from infra.migrate import up
-from tests.conftest import STANDINS, Postgres
-from tests.functions.support import ROOT, Context, event, load
+from infra.postgres import SUPABASE
+from tests.support.handlers import ROOT, Context, event, load
+from tests.support.postgres import Postgres
 
 _SESSION = "SELECT * FROM whatsapp_private.session_v1(%s)"
 ROUNDS = 8
@@ -55,7 +56,7 @@ def prepare(url: str) -> UUID:
     """Make the database and a user with a QR in sight."""
     user = uuid4()
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(STANDINS.read_bytes())
+        connection.execute(SUPABASE.read_bytes())
         up(url)
         connection.execute("INSERT INTO auth.users (id, email) VALUES (%s, 'bench@example.test')", (user,))
         connection.execute(

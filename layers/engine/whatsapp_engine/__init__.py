@@ -1,4 +1,4 @@
-"""WhatsApp itself: neonize behind the port of ``whatsapp_pairing.engine``.
+"""WhatsApp itself: neonize behind the port of ``whatsapp_pairing.core.engine``.
 
 - ``process``: runs one engine in one child process, watches it, ends it. Does not import neonize.
 - ``child``: the child's program, the only module that imports neonize.

@@ -32,7 +32,7 @@ from neonize.exc import NeonizeError
 from neonize.proto.Neonize_pb2 import JID, ConnectFailureReason, LogEntry, PairStatus
 from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DeviceProps
 from neonize.utils import Jid2String, build_jid
-from whatsapp_pairing.reasons import Reason
+from whatsapp_pairing.core.reasons import Reason
 
 from whatsapp_engine import protocol
 from whatsapp_engine.lifeline import Lifeline

@@ -17,10 +17,10 @@ from collections.abc import Callable
 from types import TracebackType
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from whatsapp_pairing.database_url import NO_SESSION, is_transaction_pooler, normalised
-from whatsapp_pairing.engine import Died, EngineRun, Event, StoreFailed
-from whatsapp_pairing.errors import MisconfiguredError, StoreUnavailable
-from whatsapp_pairing.observability import logger
+from whatsapp_pairing.core.engine import Died, EngineRun, Event, StoreFailed
+from whatsapp_pairing.core.errors import MisconfiguredError, StoreUnavailable
+from whatsapp_pairing.runtime.database_url import NO_SESSION, is_transaction_pooler, normalised
+from whatsapp_pairing.runtime.observability import logger
 
 from whatsapp_engine import protocol
 
@@ -48,7 +48,7 @@ _SHARED_PARAMETERS = {
 
 
 class ProcessEngine:
-    """Starts engines in child processes, as ``whatsapp_pairing.engine.Engine``.
+    """Starts engines in child processes, as ``whatsapp_pairing.core.engine.Engine``.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class ProcessEngine:
 
 
 class NoRun:
-    """The ``whatsapp_pairing.engine.EngineRun`` of an engine that could not be started: it only says why."""
+    """The ``whatsapp_pairing.core.engine.EngineRun`` of an engine that could not be started: it only says why."""
 
     def __init__(self, why: Event) -> None:
         self._why = why
@@ -123,7 +123,7 @@ class NoRun:
 
 
 class ChildRun:
-    """One child at work, as ``whatsapp_pairing.engine.EngineRun``; starts with the object, ends with its context."""
+    """One child at work, as ``core.engine.EngineRun``. It starts with the object and ends with its context."""
 
     def __init__(self, task: dict[str, object]) -> None:
         self._pipe, child_end = os.pipe()

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from whatsapp_pairing.engine import (
+from whatsapp_pairing.core.engine import (
     Event,
     Exhausted,
     LoggedOut,
@@ -25,7 +25,7 @@ from whatsapp_pairing.engine import (
     Synced,
     Unreachable,
 )
-from whatsapp_pairing.reasons import Reason
+from whatsapp_pairing.core.reasons import Reason
 
 # The child says this once a second, whatever its engine does.
 BEAT = "beat"

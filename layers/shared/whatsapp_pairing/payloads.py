@@ -6,8 +6,8 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from whatsapp_pairing.errors import InvalidPayload
-from whatsapp_pairing.session import Phase
+from whatsapp_pairing.core.errors import InvalidPayload
+from whatsapp_pairing.pairing.attempt import Phase
 
 
 class _Payload(BaseModel):

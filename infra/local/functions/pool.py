@@ -1,0 +1,198 @@
+"""The instances of one function: warm ones first, a new one for every call that finds none."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+
+from infra.local.errors import TooManyRequests
+from infra.local.functions.instances import Instance
+from infra.local.functions.invocation import Answer, Invocation, failure
+from infra.template.stack import Function
+
+# Lambda gives the code outside the handler ten seconds; a busy machine is no reason to fail, so here it is more.
+INIT_SECONDS = 30.0
+
+IDLE_SECONDS = 300.0
+
+# Lambda's limit for an account. Calls above a machine's strength wait; these are refused.
+MAX_RUNNING = 1000
+
+# What a new process costs. A queue that the running instances will have served by then is left to them: without
+# this, every short burst would start processes that slow it down.
+START_SECONDS = 0.5
+
+# Nobody waits for an instance whose call has lasted this long: it may take minutes.
+LONG_CALL_SECONDS = 0.1
+
+# So many instances in short calls keep every core busy; one more would only take turns with them. A call counts as
+# short for this long, because a busy machine makes short ones longer.
+MAX_SHORT_CALLS = 4 * (os.cpu_count() or 1)
+SHORT_CALL_SECONDS = 2.0
+
+# Weight of the last call in the mean.
+SMOOTHING = 0.1
+
+InstanceFactory = Callable[[Callable[[Instance], None], Callable[[Instance], None]], Instance]
+"""Makes an instance from its two callbacks, `on_idle` and `on_end`."""
+
+
+class FunctionPool:
+    """Runs invocations of one function.
+
+    A call that finds no idle instance waits for whichever comes first: a new instance or one that has become free.
+    So long calls get an instance each, while a burst of short ones shares a few.
+
+    Parameters
+    ----------
+    function
+        The function.
+    make
+        Makes an instance that is not started yet.
+    start_slots
+        Shared by all functions: how many processes may be starting at once. Imports cost a core each.
+    """
+
+    def __init__(self, function: Function, make: InstanceFactory, start_slots: asyncio.Semaphore) -> None:
+        self.function = function
+        self.instances: list[Instance] = []
+        self._make = make
+        self._start_slots = start_slots
+        self._idle: list[Instance] = []
+        self._waiting: deque[Invocation] = deque()
+        self._starts: set[asyncio.Task[None]] = set()
+        self._running = 0
+        self._mean_seconds: float | None = None
+        self._closed = False
+
+    async def run(self, invocation: Invocation) -> Answer:
+        """Run one invocation.
+
+        Raises
+        ------
+        TooManyRequests
+            Its reserved concurrency is used up.
+        """
+        reserved = self.function.reserved_concurrency
+        limit = MAX_RUNNING if reserved is None else reserved
+        if self._closed or self._running >= limit:
+            raise TooManyRequests("Rate Exceeded.")
+        self._running += 1
+        try:
+            if self._idle:
+                self._idle.pop().assign(invocation)
+            else:
+                self._waiting.append(invocation)
+                self._start_missing()
+            answer = await invocation.answer
+            self._count(invocation)
+            return answer
+        finally:
+            self._running -= 1
+
+    def retire_idle(self, older_than: float = IDLE_SECONDS) -> None:
+        """End the instances that had nothing to do for so long."""
+        now = time.monotonic()
+        for instance in [i for i in self._idle if now - i.idle_since >= older_than]:
+            self._idle.remove(instance)
+            instance.kill()
+
+    async def close(self) -> None:
+        """End every instance."""
+        self._closed = True
+        starts = list(self._starts)
+        for start in starts:
+            start.cancel()
+        await asyncio.gather(*starts, return_exceptions=True)
+        instances = list(self.instances)
+        for instance in instances:
+            instance.kill()
+        await asyncio.gather(*(instance.wait_ended() for instance in instances))
+        for invocation in self._waiting:
+            invocation.fail("Runtime.ExitError", "the local runner is stopping")
+
+    def _start_missing(self) -> None:
+        for _ in range(len(self._waiting) - len(self._starts)):
+            start = asyncio.create_task(self._start_one())
+            self._starts.add(start)
+            start.add_done_callback(self._starts.discard)
+
+    async def _start_one(self) -> None:
+        async with self._start_slots:
+            if not await self._still_needed():
+                return
+            settled = asyncio.Event()
+
+            def idle(instance: Instance) -> None:
+                settled.set()
+                self._on_idle(instance)
+
+            def end(instance: Instance) -> None:
+                settled.set()
+                self._on_end(instance)
+
+            instance = self._make(idle, end)
+            self.instances.append(instance)
+            try:
+                await instance.start()
+                async with asyncio.timeout(INIT_SECONDS):
+                    await settled.wait()
+            except OSError as error:
+                self.instances.remove(instance)
+                self._fail_first(failure("Runtime.ExitError", f"cannot start: {error}"))
+            except TimeoutError:
+                instance.init_failure = failure(
+                    "Sandbox.Timedout", f"Initialisation timed out after {INIT_SECONDS:.2f} seconds"
+                )
+                instance.kill()
+                await instance.wait_ended()
+
+    async def _still_needed(self) -> bool:
+        """Whether a call waits that no running instance will take in good time."""
+        while self._waiting:
+            if self._queue_seconds() > START_SECONDS:
+                return True
+            await asyncio.sleep(0.02)
+        return False
+
+    def _queue_seconds(self) -> float:
+        """How long those who wait will wait without another instance; 0 when another would not help."""
+        mean = self._mean_seconds
+        if mean is None:
+            return math.inf
+        now = time.time()
+        ages = [now - instance.current.started for instance in self.instances if instance.current is not None]
+        if mean < SHORT_CALL_SECONDS and sum(age < SHORT_CALL_SECONDS for age in ages) >= MAX_SHORT_CALLS:
+            return 0.0
+        serving = sum(age < LONG_CALL_SECONDS for age in ages)
+        return len(self._waiting) * mean / serving if serving else math.inf
+
+    def _count(self, invocation: Invocation) -> None:
+        seconds = time.time() - invocation.started
+        mean = seconds if self._mean_seconds is None else self._mean_seconds
+        self._mean_seconds = mean + SMOOTHING * (seconds - mean)
+
+    def _on_idle(self, instance: Instance) -> None:
+        if self._waiting:
+            instance.assign(self._waiting.popleft())
+        else:
+            self._idle.append(instance)
+
+    def _on_end(self, instance: Instance) -> None:
+        self.instances.remove(instance)
+        if instance in self._idle:
+            self._idle.remove(instance)
+        elif not instance.idle_since:  # it never came as far as its first poll
+            self._fail_first(
+                instance.init_failure
+                or failure("Runtime.ExitError", "Error: Runtime exited while the function was loading")
+            )
+
+    def _fail_first(self, answer: Answer) -> None:
+        """One failed start fails one call; the others get starts of their own."""
+        if self._waiting:
+            self._waiting.popleft().finish(answer)

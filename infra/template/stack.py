@@ -1,0 +1,129 @@
+"""What a template describes, once every reference in it has a value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# The layer with neonize. Only its functions run an engine.
+ENGINE_LAYER = "EngineLayer"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer: where its files are."""
+
+    logical_id: str
+    content: Path
+
+    @property
+    def python_path(self) -> Path:
+        """The folder that Lambda would put on the Python path: ``python``, which only a built layer has."""
+        built = self.content / "python"
+        return built if built.is_dir() else self.content
+
+
+@dataclass(frozen=True)
+class Function:
+    """A Lambda function with the limits that the runner holds it to."""
+
+    logical_id: str
+    name: str
+    arn: str
+    code: Path
+    handler: str
+    timeout: float
+    memory_mb: int
+    environment: Mapping[str, str]
+    layers: tuple[Layer, ...]
+    retries: int
+    max_event_age: float
+    reserved_concurrency: int | None
+
+    @property
+    def short_name(self) -> str:
+        """The name for people (logs, /dev/functions), e.g. ``open_phase`` for ``OpenPhaseFunction``."""
+        return re.sub(r"(?<=.)(?=[A-Z])", "_", self.logical_id.removesuffix("Function")).lower()
+
+
+@dataclass(frozen=True)
+class Authorizer:
+    """A Lambda authorizer with payload 2.0 and simple responses."""
+
+    name: str
+    function: str
+    headers: tuple[str, ...]
+    ttl: float
+
+
+@dataclass(frozen=True)
+class Route:
+    """A method and path of the HTTP API, and the function behind it."""
+
+    method: str
+    path: str
+    function: str
+    authorizer: Authorizer | None
+
+    @property
+    def key(self) -> str:
+        """The route's key as API Gateway writes it, e.g. ``GET /pets/{id}``."""
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True)
+class Cors:
+    """The HTTP API's CORS configuration."""
+
+    origins: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    exposed: tuple[str, ...] = ()
+    max_age: int | None = None
+
+
+@dataclass(frozen=True)
+class StateMachine:
+    """A Step Functions state machine; `definition` is its ASL with the substitutions done."""
+
+    logical_id: str
+    name: str
+    arn: str
+    definition: str
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Invokes a function every so many seconds."""
+
+    name: str
+    function: str
+    seconds: int
+    payload: Any
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Everything of a template that runs here."""
+
+    parameters: Mapping[str, Any]
+    functions: Mapping[str, Function]
+    routes: tuple[Route, ...]
+    cors: Cors | None
+    state_machines: tuple[StateMachine, ...]
+    schedules: tuple[Schedule, ...]
+
+
+def function_name(reference: str) -> str:
+    """The name in a function's name, ARN or partial ARN, without a qualifier.
+
+    >>> function_name("arn:aws:lambda:us-east-1:123456789012:function:Hello:live")
+    'Hello'
+    """
+    parts = reference.split(":")
+    if "function" in parts:
+        return parts[parts.index("function") + 1]
+    return parts[0]

@@ -1,0 +1,29 @@
+"""The results of an engine, a linker and an attempt: one set for all of them."""
+
+from enum import StrEnum
+from typing import Literal
+
+from whatsapp_pairing.core.reasons import Reason
+
+
+class Result(StrEnum):
+    """Every result but a bad end, which is its ``Reason``."""
+
+    CONNECTED = "connected"
+    NEW_ENGINE = "new_engine"
+    """The engine is of no more use, and another one may go on."""
+    REFUSED = "refused"
+    """The pairing was refused, and only a new QR can help."""
+    LOST = "lost"
+    """The attempt has ended, or another linker has it."""
+    NOT_NEEDED = "not_needed"
+    """The attempt has a linker or is over, so no engine was started."""
+
+
+Outcome = Literal[Result.CONNECTED] | Reason
+"""How an attempt has ended. The database keeps its text."""
+
+
+def outcome_of(code: str | None) -> Outcome | None:
+    """Return the outcome with this code; None while the attempt lives."""
+    return Result.CONNECTED if code == Result.CONNECTED else Reason.parse(code)

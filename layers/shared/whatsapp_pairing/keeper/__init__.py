@@ -1,0 +1,1 @@
+"""What is done with a linked device after the pairing. Today that is its removal."""

@@ -1,0 +1,1 @@
+"""What a function runs on: its settings, its connection to Postgres, AWS, logs and metrics."""

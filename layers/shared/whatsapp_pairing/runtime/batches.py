@@ -1,0 +1,116 @@
+"""How a run of cleanup repeats its sweeps: batch by batch, past rows that cannot be changed, and only in its time."""
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+from uuid import UUID
+
+from whatsapp_pairing.core.errors import StoreBusy, StoreRefused, Unavailable
+from whatsapp_pairing.runtime.observability import logger
+from whatsapp_pairing.runtime.sweep import Batch
+
+T = TypeVar("T")
+# Returns at most so many rows, without those that could not be changed.
+Find = Callable[[int, list[UUID]], list[UUID]]
+# Changes these rows, and returns how many it has changed.
+Change = Callable[[list[UUID]], int]
+
+# The SQLSTATE of a violated foreign key. In a sweep it is always the key that refers to users.
+_USER_GONE: Final = "23503"
+
+# No batch begins with less time left: the rest is for the last batch and for starting the unlinks.
+RESERVE_SECONDS: Final = 30.0
+
+# A sweep ends when it has left this many rows. Each of them may have taken as long as a statement waits for a lock.
+MOST_LEFT: Final = 500
+
+
+class Batches:
+    """One run's batches. A row that cannot be changed stops neither its sweep nor the other sweeps.
+
+    Parameters
+    ----------
+    size : int
+        Rows in one transaction.
+    seconds_left : callable
+        How long the run may go on.
+
+    Attributes
+    ----------
+    left : int
+        How many rows the run has left to the next one.
+    failure : Exception or None
+        The first failure that no lock explains.
+    """
+
+    def __init__(self, size: int, seconds_left: Callable[[], float]) -> None:
+        self.size = size
+        self._seconds_left = seconds_left
+        self.left = 0
+        self.failure: Exception | None = None
+
+    def all(self, sweep: Callable[[int], Batch]) -> int:
+        """Repeat a sweep whose batches pass over locked rows; return how many rows it has changed."""
+        total, batch = 0, Batch(self.size)
+        while batch.done == self.size and self.in_time():
+            batch = self.guarded(lambda: sweep(self.size)) or Batch(0)
+            total += batch.done
+            self.left += batch.left
+        return total
+
+    def each(self, find: Find, change: Change, together: bool = True) -> int:
+        """Repeat a sweep whose statement may wait for a lock. Where a batch fails, change its rows one by one."""
+        changed: list[int] = []
+        self.guarded(lambda: self._in_batches(find, change, together, changed))
+        return sum(changed)
+
+    def guarded(self, work: Callable[[], T], row: UUID | None = None) -> T | None:
+        """Do ``work``. When it fails, count what is left, keep the first failure that no lock explains, return None.
+
+        Parameters
+        ----------
+        row : UUID, optional
+            The one attempt or user that ``work`` is about. With a row, the failure is raised when Postgres is away,
+            because each further row would wait for Postgres in vain.
+        """
+        about = {"row": str(row)} if row else {}
+        try:
+            return work()
+        except StoreBusy as error:
+            logger.warning("another transaction is in the way; left to the next run", extra={"why": str(error)} | about)
+        except Exception as error:
+            if isinstance(error, StoreRefused) and error.sqlstate == _USER_GONE:
+                return None  # The user was deleted in this moment, and nothing is left to do.
+            if row and isinstance(error, Unavailable):
+                raise
+            logger.exception("a sweep failed", extra=about)
+            self.failure = self.failure or error
+        self.left += 1
+        return None
+
+    def in_time(self) -> bool:
+        """Return whether another batch may begin."""
+        return self._seconds_left() > RESERVE_SECONDS
+
+    def _in_batches(self, find: Find, change: Change, together: bool, changed: list[int]) -> None:
+        without: list[UUID] = []
+        found = self.size
+        while found == self.size and len(without) < MOST_LEFT and self.in_time():
+            ids = find(self.size, without)
+            found = len(ids)
+            if not (together and self._changed_together(ids, change, changed)):
+                self._one_by_one(ids, change, changed, without)
+
+    def _changed_together(self, ids: list[UUID], change: Change, changed: list[int]) -> bool:
+        try:
+            changed.append(change(ids) if ids else 0)
+        except (StoreBusy, StoreRefused):
+            return False
+        return changed[-1] == len(ids)
+
+    def _one_by_one(self, ids: list[UUID], change: Change, changed: list[int], without: list[UUID]) -> None:
+        for one in ids:
+            if len(without) >= MOST_LEFT or not self.in_time():
+                return
+            changed.append(self.guarded(lambda: change([one]), one) or 0)  # noqa: B023  called at once
+            if not changed[-1]:
+                without.append(one)

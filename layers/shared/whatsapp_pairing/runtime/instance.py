@@ -1,0 +1,12 @@
+"""What an instance of a function keeps between invocations. Each part is made when it is first used."""
+
+from functools import cache
+
+from whatsapp_pairing.runtime.database import Database
+from whatsapp_pairing.runtime.settings import settings
+
+
+@cache
+def database() -> Database:
+    """Return the instance's connection to Postgres, as the function's own role."""
+    return Database(lambda: settings().database_url)

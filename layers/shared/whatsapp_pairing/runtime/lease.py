@@ -1,0 +1,109 @@
+"""A lease: the right of one process to change an attempt or a device, and to run an engine for it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+from uuid import UUID
+
+from whatsapp_pairing.core.engine import EngineRun
+from whatsapp_pairing.core.errors import SecretUnavailable, StoreUnavailable
+from whatsapp_pairing.runtime.observability import logger
+
+T = TypeVar("T")
+
+# The holder renews its lease every RENEW_SECONDS. The lease of a dead linker is over before the workflow misses the
+# heartbeat (HEARTBEAT_SECONDS in pairing/attempt.py). Otherwise the dead linker's lease would refuse its replacement.
+RENEW_SECONDS = 2.5
+LEASE_SECONDS = 8.0
+
+# An engine ends this long before the lease. So its sockets and database connections are closed when another process may
+# take the lease.
+MARGIN_SECONDS = 0.5
+
+
+class LeaseLost(Exception):
+    """The lease is over: another process may have it, its attempt has ended, or Postgres was away for too long."""
+
+
+class Lease:
+    """A lease that its holder has taken, and renews while it works.
+
+    Parameters
+    ----------
+    lease_id : UUID
+        Names the lease in every statement of its holder.
+    asked_at : float
+        When the lease was asked for, by ``clock``. It is counted from then, so never for too long.
+    clock, sleep : callable
+        Seconds, monotonic.
+
+    Attributes
+    ----------
+    renew_at : float
+        When the lease is to be renewed, by ``clock``.
+    engine_ends_at : float
+        When an engine under this lease must have ended, by ``clock``.
+    """
+
+    def __init__(
+        self, lease_id: UUID, asked_at: float, clock: Callable[[], float], sleep: Callable[[float], None]
+    ) -> None:
+        self.id = lease_id
+        self._clock = clock
+        self._sleep = sleep
+        self._run: EngineRun | None = None
+        self._begin(asked_at)
+
+    @contextmanager
+    def running(self, run: EngineRun) -> Iterator[None]:
+        """Let an engine live for as long as the lease. Without a renewal it ends by itself."""
+        self._run = run
+        try:
+            yield
+        finally:
+            self._run = None
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to renew the lease."""
+        return self._clock() >= self.renew_at
+
+    def renew(self, work: Callable[[], bool]) -> None:
+        """Renew the lease now.
+
+        Parameters
+        ----------
+        work : callable
+            Renews the lease in the database; false when it is lost.
+
+        Raises
+        ------
+        LeaseLost
+        """
+        asked_at = self._clock()
+        if not self.ask(work):
+            raise LeaseLost
+        self._begin(asked_at)
+
+    def ask(self, work: Callable[[], T]) -> T:
+        """Do ``work``; while Postgres is away, try again until another process can have taken the lease.
+
+        Raises
+        ------
+        LeaseLost
+        """
+        while True:
+            try:
+                return work()
+            except (StoreUnavailable, SecretUnavailable):
+                if self._clock() >= self._ends_at:
+                    raise LeaseLost from None
+                logger.warning("the database or its secret is away; trying again", exc_info=True)
+                self._sleep(0.5)
+
+    def _begin(self, asked_at: float) -> None:
+        self._ends_at = asked_at + LEASE_SECONDS
+        self.renew_at = asked_at + RENEW_SECONDS
+        self.engine_ends_at = self._ends_at - MARGIN_SECONDS
+        if self._run:
+            self._run.live_until(self.engine_ends_at)

@@ -1,0 +1,195 @@
+"""The environment as one frozen, typed object, read on first use and never at import."""
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from whatsapp_pairing.core.assurance import AssuranceLevel
+from whatsapp_pairing.core.errors import MisconfiguredError, SecretUnavailable
+from whatsapp_pairing.runtime import limits
+
+# In an invocation with a limit, no read of a secret takes longer. Its two tries take 4.4 s when nothing answers.
+_SECRET_SECONDS = 5.0
+
+# Secrets Manager's answers that no second try changes.
+_REFUSALS = {
+    "AccessDeniedException",
+    "DecryptionFailure",
+    "InvalidParameterException",
+    "InvalidRequestException",
+    "ResourceNotFoundException",
+    "ValidationException",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What template.yaml tells a function; each function is told only what it needs.
+
+    Examples
+    --------
+    >>> Settings({"QR_TIMEOUT_SECONDS": "120"}).qr_timeout_seconds
+    120.0
+    >>> Settings({}).supabase_url
+    Traceback (most recent call last):
+    ...
+    whatsapp_pairing.core.errors.MisconfiguredError: The setting SUPABASE_URL is missing.
+    """
+
+    environment: Mapping[str, str] = field(repr=False)
+
+    @property
+    def database_url(self) -> str:
+        """``postgresql://`` URL: the key ``url`` of the secret DATABASE_SECRET_NAME, or DATABASE_URL if that is set."""
+        return self._url("DATABASE")
+
+    @property
+    def engine_database_url(self) -> str:
+        """The same for the engine, which has a role of its own: ENGINE_DATABASE_SECRET_NAME or ENGINE_DATABASE_URL."""
+        return self._url("ENGINE_DATABASE")
+
+    @property
+    def supabase_url(self) -> str:
+        """The Supabase project whose users we serve, without a trailing slash."""
+        return self._text("SUPABASE_URL").rstrip("/")
+
+    @property
+    def accepted_issuers(self) -> list[str]:
+        """Issuers that tokens may name beside the project's own address, separated by commas; usually empty.
+
+        An entry without a path is the address of a project, whose issuer ends in ``/auth/v1``.
+        """
+        entries = [entry.strip().rstrip("/") for entry in self.environment.get("ACCEPTED_ISSUERS", "").split(",")]
+        return [entry if entry.count("/") > 2 else f"{entry}/auth/v1" for entry in entries if entry]
+
+    @property
+    def allow_anonymous_users(self) -> bool:
+        """Whether users without an account, whom Supabase calls anonymous, may pair."""
+        return self.environment.get("ALLOW_ANONYMOUS_USERS") == "true"
+
+    @property
+    def write_session_rows(self) -> bool:
+        """Whether the users' rows in ``public.whatsapp_sessions`` are written; a product that reads none needs none."""
+        return self.environment.get("WRITE_SESSION_ROWS") != "false"
+
+    @property
+    def required_assurance_level(self) -> AssuranceLevel:
+        """The lowest level of a sign-in that may pair: ``NONE`` or ``AAL2``."""
+        level = self.environment.get("REQUIRED_ASSURANCE_LEVEL", "none")
+        if level not in ("none", "aal2"):  # A misspelt level must not count as none.
+            raise MisconfiguredError("The setting REQUIRED_ASSURANCE_LEVEL is neither none nor aal2.")
+        return AssuranceLevel.parse(level)
+
+    @property
+    def legacy_jwt_secret(self) -> Callable[[], str] | None:
+        """Gives the key ``secret`` of the secret LEGACY_JWT_SECRET_NAME; None where only key pairs are accepted."""
+        name = self.environment.get("LEGACY_JWT_SECRET_NAME")
+        return (lambda: _secret(name, "secret")) if name else None
+
+    @property
+    def state_machine_arn(self) -> str:
+        """The pairing workflow."""
+        return self._text("STATE_MACHINE_ARN")
+
+    @property
+    def linker_function(self) -> str:
+        """Name of the function that holds the WhatsApp socket."""
+        return self._text("LINKER_FUNCTION")
+
+    @property
+    def unlink_function(self) -> str:
+        """Name of the function that removes a device at WhatsApp."""
+        return self._text("UNLINK_FUNCTION")
+
+    @property
+    def qr_timeout_seconds(self) -> float:
+        """How long WhatsApp may take to give a QR."""
+        return self._seconds("QR_TIMEOUT_SECONDS")
+
+    @property
+    def auth_timeout_seconds(self) -> float:
+        """How long a person may take to scan it."""
+        return self._seconds("AUTH_TIMEOUT_SECONDS")
+
+    @property
+    def max_live_pairings(self) -> int:
+        """How many pairings of all users may run at once."""
+        return self._number("MAX_LIVE_PAIRINGS", "pairings")
+
+    @property
+    def attempt_retention_days(self) -> int:
+        """For how many days ended attempts are kept."""
+        return self._number("ATTEMPT_RETENTION_DAYS", "days")
+
+    def _url(self, database: str) -> str:
+        direct = self.environment.get(f"{database}_URL")  # tests and benchmarks; the template names secrets
+        if direct:
+            return direct
+        return _secret(self._text(f"{database}_SECRET_NAME"), "url")
+
+    def _text(self, name: str) -> str:
+        value = self.environment.get(name)
+        if not value:
+            raise MisconfiguredError(f"The setting {name} is missing.")
+        return value
+
+    def _number(self, name: str, unit: str) -> int:
+        text = self._text(name)
+        if not text.isdecimal() or int(text) < 1:
+            raise MisconfiguredError(f"The setting {name} is not a number of {unit}.")
+        return int(text)
+
+    def _seconds(self, name: str) -> float:
+        try:
+            seconds = float(self._text(name))
+        except ValueError:
+            raise MisconfiguredError(f"The setting {name} is not a number of seconds.") from None
+        if not 0 < seconds < math.inf:
+            raise MisconfiguredError(f"The setting {name} is not a number of seconds above zero.")
+        return seconds
+
+
+@cache
+def settings() -> Settings:
+    """Return the process's settings; the same object for the life of the instance."""
+    return Settings(dict(os.environ))
+
+
+@cache
+def _secrets() -> Any:
+    from aws_lambda_powertools.utilities.parameters import SecretsProvider
+    from botocore.config import Config
+
+    # The default limits, 60 s for each of several tries, are longer than a function may run.
+    return SecretsProvider(
+        boto_config=Config(connect_timeout=1, read_timeout=1.7, retries={"mode": "standard", "total_max_attempts": 2})
+    )
+
+
+def _secret(name: str, key: str) -> str:
+    # Imported here: it brings boto3, which a function that is given DATABASE_URL never needs.
+    from aws_lambda_powertools.utilities import parameters
+    from botocore.exceptions import ClientError
+
+    secret: object = None
+    try:
+        secret = limits.in_time(lambda: _secrets().get(name, transform="json", max_age=300), _SECRET_SECONDS)
+    except limits.OutOfTimeError:
+        raise SecretUnavailable(detail=f"Secrets Manager did not answer in time for the secret {name}") from None
+    except parameters.GetParameterError as error:
+        cause = error.__context__
+        code = cause.response["Error"]["Code"] if isinstance(cause, ClientError) else type(cause).__name__
+        if code not in _REFUSALS:
+            raise SecretUnavailable(detail=f"Secrets Manager does not give the secret {name}: {code}") from None
+        raise MisconfiguredError(
+            f"The secret {name} cannot be read ({code}): is it there, and may this function read it?"
+        ) from None
+    except (parameters.TransformParameterError, UnicodeDecodeError):
+        pass  # their messages quote the secret
+    value = secret.get(key) if isinstance(secret, dict) else None
+    if not isinstance(value, str) or not value.strip():
+        raise MisconfiguredError(f'The secret {name} is not JSON with a key "{key}".')
+    return value

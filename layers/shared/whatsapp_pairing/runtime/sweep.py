@@ -1,0 +1,58 @@
+"""What the sweeps of cleanup have in common: batches that pass over locked rows, and the counts of a dry run."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import ClassVar
+from uuid import UUID
+
+from whatsapp_pairing.runtime.table import Table
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The number of rows that a batch has changed, and of rows that it has left because they were locked."""
+
+    done: int
+    left: int = 0
+
+
+class Sweep(Table):
+    """Sweeps about one table. Each batch has at most ``limit`` rows and is a transaction of its own.
+
+    A batch passes over rows that another transaction has locked. A statement that may have to wait for a user's lock
+    cannot do that. Such a sweep has one call that finds rows and another call that changes them. So the caller can go
+    on without the rows that could not be changed (``without``).
+
+    Attributes
+    ----------
+    counts : dict
+        SQL that counts what each sweep would find now, by the names of ``cleanup.Swept``.
+    """
+
+    counts: ClassVar[dict[str, str]]
+
+    def _found(self, statement: str, limit: int) -> Batch:
+        row = self._one(statement, limit=limit)
+        assert row is not None
+        return Batch(row["found"])
+
+    def _due(self, statement: str) -> int:
+        row = self._one(statement)
+        assert row is not None
+        due: int = row["due"]
+        return due
+
+    def _ids(self, statement: str, limit: int, without: Collection[UUID]) -> list[UUID]:
+        return [row["id"] for row in self._all(statement, limit=limit, without=list(without))]
+
+    def _swept(self, change: str, due: str, limit: int, **parameters: object) -> Batch:
+        # The count sees the rows as they were before the change. So when the batch is not full, the difference is the
+        # number of locked rows.
+        statement = f"""
+        WITH changed AS ({change})
+        SELECT (SELECT count(*) FROM changed) AS done,
+               CASE WHEN (SELECT count(*) FROM changed) < %(limit)s THEN (SELECT count(*) FROM {due}) END AS due
+        """
+        row = self._one(statement, limit=limit, **parameters)
+        assert row is not None
+        return Batch(row["done"], max(0, (row["due"] or 0) - row["done"]))

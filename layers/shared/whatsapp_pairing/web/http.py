@@ -1,0 +1,210 @@
+"""The API's edges: the caller, the types and languages that it accepts, and how answers and errors look."""
+
+import base64
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from whatsapp_pairing.core.errors import (
+    AtCapacity,
+    MisconfiguredError,
+    NotAcceptable,
+    PairingError,
+    Refused,
+    TooLarge,
+    Unauthorized,
+)
+from whatsapp_pairing.core.notices import instruction
+from whatsapp_pairing.core.reasons import sentence
+from whatsapp_pairing.core.refusals import Refusal
+from whatsapp_pairing.runtime.observability import logger
+from whatsapp_pairing.session.session import Session, ShownAttempt, Status
+from whatsapp_pairing.web import negotiation
+
+Event = Mapping[str, Any]
+Response = dict[str, Any]
+
+# Bytes. No call takes a body: what a client sends by habit ("{}") is ignored, more than this is a mistake or worse.
+LONGEST_BODY = 1024
+
+# Where an event holds the id that every answer carries as ``apigw-requestid``: in the log it leads from a complaint to
+# what happened.
+REQUEST_ID = "requestContext.requestId"
+
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+def caller(event: Event) -> UUID:
+    """Return the user whom the authorizer found.
+
+    Raises
+    ------
+    Unauthorized
+        The authorizer found no user, or the token has ended. The authorizer accepts a token for some seconds longer.
+    SecondFactorRequired
+        The authorizer found a user who has signed in without the second factor, and the token has not ended.
+    """
+    found = _authorizers_answer(event)
+    try:
+        if int(found["expiresAt"]) <= time.time():
+            raise Unauthorized(Refusal.EXPIRED)
+        return UUID(found["userId"])
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        raise Refused.because(Refusal.parse(found.get("refused"))) from None
+
+
+def _authorizers_answer(event: Event) -> Mapping[str, Any]:
+    try:
+        found = event["requestContext"]["authorizer"]["lambda"]
+    except (KeyError, TypeError):
+        return {}
+    return found if isinstance(found, Mapping) else {}
+
+
+def header(event: Event, name: str) -> str:
+    """Return a request header by its lower-case name, or an empty text."""
+    headers = event.get("headers")
+    return str(headers.get(name, "")) if isinstance(headers, Mapping) else ""
+
+
+def language(event: Event) -> str:
+    """Return the caller's language, ``"en"`` or ``"es"``, by Accept-Language."""
+    return negotiation.language(header(event, "accept-language"), ["en", "es"])
+
+
+def accepted(event: Event, offered: list[str]) -> str:
+    """Return the offered media type that Accept weighs most; of equals, the first offered.
+
+    Raises
+    ------
+    NotAcceptable
+        Accept excludes them all, by weight 0.
+    """
+    media = negotiation.media_type(header(event, "accept"), offered)
+    if media is None:
+        raise NotAcceptable
+    return media
+
+
+def answers_errors(handler: Callable[[Event, Any], Response]) -> Callable[[Event, Any], Response]:
+    """Turn the domain's exceptions into answers; anything else is logged and answered as ``internal``.
+
+    Also the one place that refuses a large body, whatever is behind it.
+    """
+
+    def answering(event: Event, context: Any) -> Response:
+        try:
+            if _body_bytes(event) > LONGEST_BODY:
+                raise TooLarge
+            return handler(event, context)
+        except PairingError as error:
+            if isinstance(error, Refused):
+                logger.info("refused", extra={"refusal": str(error.refusal)})
+            elif isinstance(error, AtCapacity):
+                logger.warning("at capacity")
+            elif error.status >= 500:
+                logger.exception("request failed")
+            return failure(error)
+        except Exception:
+            logger.exception("request failed")
+            return failure(PairingError())
+
+    return answering
+
+
+def _body_bytes(event: Event) -> int:
+    body = str(event.get("body") or "")
+    if event.get("isBase64Encoded"):
+        return len(body) * 3 // 4 - body[-2:].count("=")
+    return len(body.encode(errors="replace"))
+
+
+def success(body: Mapping[str, Any], status: int = 200) -> Response:
+    """Answer with JSON."""
+    return _json(status, {"success": True, **body})
+
+
+def failure(error: PairingError) -> Response:
+    """Answer with an error's status, code and sentence."""
+    if isinstance(error, MisconfiguredError):
+        error = PairingError()  # which setting it is stands in the log
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
+    if isinstance(error, Refused):
+        headers["WWW-Authenticate"] = error.challenge
+    body = {"success": False, "error": error.code, "message": error.message}
+    return _json(error.status, body, headers)
+
+
+def shown(event: Event, session: Session, status: int = 200) -> Response:
+    """Answer with the session in the caller's language, and with the time by the clock that its times are of."""
+    answer = success(_session_body(session, language(event)), status)
+    answer["headers"]["Server-Time"] = _time(session.read_at)
+    return answer
+
+
+def cacheable(event: Event, answer: Response) -> Response:
+    """Give an answer the ETag of its body; a caller who has that body already gets a 304 without it."""
+    etag = f'"{hashlib.sha256(answer["body"].encode()).hexdigest()[:32]}"'
+    headers = {**answer["headers"], "ETag": etag}
+    known = [tag.strip().removeprefix("W/") for tag in header(event, "if-none-match").split(",")]
+    if etag in known or "*" in known:
+        del headers["Content-Type"]
+        return {"statusCode": 304, "headers": headers}
+    return {**answer, "headers": headers}
+
+
+def document(body: bytes, media: str) -> Response:
+    """Answer with something that is not JSON and must not be kept."""
+    binary = media == "image/png"
+    return {
+        "statusCode": 200,
+        "headers": {"Content-Type": f"{media}; charset=utf-8" if media == "text/plain" else media, **_NO_STORE},
+        "body": base64.b64encode(body).decode() if binary else body.decode(),
+        "isBase64Encoded": binary,
+    }
+
+
+def _session_body(session: Session, speaks: str) -> dict[str, Any]:
+    reason, notice = session.reason, session.notice
+    return {
+        "status": session.status,
+        "connected": session.status is Status.CONNECTED,
+        "qr": session.qr,
+        "qrExpiresAt": _time(session.qr_expires_at),
+        "attempt": _attempt(session.attempt),
+        "phoneNumber": session.phone_number,
+        "connectedAt": _time(session.connected_at),
+        "lastSeen": _time(session.last_seen),
+        "messagesSent": session.messages_sent,
+        "messagesReceived": session.messages_received,
+        "error": {"code": reason, "message": sentence(reason, speaks)} if reason else None,
+        "notice": {"code": notice, "message": instruction(notice, speaks)} if notice else None,
+        "pollAfterMs": session.poll_after_ms,
+    }
+
+
+def _attempt(attempt: ShownAttempt | None) -> dict[str, Any] | None:
+    if attempt is None:
+        return None
+    return {
+        "id": str(attempt.id),
+        "number": attempt.number,
+        "startedAt": _time(attempt.started_at),
+        "deadline": _time(attempt.deadline),
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="milliseconds") if moment else None
+
+
+def _json(status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    return {
+        "statusCode": status,
+        "headers": {"Content-Type": "application/json; charset=utf-8", **_NO_STORE, **(headers or {})},
+        "body": json.dumps(body, ensure_ascii=False),
+    }

@@ -1,0 +1,171 @@
+"""Supabase access token → user."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+import jwt
+from jwt.types import Options
+
+from whatsapp_pairing.core.assurance import AssuranceLevel
+from whatsapp_pairing.core.errors import AnonymousNotAllowed, MisconfiguredError, Unauthorized
+from whatsapp_pairing.core.refusals import Refusal
+from whatsapp_pairing.web.published_keys import ASYMMETRIC, PublishedKeys
+
+_SYMMETRIC = "HS256"
+_SHORTEST_SECRET = 32
+_LEEWAY_SECONDS = 10
+_LONGEST_TOKEN = 8192
+# `iat` is required but not compared with the clock: our clock may be behind Supabase's.
+_OPTIONS: Options = {"require": ["exp", "iat", "sub", "aud", "iss"], "verify_iat": False}
+# Without the signature PyJWT checks no claim either, unless it is told to.
+_CLAIMS_ONLY: Options = {
+    **_OPTIONS,
+    "verify_signature": False,
+    "verify_exp": True,
+    "verify_nbf": True,
+    "verify_aud": True,
+    "verify_iss": True,
+}
+
+_REFUSALS = [
+    (jwt.InvalidSignatureError, Refusal.SIGNATURE),
+    (jwt.ExpiredSignatureError, Refusal.EXPIRED),
+    (jwt.ImmatureSignatureError, Refusal.NOT_YET_VALID),
+    (jwt.InvalidIssuerError, Refusal.ISSUER),
+    (jwt.InvalidAudienceError, Refusal.AUDIENCE),
+    (jwt.exceptions.InvalidSubjectError, Refusal.SUBJECT),
+    (jwt.InvalidAlgorithmError, Refusal.ALGORITHM),
+    (jwt.InvalidKeyError, Refusal.ALGORITHM),
+]
+_MISSING = {"iss": Refusal.ISSUER, "aud": Refusal.AUDIENCE, "sub": Refusal.SUBJECT}
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A verified user; ``expires_at`` is the token's end in seconds since 1970, ``level`` how strong the sign-in is."""
+
+    user_id: UUID
+    expires_at: int
+    level: AssuranceLevel
+
+
+class TokenVerifier:
+    """Verifies access tokens of one Supabase project against its published keys.
+
+    Parameters
+    ----------
+    supabase_url : str
+        The project, without a trailing slash.
+    legacy_secret : callable, optional
+        Gives the project's legacy JWT secret. Only with it are HS256 tokens accepted; called for each of them.
+    issuers : collection of str
+        Issuers that the project's tokens may name beside ``<supabase_url>/auth/v1``.
+    allow_anonymous : bool
+        Whether users without an account (Supabase's anonymous sign-in) are users.
+    """
+
+    def __init__(
+        self,
+        supabase_url: str,
+        legacy_secret: Callable[[], str] | None = None,
+        issuers: Collection[str] = (),
+        allow_anonymous: bool = False,
+    ) -> None:
+        self._auth_url = f"{supabase_url}/auth/v1"
+        self._issuers = frozenset([self._auth_url, *issuers])
+        self._legacy_secret = legacy_secret
+        self._allow_anonymous = allow_anonymous
+
+    @cached_property
+    def _keys(self) -> PublishedKeys:
+        # A project that signs with its legacy secret may be too old to publish keys.
+        return PublishedKeys(f"{self._auth_url}/.well-known/jwks.json", optional=self._legacy_secret is not None)
+
+    def verify(self, token: str) -> Identity:
+        """Return who the token speaks for.
+
+        Raises
+        ------
+        Unauthorized
+            Malformed, forged, expired, or not an end user's token of this project.
+        Unavailable
+            The project's keys cannot be fetched.
+        MisconfiguredError
+            The legacy secret is too short to be one.
+        """
+        if len(token) > _LONGEST_TOKEN:
+            raise Unauthorized(Refusal.TOO_LONG)
+        try:
+            header = self._refuse_by_claims(token)
+            key, algorithms = self._key(header)
+            return self._identity(self._claims(token, key, algorithms))
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError) as error:
+            # No cause: PyJWT's messages may quote the token.
+            raise Unauthorized(_refusal(error)) from None
+
+    def _refuse_by_claims(self, token: str) -> dict[str, Any]:
+        """Refuse a token whose own claims are wrong, before its signature is checked; return its header.
+
+        The keys are then not fetched, and the log names the claim.
+        """
+        unverified = jwt.decode_complete(token, options={"verify_signature": False})
+        _require_a_users_role(unverified["payload"])  # first: a project's own keys lack most of the other claims
+        self._identity(self._claims(token, None, [], _CLAIMS_ONLY))
+        header: dict[str, Any] = unverified["header"]
+        return header
+
+    def _claims(self, token: str, key: Any, algorithms: list[str], options: Options = _OPTIONS) -> dict[str, Any]:
+        return jwt.decode(
+            token,
+            key,
+            algorithms=algorithms,
+            audience="authenticated",
+            issuer=self._issuers,
+            leeway=_LEEWAY_SECONDS,
+            options=options,
+        )
+
+    def _identity(self, claims: dict[str, Any]) -> Identity:
+        _require_a_users_role(claims)
+        # Supabase writes true or false. Any other value counts as anonymous.
+        anonymous = claims.get("is_anonymous")
+        if not (self._allow_anonymous or anonymous is None or anonymous is False):
+            raise AnonymousNotAllowed
+        try:
+            user_id = UUID(claims["sub"])
+        except ValueError:
+            raise Unauthorized(Refusal.SUBJECT) from None
+        return Identity(user_id, int(claims["exp"]), AssuranceLevel.parse(claims.get("aal")))
+
+    def _key(self, header: dict[str, Any]) -> tuple[Any, list[str]]:
+        """Return the key that the header names, and the algorithms that it may have signed with."""
+        if header.get("alg") == _SYMMETRIC:
+            return self._shared_secret(), [_SYMMETRIC]
+        if header.get("alg") not in ASYMMETRIC:
+            raise Unauthorized(Refusal.ALGORITHM)
+        key = self._keys.find(header.get("kid", ""))
+        if key is None:
+            raise Unauthorized(Refusal.UNKNOWN_KEY)
+        return key, ASYMMETRIC
+
+    def _shared_secret(self) -> str:
+        if self._legacy_secret is None:
+            raise Unauthorized(Refusal.ALGORITHM)
+        secret = self._legacy_secret()
+        if len(secret.encode()) < _SHORTEST_SECRET:
+            raise MisconfiguredError("The legacy JWT secret is shorter than 32 bytes: that cannot be the project's.")
+        return secret
+
+
+def _require_a_users_role(claims: dict[str, Any]) -> None:
+    if claims.get("role") != "authenticated":
+        raise Unauthorized(Refusal.ROLE)
+
+
+def _refusal(error: Exception) -> Refusal:
+    if isinstance(error, jwt.MissingRequiredClaimError):
+        return _MISSING.get(error.claim, Refusal.MALFORMED)
+    return next((refusal for kind, refusal in _REFUSALS if isinstance(error, kind)), Refusal.MALFORMED)

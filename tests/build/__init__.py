@@ -1,1 +1,0 @@
-"""The artifacts: what they hold, and that they run."""

@@ -1,0 +1,149 @@
+"""The removal of a device, with an engine that a test plays."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from whatsapp_pairing.core.engine import (
+    Died,
+    Event,
+    LoggedOut,
+    Reached,
+    Refused,
+    StoreFailed,
+    Unreachable,
+)
+from whatsapp_pairing.core.errors import (
+    DeviceBusy,
+    EngineStoreFailed,
+    UnlinkFailed,
+)
+from whatsapp_pairing.core.reasons import Reason
+
+from tests.support.handlers import App, Context, task
+from tests.support.metrics import metrics_in, values
+from tests.support.played_engine import Played
+from tests.support.world import JID, Secret
+
+
+def unlink(app: App, environment: pytest.MonkeyPatch, played: Played, device_id: UUID) -> None:
+    module = app("unlink")
+    environment.setattr(module, "ProcessEngine", played)
+    module.handler(task("unlink", deviceId=device_id), Context())
+
+
+@pytest.fixture
+def unlinking(world: Any, user: UUID) -> tuple[UUID, Secret]:
+    """A device that was linked and has been disconnected."""
+    secret = Secret()
+    world.link(user, secret, JID)
+    (device_id,) = world.attempts.disconnect(user).devices
+    return device_id, secret
+
+
+def test_unlink_removes_the_device_at_whatsapp_and_then_its_keys(
+    app: App, world: Any, unlinking: tuple[UUID, Secret], environment: pytest.MonkeyPatch
+) -> None:
+    device_id, secret = unlinking
+    played = Played(Reached(), lambda: world.drop_keys(JID), LoggedOut())
+
+    unlink(app, environment, played, device_id)
+
+    assert (played.asked, played.closed) == ([f"log out {JID}"], 1)
+    assert world.device(secret) is None
+    assert not world.has_keys(secret)
+    assert world.value("SELECT count(*) FROM whatsapp_engine.whatsmeow_lid_map") == 0
+    again = Played()
+    unlink(app, environment, again, device_id)
+    assert again.asked == []
+
+
+@pytest.mark.parametrize("last", [Died("boom"), Unreachable(), Refused(Reason.CLIENT_OUTDATED)], ids=str)
+def test_unlink_that_whatsapp_did_not_confirm_keeps_the_keys_and_fails(
+    app: App, world: Any, unlinking: tuple[UUID, Secret], environment: pytest.MonkeyPatch, last: Event
+) -> None:
+    device_id, secret = unlinking
+    played = Played(Reached(), last)
+    with pytest.raises(UnlinkFailed):
+        unlink(app, environment, played, device_id)
+    assert played.closed == 1
+    assert world.has_keys(secret)
+    assert world.bound(secret)["lease_id"] is None
+    unlink(app, environment, Played(LoggedOut()), device_id)
+    assert not world.has_keys(secret)
+
+
+@pytest.mark.parametrize(("passes", "counted"), [(False, [1]), (True, [])], ids=["for good", "passing"])
+def test_unlink_without_a_store_does_not_blame_whatsapp(
+    app: App, world: Any, unlinking: tuple[UUID, Secret], environment: pytest.MonkeyPatch, passes: bool,
+    counted: list[float], capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    device_id, secret = unlinking
+    with pytest.raises(EngineStoreFailed, match="WhatsApp was not asked"):
+        unlink(app, environment, Played(StoreFailed("SQLSTATE 28P01", passes)), device_id)
+    assert values(metrics_in(capsys.readouterr().out), "EngineStoreFailed") == counted
+    assert world.has_keys(secret)
+    assert world.bound(secret)["lease_id"] is None
+
+
+def test_unlink_without_keys_asks_nobody(
+    app: App, world: Any, unlinking: tuple[UUID, Secret], environment: pytest.MonkeyPatch
+) -> None:
+    device_id, secret = unlinking
+    world.drop_keys(JID)
+    played = Played()
+    unlink(app, environment, played, device_id)
+    assert played.asked == []
+    assert world.device(secret) is None
+
+
+def test_unlink_never_touches_a_linked_device(
+    app: App, world: Any, user: UUID, environment: pytest.MonkeyPatch
+) -> None:
+    secret, played = Secret(), Played()
+    world.link(user, secret, JID)
+    unlink(app, environment, played, world.bound(secret)["id"])
+    assert played.asked == []
+    assert world.has_keys(secret)
+
+
+def test_unlink_that_loses_its_lease_stops(
+    app: App, world: Any, unlinking: tuple[UUID, Secret], environment: pytest.MonkeyPatch
+) -> None:
+    device_id, secret = unlinking
+    taken = "UPDATE whatsapp_private.devices SET lease_id = gen_random_uuid()"
+    played = Played(Reached(), lambda: world.sql(taken), LoggedOut())
+    with pytest.raises(UnlinkFailed):
+        unlink(app, environment, played, device_id)
+    assert world.has_keys(secret)
+    assert len(played.steps) == 1  # what the engine said later was not waited for
+
+
+def test_unlink_waits_for_a_linker_to_let_go_but_not_for_ever(
+    world: Any, unlinking: tuple[UUID, Secret], environment: pytest.MonkeyPatch
+) -> None:
+    from whatsapp_pairing.keeper.unlink import PATIENCE_SECONDS
+    from whatsapp_pairing.keeper.unlink import unlink as use_case
+
+    device_id, secret = unlinking
+    world.devices.take(device_id, uuid4())
+    now = [0.0]
+
+    def clock() -> float:
+        return now[0]
+
+    def stubborn(seconds: float) -> None:
+        now[0] += seconds
+
+    with pytest.raises(DeviceBusy):
+        use_case(device_id, world.devices, Played(), clock, stubborn)
+    assert PATIENCE_SECONDS <= now[0] < PATIENCE_SECONDS + 1
+
+    def patient(seconds: float) -> None:
+        now[0] += seconds
+        world.age(seconds)
+
+    use_case(device_id, world.devices, Played(LoggedOut()), clock, patient)
+    assert not world.has_keys(secret)

@@ -1,1 +1,0 @@
-"""The repository and the linker on a real Postgres."""

@@ -1,0 +1,154 @@
+"""The port's events, and the lines in which they cross a process."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from whatsapp_engine import protocol
+from whatsapp_engine.process import engine_dsn
+from whatsapp_pairing.core.engine import (
+    Event,
+    Exhausted,
+    LoggedOut,
+    Online,
+    Qr,
+    Reached,
+    Refused,
+    Replaced,
+    Scanned,
+    StoreFailed,
+    Synced,
+    Unreachable,
+)
+from whatsapp_pairing.core.reasons import Reason
+
+LINES: list[tuple[str, dict[str, Any], Event]] = [
+    ("reached", {}, Reached()),
+    ("qr", {"text": "https://wa.me/settings/linked_devices#a,b,c,d", "seconds": 60.0},
+     Qr("https://wa.me/settings/linked_devices#a,b,c,d", 60.0)),
+    ("qr", {"text": "https://wa.me/settings/linked_devices#a,b,c,e", "seconds": 12.5, "renewed": True},
+     Qr("https://wa.me/settings/linked_devices#a,b,c,e", 12.5, renewed=True)),
+    ("exhausted", {}, Exhausted()),
+    ("scanned", {"jid": "1:2@s.whatsapp.net"}, Scanned("1:2@s.whatsapp.net")),
+    ("online", {"jid": "1:2@s.whatsapp.net"}, Online("1:2@s.whatsapp.net")),
+    ("synced", {}, Synced()),
+    ("logged_out", {}, LoggedOut()),
+    ("replaced", {}, Replaced()),
+    ("unreachable", {}, Unreachable()),
+    ("store_failed", {"why": "SQLSTATE 28P01", "passes": False}, StoreFailed("SQLSTATE 28P01")),
+    ("store_failed", {"why": "SQLSTATE 53300", "passes": True}, StoreFailed("SQLSTATE 53300", passes=True)),
+    *(("refused", {"reason": reason}, Refused(reason)) for reason in Reason),
+]  # fmt: skip
+
+
+# ── fingerprint ──
+
+
+@given(st.binary(min_size=1, max_size=64), st.lists(st.from_regex(r"[A-Za-z0-9+/=@]*", fullmatch=True), max_size=3))
+def test_the_fingerprint_is_of_the_adv_secret(secret: bytes, more: list[str]) -> None:
+    text = ",".join(
+        ["https://wa.me/settings/linked_devices#2@ref", "noise", "id", base64.b64encode(secret).decode(), *more]
+    )
+    assert Qr(text, 20).fingerprint == hashlib.sha256(secret).digest()
+
+
+@given(st.text())
+@example("https://wa.me/settings/linked_devices#")
+@example("https://wa.me/settings/linked_devices#a,b,c")
+@example("https://wa.me/settings/linked_devices#a,b,c,")
+@example("https://wa.me/settings/linked_devices#a,b,c,é")
+@example("https://wa.me/settings/linked_devices#a,b,c,!!!!")
+@example("a,b,c,YWR2")
+def test_any_other_text_has_no_fingerprint(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^not a WhatsApp linking QR$"):
+        _ = Qr(text, 20).fingerprint
+
+
+def test_a_qr_is_not_shown_in_a_repr() -> None:
+    assert "wa.me" not in repr(Qr("https://wa.me/settings/linked_devices#a,b,c,d", 20))
+
+
+# ── protocol ──
+
+
+@pytest.mark.parametrize(("name", "fields", "event"), LINES, ids=str)
+def test_a_line_comes_back_as_its_event(name: str, fields: dict[str, Any], event: Event) -> None:
+    line = protocol.encode(name, **fields)
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    assert protocol.decode(line) == event
+
+
+@pytest.mark.parametrize("name", [protocol.BEAT, protocol.DONE])
+def test_a_sign_of_life_is_no_event(name: str) -> None:
+    assert protocol.decode(protocol.encode(name)) == name
+
+
+@given(st.text())
+def test_any_text_stays_on_one_line(text: str) -> None:
+    line = protocol.encode("qr", text=text, seconds=20.0)
+    assert line.count(b"\n") == 1
+    assert protocol.decode(line) == Qr(text, 20.0)
+
+
+def test_a_line_fits_the_pipe_whole() -> None:
+    """Callbacks of several threads write lines: up to 4096 bytes the kernel keeps them apart."""
+    assert len(protocol.encode("qr", text="https://wa.me/settings/linked_devices#" + "x" * 600, seconds=60.0)) < 4096
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+named = st.fixed_dictionaries(
+    {"event": st.sampled_from(["qr", "scanned", "online", "refused", "nonsense"]) | values},
+    optional={"text": values, "seconds": values, "jid": values, "number": values, "reason": values},
+)
+
+
+@given(st.binary() | (values | named).map(lambda value: json.dumps(value).encode()))
+@example(b"")
+@example(b"[]")
+@example(b'{"event": "qr"}')
+@example(b'{"event": "refused"}')
+@example(b'{"event": "refused", "reason": "because"}')
+@example(b'{"event": []}')
+def test_a_line_that_is_not_ours_is_a_value_error(line: bytes) -> None:
+    try:
+        event = protocol.decode(line)
+    except ValueError:
+        return
+    assert event
+
+
+# ── the engine's URL ──
+
+
+@pytest.mark.parametrize(
+    ("url", "dsn"),
+    [
+        ("postgresql://me:p@localhost:5432/db",
+         "postgresql://me:p@localhost:5432/db?sslmode=disable&search_path=whatsapp_engine"),
+        ("postgresql://me:p%40@db.example.com/db",
+         "postgresql://me:p%40@db.example.com/db?sslmode=require&search_path=whatsapp_engine"),
+        ("postgresql://me@db.example.com/db?sslmode=verify-full&search_path=public",
+         "postgresql://me@db.example.com/db?sslmode=verify-full&search_path=whatsapp_engine"),
+        ("postgresql://me@localhost/db?options=-crole%3Dwhatsapp_engine",
+         "postgresql://me@localhost/db?options=-crole%3Dwhatsapp_engine&sslmode=disable&search_path=whatsapp_engine"),
+    ],
+)  # fmt: skip
+def test_the_engines_url(url: str, dsn: str) -> None:
+    assert engine_dsn(url) == dsn
+
+
+@pytest.mark.parametrize("word", ["channel_binding=prefer", "gssencmode=disable", "keepalives_idle=15"])
+def test_what_only_libpq_knows_is_not_passed_on_to_gos_driver(word: str) -> None:
+    """Go's driver sends it to the server as a setting, which refuses the connection (seen with the real engine)."""
+    assert word not in engine_dsn(f"postgresql://me@db.example.com/db?sslmode=require&{word}")

@@ -1,0 +1,130 @@
+"""Debian's PgBouncer in transaction mode before the tests' Postgres, as Supabase's pooler stands before a project."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from infra.children import Guard
+from infra.local.standins.database import ROLES
+from infra.postgres.account import account_for
+from tests.support.environment import CALLER
+from tests.support.stack import PATIENCE_SECONDS
+
+# Debian's place for it is not in every user's PATH.
+_PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
+
+_SETTINGS = {
+    "listen_addr": "127.0.0.1",
+    "unix_socket_dir": "",
+    "auth_type": "trust",
+    "auth_file": "users",
+    "admin_users": "postgres",
+    "pool_mode": "transaction",
+    # After Postgres has refused a connection, PgBouncer refuses its clients for so long without asking.
+    "server_login_retry": "1",
+}
+
+
+class PgBouncer:
+    """A pooler on a free port of 127.0.0.1.
+
+    Parameters
+    ----------
+    postgres_port : int
+        Where its Postgres listens.
+    folder : Path
+        An empty folder for its configuration and its log.
+    settings : dict
+        PgBouncer's settings beside `_SETTINGS`.
+    users : tuple of str
+        Roles that may log in beside the superuser and the three of the functions.
+    """
+
+    def __init__(self, postgres_port: int, folder: Path, settings: dict[str, object], users: tuple[str, ...]) -> None:
+        account = account_for(folder)
+        self._log = folder / "log"
+        self.port = _free_port()
+        lines = [f"{name} = {value}" for name, value in (_SETTINGS | {"listen_port": self.port} | settings).items()]
+        databases = f"[databases]\n* = host=127.0.0.1 port={postgres_port}\n"
+        (folder / "ini").write_text(databases + "\n".join(["[pgbouncer]", *lines, ""]))
+        (folder / "users").write_text("".join(f'"{user}" ""\n' for user in ("postgres", *ROLES.values(), *users)))
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [str(_PROGRAM), "ini"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                start_new_session=True,
+                **account.popen,
+            )
+        self._guard = Guard()
+        self._guard.watch(self._process.pid)
+        self._wait_until_ready()
+
+    def url(self, database: str) -> str:
+        """The URL of a database behind it, as the superuser."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    def reconnect(self) -> None:
+        """Let the next statements have new connections to Postgres."""
+        with psycopg.connect(self.url("pgbouncer"), autocommit=True, cursor_factory=psycopg.ClientCursor) as console:
+            console.execute("RECONNECT")
+
+    def stop(self) -> None:
+        """End it at once."""
+        self._process.kill()
+        self._process.wait()
+        self._guard.forget(self._process.pid)
+        self._guard.close()
+
+    def _wait_until_ready(self) -> None:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while self._process.poll() is None and time.monotonic() < until:
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                return
+            except OSError:
+                time.sleep(0.02)
+        self.stop()
+        raise AssertionError(f"PgBouncer does not start:\n{self._log.read_text()}")
+
+
+def require() -> None:
+    """Skip the test on a machine without PgBouncer; in CI, let it fail."""
+    if _PROGRAM is None:
+        end = pytest.fail if CALLER.get("CI") else pytest.skip
+        end("no PgBouncer on this machine (apt-get install pgbouncer)")
+
+
+@contextmanager
+def pooling(postgres_port: int, users: tuple[str, ...] = (), **settings: object) -> Iterator[PgBouncer]:
+    """A PgBouncer before the Postgres on this port, for as long as the block lasts."""
+    folder = Path(tempfile.mkdtemp(prefix="whatsapp-pairing-pgbouncer-"))
+    folder.chmod(0o755)  # under root, it runs as nobody
+    try:
+        pooler = PgBouncer(postgres_port, folder, settings, users)
+        try:
+            yield pooler
+        finally:
+            pooler.stop()
+    finally:
+        shutil.rmtree(folder)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

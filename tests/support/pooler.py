@@ -1,0 +1,96 @@
+"""A pooler that misbehaves when it is told to, as Supavisor may. pgbouncer.py starts the real PgBouncer."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+
+
+class Pooler:
+    """Passes every byte on to a real Postgres, until it is told to misbehave.
+
+    Attributes
+    ----------
+    port : int
+        Where it listens, on 127.0.0.1.
+    hang_ups : list of str
+        The SQLSTATEs with which it ends the next connections that ask something.
+    refusals : list of tuple of str
+        The SQLSTATEs and words with which it refuses the next clients that want to log in.
+    clients : int
+        How many clients have come.
+    silent : bool
+        Lets clients log in and then answers nothing, as one that has no connection to give.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.hang_ups: list[str] = []
+        self.refusals: list[tuple[str, str]] = []
+        self.clients = 0
+        self.silent = False
+        self._behind = port
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Listen no more; the connections end with their clients."""
+        self._listening.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listening.accept()
+                self.clients += 1
+                if self.refusals:
+                    _refuse(client, *self.refusals.pop(0))
+                    continue
+                server = socket.create_connection(("127.0.0.1", self._behind))
+                logged_in = threading.Event()
+                for work in (self._ask, self._answer):
+                    threading.Thread(target=work, args=(client, server, logged_in), daemon=True).start()
+
+    def _ask(self, client: socket.socket, server: socket.socket, logged_in: threading.Event) -> None:
+        with client, server, contextlib.suppress(OSError):
+            while data := client.recv(65536):
+                if logged_in.is_set() and self.hang_ups:
+                    client.sendall(_fatal(self.hang_ups.pop(0)))
+                    client.shutdown(socket.SHUT_RDWR)
+                    return
+                if not (logged_in.is_set() and self.silent):
+                    server.sendall(data)
+            server.shutdown(socket.SHUT_RDWR)
+
+    def _answer(self, client: socket.socket, server: socket.socket, logged_in: threading.Event) -> None:
+        with contextlib.suppress(OSError):
+            while data := server.recv(65536):
+                if data.endswith(b"Z\0\0\0\5I"):  # ready for the first query
+                    logged_in.set()
+                client.sendall(data)
+
+
+@contextlib.contextmanager
+def pooling(port: int) -> Iterator[Pooler]:
+    """A pooler before the Postgres on ``port``, for as long as the block lasts."""
+    pooler = Pooler(port)
+    try:
+        yield pooler
+    finally:
+        pooler.close()
+
+
+def _refuse(client: socket.socket, sqlstate: str, words: str) -> None:
+    with client:
+        client.recv(65536)
+        client.sendall(b"N")  # no TLS here
+        client.recv(65536)
+        client.sendall(_fatal(sqlstate, words))
+
+
+def _fatal(sqlstate: str, words: str = "db is gone") -> bytes:
+    said = {"S": "FATAL", "V": "FATAL", "C": sqlstate, "M": words}
+    fields = b"".join(f"{kind}{text}".encode() + b"\0" for kind, text in said.items())
+    return b"E" + struct.pack("!I", len(fields) + 5) + fields + b"\0"

@@ -1,0 +1,304 @@
+"""A database full of users, seen from above: what the tests arrange, and what they compare afterwards."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+from psycopg.rows import dict_row
+from whatsapp_pairing.cleanup import Sweeps
+from whatsapp_pairing.core.reasons import Reason
+from whatsapp_pairing.keeper.devices import Devices
+from whatsapp_pairing.pairing.attempt import Attempt, Phase, Wait
+from whatsapp_pairing.pairing.attempts import Attempts
+from whatsapp_pairing.pairing.leases import Leases
+from whatsapp_pairing.pairing.services import Services
+from whatsapp_pairing.pairing.session_rows import SessionRows
+from whatsapp_pairing.runtime.database import Connection, Database
+from whatsapp_pairing.session.sessions import Sessions
+
+from tests.support.stack import PATIENCE_SECONDS
+
+JID = "5215550001:7@s.whatsapp.net"
+
+TABLES = (
+    "whatsapp_private.attempts",
+    "whatsapp_private.devices",
+    "whatsapp_private.sessions",
+    "whatsapp_private.answers",
+    "public.whatsapp_sessions",
+    "whatsapp_engine.whatsmeow_device",
+    "whatsapp_engine.whatsmeow_privacy_tokens",
+    "whatsapp_engine.whatsmeow_lid_map",
+)
+WINDOW = 120.0
+OVERDUE_SECONDS = 30  # after its deadline, an attempt that lives has lost its workflow (overdue_before)
+LIMIT = 100  # live attempts
+
+
+class Secret:
+    """An adv secret, as the engine makes one for each fresh device."""
+
+    def __init__(self, name: str = "") -> None:
+        self.bytes = hashlib.sha256((name or str(uuid4())).encode()).digest()
+
+    @property
+    def fingerprint(self) -> bytes:
+        """What binds a device to its user."""
+        return hashlib.sha256(self.bytes).digest()
+
+    def text(self, number: int = 1) -> str:
+        """The ``number``-th QR text of this device."""
+        adv = base64.b64encode(self.bytes).decode()
+        return f"https://wa.me/settings/linked_devices#2@ref{number},noise,identity,{adv},1"
+
+
+class DeployedAttempts(Attempts):
+    """Each call as the login role of the functions that make it; ``end``, which both make, as the worker."""
+
+    def __init__(self, api: Database, worker: Database) -> None:
+        super().__init__(worker)
+        self._as_api = Attempts(api)
+        self.claim = self._as_api.claim
+        self.disconnect = self._as_api.disconnect
+
+
+class World:
+    """The repositories on one database, each with the login role that its functions have, and everything behind them.
+
+    ``url`` is the superuser's.
+    """
+
+    def __init__(self, url: str, admin: psycopg.Connection[dict[str, Any]]) -> None:
+        self.url = url
+        self._admin = admin
+        self.databases: list[Database] = []
+        api, worker = self.new_database("whatsapp_api"), self.new_database("whatsapp_worker")
+        self.attempts, self.sessions = DeployedAttempts(api, worker), Sessions(api)
+        self.leases, self.devices, self.sweeps = Leases(worker), Devices(worker), Sweeps(worker)
+        self.session_rows = SessionRows(worker)
+
+    def services(self, workflow: Any, attempts: Attempts | None = None) -> Services:
+        """What the use cases of a pairing work with, with this workflow."""
+        return Services(attempts or self.attempts, self.session_rows, workflow)
+
+    def new_database(self, role: str) -> Database:
+        """Another connection, logged in as this role, closed with the others."""
+        self.databases.append(Database(lambda: login(self.url, role)))
+        return self.databases[-1]
+
+    def close(self) -> None:
+        """Close every connection but the administrator's."""
+        for database in self.databases:
+            database.close()
+
+    def sql(self, statement: str, *values: object) -> list[dict[str, Any]]:
+        """Run a statement as the superuser."""
+        cursor = self._admin.execute(statement, values or None)
+        return cursor.fetchall() if cursor.description else []
+
+    def value(self, statement: str, *values: object) -> Any:
+        """Return the one value of the one row."""
+        (row,) = self.sql(statement, *values)
+        (value,) = row.values()
+        return value
+
+    def snapshot(self, *tables: str) -> dict[str, list[str]]:
+        """Return every row of these tables (default: all) as text, to compare."""
+        return {
+            table: [row["row"] for row in self.sql(f"SELECT t::text AS row FROM {table} t ORDER BY 1")]
+            for table in tables or TABLES
+        }
+
+    def user(self) -> UUID:
+        """A new user."""
+        return self.value("INSERT INTO auth.users DEFAULT VALUES RETURNING id")
+
+    def row(self, user: UUID) -> dict[str, Any] | None:
+        """The user's row in ``whatsapp_sessions``, if there is one."""
+        return next(iter(self.sql("SELECT * FROM public.whatsapp_sessions WHERE user_id = %s", user)), None)
+
+    def attempt(self, attempt_id: UUID) -> dict[str, Any]:
+        """The attempt's columns."""
+        (row,) = self.sql("SELECT * FROM whatsapp_private.attempts WHERE id = %s", attempt_id)
+        return row
+
+    def device(self, secret: Secret) -> dict[str, Any] | None:
+        """The binding of this device, if there is one."""
+        found = self.sql("SELECT * FROM whatsapp_private.devices WHERE fingerprint = %s", secret.fingerprint)
+        return next(iter(found), None)
+
+    def bound(self, secret: Secret) -> dict[str, Any]:
+        """The binding of this device, which is there."""
+        device = self.device(secret)
+        assert device is not None
+        return device
+
+    def show_row(self, user: UUID) -> dict[str, Any] | None:
+        """Write the user's row as the session is now, and return it."""
+        version = self.value("SELECT version FROM whatsapp_private.sessions WHERE user_id = %s", user)
+        assert self.session_rows.write(user, version)
+        return self.row(user)
+
+    def claim(self, user: UUID | None = None, window: float = WINDOW) -> UUID:
+        """Start an attempt and return its id."""
+        attempt_id = uuid4()
+        assert self.attempts.claim(user or self.user(), attempt_id, window, LIMIT).claimed
+        return attempt_id
+
+    def lease(self, attempt_id: UUID) -> UUID:
+        """Become the attempt's linker and return the lease."""
+        lease = uuid4()
+        assert self.leases.take(attempt_id, lease) is not None
+        return lease
+
+    def show(self, attempt_id: UUID, lease: UUID, secret: Secret, seconds: float = 60) -> Attempt | None:
+        """Show the first QR of a device."""
+        return self.leases.show_qr(attempt_id, lease, secret.text(), seconds, secret.fingerprint)
+
+    def fail(self, attempt_id: UUID, reason: Reason = Reason.QR_TIMEOUT) -> None:
+        """The attempt ends with this reason."""
+        attempt = self.attempts.get(attempt_id)
+        assert attempt is not None
+        assert self.attempts.end(attempt, reason) is not None
+
+    def link(self, user: UUID, secret: Secret, jid: str = JID) -> UUID:
+        """Bring a user all the way to ``connected``; returns the attempt's id."""
+        attempt_id = self.claim(user)
+        lease = self.lease(attempt_id)
+        self.show(attempt_id, lease, secret)
+        self.store_keys(secret, jid)
+        assert self.leases.scanned(attempt_id, lease, jid)
+        assert self.leases.connected(attempt_id, lease, jid)
+        self.show_row(user)
+        return attempt_id
+
+    def last(self, user: UUID) -> Attempt | None:
+        """The user's newest attempt, live or ended."""
+        found = self.sql("SELECT id FROM whatsapp_private.attempts WHERE user_id = %s ORDER BY number DESC", user)
+        return self.attempts.get(found[0]["id"]) if found else None
+
+    def open_auth(self, attempt_id: UUID, token: str = "token-auth", seconds: float = WINDOW) -> None:
+        """Let the workflow enter the wait for the scan."""
+        self.attempts.open_phase(attempt_id, entered(Phase.AUTH, token), seconds)
+
+    def store_keys(self, secret: Secret, jid: str) -> None:
+        """Do what whatsmeow does at the moment of a scan: a device row, and one row that hangs on it."""
+        number = jid.partition(":")[0]
+        self.sql(
+            "INSERT INTO whatsapp_engine.whatsmeow_device (jid, registration_id, noise_key, identity_key, "
+            "signed_pre_key, signed_pre_key_id, signed_pre_key_sig, adv_key, adv_details, adv_account_sig, "
+            "adv_account_sig_key, adv_device_sig) VALUES (%s, 1, %s, %s, %s, 1, %s, %s, '', %s, %s, %s)",
+            jid, b"n" * 32, b"i" * 32, b"p" * 32, b"s" * 64, secret.bytes, b"a" * 64, b"k" * 32, b"d" * 64,
+        )  # fmt: skip
+        self.sql("INSERT INTO whatsapp_engine.whatsmeow_pre_keys VALUES (%s, 1, %s, false)", jid, b"k" * 32)
+        self.sql(
+            "INSERT INTO whatsapp_engine.whatsmeow_lid_map (lid, pn) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+            f"lid{number}",
+            number,
+        )
+
+    def drop_keys(self, jid: str) -> None:
+        """Do what whatsmeow does when it is logged out."""
+        self.sql("DELETE FROM whatsapp_engine.whatsmeow_device WHERE jid = %s", jid)
+
+    def has_keys(self, secret: Secret) -> bool:
+        """Whether whatsmeow has this device's keys."""
+        found = self.value(
+            "SELECT count(*) FROM whatsapp_engine.whatsmeow_device WHERE sha256(adv_key) = %s", secret.fingerprint
+        )
+        return bool(found)
+
+    def age(self, seconds: float, attempt_id: UUID | None = None) -> None:
+        """Let time pass in the private tables (of one attempt, or of all) without waiting for it."""
+        times = {
+            "attempts": (
+                "started_at deadline wait_entered_at lease_expires_at qr_shown_at qr_expires_at scanned_at ended_at"
+            ),
+            "devices": "lease_expires_at created_at scanned_at unlink_due_at",
+        }
+        for (table, columns), key in zip(times.items(), ("id", "attempt_id"), strict=True):
+            changes = ", ".join(f"{column} = {column} - s" for column in columns.split())
+            self.sql(
+                f"UPDATE whatsapp_private.{table} SET {changes} FROM make_interval(secs => %s) s "
+                f"WHERE {key} = coalesce(%s, {key})",
+                seconds,
+                attempt_id,
+            )
+
+    def age_rows(self, seconds: float) -> None:
+        """Let time pass in the users' table, whose trigger would stamp the present."""
+        self.sql("ALTER TABLE public.whatsapp_sessions DISABLE TRIGGER USER")
+        self.sql("UPDATE public.whatsapp_sessions SET updated_at = updated_at - make_interval(secs => %s)", seconds)
+        self.sql("ALTER TABLE public.whatsapp_sessions ENABLE TRIGGER USER")
+
+    @contextmanager
+    def holding(self, statement: str, *values: object) -> Iterator[None]:
+        """Keep what a statement locks for as long as the block lasts."""
+        with psycopg.connect(self.url) as holder:
+            holder.execute(statement.encode(), values or None)
+            yield
+            holder.rollback()
+
+    def wait_for_a_blocked_backend(self) -> None:
+        """Return when somebody on this database waits for a lock."""
+        blocked = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        self.wait_until(lambda: self.value(blocked))
+
+    def wait_until(self, condition: Callable[[], object]) -> None:
+        """Return when the condition holds."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not condition():
+            assert time.monotonic() < until, "it does not come true"
+
+    def empty(self) -> None:
+        """Remove everything."""
+        for table in TABLES:
+            self.sql(f"DELETE FROM {table}")
+        self.sql("DELETE FROM auth.users")
+
+
+def entered(phase: Phase, token: str) -> Wait:
+    """A wait that the workflow enters now."""
+    return Wait(phase, token, datetime.now(UTC))
+
+
+def login(url: str, role: str) -> str:
+    """The URL of the same database for another role; the tests' server asks for no password."""
+    return url.replace("postgres@", f"{role}@")
+
+
+def act_as(connection: psycopg.Connection[Any], claims: str) -> None:
+    """Run the rest of the transaction as PostgREST runs a user's request, with these claims of the access token."""
+    connection.execute(
+        "SELECT set_config('role', 'authenticated', true), set_config('request.jwt.claims', %s, true)", (claims,)
+    )
+
+
+def connect(url: str) -> psycopg.Connection[dict[str, Any]]:
+    """The administrator's connection, for as many worlds as live after each other."""
+    return psycopg.connect(url, autocommit=True, row_factory=dict_row)
+
+
+def open_world(url: str) -> Iterator[World]:
+    """A world on this database, for a fixture: it closes with the fixture."""
+    with connect(url) as admin:
+        world = World(url, admin)
+        yield world
+        world.close()
+
+
+def backend(connection: Connection) -> int:
+    row = connection.execute("SELECT pg_backend_pid() AS pid").fetchone()
+    assert row is not None
+    pid: int = row["pid"]
+    return pid

@@ -1,0 +1,135 @@
+"""WhatsApp is away, silent, slow, or says no."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.system.faults.suite import case
+from tests.system.faults.world import HASTY, Pairing, until
+
+GROUP = "network"
+
+
+def before_the_click(**knobs: object) -> Callable[[Pairing], None]:
+    """Misbehave from the start; there is no QR to scan."""
+
+    def fault(pairing: Pairing) -> None:
+        pairing.world.sandbox.set_knobs(**knobs)
+        pairing.click()
+
+    return fault
+
+
+def with_a_scan(**knobs: object) -> Callable[[Pairing], None]:
+    """Misbehave once the QR shows, and scan it."""
+
+    def fault(pairing: Pairing) -> None:
+        pairing.click()
+        qr = pairing.qr()
+        pairing.world.sandbox.set_knobs(**knobs)
+        pairing.scan(qr)
+
+    return fault
+
+
+def so_often(times: int | None, **knobs: object) -> Callable[[Pairing], None]:
+    """Misbehave so many times (None: without end), and scan each QR until the attempt is decided."""
+
+    def fault(pairing: Pairing) -> None:
+        pairing.world.sandbox.set_knobs(**knobs, failTimes=times)
+        pairing.click()
+        pairing.persist()
+
+    return fault
+
+
+for _name, _end, _knobs in (
+    ("refuses every connection", "whatsapp_unreachable", {"refuse": True}),
+    ("silent after the HTTP upgrade", "qr_timeout", {"silent": "upgrade"}),
+    ("silent after the handshake", "qr_timeout", {"silent": "handshake"}),
+    ("gives no QR in time", "qr_timeout", {"qrDelaySeconds": 60}),
+    ("answers 503", "whatsapp_unreachable", {"connectFailure": 503}),
+    ("answers 405: outdated", "client_outdated", {"connectFailure": 405}),
+):
+    case(GROUP, _name, f"error: {_end}", kind=HASTY)(before_the_click(**_knobs))
+
+# whatsmeow gives TLS 10 seconds: whether it has given up once when the window is over depends on the machine.
+case(GROUP, "silent after the TCP connection", "error: whatsapp_unreachable", "error: qr_timeout", kind=HASTY)(
+    before_the_click(silent="tcp")
+)
+
+for _name, _end, _knobs in (
+    ("passkey wanted", "passkey_required", {"passkey": True}),
+    ("login answered 402: banned", "account_banned", {"loginFailure": 402}),
+    ("login answered 403: locked", "account_banned", {"loginFailure": 403}),
+    ("login answered 405: outdated", "client_outdated", {"loginFailure": 405}),
+):
+    case(GROUP, _name, f"error: {_end}", kind=HASTY)(with_a_scan(**_knobs))
+
+case(GROUP, "nobody scans", "error: scan_timeout", kind=HASTY)(before_the_click())
+
+for _name, _knobs in (
+    ("refuses one connection", {"refuse": True}),
+    ("answers 503 once", {"connectFailure": 503}),
+    ("drops the socket while the QR shows", {"dropAfterSeconds": 0.3}),
+    ("drops the socket after the scan", {"dropAfterScan": True}),
+    ("login answered 503 once", {"loginFailure": 503}),
+    ("stream replaced right after the login", {"replaceAfterSeconds": 0}),
+):
+    case(GROUP, _name, runs=2)(so_often(1, **_knobs))
+
+for _name, _knobs in (
+    ("tampered HMAC", {"tamper": "hmac"}),
+    ("tampered signature", {"tamper": "signature"}),
+    ("login answered 401", {"loginFailure": 401}),
+):
+    case(GROUP, f"{_name} three times: offers new QRs")(so_often(3, **_knobs))
+    case(GROUP, f"{_name} every time", "error: pairing_rejected")(so_often(None, **_knobs))
+
+case(GROUP, "renews the QR at each of two scans", runs=2)(so_often(2, renewSecret=True))
+case(GROUP, "renews the QR, and nobody scans again", "error: scan_not_repeated", kind=HASTY)(
+    with_a_scan(renewSecret=True)
+)
+
+
+@case(GROUP, "drops the socket while the QR shows, then refuses")
+def _(pairing: Pairing) -> None:
+    """No phone can use that QR any more: it must not stay in sight until WhatsApp is back."""
+    pairing.world.sandbox.set_knobs(dropAfterSeconds=1)
+    pairing.click()
+    pairing.qr()
+    pairing.world.sandbox.set_knobs(refuse=True)
+    pairing.user.wait(10, "end of the dead QR", lambda status: status["status"] == "connecting")
+    pairing.world.sandbox.reset_knobs()
+    pairing.persist()
+
+
+@case(GROUP, "QR comes late")
+def _(pairing: Pairing) -> None:
+    pairing.world.sandbox.set_knobs(qrDelaySeconds=8)
+    pairing.click()
+    pairing.persist()
+
+
+@case(GROUP, "runs out of refs")
+def _(pairing: Pairing) -> None:
+    pairing.world.sandbox.set_knobs(refs=1)
+    pairing.click()
+    pairing.qr()
+    pairing.world.sandbox.reset_knobs()
+    pairing.scan(pairing.qr())
+
+
+@case(GROUP, "unlinked on the phone during the first sync", "disconnected: unlinked_from_phone")
+def _(pairing: Pairing) -> None:
+    pairing.world.sandbox.set_knobs(syncDelaySeconds=5)
+    pairing.click_and_scan()
+    until("login", lambda: [one for one in pairing.world.stack.devices(pairing.number) if one["online"]])
+    pairing.world.wait_for_socket("online")
+    pairing.world.sandbox.unlink(pairing.number)
+
+
+@case(GROUP, "the phone never finishes its sync", runs=1)
+def _(pairing: Pairing) -> None:
+    pairing.world.sandbox.set_knobs(syncDelaySeconds=60)
+    pairing.click_and_scan()

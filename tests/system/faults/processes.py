@@ -1,0 +1,244 @@
+"""Processes die or hang, at a random moment of each step."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+from tests.system.faults.suite import case
+from tests.system.faults.world import OVER, Kind, Pairing, kill, until
+
+GROUP = "process"
+RUNS = 4
+
+Step = Callable[[Pairing], None]
+
+
+def before_the_socket(pairing: Pairing) -> None:
+    """The linker works; its engine is still loading."""
+    pairing.click()
+    pairing.world.linker()
+    pairing.pause(0.4)
+
+
+def before_the_qr(pairing: Pairing) -> None:
+    """The socket is open; WhatsApp has not given a QR yet."""
+    pairing.world.sandbox.set_knobs(qrDelaySeconds=2)
+    pairing.click()
+    pairing.world.wait_for_socket("pairing")
+    pairing.pause(1.5)
+    pairing.world.sandbox.reset_knobs()
+
+
+def while_shown(pairing: Pairing) -> None:
+    """The person looks at the QR."""
+    pairing.click()
+    pairing.qr()
+    pairing.pause(1.5)
+
+
+def between_scan_and_login(pairing: Pairing) -> None:
+    """The phone has linked the device, which has not logged in yet; from the 515 restart on."""
+    pairing.world.sandbox.set_knobs(loginDelaySeconds=2)
+    pairing.click_and_scan()
+    pairing.pause(1.5)
+    pairing.world.sandbox.reset_knobs()
+
+
+def between_login_and_connected(pairing: Pairing) -> None:
+    """The device is online and waits for its first sync."""
+    pairing.world.sandbox.set_knobs(syncDelaySeconds=3)
+    pairing.click_and_scan()
+    pairing.world.wait_for_socket("online")
+    pairing.pause(1.5)
+    pairing.world.sandbox.reset_knobs()
+
+
+def at_the_scan(pairing: Pairing) -> None:
+    """The very moment of the scan."""
+    pairing.click_and_scan()
+
+
+STEPS: dict[str, Step] = {
+    "before the socket": before_the_socket,
+    "before the QR": before_the_qr,
+    "while the QR shows": while_shown,
+    "at the scan": at_the_scan,
+    "between scan and login": between_scan_and_login,
+    "between login and connected": between_login_and_connected,
+}
+
+
+def _linker_killed(step: Step) -> Callable[[Pairing], None]:
+    def fault(pairing: Pairing) -> None:
+        step(pairing)
+        for one in pairing.world.busy("linker"):
+            kill(one["pid"])
+        pairing.persist()
+
+    return fault
+
+
+for _name, _step in STEPS.items():
+    case(GROUP, f"linker killed {_name}", runs=RUNS)(_linker_killed(_step))
+
+
+def _engine(step: Step, number: signal.Signals) -> Callable[[Pairing], None]:
+    def fault(pairing: Pairing) -> None:
+        step(pairing)
+        kill(pairing.world.engine(), number)
+        if step is while_shown:
+            pairing.qr()  # another: no phone can use the one that went with its engine
+        pairing.persist()
+
+    return fault
+
+
+def _linker_frozen(step: Step) -> Callable[[Pairing], None]:
+    def fault(pairing: Pairing) -> None:
+        step(pairing)
+        frozen, lease = pairing.world.linker(), pairing.lease
+        kill(frozen, signal.SIGSTOP)
+        try:
+            until("another linker", lambda: pairing.lease not in (None, lease))
+        finally:
+            # It wakes up beside its successor and must let go without a word.
+            kill(frozen, signal.SIGCONT)
+        pairing.persist()
+
+    return fault
+
+
+def _linker_out_of_memory(step: Step) -> Callable[[Pairing], None]:
+    """It eats memory until the runner, which holds a function and its children to MemorySize as Lambda does, kills it.
+
+    Where Lambda's kernel chooses the child instead, it is the engine that was killed: a case of its own.
+    """
+
+    def fault(pairing: Pairing) -> None:
+        step(pairing)
+        linker = pairing.world.linker()
+        kill(linker, signal.SIGUSR1)  # tests/faults/layer
+        until("the end of the linker", lambda: linker not in pairing.world.pids("linker"), 10)
+        pairing.persist()
+
+    return fault
+
+
+for _name in ("while the QR shows", "between scan and login"):
+    case(GROUP, f"engine killed {_name}", runs=2)(_engine(STEPS[_name], signal.SIGKILL))
+    case(GROUP, f"engine hangs {_name}")(_engine(STEPS[_name], signal.SIGSTOP))
+    case(GROUP, f"linker frozen {_name}")(_linker_frozen(STEPS[_name]))
+    case(GROUP, f"linker out of memory {_name}", runs=2)(_linker_out_of_memory(STEPS[_name]))
+
+
+# The template's Timeout is longer than both windows; here a linker lives for less than one.
+SHORT_LIVED = Kind(linker=(("Timeout", 6),))
+
+
+@case(GROUP, "linker at its Timeout while the QR shows", kind=SHORT_LIVED)
+def _(pairing: Pairing) -> None:
+    pairing.click()
+    pairing.qr()
+    linker = pairing.world.linker()
+    until("the end of the linker", lambda: linker not in pairing.world.pids("linker"))
+    pairing.persist()
+
+
+@case(GROUP, "linker at its Timeout between scan and login", kind=SHORT_LIVED)
+def _(pairing: Pairing) -> None:
+    pairing.world.sandbox.set_knobs(loginDelaySeconds=6)
+    pairing.click_and_scan()
+    linker = pairing.world.linker()
+    until("the end of the linker", lambda: linker not in pairing.world.pids("linker"))
+    pairing.world.sandbox.reset_knobs()
+    pairing.persist()
+
+
+@case(GROUP, "every linker out of memory", "error: linker_failed")
+def _(pairing: Pairing) -> None:
+    """As if MemorySize were too low for the engine."""
+    fed: set[object] = set()
+
+    def over() -> bool:
+        if pairing.lease not in (None, *fed):
+            fed.add(pairing.lease)
+            kill(pairing.world.linker(), signal.SIGUSR1)
+        return pairing.user.status().get("status") in OVER
+
+    pairing.click()
+    until("end", over, 150, every=0.2)
+
+
+@case(GROUP, "the QR of a killed linker does not come back")
+def _(pairing: Pairing) -> None:
+    while_shown(pairing)
+    kill(pairing.world.linker())
+    pairing.next_qr_is_new()
+    pairing.persist()
+
+
+@case(GROUP, "three linkers killed in a row")
+def _(pairing: Pairing) -> None:
+    pairing.click()
+    for _ in range(3):
+        pairing.qr()
+        kill(pairing.world.linker())
+    pairing.persist()
+
+
+def _while_at_work(pairing: Pairing, name: str) -> None:
+    """Kill the next instance of a function that takes a call."""
+    kill(int(until(f"a busy {name}", lambda: pairing.world.busy(name), 20, every=0.001)[0]["pid"]))
+
+
+@case(GROUP, "open_phase killed at work", runs=3)
+def _(pairing: Pairing) -> None:
+    pairing.click()
+    _while_at_work(pairing, "open_phase")
+    pairing.persist()
+
+
+@case(GROUP, "finish_pairing killed at work")
+def _(pairing: Pairing) -> None:
+    pairing.click()
+    pairing.qr()
+    kill(pairing.world.linker())
+    _while_at_work(pairing, "finish_pairing")
+    pairing.persist()
+
+
+@case(GROUP, "every instance killed while the QR shows", runs=2)
+def _(pairing: Pairing) -> None:
+    while_shown(pairing)
+    for name in ("authorizer", "connect", "status", "open_phase", "finish_pairing", "linker"):
+        for one in pairing.world.stack.instances(name):
+            kill(one["pid"])
+    pairing.persist()
+
+
+@case(GROUP, "unlink killed when WhatsApp has removed the device", "disconnected", runs=4)
+def _(pairing: Pairing) -> None:
+    """WhatsApp knows the device no more, and whatsmeow is about to delete its keys, or has just done so."""
+    world = pairing.world
+    pairing.click_and_scan()
+    pairing.user.reaches("connected")
+    assert pairing.user.disconnect().json()["status"] == "disconnected"
+    until("the removal", lambda: not world.sandbox.devices(pairing.number), every=0.001)
+    for instance in world.busy("unlink"):
+        kill(int(instance["pid"]))
+    world.query(
+        "UPDATE whatsapp_private.devices SET lease_expires_at = now(), unlink_due_at = now() WHERE state = 'unlinking'"
+    )
+    world.clean()
+
+
+@case(GROUP, "connect killed at work", runs=3)
+def _(pairing: Pairing) -> None:
+    """The click may be lost; the next one starts or finds the attempt."""
+    world = pairing.world
+    with world.slow_postgres(), pairing.clicking() as clicked:
+        _while_at_work(pairing, "connect")
+    assert clicked.result(40).status in (500, 503)
+    until("another click", lambda: pairing.user.connect().status in (200, 202), 8, every=0.2)
+    pairing.persist()

@@ -1,0 +1,112 @@
+"""The guards that ``make guards`` takes out, one at a time, and the tests that must notice."""
+
+from __future__ import annotations
+
+from tests.system.guards.guard import LAYER, Guard
+from tests.system.guards.guards_of_database import OF_DATABASE
+
+GUARDS = [
+    # ── tokens ──
+    Guard(
+        "signatures are verified",
+        f"{LAYER}/web/identity.py",
+        "algorithms: list[str], options: Options = _OPTIONS)",
+        "algorithms: list[str], options: Options = _CLAIMS_ONLY)",
+        "tests/adapters/test_identity.py",
+    ),
+    Guard(
+        "a shared secret only where one is configured",
+        f"{LAYER}/web/identity.py",
+        "if self._legacy_secret is None:\n            raise Unauthorized(Refusal.ALGORITHM)",
+        'if self._legacy_secret is None:\n            return "secret"',
+        "tests/adapters/test_identity.py",
+    ),
+    Guard(
+        "tokens of this project only",
+        f"{LAYER}/web/identity.py",
+        "            issuer=self._issuers,\n",
+        "",
+        "tests/adapters/test_identity.py",
+    ),
+    Guard(
+        "users' tokens only, not the project's keys",
+        f"{LAYER}/web/identity.py",
+        'if claims.get("role") != "authenticated"',
+        'if claims.get("role") is None',
+        "tests/adapters/test_identity.py",
+    ),
+    Guard(
+        "anonymous users only where they are allowed",
+        f"{LAYER}/web/identity.py",
+        "if not (self._allow_anonymous or",
+        "if not (True or",
+        "tests/adapters/test_refusals.py",
+    ),
+    Guard(
+        "a second factor where it is demanded",
+        "functions/authorizer/app.py",
+        "if identity.level < settings().required_assurance_level:",
+        "if False:",
+        "tests/handlers/test_authorizer.py",
+    ),
+    Guard(
+        "invented keys do not make us ask and ask",
+        f"{LAYER}/web/published_keys.py",
+        "_ASK_AGAIN_SECONDS = 5",
+        "_ASK_AGAIN_SECONDS = 0",
+        "tests/adapters/test_published_keys.py",
+    ),
+    Guard(
+        "the authorizer's answer ends with the token",
+        f"{LAYER}/web/http.py",
+        "        if int(found[\"expiresAt\"]) <= time.time():\n            raise Unauthorized(Refusal.EXPIRED)\n",
+        "        int(found[\"expiresAt\"])\n",
+        "tests/pure/test_http.py tests/handlers/test_api.py tests/system/pairing/test_tokens.py",
+    ),
+    Guard(
+        "the authorizer alone names the user",
+        f"{LAYER}/web/http.py",
+        "found = _authorizers_answer(event)\n",
+        "found = _authorizers_answer(event)\n"
+        '    found = {**found, "userId": header(event, "x-user-id") or found.get("userId")}\n',
+        "tests/pure/test_http.py tests/system/pairing/test_tokens.py",
+    ),
+    # ── limits ──
+    Guard(
+        "large bodies are refused",
+        f"{LAYER}/web/http.py",
+        "                raise TooLarge",
+        "                pass",
+        "tests/pure/test_http.py",
+    ),
+    # ── the page ──
+    Guard(
+        "no frame of another origin",
+        "functions/page/replying.py",
+        "frame-ancestors {frames}; ",
+        "",
+        "tests/handlers/test_page.py tests/system/browser/test_attacks.py",
+    ),
+    Guard(
+        "the page runs its own script only",
+        "functions/page/replying.py",
+        '    "require-trusted-types-for \'script\'; trusted-types \'none\'"\n',
+        '    ""\n',
+        "tests/handlers/test_page.py tests/system/browser/test_attacks.py",
+    ),
+    Guard(
+        "a flaw that is known stops the build",
+        "infra/build/audit.py",
+        "    return 1 if found else 0",
+        "    return 0",
+        "tests/tools/repository/test_dependencies.py",
+    ),
+    Guard(
+        "nothing of the person stays after signing out",
+        "functions/page/static/app.js",
+        "  view.forget();\n  const notice",
+        "  const notice",
+        "tests/system/browser/test_next_person.py",
+    ),
+    *OF_DATABASE,
+]  # fmt: skip

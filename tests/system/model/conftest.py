@@ -1,0 +1,25 @@
+"""One migrated database for all runs of the model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.world import World, connect
+
+
+@pytest.fixture(scope="module")
+def world(postgres: Any, migrated_template: str) -> Iterator[World]:
+    """One database for all runs."""
+    with postgres.database(migrated_template) as url, connect(url) as admin:
+        world = World(url, admin)
+        # The model stands still while the trigger waits for an unlink, so the trigger waits once and not fifty times.
+        trigger = world.value("SELECT pg_get_functiondef('whatsapp_private.keep_keys_apart_v1'::regproc)")
+        world.sql(trigger.replace("1..50", "1..1"))
+        logging.disable(logging.CRITICAL)
+        yield world
+        logging.disable(logging.NOTSET)
+        world.close()

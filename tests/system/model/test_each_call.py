@@ -1,0 +1,217 @@
+"""One person pairs and leaves again, and one call of one process meets a fault: every call, every fault.
+
+The hypothesis model looks for long stories; this looks at each call once, so that none is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from whatsapp_pairing.runtime.lease import LEASE_SECONDS
+from whatsapp_pairing.session.session import Status
+
+from tests.support.world import WINDOW, World
+from tests.system.model.machine import come_to_rest
+from tests.system.model.process import Order, Process
+from tests.system.model.system import System
+
+# A frozen process stands still until its lease and its workflow's heartbeat are over.
+_FROZEN_SECONDS = LEASE_SECONDS + 4
+_FAULTS = ("killed before", "frozen before", *(order.value for order in Order if order is not Order.DO))
+_STEPS = ("show", "scan", "online", "sync", "log_out")
+_ROUNDS = 60
+
+# Every call that a pairing and its end consist of: function and call. ``test_these_are_all_calls`` holds it complete.
+CALLS = (
+    "connect claim", "connect start", "connect write",
+    "OpenPhase open_phase", "OpenPhase call_linker",
+    "linker take", "linker heartbeat", "linker show_qr", "linker succeed", "linker write",
+    "linker renew", "linker scanned", "linker connected",
+    "disconnect disconnect", "disconnect call_unlink", "disconnect write",
+    "unlink take", "unlink renew", "unlink stored_jid", "unlink forget",
+    "cleanup overdue_attempts", "cleanup clear_tokens", "cleanup delete_answers", "cleanup delete_attempts",
+    "cleanup give_up_orphans", "cleanup give_up_strays", "cleanup give_up_unexplained",
+    "cleanup forget_never_scanned", "cleanup start_unlinks", "cleanup unlinks_due", "cleanup forget_contacts",
+    "cleanup counted_users", "cleanup take_counters", "cleanup users_with_wrong_rows", "cleanup mark_wrong_rows",
+    "cleanup rows_behind", "cleanup rows_due",
+)  # fmt: skip
+
+# What only an attempt meets that nobody scans, and one whose user gives up.
+LOST_CALLS = (
+    "disconnect fail", "linker refuse", "linker release", "linker fail",
+    "linker let_go", "FinishPairing get", "FinishPairing end", "FinishPairing write", "FinishPairing call_unlink",
+    "cleanup get", "cleanup end", "cleanup write", "cleanup call_unlink", "unlink give_back",
+)  # fmt: skip
+
+
+@dataclass
+class Fault:
+    """What one call meets, the first time that it is made. With no call, the fault only notes what is called."""
+
+    system: System
+    call: str = ""
+    how: str = ""
+    called: set[str] = field(default_factory=set)
+    _frozen: tuple[Process, float] | None = None
+
+    def __call__(self, process: Process) -> Order:
+        if not process.doing:  # it begins, or waits
+            return Order.DO
+        call = f"{process.name.split()[0]} {process.doing}"
+        first = call not in self.called
+        self.called.add(call)
+        if not first or call != self.call:
+            return Order.DO
+        if self.how == "killed before":
+            process.kill()
+        elif self.how == "frozen before":
+            process.frozen = True
+            self._frozen = process, self.system.now + _FROZEN_SECONDS
+        else:
+            return Order(self.how)
+        return Order.DO
+
+    def pass_on(self) -> None:
+        """What is late arrives, and a process does not stay frozen."""
+        for late in list(self.system.late):
+            self.system.arrive(late)
+        if self._frozen and self.system.now >= self._frozen[1]:
+            self._frozen[0].frozen = False
+
+
+class Story:
+    """A person with a phone, whose session is looked at after each second."""
+
+    def __init__(self, system: System, fault: Fault) -> None:
+        self.system, self.fault = system, fault
+        system.fault, system.agreeable = fault, False
+        self.user = system.add_user()
+
+    def click(self) -> None:
+        """Click on "Connect" and let everything happen that follows at once."""
+        self.system.run(self.system.click(self.user))
+        self.wait(0.3)
+
+    def leave(self) -> None:
+        """Click on "Disconnect", again and again until the session says so."""
+        for _ in range(_ROUNDS):
+            self.system.run(self.system.give_up(self.user))
+            self.wait(1.3)
+            if self.status is Status.DISCONNECTED:
+                return
+        raise AssertionError(f"the session stays {self.status}")
+
+    def edit_the_row(self) -> None:
+        """Let the user's row show a device that does not exist, and a message more."""
+        self.system.promises.edited[self.user] = self.system.now
+        self.system.world.sql(
+            "INSERT INTO public.whatsapp_sessions AS s (user_id, session_status, messages_sent) "
+            "VALUES (%s, 'connected', 1) "
+            "ON CONFLICT (user_id) DO UPDATE SET session_status = 'connected', messages_sent = s.messages_sent + 1",
+            self.user,
+        )
+
+    def pair(self) -> None:
+        """Scan what shows until the session says connected; click again when nothing moves."""
+        for turn in range(_ROUNDS):
+            if self.status is Status.CONNECTED:
+                return
+            if not turn % 10:
+                self.click()
+            self.make(*_STEPS)
+            self.wait(1.3)
+        raise AssertionError(f"the session stays {self.status}")
+
+    @property
+    def status(self) -> Status:
+        """What the session says."""
+        return self.system.sessions.get(self.user).status
+
+    def make(self, *moves: str) -> None:
+        """Let every engine do the first of these that it can."""
+        for run in list(self.system.runs):
+            if move := next((move for move in run.moves if move in moves), None):
+                run.make(move)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.system.live(seconds)
+        self.fault.pass_on()
+        self.system.run_all()
+        self.system.promises.check()
+
+
+def pair_and_leave(system: System, fault: Fault) -> None:
+    """All goes well, but for the fault."""
+    story = Story(system, fault)
+    story.pair()
+    story.system.run(system.clean())
+    story.leave()
+    for _ in range(3):
+        story.make("log_out")
+        story.wait(5.3)
+    story.edit_the_row()
+    story.system.run(system.clean())
+
+
+def fail_in_every_way(system: System, fault: Fault) -> None:
+    """WhatsApp refuses; a workflow gets lost; a person gives up before the scan; an unlink is refused."""
+    lost, refused, gives_up = (Story(system, fault) for _ in range(3))
+    for story, last in ((lost, "reach"), (refused, "refuse"), (gives_up, "reach")):
+        story.click()
+        again = ["refuse", "show", "scan", "log_out_early", "show", "renew"] if story is refused else []
+        for move in ("show", *again, *(["scan"] if story is not gives_up else []), last):
+            story.make(move)
+            story.wait(0.3)
+        if story is lost:
+            for execution in system.executions.values():
+                execution.vanish()
+            for process in list(system.processes):
+                process.kill()
+    gives_up.leave()
+    for move in ("lose", "log_out", "log_out"):
+        gives_up.wait(20.3)
+        gives_up.make(move)
+    system.live(2 * WINDOW)
+    system.run(system.clean())
+    gives_up.wait(20.3)
+
+
+STORIES = {pair_and_leave: CALLS, fail_in_every_way: LOST_CALLS}
+
+
+@pytest.fixture
+def system(world: World) -> Iterator[System]:
+    world.empty()
+    system = System(world)
+    yield system
+    system.end()
+    system.close()
+
+
+def test_these_are_all_calls_of_the_stories(system: System) -> None:
+    fault = Fault(system)
+    for story in STORIES:
+        story(system, fault)
+        come_to_rest(system)
+    assert fault.called == {*CALLS, *LOST_CALLS}
+
+
+def every_fault_at_every_call() -> Iterator[Any]:
+    """By default each call meets one fault, another one than its neighbour; the slow tests are the others."""
+    calls = [(story, call) for story, calls in STORIES.items() for call in calls]
+    for number, (story, call) in enumerate(calls):
+        for turn, how in enumerate(_FAULTS):
+            slow = () if turn == number % len(_FAULTS) else pytest.mark.slow
+            yield pytest.param(story, call, how, marks=slow, id=f"{call}, {how}")
+
+
+@pytest.mark.parametrize(("story", "call", "how"), list(every_fault_at_every_call()))
+def test_a_fault_at_this_call_breaks_no_promise(system: System, story: Any, call: str, how: str) -> None:
+    fault = Fault(system, call, how)
+    story(system, fault)
+    assert call in fault.called
+    come_to_rest(system)

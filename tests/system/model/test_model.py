@@ -1,0 +1,37 @@
+"""Hypothesis looks for an order of events, crashes and lies that breaks a promise.
+
+Finds nothing: nothing is printed. Otherwise it prints the shortest order that it could find, as a program.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.support.world import World
+from tests.system.model.machine import Machine
+
+_HOW = settings(
+    max_examples=100,
+    stateful_step_count=80,  # at most: a fifth of it on average
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def run(world: World, how: settings) -> None:
+    machine = type("Run", (Machine,), {"world": world})
+    run_state_machine_as_test(machine, settings=how)
+
+
+def test_no_order_of_events_breaks_a_promise(world: World) -> None:
+    run(world, _HOW)
+
+
+@pytest.mark.slow
+def test_no_order_of_events_breaks_a_promise_in_thousands_of_new_ones(world: World) -> None:
+    """``MODEL_RUNS`` says how many; other ones each time."""
+    run(world, settings(_HOW, max_examples=int(os.environ.get("MODEL_RUNS", "3000")), derandomize=False))

@@ -1,0 +1,111 @@
+"""WhatsApp does not accept a scan: the person is asked for another one, and that one connects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from whatsapp_pairing.pairing.attempt import MOST_REFUSALS
+
+from tests.support.stack import PATIENCE_SECONDS, Stack, User
+
+
+@pytest.fixture(autouse=True)
+def behaving_again(stack: Stack) -> Iterator[None]:
+    """Leave a WhatsApp that behaves."""
+    yield
+    stack.sandbox.reset_knobs()
+
+
+@pytest.fixture
+def user(stack: Stack) -> User:
+    """A user who has clicked."""
+    user = stack.user()
+    assert user.connect().status == 202
+    return user
+
+
+def asked(user: User, code: str, other_than: str) -> dict[str, Any]:
+    """Wait for this notice with another QR, and return the session."""
+    return user.wait(
+        PATIENCE_SECONDS,
+        f"{code} with a QR",
+        lambda status: (status["notice"] or {}).get("code") == code and status["qr"] not in (None, other_than),
+    )
+
+
+def connects(user: User, qr: str, number: str) -> None:
+    """Scan, and expect one device and no notice."""
+    assert user.scan(qr, number).status == 200
+    session = user.reaches("connected")
+    assert (session["phoneNumber"], session["notice"], session["error"]) == (number, None, None)
+    assert len(user.stack.devices(number)) == 1
+
+
+def renewed(user: User, number: str) -> tuple[str, dict[str, Any]]:
+    """Scan a QR that WhatsApp then renews; return the QR, and the session with the renewed one."""
+    user.stack.sandbox.set_knobs(renewSecret=True, failTimes=1)
+    before = user.qr()
+    assert user.scan(before, number).json()["error"] == "scan_again"
+    return before, asked(user, "scan_again", before)
+
+
+def test_a_renewed_qr_keeps_its_time_and_connects(user: User) -> None:
+    number = "34621000001"
+    expires_at = user.wait(PATIENCE_SECONDS, "QR", lambda status: status["qr"])["qrExpiresAt"]
+    before, session = renewed(user, number)
+    assert session["status"] == "waiting_qr"
+    assert session["qr"].split(",")[:3] == before.split(",")[:3]
+    # A next QR instead of a renewed one would last 20 s, so it would expire half a minute earlier.
+    moved = datetime.fromisoformat(session["qrExpiresAt"]) - datetime.fromisoformat(expires_at)
+    assert abs(moved) < timedelta(seconds=20)
+    assert session["notice"]["message"].startswith("WhatsApp asks for one more scan.")
+    etag = user.call("GET", "status").headers["ETag"]
+    spanish = user.call("GET", "status", Accept_Language="es", If_None_Match=etag)
+    assert spanish.status == 200
+    assert spanish.json()["notice"]["message"].startswith("WhatsApp pide un escaneo más.")
+    connects(user, session["qr"], number)
+
+
+def test_a_renewed_qr_that_nobody_scans_says_so(user: User) -> None:
+    renewed(user, "34621000002")
+    user.let_window_end("phase = 'auth'")
+    session = user.reaches("error")
+    assert session["error"]["code"] == "scan_not_repeated"
+    assert session["error"]["message"].startswith("WhatsApp asked for one more scan")
+    assert session["notice"] is None
+
+
+def test_the_picture_before_the_renewal_gives_a_new_qr(user: User) -> None:
+    number = "34621000003"
+    before, session = renewed(user, number)
+    assert user.scan(before, number).json()["error"] == "pairing_refused"
+    after = asked(user, "new_qr", session["qr"])
+    assert after["notice"]["message"].startswith("WhatsApp did not accept the scan.")
+    connects(user, after["qr"], number)
+
+
+@pytest.mark.parametrize(("tampered", "number"), [("hmac", "34621000004"), ("signature", "34621000005")])
+def test_three_refusals_still_connect(user: User, tampered: str, number: str) -> None:
+    user.stack.sandbox.set_knobs(tamper=tampered, failTimes=MOST_REFUSALS)
+    refused = user.scan_each(number, MOST_REFUSALS)
+    connects(user, asked(user, "new_qr", refused)["qr"], number)
+
+
+def test_four_refusals_end_the_attempt(user: User) -> None:
+    user.stack.sandbox.set_knobs(tamper="hmac")
+    user.scan_each("34621000006", MOST_REFUSALS + 1)
+    session = user.reaches("error")
+    assert (session["error"]["code"], session["notice"]) == ("pairing_rejected", None)
+
+
+def test_a_login_refused_with_401_gives_a_new_qr(user: User) -> None:
+    number = "34621000007"
+    user.stack.sandbox.set_knobs(loginFailure=401, failTimes=1)
+    qr = user.qr()
+    assert user.scan(qr, number).status == 200
+    session = asked(user, "new_qr", qr)
+    assert session["status"] == "waiting_qr"
+    connects(user, session["qr"], number)

@@ -1,0 +1,176 @@
+"""Tokens against the whole system over HTTP: the gateway, the authorizer, the published keys, the handlers.
+
+Most of these are signed with the stack's own key, so that nothing but the one thing said is wrong with them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.support.jwks import unsigned
+from tests.support.stack import Answer, Stack, call
+
+CALLS = [("GET", "status"), ("GET", "qr"), ("POST", "connect"), ("POST", "disconnect")]
+
+
+class Mint:
+    """Makes tokens as the stack's own Supabase would, or nearly."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.user = stack.user()
+        self.key = serialization.load_pem_private_key((stack.data_dir / "signing-key.pem").read_bytes(), None)
+        self.header = {"kid": jwt.get_unverified_header(self.user.token)["kid"]}
+        self._claims = jwt.decode(self.user.token, options={"verify_signature": False})
+
+    def claims(self, **changed: object) -> dict[str, Any]:
+        """The user's claims with changes; None leaves one out."""
+        return {name: value for name, value in (self._claims | changed).items() if value is not None}
+
+    def token(self, **changed: object) -> str:
+        """A token that is signed as it should be."""
+        return jwt.encode(self.claims(**changed), self.key, "ES256", self.header)  # type: ignore[arg-type]
+
+    def public_pem(self) -> bytes:
+        """What anybody may know of the key."""
+        form = serialization.PublicFormat.SubjectPublicKeyInfo
+        return self.key.public_key().public_bytes(serialization.Encoding.PEM, form)
+
+
+def now(seconds: float = 0) -> int:
+    return int(time.time() + seconds)
+
+
+def of_a_public_key(mint: Mint) -> str:
+    """PyJWT would not sign with a public key, an attacker does."""
+    algorithm = jwt.get_algorithm_by_name("HS256")
+    head = unsigned({"alg": "HS256", "typ": "JWT"} | mint.header, mint.claims()).rpartition(".")[0]
+    signature = algorithm.sign(head.encode(), mint.public_pem())
+    return f"{head}.{jwt.utils.base64url_encode(signature).decode()}"
+
+
+def legacy_key(role: str) -> str:
+    """A project's anon or service key as Supabase makes them with the legacy secret."""
+    claims = {"iss": "supabase", "ref": "abcd", "role": role, "iat": now(), "exp": now(3600)}
+    return jwt.encode(claims, "a shared secret of more than thirty-two bytes", "HS256")
+
+
+BAD: dict[str, Callable[[Mint], str]] = {
+    "expired": lambda mint: mint.token(exp=now(-60)),
+    "expired a second ago": lambda mint: mint.token(exp=now(-1)),
+    "never expires": lambda mint: mint.token(exp=None),
+    "not yet valid": lambda mint: mint.token(nbf=now(60)),
+    "other project's issuer": lambda mint: mint.token(iss="https://other.supabase.co/auth/v1"),
+    "other audience": lambda mint: mint.token(aud="admin"),
+    "anon key": lambda mint: mint.token(role="anon"),
+    "service-role key": lambda mint: mint.token(role="service_role"),
+    "legacy anon key": lambda _: legacy_key("anon"),
+    "legacy service-role key": lambda _: legacy_key("service_role"),
+    "no subject": lambda mint: mint.token(sub=None),
+    "subject is no UUID": lambda mint: mint.token(sub="root"),
+    "unsigned": lambda mint: unsigned({"alg": "none", "typ": "JWT"} | mint.header, mint.claims()),
+    "signature of another token": lambda mint: (
+        f"{mint.token(sub=str(uuid4())).rpartition('.')[0]}.{mint.user.token.rpartition('.')[2]}"
+    ),
+    "HS256 with the public key": of_a_public_key,
+    "HS256 with a secret of its own": lambda mint: jwt.encode(mint.claims(), "x" * 40, "HS256", mint.header),
+    "stranger's key": lambda mint: jwt.encode(
+        mint.claims(), ec.generate_private_key(ec.SECP256R1()), "ES256", mint.header
+    ),
+    "unknown kid": lambda mint: jwt.encode(mint.claims(), mint.key, "ES256", {"kid": "other"}),  # type: ignore[arg-type]
+    "no kid": lambda mint: jwt.encode(mint.claims(), mint.key, "ES256"),  # type: ignore[arg-type]
+    "oversized": lambda mint: mint.token(padding="x" * 6500),
+}
+
+
+@pytest.fixture(scope="module")
+def mint(stack: Stack) -> Mint:
+    """What signs for the running stack."""
+    return Mint(stack)
+
+
+def everywhere(stack: Stack, token: str) -> Iterator[Answer]:
+    """Try each call of the API with a token."""
+    for method, path in CALLS:
+        yield call(method, f"{stack.url}/api/whatsapp/{path}", headers={"Authorization": f"Bearer {token}"})
+
+
+def test_the_mint_is_the_stacks_own(stack: Stack, mint: Mint) -> None:
+    """What follows would pass with any wrong signature."""
+    assert [answer.status for answer in everywhere(stack, mint.token(exp=now(60)))] == [200, 404, 202, 200]
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_token_is_a_plain_401(stack: Stack, mint: Mint, name: str) -> None:
+    for answer in everywhere(stack, BAD[name](mint)):
+        assert answer.status == 401
+        assert answer.json() == {
+            "success": False,
+            "error": "unauthorized",
+            "message": "Sign in again: the access token is missing, wrong or expired.",
+        }
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_token_is_refused_from_its_end_on(stack: Stack, mint: Mint) -> None:
+    """Also in the seconds that the authorizer allows for clocks that differ."""
+    for lifetime in (4, 16, 64):  # a slow machine may not answer within the first
+        expires = now(lifetime)
+        token = mint.token(exp=expires)
+        if next(everywhere(stack, token)).status == 200:
+            break
+    else:
+        raise AssertionError("a token was never accepted")
+    time.sleep(max(0, expires - time.time()) + 0.05)
+    assert {answer.status for answer in everywhere(stack, token)} == {401}
+
+
+def test_nothing_that_the_client_sends_names_another_user(stack: Stack) -> None:
+    victim, attacker = stack.user(), stack.user()
+    assert victim.connect().status == 202
+    qr = victim.qr()
+    for path, headers in naming(victim.id):
+        sent = {"Authorization": f"Bearer {attacker.token}"} | headers
+        for method, name in (("POST", "disconnect"), ("GET", "status"), ("GET", "qr")):
+            body = {"userId": victim.id, "sub": victim.id} if method == "POST" else None
+            answer = call(method, f"{stack.url}/api/whatsapp/{name}{path}", body, sent)
+            assert answer.status == (404 if name == "qr" else 200)
+            assert answer.json().get("status") in (None, "disconnected", "already_disconnected")
+    shown = victim.status()
+    assert (shown["status"], shown["qr"]) == ("waiting_qr", qr)
+    victim.disconnect()
+
+
+def naming(user: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Ways to say that one is somebody else."""
+    yield f"?userId={user}&user_id={user}&sub={user}&id=eq.{user}", {}
+    names = ("X-User-Id", "X-Amzn-Oidc-Identity", "X-Supabase-User", "X-Forwarded-User", "UserId", "Sub")
+    yield "", dict.fromkeys(names, user)
+    yield (
+        "",
+        {"Cookie": f"userId={user}; sub={user}", "X-Amz-Request-Context": f'{{"authorizer":{{"userId":"{user}"}}}}'},
+    )
+
+
+def test_a_token_in_the_address_is_nobodys(stack: Stack) -> None:
+    token = stack.user().token
+    for name in ("access_token", "token", "authorization", "Authorization", "apikey"):
+        assert call("GET", f"{stack.url}/api/whatsapp/status?{name}={token}").status == 401
+        assert call("GET", f"{stack.url}/api/whatsapp/status", headers={"Cookie": f"{name}={token}"}).status == 401
+
+
+def test_a_page_of_another_origin_may_read_nothing(stack: Stack) -> None:
+    user = stack.user()
+    for origin in ("https://evil.example", "null", f"{stack.url}.evil.example", stack.url.upper()):
+        asked = call("OPTIONS", f"{stack.url}/api/whatsapp/status", headers={
+            "Origin": origin, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization",
+        })  # fmt: skip
+        for answer in (asked, user.call("GET", "status", Origin=origin)):
+            assert not [name for name in answer.headers if name.lower().startswith("access-control")]

@@ -1,0 +1,97 @@
+"""The built artifacts at work: a pairing on Lambda's Python, read-only, with nothing but what the layers bring."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infra.build.interpreter import find
+from infra.build.steps import build_runtime
+from infra.build.wheels import MACHINES
+from infra.local.functions.interpreters import from_build
+from tests.support.postgres import Postgres
+from tests.support.stack import PATIENCE_SECONDS, ROOT, Stack
+from tests.tools.build.conftest import built
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find() is None, reason="no python3.13 on this machine (TARGET_PYTHON may name one)"),
+]
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The artifacts for this machine's processor, and beside them what Lambda's image has."""
+    here = next(name for name, machine in MACHINES.items() if machine == platform.machine())
+    build = built(tmp_path_factory.mktemp("built"), here)
+    build_runtime(ROOT, build.parent / "runtime", here)
+    return build
+
+
+@pytest.fixture(scope="module")
+def stack(postgres: Postgres, build: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole system, its functions from the artifacts."""
+    database_url = postgres.url(postgres.create())
+    stack = Stack(tmp_path_factory.mktemp("stack"), "--built", str(build), "--database-url", database_url)
+    try:
+        yield stack
+    finally:
+        assert stack.stop() == 0
+
+
+def mapped(process: psutil.Process) -> set[str]:
+    """The files that a process has mapped into its memory."""
+    maps = Path(f"/proc/{process.pid}/maps").read_text()
+    return {line.split(maxsplit=5)[5] for line in maps.splitlines() if len(line.split(maxsplit=5)) == 6}
+
+
+def test_a_pairing_from_the_artifacts(stack: Stack, build: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in build.rglob("*")}
+    user = stack.user()
+    assert user.connect().status == 202
+    qr = user.qr(30)
+    (linker,) = [one for one in stack.instances("linker") if one["busySince"]]
+    (engine,) = psutil.Process(linker["pid"]).children()
+    libraries = {path for path in mapped(engine) if ".so" in path}
+    assert {path for path in libraries if "libmagic" in path} == {
+        str(build / "EngineLayer" / "python" / "pylibmagic" / "libmagic.so.1")
+    }
+    assert not [path for path in libraries if str(ROOT / ".venv") in path or "python3.11" in path]
+    assert user.scan(qr, "34600000301").status == 200
+    assert user.reaches("connected")["phoneNumber"] == "34600000301"
+    assert user.disconnect().json()["status"] == "disconnected"
+    user.wait(PATIENCE_SECONDS, "empty device list", lambda _: stack.devices("34600000301") == [])
+    assert {path: path.stat().st_mtime_ns for path in build.rglob("*")} == before
+
+
+def test_the_page_and_the_pictures_from_the_artifacts(stack: Stack) -> None:
+    import urllib.request
+
+    with urllib.request.urlopen(f"{stack.url}/home/settings/whatsapp", timeout=10) as page:
+        assert b"<html" in page.read()
+    user = stack.user()
+    user.connect()
+    user.qr(30)
+    assert user.call("GET", "qr").body.startswith(b"<?xml") or b"<svg" in user.call("GET", "qr").body
+    assert user.call("GET", "qr", Accept="image/png").body.startswith(b"\x89PNG")
+    user.disconnect()
+
+
+def test_the_code_cannot_be_written(build: Path) -> None:
+    *view, python = from_build(build, None).command
+    if not view:
+        pytest.skip("this system allows no user namespaces")
+    written = build / "StatusFunction" / "written"
+    for path in (written, "written"):
+        command = [*view, python, "-c", f"open({str(path)!r}, 'w')"]
+        done = subprocess.run(
+            command, cwd=build / "StatusFunction", env={"PATH": os.defpath}, capture_output=True, text=True, check=False
+        )
+        assert "Read-only file system" in done.stderr
+    assert not written.exists()

@@ -1,0 +1,124 @@
+"""`verify`: take any one thing away, and it says exactly that."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from infra.migrate import verify
+from infra.migrate.expected import Expected, expected
+from infra.migrate.facts import collect_facts
+from infra.migrate.verification import compare
+from tests.tools.migrate.losses import CASES, ROLE_CASES, TABLE
+
+
+@pytest.fixture(scope="module")
+def shared_url(postgres: Any, migrated_template: str) -> Iterator[str]:
+    """A migrated database on which nothing is ever committed."""
+    with postgres.database(migrated_template) as url:
+        yield url
+
+
+@pytest.fixture
+def connection(shared_url: str) -> Iterator[psycopg.Connection]:
+    """A connection whose changes are taken back."""
+    with psycopg.connect(shared_url) as connection:
+        yield connection
+        connection.rollback()
+
+
+@pytest.mark.parametrize(("change", "lines"), CASES, ids=[change[:70] for change, _ in CASES])
+def test_exactly_what_was_taken_away(connection: psycopg.Connection, change: str, lines: list[str]) -> None:
+    connection.execute(change.encode())
+    findings = list(compare(collect_facts(connection)))
+    assert [f"{finding.kind}: {finding.what}" for finding in findings] == lines
+    for finding, line in zip(findings, lines, strict=True):
+        assert str(finding).startswith(line)
+        assert finding.kind == "missing" or finding.found != finding.wanted
+
+
+@pytest.mark.parametrize(("change", "lines"), ROLE_CASES, ids=[change for change, _ in ROLE_CASES])
+def test_exactly_what_a_role_lost_or_gained(connection: psycopg.Connection, change: str, lines: list[str]) -> None:
+    connection.execute(change.encode())
+    findings = list(compare(collect_facts(connection)))
+    found = [f"{finding.kind}: {finding.what}" for finding in findings]
+    # The grants of a role that is gone are gone too, and it would be no help to hide them.
+    assert [line for line in found if "privileges of " not in line] == lines
+
+
+def test_what_was_committed_is_found(migrated_url: str) -> None:
+    with psycopg.connect(migrated_url, autocommit=True) as connection:
+        connection.execute(f"alter table {TABLE} disable row level security".encode())
+    assert [finding.what for finding in verify(migrated_url)] == [f"row level security of {TABLE}"]
+
+
+COVERED = {line.split(": ", 1)[1] for _, lines in CASES + ROLE_CASES for line in lines}
+OTHERS = [fact for fact in expected() if fact.name not in COVERED]
+
+
+def taken_away(fact: Expected) -> str:  # noqa: PLR0911  one return for each kind
+    """Return the statement that takes away what a fact tells."""
+    kind, _, rest = fact.name.partition(" ")
+    object_ = rest.split(" of ")[-1]
+    if kind == "column":
+        table, _, name = rest.rpartition(".")
+        return f"alter table {table} drop column {name} cascade"
+    if kind == "index":
+        schema = re.findall(r" ON (.+?)[.]", fact.value)[0]
+        return f"drop index {schema}.{rest}"
+    if kind == "table":
+        return f"drop table {rest} cascade"
+    if kind == "row":
+        return f"alter table {object_} disable row level security"
+    if kind == "body":
+        function = fact.name.removeprefix("body of function ")
+        return f"update pg_proc set prosrc = prosrc || ' ' where oid = '{function}'::regprocedure"
+    if kind == "policy":
+        return f"drop {fact.name}"
+    if kind == "privileges":
+        role, _, place = rest.removeprefix("of ").partition(" on ")
+        return f"revoke all on {place} from {role}"
+    assert kind in ("primary", "unique", "foreign", "check"), f"{fact.name} needs a case above"
+    return f"""
+        do $$ declare it record; begin
+          for it in
+            select conname from pg_constraint
+            where conrelid = '{object_}'::regclass and pg_get_constraintdef(oid) = $d${fact.value}$d$
+          loop
+            execute format('alter table {object_} drop constraint %I cascade', it.conname);
+          end loop;
+        end $$"""
+
+
+@pytest.mark.parametrize("fact", OTHERS, ids=[fact.name[:70] for fact in OTHERS])
+def test_any_other_loss_is_told(connection: psycopg.Connection, fact: Expected) -> None:
+    connection.execute(taken_away(fact).encode())
+    assert fact.name in {finding.what for finding in compare(collect_facts(connection))}
+
+
+def test_nothing_to_say(migrated_url: str) -> None:
+    assert verify(migrated_url) == []
+
+
+def test_an_inherited_right_counts(connection: psycopg.Connection) -> None:
+    since_16 = connection.info.server_version >= 160000
+    inherits = "to anon with inherit true" if since_16 else "to anon; alter role anon inherit"
+    change = f"create role door; grant delete on {TABLE} to door; grant door {inherits}"
+    connection.execute(change.encode())
+    assert collect_facts(connection)[f"privileges of anon on {TABLE}"] == "delete"
+
+
+def test_the_callers_settings_do_not_matter(migrated_url: str) -> None:
+    assert verify(f"{migrated_url}?options=-csearch_path%3Dauth%2Cpublic") == []
+
+
+def test_it_changes_nothing_and_needs_no_right(migrated_url: str) -> None:
+    with psycopg.connect(migrated_url, autocommit=True) as connection:
+        connection.execute(
+            "alter database {} set default_transaction_read_only = on".format(migrated_url.rpartition("/")[2]).encode()
+        )
+    assert verify(migrated_url) == []

@@ -1,0 +1,105 @@
+"""samconfig.toml and the workflows speak of things that exist."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.template.errors import TemplateError
+from infra.template.reading import read_template
+
+ROOT = Path(__file__).resolve().parents[3]
+ENVIRONMENTS = ("dev", "prod")
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+def config(environment: str) -> dict[str, Any]:
+    """The part of samconfig.toml of one environment."""
+    found: dict[str, Any] = tomllib.loads((ROOT / "samconfig.toml").read_text())[environment]
+    return found
+
+
+def overrides(environment: str) -> dict[str, str]:
+    """The parameters that an environment gives the template."""
+    return dict(one.split("=", 1) for one in config(environment)["deploy"]["parameters"]["parameter_overrides"])
+
+
+FILLED_IN = {
+    "YOUR-DEV-PROJECT": "dev", "YOUR-PROJECT": "abcd", "YOUR-PUBLISHABLE-KEY": "sb_publishable_x",
+    "YOUR-SNS-TOPIC-ARN": "arn:aws:sns:eu-west-1:123456789012:alarms",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_an_environment_gives_what_the_template_wants_and_nothing_else(environment: str) -> None:
+    """Reading the template refuses a parameter that it does not have, one without a value, and a wrong value."""
+    given = overrides(environment)
+    with pytest.raises(TemplateError, match="parameter SupabaseUrl"):
+        read_template(ROOT / "template.yaml", given)
+    for placeholder, value in FILLED_IN.items():
+        given = {name: text.replace(placeholder, value) for name, text in given.items()}
+    stack = read_template(ROOT / "template.yaml", given)
+    assert stack.functions
+    assert "YOUR-" not in str(stack.parameters)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_environment_is_built_by_the_recipe(environment: str) -> None:
+    assert config(environment)["build"] == config("default")["build"]
+    assert (ROOT / config("default")["build"]["parameters"]["manifest"]).is_file()
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_a_deployment_may_do_what_the_template_needs(environment: str) -> None:
+    """Roles want CAPABILITY_IAM; a nested stack in a template that SAM transforms wants CAPABILITY_AUTO_EXPAND."""
+    given = config(environment)["deploy"]["parameters"]["capabilities"]
+    assert sorted(given) == ["CAPABILITY_AUTO_EXPAND", "CAPABILITY_IAM"]
+
+
+def test_the_environments_share_nothing_in_aws() -> None:
+    names = [config(one)["deploy"]["parameters"]["stack_name"] for one in ENVIRONMENTS]
+    secrets = [overrides(one)["DatabaseSecretName"] for one in ENVIRONMENTS]
+    assert len(set(names)) == len(set(secrets)) == len(ENVIRONMENTS)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_runs_what_exists(path: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    workflow = yaml.safe_load(path.read_text())
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    commands = [step["run"] for step in steps if "run" in step]
+    assert commands
+    for command in commands:
+        for made in re.findall(r"make ([\w -]+)", command):
+            assert set(made.split()) <= targets
+        for script in re.findall(r"^\.ci/\S+", command):
+            assert (ROOT / script).is_file()
+        for module in re.findall(r"-m (infra\.\w+)", command):
+            assert (ROOT / module.replace(".", "/") / "__main__.py").is_file()
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_an_action_is_named_by_its_commit_for_a_tag_can_be_moved(path: Path) -> None:
+    used = re.findall(r"uses: (\S+)(.*)", path.read_text())
+    assert used
+    for action, comment in used:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action)
+        assert re.fullmatch(r" # v\d+\.\d+\.\d+", comment)
+
+
+def test_the_deploying_workflow_holds_no_key_of_aws() -> None:
+    text = (ROOT / ".github" / "workflows" / "deploy.yml").read_text()
+    assert "role-to-assume" in text
+    assert not re.search(r"aws[_-](access|secret)[_-]", text, re.IGNORECASE)
+    assert "persist-credentials: false" in text
+
+
+def test_the_deploying_workflow_knows_the_environments_of_samconfig() -> None:
+    deploy = yaml.safe_load((ROOT / ".github" / "workflows" / "deploy.yml").read_text())
+    offered = deploy[True]["workflow_dispatch"]["inputs"]["environment"]["options"]  # YAML reads "on" as true
+    assert tuple(offered) == ENVIRONMENTS

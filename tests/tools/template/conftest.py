@@ -1,0 +1,53 @@
+"""The template as it is written, and as CloudFormation gets it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.template.intrinsics import load_yaml
+from tests.support.stack import ROOT
+
+Template = dict[str, Any]
+Expand = Callable[..., Template]
+
+
+@pytest.fixture
+def template() -> Template:
+    """template.yaml; yours to change."""
+    # Through JSON, so that what YAML aliases share is not shared any more.
+    document: Template = json.loads(json.dumps(load_yaml((ROOT / "template.yaml").read_text())))
+    return document
+
+
+@pytest.fixture(scope="session")
+def expand() -> Iterator[Expand]:
+    """SAM's transform: ``expand(template, Parameter="value")`` returns CloudFormation; tracing is on."""
+    python = tool(".venv-sam", "python")
+    with subprocess.Popen(
+        [python, Path(__file__).with_name("expand.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+
+        def expand(template: Template, **parameters: str) -> Template:
+            print(json.dumps([template, {"Tracing": "Active"} | parameters]), file=process.stdin, flush=True)
+            answer = json.loads(process.stdout.readline())
+            assert isinstance(answer, dict), answer
+            return answer
+
+        yield expand
+        process.stdin.close()
+
+
+def tool(environment: str, name: str) -> Path:
+    """Return a program of a virtual environment that only `make test` makes sure of."""
+    program = ROOT / environment / "bin" / name
+    if not program.exists():
+        pytest.skip(f"there is no {environment}: `make test` installs it")
+    return program
