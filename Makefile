@@ -71,8 +71,9 @@ format: setup  ## what ruff can mend by itself
 	$(BIN)/python -m ruff check --fix $(SOURCES)
 	$(BIN)/python -m ruff format $(SOURCES)
 
-validate: sam-tools  ## sam validate --lint
+validate: sam-tools  ## sam validate --lint, each template by itself: it does not open the nested one
 	$(SAM) validate --lint
+	$(SAM) validate --lint --template infra/stack/alarms.yaml
 
 audit: setup security-tools  ## known vulnerabilities of everything that is locked
 	$(BIN)/python -m infra.build audit --pip-audit $(VENV)-security/bin/pip-audit

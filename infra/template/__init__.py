@@ -6,4 +6,5 @@
 - ``reading``: functions, layers and workflow; ``http``: routes, authorizer and CORS; ``schedules``: the schedules.
 - ``resources``: the resources of a kind, with their values resolved. ``parameters`` checks what a person gives,
   and ``intrinsics`` resolves ``!Ref``, ``!Sub``, ``!If`` and the like.
+- ``nested``: the rule that nothing of a nested template has to run.
 """

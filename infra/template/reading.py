@@ -11,6 +11,7 @@ from typing import Any
 from infra.template.errors import TemplateError
 from infra.template.http import read_cors, read_routes
 from infra.template.intrinsics import PLACEHOLDER, load_yaml
+from infra.template.nested import check_nested
 from infra.template.resources import FUNCTION, LAYER, STATE_MACHINE, Resources, required, text
 from infra.template.schedules import read_schedules
 from infra.template.stack import Function, Layer, Stack, StateMachine
@@ -49,6 +50,7 @@ def read_template(path: Path, overrides: Mapping[str, Any], supplied: Mapping[st
 
 
 def _read_stack(resources: Resources) -> Stack:
+    check_nested(resources)
     functions = [_function(resources, logical_id) for logical_id in resources.ids(FUNCTION)]
     stack = Stack(
         parameters=resources.parameters,

@@ -16,8 +16,8 @@ import time
 from dataclasses import replace
 from typing import Any
 
-import neonize.client
-import pylibmagic  # noqa: F401  it brings libmagic, which neonize loads
+import pylibmagic  # noqa: F401  it carries the libmagic that neonize loads when it is imported, so it comes first
+from neonize import client as neonize_client
 from neonize.client import NewClient, func_callback_bytes2, gocode, log_whatsmeow
 from neonize.events import (
     ClientOutdatedEv,
@@ -86,7 +86,7 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
         self._ref_ends_at = 0.0
         self._own_jid = Jid2String(jid) if jid else ""
         # neonize passes this function of its module to Go, which calls it with each line of whatsmeow's log.
-        neonize.client.log_whatsmeow = self._on_log
+        neonize_client.log_whatsmeow = self._on_log
         self.event.qr(lambda _, text: self._on_qr(text.decode()))
         self.event(PairStatusEv)(lambda _, status: self._on_pair_status(status))
         self.event(ConnectedEv)(lambda _, __: self.on_connected())

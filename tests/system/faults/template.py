@@ -12,7 +12,7 @@ from tests.support.stack import ROOT
 
 LAYER = Path(__file__).with_name("layer")
 # Where a resource names files of the repository.
-PATHS = ("CodeUri", "ContentUri", "DefinitionUri")
+PATHS = ("CodeUri", "ContentUri", "DefinitionUri", "TemplateURL")
 
 
 def write_template(path: Path, aws_url: str, clock_seconds: float, linker: Mapping[str, object]) -> Path:

@@ -12,6 +12,8 @@ from infra.build.interpreter import find
 from infra.build.table import LIMIT_MEGABYTES, megabytes
 from infra.build.wheels import GLIBC
 from infra.template.intrinsics import load_yaml
+from infra.template.reading import read_template
+from tests.support.nested import ALARMS
 from tests.support.stack import ROOT
 from tests.tools.build import elf
 
@@ -71,6 +73,18 @@ def test_the_artifacts_can_be_deployed_for_their_processor_only(artifacts: tuple
     build, architecture = artifacts
     parameter = load_yaml((build / "template.yaml").read_text())["Parameters"]["Architecture"]
     assert (parameter["Default"], parameter["AllowedValues"]) == (architecture, [architecture])
+
+
+def test_a_build_has_every_function_and_the_nested_template(artifacts: tuple[Path, str]) -> None:
+    build, _ = artifacts
+    supplied = {"SupabaseUrl": "https://abcd.supabase.co", "AllowedOrigins": "https://app.example.com"}
+    functions = read_template(build / "template.yaml", {}, supplied).functions
+    assert set(functions) == set(read_template(ROOT / "template.yaml", {}, supplied).functions)
+    assert {function.code for function in functions.values()} == set(build.glob("*Function"))
+    nested = load_yaml((build / "template.yaml").read_text())["Resources"]["Alarms"]["Properties"]["TemplateURL"]
+    written = (build / nested).read_text()
+    assert load_yaml(written)["Resources"].keys() == load_yaml(ALARMS.read_text())["Resources"].keys()
+    assert not re.search(r"[&*]\w", written), "CloudFormation takes no YAML aliases"
 
 
 def test_a_function_is_its_folder(artifacts: tuple[Path, str]) -> None:

@@ -166,6 +166,60 @@ def test_a_broken_resource_is_named(read: Read, resources: str, words: str) -> N
     assert words in str(caught.value)
 
 
+NESTED = """
+Resources:
+  One: {Type: AWS::Serverless::Function, Properties: {CodeUri: src, Handler: a.b}}
+  Nested: {Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: nested/it.yaml}}
+"""
+
+
+def _nest(folder: Path, text: str) -> None:
+    (folder / "nested").mkdir()
+    (folder / "nested" / "it.yaml").write_text(text)
+
+
+def test_a_nested_template_where_nothing_runs_is_skipped(read: Read, tmp_path: Path) -> None:
+    _nest(tmp_path, "Resources: {Alarm: {Type: AWS::CloudWatch::Alarm, Properties: {Metric: !Ref Anything}}}")
+
+    assert set(read(NESTED).functions) == {"One"}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "AWS::Serverless::Function", "AWS::Lambda::Function", "AWS::Serverless::LayerVersion",
+        "AWS::Serverless::HttpApi", "AWS::ApiGatewayV2::Api", "AWS::Serverless::StateMachine",
+        "AWS::Scheduler::Schedule", "AWS::Events::Rule", "AWS::CloudFormation::Stack", "AWS::Serverless::Application",
+    ],
+)  # fmt: skip
+def test_a_nested_template_where_something_runs_is_refused(read: Read, tmp_path: Path, kind: str) -> None:
+    _nest(tmp_path, f"Resources: {{Alarm: {{Type: AWS::CloudWatch::Alarm}}, It: {{Type: {kind}}}}}")
+
+    with pytest.raises(TemplateError, match=rf"Nested\.TemplateURL: nested/it\.yaml: It is nested, and no {kind} runs"):
+        read(NESTED)
+
+
+@pytest.mark.parametrize("text", ["a: [", "Parameters: {}", "- Resources", "Resources: {It: {}}"])
+def test_a_nested_file_that_is_no_template_is_named(read: Read, tmp_path: Path, text: str) -> None:
+    _nest(tmp_path, text)
+
+    with pytest.raises(TemplateError, match=r"Nested\.TemplateURL: nested/it\.yaml is no template"):
+        read(NESTED)
+
+
+@pytest.mark.parametrize(
+    ("kind", "location"),
+    [
+        ("CloudFormation::Stack", "TemplateURL: https://bucket.s3.amazonaws.com/alarms.yaml"),
+        ("CloudFormation::Stack", "TemplateURL: no/such.yaml"),
+        ("Serverless::Application", "Location: {ApplicationId: arn, SemanticVersion: 1.0.0}"),
+    ],
+)
+def test_a_nested_template_that_is_no_local_file_is_refused(read: Read, kind: str, location: str) -> None:
+    with pytest.raises(TemplateError, match=r"Other\.\w+: there is no file"):
+        read(f"Resources: {{Other: {{Type: AWS::{kind}, Properties: {{{location}}}}}}}")
+
+
 def _with_event(read: Read, kind: str, properties: str, api: str = "") -> Stack:
     return read(f"""
         Resources:

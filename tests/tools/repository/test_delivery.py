@@ -54,6 +54,13 @@ def test_every_environment_is_built_by_the_recipe(environment: str) -> None:
     assert (ROOT / config("default")["build"]["parameters"]["manifest"]).is_file()
 
 
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_a_deployment_may_do_what_the_template_needs(environment: str) -> None:
+    """Roles want CAPABILITY_IAM; a nested stack in a template that SAM transforms wants CAPABILITY_AUTO_EXPAND."""
+    given = config(environment)["deploy"]["parameters"]["capabilities"]
+    assert sorted(given) == ["CAPABILITY_AUTO_EXPAND", "CAPABILITY_IAM"]
+
+
 def test_the_environments_share_nothing_in_aws() -> None:
     names = [config(one)["deploy"]["parameters"]["stack_name"] for one in ENVIRONMENTS]
     secrets = [overrides(one)["DatabaseSecretName"] for one in ENVIRONMENTS]

@@ -161,3 +161,9 @@ def test_status_loads_nothing_that_it_does_not_need() -> None:
 def test_the_authorizer_needs_neither_the_database_nor_boto3() -> None:
     modules = set(fresh(loading("authorizer") + "print(*sorted(sys.modules))", engine=False).split())
     assert {"boto3", "botocore.session", "psycopg", "pydantic", "qrcode"} & modules == set()
+
+
+def test_the_engine_loads_its_own_libmagic_before_neonize() -> None:
+    """Lambda has no libmagic, so neonize finds none unless pylibmagic is there already."""
+    modules = fresh("import sys, whatsapp_engine.child; print(*sys.modules)", engine=True).split()
+    assert modules.index("pylibmagic") < modules.index("neonize")

@@ -1,4 +1,4 @@
-"""Alarms and dashboard of template.yaml watch metrics that exist: ours are those that the code writes."""
+"""Alarms and dashboard watch metrics that exist: ours are those that the code writes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,12 +15,13 @@ from whatsapp_pairing.core.results import Result
 from whatsapp_pairing.runtime import metrics
 from whatsapp_pairing.runtime.observability import NAMESPACE
 
-from infra.template.intrinsics import PLACEHOLDER, load_yaml
+from infra.template.intrinsics import PLACEHOLDER
 from tests.support.metrics import metrics_in
+from tests.support.nested import joined, reference
 
-ROOT = Path(__file__).resolve().parents[3]
 OUTCOMES = {Result.CONNECTED, *Reason}
 STACK = "${AWS::StackName}"
+ALARM_ARNS = "arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm"
 
 # Of AWS's own: which dimension, how a template names its value, the type of resource, and the metrics that are used.
 AWS = {
@@ -55,9 +55,8 @@ Template = dict[str, Any]
 
 @pytest.fixture
 def template() -> Template:
-    """The template as it is written."""
-    document: Template = load_yaml((ROOT / "template.yaml").read_text())
-    return document
+    """template.yaml and its alarms, as if they were one template."""
+    return joined()
 
 
 @pytest.fixture
@@ -87,14 +86,6 @@ def counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 # ── what the template watches ──
 
 
-def reference(value: Any) -> str:
-    """A value as Fn::Sub would write it."""
-    if not isinstance(value, dict):
-        return str(value)
-    ((function, argument),) = value.items()
-    return "${" + (argument if function == "Ref" else ".".join(argument)) + "}"
-
-
 def alarms(template: Template) -> dict[str, Template]:
     return {
         name: resource for name, resource in template["Resources"].items() if resource["Type"].endswith("Watch::Alarm")
@@ -115,8 +106,11 @@ def dashboard(template: Template) -> str:
     text, parts = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     condition, shown, hidden = parts["ProbeAlarms"]["Fn::If"]
     assert (condition, hidden) == ("ProbeOn", "")
+    probe_alarms, own = shown["Fn::Sub"]
+    assert own["AlarmArns"] == parts["AlarmArns"] == {"Fn::Sub": ALARM_ARNS}
+    text = text.replace("${OtherFunctions}", parts["OtherFunctions"]["Fn::Sub"])
     json.loads(text.replace("${ProbeAlarms}", hidden))
-    return str(text.replace("${ProbeAlarms}", shown["Fn::Sub"]))
+    return str(text.replace("${ProbeAlarms}", probe_alarms).replace("${AlarmArns}", ALARM_ARNS))
 
 
 def widgets(template: Template) -> list[dict[str, Any]]:
@@ -198,13 +192,13 @@ def test_the_dashboard_shows_every_function(template: Template, metric: str) -> 
 
 def test_the_dashboard_shows_every_alarm(template: Template) -> None:
     (shown,) = [widget["properties"]["alarms"] for widget in widgets(template) if widget["type"] == "alarm"]
-    assert sorted(shown) == sorted("${" + name + ".Arn}" for name in alarms(template))
+    assert sorted(shown) == sorted(f"{ALARM_ARNS}:${{{name}}}" for name in alarms(template))
     assert {alarm["Condition"] for alarm in alarms(template).values() if "Condition" in alarm} == {"ProbeOn"}
 
 
 def test_the_dashboard_names_only_what_the_template_has(template: Template) -> None:
     named = {match[2].partition(".")[0] for match in PLACEHOLDER.finditer(dashboard(template))}
-    assert named - {"AWS::StackName", "AWS::Region"} <= set(template["Resources"])
+    assert named - {STACK[2:-1], *re.findall(r"AWS::\w+", ALARM_ARNS)} <= set(template["Resources"])
 
 
 # ── each alarm can ring, and says what to do ──

@@ -17,13 +17,13 @@ API, WORKER, ENGINE = (
     ("secretsmanager:GetSecretValue", f"secretsmanager:secret:${{DatabaseSecretName}}/{need}-??????")
     for need in ("api", "worker", "engine")
 )
-OWN_LOGS = "logs:log-group:/aws/lambda/${AWS::StackName}/*"
+OWN_LOGS = "${FunctionLogs.Arn}"
 
 # AWS gives no choice here: these are granted on every resource.
 NO_FINER_RESOURCE = {
     "logs:CreateLogGroup": "SAM attaches AWSLambdaBasicExecutionRole; OwnLogsOnly takes it back",
-    "logs:CreateLogStream": "the same; OwnLogsOnly leaves this stack's groups",
-    "logs:PutLogEvents": "the same; OwnLogsOnly leaves this stack's groups",
+    "logs:CreateLogStream": "the same; OwnLogsOnly leaves the functions' group",
+    "logs:PutLogEvents": "the same; OwnLogsOnly leaves the functions' group",
     "logs:CreateLogDelivery": "Step Functions wants it to log; a delivery is the account's, not a log group's",
     "logs:DeleteLogDelivery": "the same",
     "logs:GetLogDelivery": "the same",
@@ -244,9 +244,9 @@ ANOTHER_MACHINE = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}
         pytest.param(
             grant(
                 "PageFunction",
-                {"Statement": [{"Effect": "Allow", "NotAction": "iam:*", "Resource": {"Ref": "AuthorizerLogs"}}]},
+                {"Statement": [{"Effect": "Allow", "NotAction": "iam:*", "Resource": {"Ref": "FunctionLogs"}}]},
             ),
-            "PageFunctionRole: ('not iam:*', '${AuthorizerLogs}') is new",
+            "PageFunctionRole: ('not iam:*', '${FunctionLogs}') is new",
             id="everything but",
         ),
         pytest.param(

@@ -45,25 +45,28 @@ LOGGED = {
 
 
 def log_groups(resources: Resources) -> Iterator[str]:
-    """Every group keeps its lines as the parameters say, and is somebody's."""
+    """Every group keeps its lines as the parameters say, and is used: one by all functions, the others by one each."""
     used = [group for one in resources.values() for group in _groups_of(one["Properties"])]
+    functions = len(of_type(resources, "AWS::Lambda::Function"))
     for name, group in of_type(resources, "AWS::Logs::LogGroup"):
+        if "${AWS::StackName}" not in shape(group["LogGroupName"]):
+            yield f"{name}: one stack per account"
         if group.get("RetentionInDays") != {"Ref": "LogRetentionDays"}:
             yield f"{name}: no retention by parameter"
         if group.get("KmsKeyId") != {"Fn::If": ["HasLogKey", {"Ref": "LogKmsKeyArn"}, {"Ref": "AWS::NoValue"}]}:
             yield f"{name}: no key by parameter"
-        if used.count(name) != 1:
+        if used.count(name) != (functions if name == "FunctionLogs" else 1):
             yield f"{name}: used {used.count(name)} times"
 
 
 def functions(resources: Resources) -> Iterator[str]:
     """Every function logs where OwnLogsOnly lets it, what it prints."""
-    names = {name: shape(group["LogGroupName"]) for name, group in of_type(resources, "AWS::Logs::LogGroup")}
+    allowed = resources["OwnLogsOnly"]["Properties"]["PolicyDocument"]["Statement"][1]["NotResource"]
     for name, function in of_type(resources, "AWS::Lambda::Function"):
         logging = function.get("LoggingConfig", {})
         (group,) = _groups_of(function) or [""]
-        if not names.get(group, "").startswith("/aws/lambda/${AWS::StackName}/"):
-            yield f"{name}: no log group of its own"
+        if shape(allowed) != f"${{{group}.Arn}}":
+            yield f"{name}: may not write to its log group"
         if logging.get("LogFormat") != "Text":
             yield f"{name}: its lines are not logged as it prints them"
         environment = function.get("Environment", {}).get("Variables", {})
@@ -153,20 +156,32 @@ def test_logs_dead_letters_and_limits_are_as_designed(template: Template, expand
     assert complaints(expand(template)) == []
 
 
+def without_group(template: Template) -> None:
+    """Let every function log where Lambda would choose."""
+    del template["Globals"]["Function"]["LoggingConfig"]["LogGroup"]
+
+
 IDENTITY = ("Auth", "Authorizers", "SupabaseToken", "Identity")
+API_LOGS = {"LogGroup": {"Ref": "ApiLogs"}}
+DENIED = ("PolicyDocument", "Statement", 1, "NotResource")
 WITH_TOKEN = '{"token": "$context.identity.user"}'
 
 
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (without("LinkerLogs", "RetentionInDays"), "LinkerLogs: no retention by parameter"),
+        (without("FunctionLogs", "RetentionInDays"), "FunctionLogs: no retention by parameter"),
         (put("ApiLogs", "RetentionInDays", value=3653), "ApiLogs: no retention by parameter"),
-        (without("UnlinkLogs", "KmsKeyId"), "UnlinkLogs: no key by parameter"),
-        (without("StatusFunction", "LoggingConfig"), "StatusFunction: no log group of its own"),
-        (put("StatusFunction", "LoggingConfig", "LogGroup", "Ref", value="PageLogs"), "PageLogs: used 2 times"),
-        (put("PageLogs", "LogGroupName", value="elsewhere"), "PageFunction: no log group of its own"),
-        (put("PageFunction", "LoggingConfig", "LogFormat", value="JSON"), "PageFunction: its lines are not logged"),
+        (without("FunctionLogs", "KmsKeyId"), "FunctionLogs: no key by parameter"),
+        (put("FunctionLogs", "LogGroupName", value="/aws/lambda/pairing"), "FunctionLogs: one stack per account"),
+        (without_group, "StatusFunction: may not write to its log group"),
+        (
+            put("StatusFunction", "LoggingConfig", value={"LogGroup": "elsewhere"}),
+            "StatusFunction: may not write to its",
+        ),
+        (put("StatusFunction", "LoggingConfig", value=API_LOGS), "ApiLogs: used 2 times"),
+        (put("OwnLogsOnly", *DENIED, value={"Ref": "ApiLogs"}), "PageFunction: may not write to its log group"),
+        (put("PageFunction", "LoggingConfig", value={"LogFormat": "JSON"}), "PageFunction: its lines are not logged"),
         (
             put("StatusFunction", "Environment", "Variables", "POWERTOOLS_LOGGER_LOG_EVENT", value="true"),
             "StatusFunction: logs more than it should",
