@@ -139,8 +139,8 @@ def test_an_attempt_ends_although_aws_hangs(app: App, world: Any, user: UUID) ->
     world.show(attempt_id, world.lease(attempt_id), secret)
     world.store_keys(secret, JID)
     world.age(1000)
-    settling = event("finish_pairing") | {"attemptId": str(attempt_id)}
-    assert app("finish_pairing").handler(settling, Until(2))["next"] == world.attempt(attempt_id)["outcome"]
+    settling = event("settle_phase") | {"attemptId": str(attempt_id)}
+    assert app("settle_phase").handler(settling, Until(2))["next"] == world.attempt(attempt_id)["outcome"]
 
 
 @pytest.mark.parametrize("name", ["connect", "status", "qr", "disconnect"])
@@ -169,7 +169,7 @@ def test_a_postgres_that_freezes_is_unavailable(app: App, world: Any, user: UUID
             os.kill(pid, signal.SIGCONT)
 
 
-@pytest.mark.parametrize("name", ["open_phase", "finish_pairing"])
+@pytest.mark.parametrize("name", ["open_phase", "settle_phase"])
 def test_a_workflows_task_fails_in_time_when_postgres_hangs(
     app: App, environment: pytest.MonkeyPatch, silent: str, name: str
 ) -> None:

@@ -12,7 +12,7 @@ from whatsapp_pairing.core.errors import (
 from tests.support.handlers import Call
 
 
-@pytest.mark.parametrize("name", ["open_phase", "finish_pairing", "linker", "unlink"])
+@pytest.mark.parametrize("name", ["open_phase", "settle_phase", "linker", "unlink"])
 @pytest.mark.parametrize("happened", [{}, [], None, {"attemptId": "x", "deviceId": "x"}], ids=str)
 def test_an_event_of_another_shape_is_refused_by_name(call: Call, name: str, happened: Any) -> None:
     with pytest.raises(InvalidPayload):

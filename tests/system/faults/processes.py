@@ -199,19 +199,19 @@ def _(pairing: Pairing) -> None:
     pairing.persist()
 
 
-@case(GROUP, "finish_pairing killed at work")
+@case(GROUP, "settle_phase killed at work")
 def _(pairing: Pairing) -> None:
     pairing.click()
     pairing.qr()
     kill(pairing.world.linker())
-    _while_at_work(pairing, "finish_pairing")
+    _while_at_work(pairing, "settle_phase")
     pairing.persist()
 
 
 @case(GROUP, "every instance killed while the QR shows", runs=2)
 def _(pairing: Pairing) -> None:
     while_shown(pairing)
-    for name in ("authorizer", "connect", "status", "open_phase", "finish_pairing", "linker"):
+    for name in ("authorizer", "connect", "status", "open_phase", "settle_phase", "linker"):
         for one in pairing.world.stack.instances(name):
             kill(one["pid"])
     pairing.persist()

@@ -36,7 +36,7 @@ from tests.system.model.whatsapp import Engines, Run
 
 # When Lambda kills a function, and after which pauses it tries an asynchronous one again (template.yaml).
 _TIMEOUTS = {
-    "connect": 10, "disconnect": 10, "OpenPhase": 10, "FinishPairing": 10, "linker": 420, "unlink": 90, "cleanup": 120,
+    "connect": 10, "disconnect": 10, "OpenPhase": 10, "SettlePhase": 10, "linker": 420, "unlink": 90, "cleanup": 120,
 }  # fmt: skip
 _RETRIES = (60.0, 120.0)
 _TIMES = "SELECT format('%I.%I', table_schema, table_name) AS name, array_agg(column_name::text) AS columns " \

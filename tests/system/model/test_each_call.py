@@ -42,7 +42,7 @@ CALLS = (
 # What only an attempt meets that nobody scans, and one whose user gives up.
 LOST_CALLS = (
     "disconnect fail", "linker refuse", "linker release", "linker fail",
-    "linker let_go", "FinishPairing get", "FinishPairing end", "FinishPairing write", "FinishPairing call_unlink",
+    "linker let_go", "SettlePhase get", "SettlePhase end", "SettlePhase write", "SettlePhase call_unlink",
     "cleanup get", "cleanup end", "cleanup write", "cleanup call_unlink", "unlink give_back",
 )  # fmt: skip
 

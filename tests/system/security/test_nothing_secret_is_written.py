@@ -73,7 +73,7 @@ def test_every_ending_was_driven(endings: Endings, written: dict[str, str]) -> N
         "status",
         "disconnect",
         "open_phase",
-        "finish_pairing",
+        "settle_phase",
         "linker",
         "unlink",
         "cleanup",

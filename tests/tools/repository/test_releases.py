@@ -34,7 +34,7 @@ def test_every_kept_release_is_complete() -> None:
         assert json.loads(calls[API])["paths"]
         wanted = {
             f"${{{function}Arn}} takes {field}"
-            for function, event in (("OpenPhaseFunction", "OpenPhase"), ("FinishPairingFunction", "SettlePhase"))
+            for function, event in (("OpenPhaseFunction", "OpenPhase"), ("SettlePhaseFunction", "SettlePhase"))
             for field in events[event]["required"]
         }
         assert {use for use in kept.uses(calls[WORKFLOW]) if " takes " in use} == wanted
@@ -105,7 +105,7 @@ def test_a_field_that_must_be_there_now_is_named(now: Calls, migrated_url: str) 
 
 def test_an_answer_that_the_workflow_has_lost_is_named(now: Calls, migrated_url: str) -> None:
     after = now | {WORKFLOW: now[WORKFLOW].replace('"pause.$"', '"rest.$"')}
-    assert kept.gone(now, after, migrated_url) == [f"{WORKFLOW}: ${{FinishPairingFunctionArn}} answers pause"]
+    assert kept.gone(now, after, migrated_url) == [f"{WORKFLOW}: ${{SettlePhaseFunctionArn}} answers pause"]
 
 
 def test_a_status_that_the_api_has_lost_is_named(now: Calls, migrated_url: str) -> None:

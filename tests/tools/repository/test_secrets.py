@@ -17,7 +17,7 @@ NEEDS = {
     "PageFunction": set(),
     "ProbeFunction": set(),
     **{key: {"api"} for key in ["ConnectFunction", "StatusFunction", "DisconnectFunction"]},
-    **{key: {"worker"} for key in ["OpenPhaseFunction", "FinishPairingFunction", "CleanupFunction"]},
+    **{key: {"worker"} for key in ["OpenPhaseFunction", "SettlePhaseFunction", "CleanupFunction"]},
     **{key: {"worker", "engine"} for key in ["LinkerFunction", "UnlinkFunction"]},
 }
 

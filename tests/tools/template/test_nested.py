@@ -13,7 +13,7 @@ from tests.tools.template.conftest import Expand, Template, tool
 
 FUNCTIONS = {
     "AuthorizerFunction", "ConnectFunction", "StatusFunction", "DisconnectFunction", "PageFunction",
-    "OpenPhaseFunction", "FinishPairingFunction", "LinkerFunction", "UnlinkFunction", "CleanupFunction",
+    "OpenPhaseFunction", "SettlePhaseFunction", "LinkerFunction", "UnlinkFunction", "CleanupFunction",
     "ProbeFunction",
 }  # fmt: skip
 

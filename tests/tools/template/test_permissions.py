@@ -65,7 +65,7 @@ FUNCTIONS: dict[str, set[Grant]] = {
         ("states:SendTaskFailure", MACHINE),
         WORKER,
     },
-    "FinishPairingFunction": {UNLINK, WORKER},
+    "SettlePhaseFunction": {UNLINK, WORKER},
     "LinkerFunction": {
         ("states:SendTaskSuccess", MACHINE),
         ("states:SendTaskFailure", MACHINE),
@@ -89,7 +89,7 @@ ROLES: dict[str, tuple[str, set[Grant]]] = {
         "states",
         {
             (INVOKE, "${OpenPhaseFunction.Arn}"),
-            (INVOKE, "${FinishPairingFunction.Arn}"),
+            (INVOKE, "${SettlePhaseFunction.Arn}"),
             ("logs:CreateLogDelivery", "*"),
             ("logs:DeleteLogDelivery", "*"),
             ("logs:DescribeLogGroups", "*"),
