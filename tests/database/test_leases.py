@@ -81,7 +81,7 @@ def test_a_linker_that_asks_for_its_lease_again_is_the_same(world: World) -> Non
     """The answer to its first question may have been lost."""
     attempt_id, lease = world.claim(), uuid4()
     for _ in range(2):
-        assert there(world.leases.take(attempt_id, lease)).legs == 1
+        assert there(world.leases.take(attempt_id, lease)).linkers == 1
 
 
 def test_a_lease_passes_on_when_it_has_run_out(pairing: Pairing) -> None:
@@ -93,7 +93,7 @@ def test_a_lease_passes_on_when_it_has_run_out(pairing: Pairing) -> None:
     heir = uuid4()
     taken = there(world.leases.take(pairing.attempt_id, heir))
 
-    assert (taken.legs, taken.alive) == (2, True)
+    assert (taken.linkers, taken.alive) == (2, True)
     assert world.bound(pairing.secret)["lease_id"] == heir
 
 

@@ -33,7 +33,7 @@ HEARTBEAT_SECONDS = 10
 
 # After this many lost linkers the attempt ends as linker_failed. The workflow notices each loss by a missed heartbeat,
 # so more do not fit into a window, and the person would read that they were too slow.
-MAX_LEGS = 8
+MAX_LINKERS = 8
 
 # Pause before a wait that failed at once is entered again. The cause (a throttled call, say) needs time to pass, and
 # every round costs state transitions.
@@ -103,7 +103,7 @@ class Attempt:
     since_scan: float | None
     task_token: str | None = field(repr=False)
     alive: bool
-    legs: int
+    linkers: int
     qr_shown: bool
     reachable: bool
     verdict: Reason | None
@@ -145,7 +145,8 @@ class Again:
 def next_step(attempt: Attempt, at_once: bool = False) -> Again | Reason:
     """Decide what follows a wait that did not end well.
 
-    A verdict ends the attempt. So do ``MAX_LEGS`` lost linkers, and a window that is over. Otherwise the wait goes on.
+    A verdict ends the attempt. So does the loss of ``MAX_LINKERS`` linkers, and the end of the window. Otherwise the
+    workflow enters the wait again.
 
     Parameters
     ----------
@@ -161,7 +162,7 @@ def next_step(attempt: Attempt, at_once: bool = False) -> Again | Reason:
     """
     if attempt.verdict:
         return end_reason(attempt)
-    if attempt.legs >= MAX_LEGS and not attempt.alive:
+    if attempt.linkers >= MAX_LINKERS and not attempt.alive:
         return Reason.LINKER_FAILED
     pause = RETRY_SECONDS if at_once else 0
     if attempt.remaining > 0:
@@ -184,7 +185,7 @@ def end_reason(attempt: Attempt) -> Reason:
 
 def timeout_reason(attempt: Attempt) -> Reason:
     """Return why an attempt whose window is over has failed."""
-    if not attempt.legs:
+    if not attempt.linkers:
         # No linker has taken the lease, so nothing is known of WhatsApp.
         return Reason.LINKER_FAILED if attempt.task_token else Reason.INTERNAL
     if not attempt.reachable:

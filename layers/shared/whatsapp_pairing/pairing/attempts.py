@@ -81,7 +81,7 @@ class Disconnection:
         Whether there was anything to end.
     task_token : str or None
         Of the wait to fail; None when no workflow has entered one.
-    legs : int or None
+    linkers : int or None
         How many linkers the live attempt had; None when no attempt lived.
     devices : list of UUID
         The devices to unlink.
@@ -91,7 +91,7 @@ class Disconnection:
 
     changed: bool
     task_token: str | None = field(repr=False)
-    legs: int | None
+    linkers: int | None
     devices: list[UUID]
     version: int
 
@@ -176,20 +176,23 @@ class Attempts(Table):
         """End whatever the user has: a live attempt, a linked device, an error that is shown."""
         row = self._one(_DISCONNECT, call=uuid4(), user=user_id, reason=Reason.CANCELLED)
         assert row is not None
-        return Disconnection(**_with_ids(row["answer"]))
+        answer = _with_ids(row["answer"])
+        return Disconnection(linkers=answer.pop("legs"), **answer)
 
 
 def attempt_from(row: Row | None) -> Attempt | None:
     """Return the attempt that a database function has answered (type ``attempt_state``)."""
     if row is None:
         return None
+    columns = dict(row)
     parsed = {
+        "linkers": columns.pop("legs"),
         "phase": Phase(row["phase"]),
         "verdict": Reason.parse(row["verdict"]),
         "outcome": outcome_of(row["outcome"]),
         "notice": Notice.parse(row["notice"]),
     }
-    return Attempt(**row | parsed)
+    return Attempt(**columns | parsed)
 
 
 def _with_ids(answer: dict[str, Any]) -> dict[str, Any]:

@@ -21,8 +21,8 @@ def disconnect(user_id: UUID, services: Services) -> bool:
         Postgres did not answer. The change may still have been made; the person may click again.
     """
     ended = services.attempts.disconnect(user_id)
-    if ended.legs is not None:
-        metrics.ended(Reason.CANCELLED, ended.legs)
+    if ended.linkers is not None:
+        metrics.ended(Reason.CANCELLED, ended.linkers)
     if ended.changed:
         logger.info("disconnected", extra={"devices": len(ended.devices)})
     try:

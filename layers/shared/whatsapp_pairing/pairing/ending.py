@@ -20,7 +20,7 @@ def end(attempt: Attempt, reason: Reason, services: Services) -> list[UUID] | No
     ended = services.attempts.end(attempt, reason)
     if ended is None:
         return None
-    metrics.ended(reason, attempt.legs)
+    metrics.ended(reason, attempt.linkers)
     logger.info("attempt ended", extra={"attempt_id": str(attempt.id), "outcome": reason})
     services.session_rows.write(attempt.user_id, ended.version)
     return ended.devices

@@ -56,7 +56,7 @@ class Hold:
         self._sleep = sleep
         self._reachable = attempt.reachable
         # The session row may show the QR of the linker before this one.
-        self._shown = None if attempt.legs > 1 else attempt.version
+        self._shown = None if attempt.linkers > 1 else attempt.version
         self.note(attempt)
         self.tell(self._workflow.heartbeat)
 

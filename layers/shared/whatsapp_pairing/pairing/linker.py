@@ -45,7 +45,7 @@ def link(
     attempt = leases.take(attempt_id, lease_id)
     if attempt is None:
         return Result.NOT_NEEDED
-    if attempt.legs > 1:
+    if attempt.linkers > 1:
         metrics.linker_replaced()
     lease = Lease(lease_id, asked_at, clock, sleep)
     hold = Hold(attempt, lease, leases, session_rows, workflow, clock, sleep)
@@ -114,7 +114,7 @@ class _Linker:
         if done is None:
             raise LeaseLost
         hold.note(done.attempt)
-        metrics.connected(hold.attempt.age, hold.attempt.since_scan, hold.attempt.legs)
+        metrics.connected(hold.attempt.age, hold.attempt.since_scan, hold.attempt.linkers)
         hold.tell(self._workflow.succeed)
         hold.show()
         if done.given_up:

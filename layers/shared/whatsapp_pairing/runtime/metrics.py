@@ -37,7 +37,7 @@ def ended(outcome: Outcome, linkers: int) -> None:
     """Count the end of an attempt, in all and by its outcome, and note how many linkers it took."""
     count("PairingEnded")
     count("PairingEnded", outcome=outcome)
-    count("LegsPerPairing", linkers)
+    count("LinkersPerPairing", linkers)
 
 
 def row_behind() -> None:
