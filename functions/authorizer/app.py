@@ -8,8 +8,8 @@ the refusal. The handlers answer 401 or 403 in words (``http.caller``), because 
 from functools import cache
 from typing import Any
 
+from whatsapp_pairing.core.denials import Denial
 from whatsapp_pairing.core.errors import Unauthorized
-from whatsapp_pairing.core.refusals import Refusal
 from whatsapp_pairing.runtime.limits import answers_in_time
 from whatsapp_pairing.runtime.observability import logger
 from whatsapp_pairing.runtime.settings import settings
@@ -33,10 +33,10 @@ def handler(event: http.Event, context: Any) -> dict[str, Any]:
     scheme, _, token = http.header(event, "authorization").strip().partition(" ")
     try:
         if scheme.lower() != "bearer" or not token.strip():
-            raise Unauthorized(Refusal.NO_TOKEN)
+            raise Unauthorized(Denial.NO_TOKEN)
         identity = verifier().verify(token.strip())
     except Unauthorized as error:
-        found = {"refused": str(error.refusal)}
+        found = {"refused": str(error.denial)}
     else:
         found = _named(identity)
     return {"isAuthorized": True, "context": found}
@@ -46,5 +46,5 @@ def _named(identity: Identity) -> dict[str, str]:
     """Name the user, unless the sign-in is too weak. Both answers hold the end: an ended token is a 401 in any case."""
     expires_at = str(identity.expires_at)
     if identity.level < settings().required_assurance_level:
-        return {"refused": str(Refusal.SECOND_FACTOR), "expiresAt": expires_at}
+        return {"refused": str(Denial.SECOND_FACTOR), "expiresAt": expires_at}
     return {"userId": str(identity.user_id), "expiresAt": expires_at}

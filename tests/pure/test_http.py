@@ -203,7 +203,7 @@ def test_every_error_class_is_in_the_table() -> None:
     def below(kind: type[PairingError]) -> set[type[PairingError]]:
         return {kind}.union(*(below(child) for child in kind.__subclasses__()))
 
-    assert below(PairingError) - {errors.Unavailable, errors.Refused, errors.WorkflowSilent} == {
+    assert below(PairingError) - {errors.Unavailable, errors.Denied, errors.WorkflowSilent} == {
         type(error) for error, *_ in table()
     }
 

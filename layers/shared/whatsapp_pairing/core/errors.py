@@ -3,7 +3,7 @@
 ::
 
     PairingError
-    ├── Refused             the caller may not
+    ├── Denied             the caller may not
     │   ├── Unauthorized           no user behind the request                 401
     │   │   └── AnonymousNotAllowed    a user, but one without an account     401
     │   └── SecondFactorRequired   a user who signed in with one factor only  403
@@ -26,7 +26,7 @@
     └── UnlinkFailed        WhatsApp did not confirm the removal; try again later
 """
 
-from whatsapp_pairing.core.refusals import Refusal
+from whatsapp_pairing.core.denials import Denial
 
 
 class PairingError(Exception):
@@ -59,29 +59,29 @@ class PairingError(Exception):
         super().__init__(detail or self.message)
 
 
-class Refused(PairingError):
-    """The caller may not; ``refusal`` is the class for the log, ``challenge`` the header ``WWW-Authenticate``."""
+class Denied(PairingError):
+    """The caller may not; ``denial`` is the class for the log, ``challenge`` the header ``WWW-Authenticate``."""
 
-    def __init__(self, refusal: Refusal, challenge: str) -> None:
-        self.refusal = refusal
+    def __init__(self, denial: Denial, challenge: str) -> None:
+        self.denial = denial
         self.challenge = challenge
         super().__init__()
 
     @staticmethod
-    def because(refusal: Refusal) -> "Refused":
-        """Return the exception of this class of refusal."""
-        if refusal is Refusal.ANONYMOUS:
+    def because(denial: Denial) -> "Denied":
+        """Return the exception of this class of denial."""
+        if denial is Denial.ANONYMOUS:
             return AnonymousNotAllowed()
-        return SecondFactorRequired() if refusal is Refusal.SECOND_FACTOR else Unauthorized(refusal)
+        return SecondFactorRequired() if denial is Denial.SECOND_FACTOR else Unauthorized(denial)
 
 
-class Unauthorized(Refused):
+class Unauthorized(Denied):
     """The request carries no valid access token. Its challenge (RFC 6750) names an error only if a token was sent."""
 
     status, code, message = 401, "unauthorized", "Sign in again: the access token is missing, wrong or expired."
 
-    def __init__(self, refusal: Refusal = Refusal.NO_TOKEN) -> None:
-        super().__init__(refusal, "Bearer" if refusal is Refusal.NO_TOKEN else 'Bearer error="invalid_token"')
+    def __init__(self, denial: Denial = Denial.NO_TOKEN) -> None:
+        super().__init__(denial, "Bearer" if denial is Denial.NO_TOKEN else 'Bearer error="invalid_token"')
 
 
 class AnonymousNotAllowed(Unauthorized):
@@ -90,16 +90,16 @@ class AnonymousNotAllowed(Unauthorized):
     code, message = "anonymous_not_allowed", "Sign in with an account: anonymous users cannot connect WhatsApp."
 
     def __init__(self) -> None:
-        super().__init__(Refusal.ANONYMOUS)
+        super().__init__(Denial.ANONYMOUS)
 
 
-class SecondFactorRequired(Refused):
+class SecondFactorRequired(Denied):
     """The token is good, but below `RequiredAssuranceLevel`. The challenge is the one of RFC 9470."""
 
     status, code, message = 403, "second_factor_required", "Sign in with your second factor: this service asks for it."
 
     def __init__(self) -> None:
-        super().__init__(Refusal.SECOND_FACTOR, 'Bearer error="insufficient_user_authentication"')
+        super().__init__(Denial.SECOND_FACTOR, 'Bearer error="insufficient_user_authentication"')
 
 
 class NoQr(PairingError):

@@ -9,18 +9,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from whatsapp_pairing.core.denials import Denial
 from whatsapp_pairing.core.errors import (
     AtCapacity,
+    Denied,
     MisconfiguredError,
     NotAcceptable,
     PairingError,
-    Refused,
     TooLarge,
     Unauthorized,
 )
 from whatsapp_pairing.core.notices import instruction
 from whatsapp_pairing.core.reasons import sentence
-from whatsapp_pairing.core.refusals import Refusal
 from whatsapp_pairing.runtime.observability import logger
 from whatsapp_pairing.session.session import Session, ShownAttempt, Status
 from whatsapp_pairing.web import negotiation
@@ -51,10 +51,10 @@ def caller(event: Event) -> UUID:
     found = _authorizers_answer(event)
     try:
         if int(found["expiresAt"]) <= time.time():
-            raise Unauthorized(Refusal.EXPIRED)
+            raise Unauthorized(Denial.EXPIRED)
         return UUID(found["userId"])
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        raise Refused.because(Refusal.parse(found.get("refused"))) from None
+        raise Denied.because(Denial.parse(found.get("refused"))) from None
 
 
 def _authorizers_answer(event: Event) -> Mapping[str, Any]:
@@ -102,8 +102,8 @@ def answers_errors(handler: Callable[[Event, Any], Response]) -> Callable[[Event
                 raise TooLarge
             return handler(event, context)
         except PairingError as error:
-            if isinstance(error, Refused):
-                logger.info("refused", extra={"refusal": str(error.refusal)})
+            if isinstance(error, Denied):
+                logger.info("refused", extra={"refusal": str(error.denial)})
             elif isinstance(error, AtCapacity):
                 logger.warning("at capacity")
             elif error.status >= 500:
@@ -133,7 +133,7 @@ def failure(error: PairingError) -> Response:
     if isinstance(error, MisconfiguredError):
         error = PairingError()  # which setting it is stands in the log
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
-    if isinstance(error, Refused):
+    if isinstance(error, Denied):
         headers["WWW-Authenticate"] = error.challenge
     body = {"success": False, "error": error.code, "message": error.message}
     return _json(error.status, body, headers)

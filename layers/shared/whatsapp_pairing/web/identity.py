@@ -10,8 +10,8 @@ import jwt
 from jwt.types import Options
 
 from whatsapp_pairing.core.assurance import AssuranceLevel
+from whatsapp_pairing.core.denials import Denial
 from whatsapp_pairing.core.errors import AnonymousNotAllowed, MisconfiguredError, Unauthorized
-from whatsapp_pairing.core.refusals import Refusal
 from whatsapp_pairing.web.published_keys import ASYMMETRIC, PublishedKeys
 
 _SYMMETRIC = "HS256"
@@ -30,17 +30,17 @@ _CLAIMS_ONLY: Options = {
     "verify_iss": True,
 }
 
-_REFUSALS = [
-    (jwt.InvalidSignatureError, Refusal.SIGNATURE),
-    (jwt.ExpiredSignatureError, Refusal.EXPIRED),
-    (jwt.ImmatureSignatureError, Refusal.NOT_YET_VALID),
-    (jwt.InvalidIssuerError, Refusal.ISSUER),
-    (jwt.InvalidAudienceError, Refusal.AUDIENCE),
-    (jwt.exceptions.InvalidSubjectError, Refusal.SUBJECT),
-    (jwt.InvalidAlgorithmError, Refusal.ALGORITHM),
-    (jwt.InvalidKeyError, Refusal.ALGORITHM),
+_DENIALS = [
+    (jwt.InvalidSignatureError, Denial.SIGNATURE),
+    (jwt.ExpiredSignatureError, Denial.EXPIRED),
+    (jwt.ImmatureSignatureError, Denial.NOT_YET_VALID),
+    (jwt.InvalidIssuerError, Denial.ISSUER),
+    (jwt.InvalidAudienceError, Denial.AUDIENCE),
+    (jwt.exceptions.InvalidSubjectError, Denial.SUBJECT),
+    (jwt.InvalidAlgorithmError, Denial.ALGORITHM),
+    (jwt.InvalidKeyError, Denial.ALGORITHM),
 ]
-_MISSING = {"iss": Refusal.ISSUER, "aud": Refusal.AUDIENCE, "sub": Refusal.SUBJECT}
+_MISSING = {"iss": Denial.ISSUER, "aud": Denial.AUDIENCE, "sub": Denial.SUBJECT}
 
 
 @dataclass(frozen=True)
@@ -97,14 +97,14 @@ class TokenVerifier:
             The legacy secret is too short to be one.
         """
         if len(token) > _LONGEST_TOKEN:
-            raise Unauthorized(Refusal.TOO_LONG)
+            raise Unauthorized(Denial.TOO_LONG)
         try:
             header = self._refuse_by_claims(token)
             key, algorithms = self._key(header)
             return self._identity(self._claims(token, key, algorithms))
         except (jwt.PyJWTError, ValueError, TypeError, AttributeError) as error:
             # No cause: PyJWT's messages may quote the token.
-            raise Unauthorized(_refusal(error)) from None
+            raise Unauthorized(_denial(error)) from None
 
     def _refuse_by_claims(self, token: str) -> dict[str, Any]:
         """Refuse a token whose own claims are wrong, before its signature is checked; return its header.
@@ -137,7 +137,7 @@ class TokenVerifier:
         try:
             user_id = UUID(claims["sub"])
         except ValueError:
-            raise Unauthorized(Refusal.SUBJECT) from None
+            raise Unauthorized(Denial.SUBJECT) from None
         return Identity(user_id, int(claims["exp"]), AssuranceLevel.parse(claims.get("aal")))
 
     def _key(self, header: dict[str, Any]) -> tuple[Any, list[str]]:
@@ -145,15 +145,15 @@ class TokenVerifier:
         if header.get("alg") == _SYMMETRIC:
             return self._shared_secret(), [_SYMMETRIC]
         if header.get("alg") not in ASYMMETRIC:
-            raise Unauthorized(Refusal.ALGORITHM)
+            raise Unauthorized(Denial.ALGORITHM)
         key = self._keys.find(header.get("kid", ""))
         if key is None:
-            raise Unauthorized(Refusal.UNKNOWN_KEY)
+            raise Unauthorized(Denial.UNKNOWN_KEY)
         return key, ASYMMETRIC
 
     def _shared_secret(self) -> str:
         if self._legacy_secret is None:
-            raise Unauthorized(Refusal.ALGORITHM)
+            raise Unauthorized(Denial.ALGORITHM)
         secret = self._legacy_secret()
         if len(secret.encode()) < _SHORTEST_SECRET:
             raise MisconfiguredError("The legacy JWT secret is shorter than 32 bytes: that cannot be the project's.")
@@ -162,10 +162,10 @@ class TokenVerifier:
 
 def _require_a_users_role(claims: dict[str, Any]) -> None:
     if claims.get("role") != "authenticated":
-        raise Unauthorized(Refusal.ROLE)
+        raise Unauthorized(Denial.ROLE)
 
 
-def _refusal(error: Exception) -> Refusal:
+def _denial(error: Exception) -> Denial:
     if isinstance(error, jwt.MissingRequiredClaimError):
-        return _MISSING.get(error.claim, Refusal.MALFORMED)
-    return next((refusal for kind, refusal in _REFUSALS if isinstance(error, kind)), Refusal.MALFORMED)
+        return _MISSING.get(error.claim, Denial.MALFORMED)
+    return next((denial for kind, denial in _DENIALS if isinstance(error, kind)), Denial.MALFORMED)

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class Refusal(StrEnum):
+class Denial(StrEnum):
     """The class of a 401 or 403."""
 
     NO_TOKEN = "no_token"
@@ -31,6 +31,6 @@ class Refusal(StrEnum):
     """The token is good, but its user has signed in without the second factor that the operator demands."""
 
     @classmethod
-    def parse(cls, text: object) -> "Refusal":
+    def parse(cls, text: object) -> "Denial":
         """Return the class of this name; ``no_token`` for anything else."""
-        return next((refusal for refusal in cls if refusal == text), cls.NO_TOKEN)
+        return next((denial for denial in cls if denial == text), cls.NO_TOKEN)
