@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from whatsapp_pairing.core.engine import Exhausted, Reached, Refused, StoreFailed, Synced
+from whatsapp_pairing.core.engine import DatabaseFailed, Exhausted, Reached, Refused, Synced
 from whatsapp_pairing.core.notices import Notice
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.pairing.attempt import LOGIN_SECONDS, SCAN_AGAIN_SECONDS
@@ -17,7 +17,7 @@ from tests.support.world import WINDOW, Secret, World
 
 REJECTED = Refused(Reason.PAIRING_REJECTED)
 # Postgres does not take the keys of a device that a phone has just scanned.
-FULL = StoreFailed("SQLSTATE 53100", passes=True)
+FULL = DatabaseFailed("SQLSTATE 53100", passes=True)
 
 
 def renewed(secret: Secret, seconds: float) -> Step:

@@ -160,15 +160,15 @@ def table() -> list[tuple[PairingError, int, str]]:
         (errors.TooLarge(), 413, "too_large"),
         (errors.TooSoon(7), 429, "too_soon"),
         (errors.AtCapacity(), 503, "at_capacity"),
-        (errors.StoreUnavailable(), 503, "unavailable"),
-        (errors.StoreBusy(), 503, "unavailable"),
+        (errors.DatabaseUnavailable(), 503, "unavailable"),
+        (errors.DatabaseBusy(), 503, "unavailable"),
         (errors.SecretUnavailable(), 503, "unavailable"),
         (errors.WorkflowUnavailable(), 503, "unavailable"),
-        (errors.StoreRefused(), 500, "internal"),
+        (errors.DatabaseRefused(), 500, "internal"),
         (errors.InvalidPayload(), 500, "internal"),
         (errors.MisconfiguredError(), 500, "internal"),
         (errors.DeviceBusy(), 500, "internal"),
-        (errors.EngineStoreFailed(), 500, "internal"),
+        (errors.EngineDatabaseFailed(), 500, "internal"),
         (errors.UnlinkFailed(), 500, "internal"),
     ]
 
@@ -194,7 +194,7 @@ def test_a_setting_is_not_named_to_the_caller() -> None:
 
 
 def test_an_errors_detail_is_for_the_log() -> None:
-    error = errors.StoreRefused(detail="CheckViolation 23514, table attempts")
+    error = errors.DatabaseRefused(detail="CheckViolation 23514, table attempts")
     assert str(error) == "CheckViolation 23514, table attempts"
     assert "attempts" not in http.failure(error)["body"]
 

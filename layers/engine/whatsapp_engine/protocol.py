@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from whatsapp_pairing.core.engine import (
+    DatabaseFailed,
     Event,
     Exhausted,
     LoggedOut,
@@ -21,7 +22,6 @@ from whatsapp_pairing.core.engine import (
     Refused,
     Replaced,
     Scanned,
-    StoreFailed,
     Synced,
     Unreachable,
 )
@@ -43,7 +43,7 @@ _BARE: dict[str, Event] = {
 }
 
 _FULL: dict[str, Callable[..., Event]] = {
-    "store_failed": StoreFailed,
+    "store_failed": DatabaseFailed,
     "qr": Qr,
     "scanned": Scanned,
     "online": Online,

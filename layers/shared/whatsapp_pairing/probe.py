@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from whatsapp_pairing.core.engine import Died, Engine, Qr, Reached, Refused, StoreFailed
+from whatsapp_pairing.core.engine import DatabaseFailed, Died, Engine, Qr, Reached, Refused
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.runtime import metrics
 from whatsapp_pairing.runtime.observability import logger
@@ -43,7 +43,7 @@ def _ask(engine: Engine, until: float, clock: Callable[[], float]) -> Reason | N
                     return None
                 case Refused(reason):
                     return reason
-                case StoreFailed():
+                case DatabaseFailed():
                     return Reason.INTERNAL
                 case Died(why):
                     logger.warning("engine died", extra={"why": why})

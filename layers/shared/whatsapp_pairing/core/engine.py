@@ -94,7 +94,7 @@ class Unreachable:
 
 
 @dataclass(frozen=True)
-class StoreFailed:
+class DatabaseFailed:
     """The engine's database fails or refuses the engine. It says nothing about WhatsApp.
 
     ``why`` is for the log: the SQLSTATE or the class of the fault, never a value. ``passes`` tells whether a fresh
@@ -123,7 +123,7 @@ Event = (
     | Replaced
     | Refused
     | Unreachable
-    | StoreFailed
+    | DatabaseFailed
     | Died
 )
 

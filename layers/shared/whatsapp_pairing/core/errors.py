@@ -13,16 +13,16 @@
     ├── TooSoon             the pause after the last attempt is not over      429
     ├── AtCapacity          as many pairings are running as the system is meant for   503
     ├── Unavailable         a part that we depend on does not answer          503
-    │   ├── StoreUnavailable       Postgres
-    │   │   └── StoreBusy          Postgres answers, but the statement waited for too long
+    │   ├── DatabaseUnavailable       Postgres
+    │   │   └── DatabaseBusy          Postgres answers, but the statement waited for too long
     │   ├── SecretUnavailable      Secrets Manager
     │   └── WorkflowUnavailable    Step Functions or Lambda
     │       └── WorkflowSilent         it has not answered, so the call may take effect
-    ├── StoreRefused        Postgres refuses a statement of ours              500
+    ├── DatabaseRefused        Postgres refuses a statement of ours              500
     ├── MisconfiguredError  a setting is missing or wrong (names it)          500
     ├── InvalidPayload      an event that this function was not made for
     ├── DeviceBusy          somebody else has an engine open on the device
-    ├── EngineStoreFailed   the engine's database fails or refuses it; WhatsApp was not asked
+    ├── EngineDatabaseFailed   the engine's database fails or refuses it; WhatsApp was not asked
     └── UnlinkFailed        WhatsApp did not confirm the removal; try again later
 """
 
@@ -143,11 +143,11 @@ class Unavailable(PairingError):
     status, code, message = 503, "unavailable", "The service is busy. Please try again in a moment."
 
 
-class StoreUnavailable(Unavailable):
+class DatabaseUnavailable(Unavailable):
     """Postgres cannot be reached or gave up."""
 
 
-class StoreBusy(StoreUnavailable):
+class DatabaseBusy(DatabaseUnavailable):
     """Another transaction holds what the statement needs, or the statement took longer than it may."""
 
 
@@ -163,7 +163,7 @@ class WorkflowSilent(WorkflowUnavailable):
     """Step Functions or Lambda has not answered in time, so the call may still take effect."""
 
 
-class StoreRefused(PairingError):
+class DatabaseRefused(PairingError):
     """Postgres refuses a statement: a constraint, a right or a type that we did not expect; ``sqlstate`` says which."""
 
     def __init__(self, detail: str | None = None, sqlstate: str | None = None) -> None:
@@ -183,7 +183,7 @@ class DeviceBusy(PairingError):
     """Another engine holds the device's lease."""
 
 
-class EngineStoreFailed(PairingError):
+class EngineDatabaseFailed(PairingError):
     """The engine's database fails or refuses the engine."""
 
 

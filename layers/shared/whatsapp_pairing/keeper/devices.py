@@ -37,7 +37,7 @@ class Taken:
 
 
 class Devices(Table):
-    """Given-up devices. Every method may raise ``StoreUnavailable``."""
+    """Given-up devices. Every method may raise ``DatabaseUnavailable``."""
 
     def take(self, device_id: UUID, lease: UUID) -> Taken | None:
         """Take the lease of a device that is to be unlinked; None when there is nothing to unlink any more.

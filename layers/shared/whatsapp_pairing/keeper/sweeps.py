@@ -59,7 +59,7 @@ _COUNT_UNLINKS = f"SELECT count(*) AS due FROM {_TO_UNLINK}"
 
 
 class DeviceSweeps(Sweep):
-    """Batches of at most ``limit`` rows, each a transaction of its own. Every method may raise ``StoreUnavailable``."""
+    """Batches of at most ``limit`` rows. Each batch is a transaction. Every method may raise ``DatabaseUnavailable``."""
 
     counts: ClassVar = {
         "orphans_given_up": f"SELECT count(*) FROM {_ORPHANS}",

@@ -6,6 +6,7 @@ from contextlib import suppress
 from uuid import UUID, uuid4
 
 from whatsapp_pairing.core.engine import (
+    DatabaseFailed,
     Died,
     Engine,
     Event,
@@ -13,10 +14,9 @@ from whatsapp_pairing.core.engine import (
     Online,
     Refused,
     Replaced,
-    StoreFailed,
     Unreachable,
 )
-from whatsapp_pairing.core.errors import DeviceBusy, EngineStoreFailed, PairingError, UnlinkFailed
+from whatsapp_pairing.core.errors import DeviceBusy, EngineDatabaseFailed, PairingError, UnlinkFailed
 from whatsapp_pairing.keeper.devices import Devices, Taken
 from whatsapp_pairing.runtime import metrics
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS, RENEW_SECONDS, Lease, LeaseLost
@@ -39,7 +39,7 @@ def unlink(
     ------
     DeviceBusy
         A linker has held the device all the while.
-    EngineStoreFailed
+    EngineDatabaseFailed
         The engine's database fails; the keys are kept.
     UnlinkFailed
         WhatsApp did not confirm; the keys are kept, for without them nobody could remove the device.
@@ -87,14 +87,14 @@ def _log_out(
                     if devices.stored_jid(device_id, lease.id) != jid:
                         return LoggedOut()
                     run.confirm()
-                case LoggedOut() | Died() | Refused() | Replaced() | StoreFailed() | Unreachable() as last:
+                case LoggedOut() | Died() | Refused() | Replaced() | DatabaseFailed() | Unreachable() as last:
                     return last
     return None
 
 
 def _failure(last: Event | None) -> PairingError:
-    if isinstance(last, StoreFailed):
+    if isinstance(last, DatabaseFailed):
         if not last.passes:
-            metrics.engine_store_failed()
-        return EngineStoreFailed("The engine's database fails, so WhatsApp was not asked to remove the device.")
+            metrics.engine_database_failed()
+        return EngineDatabaseFailed("The engine's database fails, so WhatsApp was not asked to remove the device.")
     return UnlinkFailed("WhatsApp did not confirm that the device is gone.")

@@ -97,7 +97,7 @@ class Disconnection:
 
 
 class Attempts(Table):
-    """Attempts as the API and the workflow change them. Every method may raise ``StoreUnavailable``."""
+    """Attempts as the API and the workflow change them. Every method may raise ``DatabaseUnavailable``."""
 
     def claim(self, user_id: UUID, attempt_id: UUID, window_seconds: float, live_limit: int) -> Claim:
         """Start a new attempt unless one lives, a device is linked, the pause is not over, or the system is full.

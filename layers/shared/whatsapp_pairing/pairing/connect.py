@@ -5,8 +5,8 @@ from uuid import UUID, uuid4
 
 from whatsapp_pairing.core.errors import (
     AtCapacity,
+    DatabaseUnavailable,
     SecretUnavailable,
-    StoreUnavailable,
     TooSoon,
     WorkflowSilent,
     WorkflowUnavailable,
@@ -35,7 +35,7 @@ def connect(user_id: UUID, window_seconds: float, live_limit: int, services: Ser
         The attempt's workflow could not be started. The attempt has ended, unless AWS may still start the workflow.
     Unauthorized
         The user was deleted.
-    StoreUnavailable
+    DatabaseUnavailable
         Postgres is away.
     """
     attempt_id = uuid4()
@@ -92,6 +92,6 @@ def _start(attempt_id: UUID, claimed: bool, services: Services) -> None:
             others = attempt is not None and not claimed and attempt.age < _STARTING_SECONDS
             if attempt and not attempt.outcome and not others and not isinstance(error, WorkflowSilent):
                 end(attempt, Reason.INTERNAL, services)
-        except (StoreUnavailable, SecretUnavailable):
+        except (DatabaseUnavailable, SecretUnavailable):
             logger.warning("the database or its secret is away; the next click ends the attempt", exc_info=True)
         raise

@@ -17,7 +17,7 @@ def disconnect(user_id: UUID, services: Services) -> bool:
 
     Raises
     ------
-    StoreUnavailable
+    DatabaseUnavailable
         Postgres did not answer. The change may still have been made; the person may click again.
     """
     ended = services.attempts.disconnect(user_id)

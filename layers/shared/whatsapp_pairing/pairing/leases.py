@@ -33,7 +33,7 @@ class Connected:
 
 
 class Leases(Table):
-    """An attempt as its linker changes it. Every method may raise ``StoreUnavailable``."""
+    """An attempt as its linker changes it. Every method may raise ``DatabaseUnavailable``."""
 
     def take(self, attempt_id: UUID, lease: UUID) -> Attempt | None:
         """Take the lease of an attempt and its devices; None when it has a linker, has its verdict, or has ended."""

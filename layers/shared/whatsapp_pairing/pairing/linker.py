@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from whatsapp_pairing.core.backoff import Backoff
 from whatsapp_pairing.core.engine import Engine, EngineRun
-from whatsapp_pairing.core.errors import SecretUnavailable, StoreUnavailable
+from whatsapp_pairing.core.errors import DatabaseUnavailable, SecretUnavailable
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.core.results import Outcome, Result
 from whatsapp_pairing.pairing.hold import Hold
@@ -64,7 +64,7 @@ def _let_go(attempt_id: UUID, lease_id: UUID, leases: Leases, workflow: Workflow
     """Let go of the devices, and unlink those that a phone scanned in the moment in which the attempt ended."""
     try:
         workflow.call_unlinks(leases.let_go(attempt_id, lease_id))
-    except (StoreUnavailable, SecretUnavailable):
+    except (DatabaseUnavailable, SecretUnavailable):
         logger.warning("the database or its secret is away; cleanup will look after the devices", exc_info=True)
 
 

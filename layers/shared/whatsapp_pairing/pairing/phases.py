@@ -22,7 +22,7 @@ def open_phase(attempt_id: UUID, wait: Wait, auth_seconds: float, services: Serv
 
     Raises
     ------
-    StoreUnavailable, WorkflowUnavailable
+    DatabaseUnavailable, WorkflowUnavailable
         The wait fails, and the workflow enters it again (``settle_phase``).
     """
     workflow = services.workflow
@@ -52,7 +52,7 @@ def settle_phase(attempt_id: UUID, error: str | None, services: Services) -> Aga
 
     Raises
     ------
-    StoreUnavailable
+    DatabaseUnavailable
         Nothing is decided; the workflow tries again.
     """
     while True:

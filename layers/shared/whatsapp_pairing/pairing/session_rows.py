@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from whatsapp_pairing.core.errors import SecretUnavailable, StoreRefused, StoreUnavailable
+from whatsapp_pairing.core.errors import DatabaseRefused, DatabaseUnavailable, SecretUnavailable
 from whatsapp_pairing.runtime import metrics
 from whatsapp_pairing.runtime.database import Database
 from whatsapp_pairing.runtime.observability import logger
@@ -62,8 +62,8 @@ class SessionRows:
             for _ in range(_ROUNDS):
                 if behind is not None:
                     behind = self._write(user_id, behind)
-        except (StoreRefused, StoreUnavailable, SecretUnavailable) as error:
-            if isinstance(error, StoreRefused) and error.sqlstate == _ANOTHER_WRITES:
+        except (DatabaseRefused, DatabaseUnavailable, SecretUnavailable) as error:
+            if isinstance(error, DatabaseRefused) and error.sqlstate == _ANOTHER_WRITES:
                 return True
             logger.warning("the user's row could not be written; cleanup will do it", extra={"why": str(error)})
             metrics.row_behind()

@@ -52,7 +52,7 @@ RETURNING id
 
 
 class AttemptSweeps(Sweep):
-    """Batches of at most ``limit`` rows, each a transaction of its own. Every method may raise ``StoreUnavailable``."""
+    """Batches of at most ``limit`` rows. Each batch is a transaction. Every method may raise ``DatabaseUnavailable``."""
 
     counts: ClassVar = {
         "attempts_ended": f"SELECT count(*) FROM {_OVERDUE}",

@@ -20,7 +20,7 @@ from whatsapp_pairing.runtime.workflow import Workflow
 REACH_SECONDS: Final = 30.0
 LOGIN_STEP_SECONDS: Final = 15.0
 # The linker starts a fresh engine for this long after a fault of the engine's database that may pass.
-STORE_SECONDS: Final = 15.0
+DATABASE_SECONDS: Final = 15.0
 # The phone shows "logging in" until its first sync is through. A phone that does not report the end of the sync counts
 # as connected after this time.
 SYNC_SECONDS: Final = 15.0
@@ -135,7 +135,7 @@ class Watch:
             case port.Unreachable():
                 self._hold.found_reachable(False)
                 return Result.NEW_ENGINE
-            case port.StoreFailed():
+            case port.DatabaseFailed():
                 return self._after_database_failure(event)
             case port.Died(why):
                 logger.warning("engine died", extra={"why": why})
@@ -159,7 +159,7 @@ class Watch:
         logger.info("a phone has scanned the QR of an earlier engine")
         return True
 
-    def _after_database_failure(self, failure: port.StoreFailed) -> Result | Reason:
+    def _after_database_failure(self, failure: port.DatabaseFailed) -> Result | Reason:
         """Try a fresh engine while the fault may pass; otherwise count the failure and end the attempt.
 
         An engine that shows a QR uses its database only when a phone scans. So that scan was refused: show another QR.
@@ -169,9 +169,9 @@ class Watch:
         refused = bool(self.offered) and not self.jid
         if failure.passes and refused and self._hold.attempt.may_scan_again:
             return Result.REFUSED
-        if failure.passes and not refused and self._clock() < self.database_fails_since + STORE_SECONDS:
+        if failure.passes and not refused and self._clock() < self.database_fails_since + DATABASE_SECONDS:
             return Result.NEW_ENGINE
-        metrics.engine_store_failed()
+        metrics.engine_database_failed()
         return Reason.LINKER_FAILED
 
     def _show_qr(self, qr: port.Qr) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 from uuid import UUID
 
-from whatsapp_pairing.core.errors import StoreBusy, StoreRefused, Unavailable
+from whatsapp_pairing.core.errors import DatabaseBusy, DatabaseRefused, Unavailable
 from whatsapp_pairing.runtime.observability import logger
 from whatsapp_pairing.runtime.sweep import Batch
 
@@ -75,10 +75,10 @@ class Batches:
         about = {"row": str(row)} if row else {}
         try:
             return work()
-        except StoreBusy as error:
+        except DatabaseBusy as error:
             logger.warning("another transaction is in the way; left to the next run", extra={"why": str(error)} | about)
         except Exception as error:
-            if isinstance(error, StoreRefused) and error.sqlstate == _USER_GONE:
+            if isinstance(error, DatabaseRefused) and error.sqlstate == _USER_GONE:
                 return None  # The user was deleted in this moment, and nothing is left to do.
             if row and isinstance(error, Unavailable):
                 raise
@@ -103,7 +103,7 @@ class Batches:
     def _changed_together(self, ids: list[UUID], change: Change, changed: list[int]) -> bool:
         try:
             changed.append(change(ids) if ids else 0)
-        except (StoreBusy, StoreRefused):
+        except (DatabaseBusy, DatabaseRefused):
             return False
         return changed[-1] == len(ids)
 

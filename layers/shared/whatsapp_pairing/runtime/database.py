@@ -11,7 +11,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
 from whatsapp_pairing.core.backoff import Backoff
-from whatsapp_pairing.core.errors import MisconfiguredError, StoreBusy, StoreRefused, StoreUnavailable
+from whatsapp_pairing.core.errors import DatabaseBusy, DatabaseRefused, DatabaseUnavailable, MisconfiguredError
 from whatsapp_pairing.runtime import limits
 from whatsapp_pairing.runtime.database_url import UNREADABLE, normalised
 from whatsapp_pairing.runtime.dialing import dial, is_full
@@ -106,11 +106,11 @@ class Database:
 
         Raises
         ------
-        StoreBusy
+        DatabaseBusy
             The statement waited for a lock or ran for too long, or Postgres twice ended it to resolve a deadlock.
-        StoreUnavailable
+        DatabaseUnavailable
             Postgres cannot be reached or ended the connection again, or no time is left (``limits.answers_in_time``).
-        StoreRefused
+        DatabaseRefused
             Postgres refuses the statement. Work that expects a refusal catches the driver's own error.
         """
         return self._run(work)
@@ -127,10 +127,10 @@ class Database:
 
         Raises
         ------
-        StoreRefused
+        DatabaseRefused
             Postgres refuses a statement, or a statement reaches a time limit that the text sets. Postgres keeps nothing
             of the transaction, and the connection stays open.
-        StoreUnavailable
+        DatabaseUnavailable
             Postgres cannot be reached or ended the connection again.
         """
 
@@ -145,14 +145,14 @@ class Database:
                 if connection.closed:
                     raise
                 connection.execute("ROLLBACK")
-                raise StoreRefused(about(error), error.sqlstate) from None
+                raise DatabaseRefused(about(error), error.sqlstate) from None
 
         return self._run(work, _BRIEF_SECONDS)
 
     def _run(self, work: Callable[[Connection], T], patience: float | None = None) -> T:
         left = min(patience or _PATIENCE_SECONDS, limits.seconds_left())
         if left <= 0:
-            raise StoreUnavailable(detail="no time is left to ask Postgres")
+            raise DatabaseUnavailable(detail="no time is left to ask Postgres")
         given_up_at = time.monotonic() + left
         pauses = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, _JITTER)
         lost = 0
@@ -161,15 +161,15 @@ class Database:
                 return self._run_once(work, given_up_at)
             except psycopg.Error as error:
                 if not _away(error):
-                    raise StoreRefused(about(error), error.sqlstate) from None
+                    raise DatabaseRefused(about(error), error.sqlstate) from None
                 if error.sqlstate in _TOOK_TOO_LONG:
-                    raise StoreBusy(detail=about(error)) from None
+                    raise DatabaseBusy(detail=about(error)) from None
                 lost += self._connection is not None
                 again_at_once = self._connection is not None and lost == 1
                 self.close()
                 pause = pauses.next() if _full(error) else 0.0
                 if not again_at_once and not (pause and time.monotonic() + pause < given_up_at):
-                    lasting = StoreBusy if error.sqlstate == _DEADLOCK else StoreUnavailable
+                    lasting = DatabaseBusy if error.sqlstate == _DEADLOCK else DatabaseUnavailable
                     raise lasting(detail=about(error)) from None
             now = time.monotonic()
             if again_at_once and now >= given_up_at:
@@ -192,7 +192,7 @@ class Database:
             # No cause: the driver quotes the URL, password and all.
             raise MisconfiguredError(UNREADABLE) from None
         except limits.OutOfTimeError:
-            raise StoreUnavailable(detail="Postgres has given no connection in time") from None
+            raise DatabaseUnavailable(detail="Postgres has given no connection in time") from None
         return self._connection
 
     def close(self) -> None:

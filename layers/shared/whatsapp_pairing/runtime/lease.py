@@ -6,7 +6,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from whatsapp_pairing.core.engine import EngineRun
-from whatsapp_pairing.core.errors import SecretUnavailable, StoreUnavailable
+from whatsapp_pairing.core.errors import DatabaseUnavailable, SecretUnavailable
 from whatsapp_pairing.runtime.observability import logger
 
 T = TypeVar("T")
@@ -95,7 +95,7 @@ class Lease:
         while True:
             try:
                 return work()
-            except (StoreUnavailable, SecretUnavailable):
+            except (DatabaseUnavailable, SecretUnavailable):
                 if self._clock() >= self._ends_at:
                     raise LeaseLost from None
                 logger.warning("the database or its secret is away; trying again", exc_info=True)

@@ -50,7 +50,7 @@ def left(number: int) -> None:
     count("CleanupLeft", number)
 
 
-def engine_store_failed() -> None:
+def engine_database_failed() -> None:
     """Count a pairing that ends because the engine's database fails, or an unlink whose fault does not pass."""
     count("EngineStoreFailed")
 

@@ -89,7 +89,7 @@ class Behind:
 
 
 class SessionSweeps(Sweep):
-    """Batches of at most ``limit`` rows, each a transaction of its own. Every method may raise ``StoreUnavailable``."""
+    """Batches of at most ``limit`` rows. Each batch is a transaction. Every method may raise ``DatabaseUnavailable``."""
 
     counts: ClassVar = {
         "counters_taken": f"SELECT count(*) FROM {_COUNTED}",
