@@ -28,7 +28,7 @@ def verifier() -> TokenVerifier:
 
 @logger.inject_lambda_context(correlation_id_path=http.REQUEST_ID)
 @answers_in_time
-def handler(event: http.Event, context: Any) -> dict[str, Any]:
+def handler(event: http.Request, context: Any) -> dict[str, Any]:
     """Answer with the user's id and the token's end, or with the class of the refusal."""
     scheme, _, token = http.header(event, "authorization").strip().partition(" ")
     try:

@@ -19,7 +19,7 @@ _PICTURES = {"image/svg+xml": "svg", "image/png": "png", "text/plain": "terminal
 @logger.inject_lambda_context(clear_state=True, correlation_id_path=http.REQUEST_ID)
 @http.answers_errors
 @answers_in_time
-def handler(event: http.Event, context: Any) -> http.Response:
+def handler(event: http.Request, context: Any) -> http.Response:
     """Answer with the session as JSON, or with its QR as a picture."""
     user_id = http.caller(event)
     logger.append_keys(user_id=str(user_id))

@@ -175,7 +175,7 @@ def table() -> list[tuple[PairingError, int, str]]:
 
 @pytest.mark.parametrize(("error", "status", "code"), table(), ids=lambda value: type(value).__name__)
 def test_each_error_has_its_answer(error: PairingError, status: int, code: str) -> None:
-    def handler(event: http.Event, context: object) -> http.Response:
+    def handler(event: http.Request, context: object) -> http.Response:
         raise error
 
     answer = http.answers_errors(handler)({}, None)
@@ -209,7 +209,7 @@ def test_every_error_class_is_in_the_table() -> None:
 
 
 def test_any_other_exception_is_internal_and_keeps_its_words() -> None:
-    def handler(event: http.Event, context: object) -> http.Response:
+    def handler(event: http.Request, context: object) -> http.Response:
         raise ValueError("the password is x")
 
     answer = http.answers_errors(handler)({}, None)

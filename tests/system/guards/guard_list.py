@@ -66,8 +66,8 @@ GUARDS = [
     Guard(
         "the authorizer alone names the user",
         f"{LAYER}/web/http.py",
-        "found = _authorizers_answer(event)\n",
-        "found = _authorizers_answer(event)\n"
+        "found = _authorizers_answer(request)\n",
+        "found = _authorizers_answer(request)\n"
         '    found = {**found, "userId": header(event, "x-user-id") or found.get("userId")}\n',
         "tests/pure/test_http.py tests/system/pairing/test_tokens.py",
     ),

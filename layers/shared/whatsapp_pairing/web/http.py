@@ -25,20 +25,20 @@ from whatsapp_pairing.runtime.observability import logger
 from whatsapp_pairing.session.session import Session, ShownAttempt, Status
 from whatsapp_pairing.web import negotiation
 
-Event = Mapping[str, Any]
+Request = Mapping[str, Any]
 Response = dict[str, Any]
 
 # Bytes. No call takes a body: what a client sends by habit ("{}") is ignored, more than this is a mistake or worse.
 LONGEST_BODY = 1024
 
-# Where an event holds the id that every answer carries as ``apigw-requestid``: in the log it leads from a complaint to
-# what happened.
+# Where a request holds its id. Every answer carries this id as ``apigw-requestid``, and every log line of the request
+# has it. So a person who complains with the id leads us to the lines of their request.
 REQUEST_ID = "requestContext.requestId"
 
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
-def caller(event: Event) -> UUID:
+def caller(request: Request) -> UUID:
     """Return the user whom the authorizer found.
 
     Raises
@@ -48,7 +48,7 @@ def caller(event: Event) -> UUID:
     SecondFactorRequired
         The authorizer found a user who has signed in without the second factor, and the token has not ended.
     """
-    found = _authorizers_answer(event)
+    found = _authorizers_answer(request)
     try:
         if int(found["expiresAt"]) <= time.time():
             raise Unauthorized(Denial.EXPIRED)
@@ -57,26 +57,26 @@ def caller(event: Event) -> UUID:
         raise Denied.because(Denial.parse(found.get("refused"))) from None
 
 
-def _authorizers_answer(event: Event) -> Mapping[str, Any]:
+def _authorizers_answer(request: Request) -> Mapping[str, Any]:
     try:
-        found = event["requestContext"]["authorizer"]["lambda"]
+        found = request["requestContext"]["authorizer"]["lambda"]
     except (KeyError, TypeError):
         return {}
     return found if isinstance(found, Mapping) else {}
 
 
-def header(event: Event, name: str) -> str:
+def header(request: Request, name: str) -> str:
     """Return a request header by its lower-case name, or an empty text."""
-    headers = event.get("headers")
+    headers = request.get("headers")
     return str(headers.get(name, "")) if isinstance(headers, Mapping) else ""
 
 
-def language(event: Event) -> str:
+def language(request: Request) -> str:
     """Return the caller's language, ``"en"`` or ``"es"``, by Accept-Language."""
-    return negotiation.language(header(event, "accept-language"), ["en", "es"])
+    return negotiation.language(header(request, "accept-language"), ["en", "es"])
 
 
-def accepted(event: Event, offered: list[str]) -> str:
+def accepted(request: Request, offered: list[str]) -> str:
     """Return the offered media type that Accept weighs most; of equals, the first offered.
 
     Raises
@@ -84,23 +84,23 @@ def accepted(event: Event, offered: list[str]) -> str:
     NotAcceptable
         Accept excludes them all, by weight 0.
     """
-    media = negotiation.media_type(header(event, "accept"), offered)
+    media = negotiation.media_type(header(request, "accept"), offered)
     if media is None:
         raise NotAcceptable
     return media
 
 
-def answers_errors(handler: Callable[[Event, Any], Response]) -> Callable[[Event, Any], Response]:
+def answers_errors(handler: Callable[[Request, Any], Response]) -> Callable[[Request, Any], Response]:
     """Turn the domain's exceptions into answers; anything else is logged and answered as ``internal``.
 
     Also the one place that refuses a large body, whatever is behind it.
     """
 
-    def answering(event: Event, context: Any) -> Response:
+    def answering(request: Request, context: Any) -> Response:
         try:
-            if _body_bytes(event) > LONGEST_BODY:
+            if _body_bytes(request) > LONGEST_BODY:
                 raise TooLarge
-            return handler(event, context)
+            return handler(request, context)
         except PairingError as error:
             if isinstance(error, Denied):
                 logger.info("refused", extra={"refusal": str(error.denial)})
@@ -116,9 +116,9 @@ def answers_errors(handler: Callable[[Event, Any], Response]) -> Callable[[Event
     return answering
 
 
-def _body_bytes(event: Event) -> int:
-    body = str(event.get("body") or "")
-    if event.get("isBase64Encoded"):
+def _body_bytes(request: Request) -> int:
+    body = str(request.get("body") or "")
+    if request.get("isBase64Encoded"):
         return len(body) * 3 // 4 - body[-2:].count("=")
     return len(body.encode(errors="replace"))
 
@@ -139,18 +139,18 @@ def failure(error: PairingError) -> Response:
     return _json(error.status, body, headers)
 
 
-def shown(event: Event, session: Session, status: int = 200) -> Response:
+def shown(request: Request, session: Session, status: int = 200) -> Response:
     """Answer with the session in the caller's language, and with the time by the clock that its times are of."""
-    answer = success(_session_body(session, language(event)), status)
+    answer = success(_session_body(session, language(request)), status)
     answer["headers"]["Server-Time"] = _time(session.read_at)
     return answer
 
 
-def cacheable(event: Event, answer: Response) -> Response:
+def cacheable(request: Request, answer: Response) -> Response:
     """Give an answer the ETag of its body; a caller who has that body already gets a 304 without it."""
     etag = f'"{hashlib.sha256(answer["body"].encode()).hexdigest()[:32]}"'
     headers = {**answer["headers"], "ETag": etag}
-    known = [tag.strip().removeprefix("W/") for tag in header(event, "if-none-match").split(",")]
+    known = [tag.strip().removeprefix("W/") for tag in header(request, "if-none-match").split(",")]
     if etag in known or "*" in known:
         del headers["Content-Type"]
         return {"statusCode": 304, "headers": headers}
