@@ -9,7 +9,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from whatsapp_pairing.cleanup import Cleaning, Sweeps, Swept, look
+from whatsapp_pairing.cleanup import Cleaning, Sweeps, Swept, count_only
 from whatsapp_pairing.core.errors import DatabaseBusy, DatabaseRefused, DatabaseUnavailable, WorkflowUnavailable
 from whatsapp_pairing.pairing.attempts import Attempts
 from whatsapp_pairing.pairing.services import Services
@@ -137,7 +137,7 @@ def test_a_broken_attempt_fails_the_run_after_the_rest(world: World, spoil: Call
     with pytest.raises(DatabaseRefused, match="P0001"):
         sweep(world)
     assert all(world.attempt(attempt_id)["outcome"] for _, attempt_id in others)
-    assert look(world.sweeps).answers_deleted == 0
+    assert count_only(world.sweeps).answers_deleted == 0
     assert values(metrics_in(capsys.readouterr().out), "CleanupLeft") == [1]
 
 
@@ -179,7 +179,7 @@ def test_postgres_that_goes_away_ends_a_sweep(world: World, monkeypatch: pytest.
     with pytest.raises(DatabaseUnavailable):
         sweep(world)
     assert len(tried) == 1
-    assert look(world.sweeps).answers_deleted == 0
+    assert count_only(world.sweeps).answers_deleted == 0
 
 
 def test_a_brief_limit_ends_with_its_statement(world: World) -> None:
@@ -282,5 +282,5 @@ def test_a_run_counts_what_it_has_left(world: World, capsys: pytest.CaptureFixtu
 def test_a_dry_run_names_every_sweep(world: World) -> None:
     for case in CASES.values():
         case.stale(world, 1)
-    counted = look(world.sweeps).as_dict()
+    counted = count_only(world.sweeps).as_dict()
     assert {name for name, number in counted.items() if number} >= set(CASES)

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.keeper.devices import Devices
-from whatsapp_pairing.pairing.attempt import LOGIN_SECONDS, Attempt, Phase
+from whatsapp_pairing.pairing.attempt import AFTER_SCAN_SECONDS, Attempt, Phase
 from whatsapp_pairing.pairing.leases import Connected, Leases
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 from whatsapp_pairing.session.session import Status
@@ -290,10 +290,10 @@ def test_a_scan_in_the_last_second_has_time_to_log_in_but_only_once(pairing: Pai
     world.age(WINDOW - 1)
     world.leases.renew(pairing.attempt_id, pairing.lease)
 
-    assert LOGIN_SECONDS - 2 < pairing.scan().remaining <= LOGIN_SECONDS
+    assert AFTER_SCAN_SECONDS - 2 < pairing.scan().remaining <= AFTER_SCAN_SECONDS
     world.age(50)
     again = there(world.leases.scanned(pairing.attempt_id, pairing.lease, pairing.linked))
-    assert LOGIN_SECONDS - 52 < again.remaining <= LOGIN_SECONDS - 50
+    assert AFTER_SCAN_SECONDS - 52 < again.remaining <= AFTER_SCAN_SECONDS - 50
 
 
 def test_an_early_scan_leaves_the_deadline(pairing: Pairing) -> None:
@@ -307,7 +307,7 @@ def test_a_scan_before_the_workflow_opens_the_scans_window_keeps_its_time(pairin
     pairing.world.open_auth(pairing.attempt_id, seconds=5)
     opened = there(pairing.world.attempts.get(pairing.attempt_id))
     assert opened.phase == "auth"
-    assert opened.remaining > LOGIN_SECONDS - 5
+    assert opened.remaining > AFTER_SCAN_SECONDS - 5
 
 
 def test_a_scan_without_stored_keys_is_not_written(pairing: Pairing) -> None:

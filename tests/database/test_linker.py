@@ -22,7 +22,7 @@ from whatsapp_pairing.core.engine import (
     Unreachable,
 )
 from whatsapp_pairing.core.reasons import Reason
-from whatsapp_pairing.pairing.attempt import HANDOVER_SECONDS, HEARTBEAT_SECONDS, LOGIN_SECONDS, Attempt, Phase
+from whatsapp_pairing.pairing.attempt import AFTER_SCAN_SECONDS, HANDOVER_SECONDS, HEARTBEAT_SECONDS, Attempt, Phase
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 from whatsapp_pairing.session.session import Status
 
@@ -210,7 +210,7 @@ def test_who_is_online_when_the_window_ends_is_connected(world: World, secret: S
     )
     assert stage.link() == "connected"
     connected(stage, secret)
-    assert scanned_at + LOGIN_SECONDS - 5 < stage.clock.now < scanned_at + LOGIN_SECONDS
+    assert scanned_at + AFTER_SCAN_SECONDS - 5 < stage.clock.now < scanned_at + AFTER_SCAN_SECONDS
 
 
 def test_a_silent_whatsapp_is_waited_for_as_long_as_the_window_lasts(world: World) -> None:
@@ -511,7 +511,7 @@ def test_a_scan_in_the_last_second_has_its_time_to_log_in(world: World, secret: 
     scanned = [Reached(), qr(Secret("late")), 119.0, *scan(world, Secret("late"), "521:1@s.whatsapp.net")]
     late = Stage(world, scanned, *HANGING)
     assert late.link() == Reason.LINKER_FAILED
-    assert WINDOW + LOGIN_SECONDS - 3 < late.clock.now < WINDOW + LOGIN_SECONDS + 3
+    assert WINDOW + AFTER_SCAN_SECONDS - 3 < late.clock.now < WINDOW + AFTER_SCAN_SECONDS + 3
 
 
 def test_a_qr_in_the_last_moment_waits_for_the_workflow(world: World, secret: Secret) -> None:
@@ -762,7 +762,7 @@ def test_whatever_happens_the_linker_ends_in_time_and_orphans_nothing(
     outcome = stage.link()
 
     assert outcome in {"connected", "lost", *Reason}
-    assert stage.clock.now < 2 * WINDOW + LOGIN_SECONDS + HANDOVER_SECONDS + 20
+    assert stage.clock.now < 2 * WINDOW + AFTER_SCAN_SECONDS + HANDOVER_SECONDS + 20
     assert stage.longest_silence() < HEARTBEAT_SECONDS
     assert not stage.open
     ended = world.attempt(stage.attempt_id)

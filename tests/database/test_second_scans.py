@@ -8,7 +8,7 @@ import pytest
 from whatsapp_pairing.core.engine import DatabaseFailed, Exhausted, Reached, Refused, Synced
 from whatsapp_pairing.core.notices import Notice
 from whatsapp_pairing.core.reasons import Reason
-from whatsapp_pairing.pairing.attempt import LOGIN_SECONDS, SCAN_AGAIN_SECONDS
+from whatsapp_pairing.pairing.attempt import AFTER_SCAN_SECONDS, SCAN_AGAIN_SECONDS
 from whatsapp_pairing.session.session import Session, Status
 
 from tests.support.metrics import metrics_in, values
@@ -188,4 +188,4 @@ def test_the_second_scan_buys_no_more_time(world: World) -> None:
     stage = Stage(world, late, [*reached_qr(second := Secret()), 20.0, *scan(world, second, other)])
     stage.scripts += [[Reached()] for _ in range(8)]
     assert stage.link() == Reason.LINKER_FAILED
-    assert stage.clock.now < WINDOW + LOGIN_SECONDS + 3
+    assert stage.clock.now < WINDOW + AFTER_SCAN_SECONDS + 3

@@ -113,7 +113,7 @@ class Cleaning:
             attempts_ended=batches.each(sweeps.overdue_attempts, self._end_overdue, together=False),
             tokens_cleared=batches.all(sweeps.clear_tokens),
             answers_deleted=batches.all(sweeps.delete_answers),
-            attempts_deleted=batches.all(lambda limit: sweeps.delete_attempts(limit, self._attempt_days)),
+            attempts_deleted=batches.all(lambda size: sweeps.delete_attempts(size, self._attempt_days)),
             orphans_given_up=batches.all(sweeps.give_up_orphans),
             strays_given_up=batches.all(sweeps.give_up_strays),
             keys_given_up=batches.all(sweeps.give_up_unexplained),
@@ -139,14 +139,14 @@ class Cleaning:
         return 1
 
     def _start_unlinks(self) -> int:
-        # A later run starts the unlinks that are over the limit.
+        # A later run starts the unlinks beyond `UNLINKS`.
         given_up = self._given_up[:UNLINKS]
         started = self._call_unlinks(given_up)
         if started or not given_up:
-            limit = UNLINKS - len(given_up)
-            due = self._sweeps.start_unlinks(limit)
+            size = UNLINKS - len(given_up)
+            due = self._sweeps.start_unlinks(size)
             started += self._call_unlinks(due)
-            if len(due) < limit:
+            if len(due) < size:
                 self._batches.left += self._sweeps.unlinks_due()
         return started
 
@@ -169,6 +169,6 @@ class Cleaning:
         return written
 
 
-def look(sweeps: Sweeps, attempt_days: int = ATTEMPT_DAYS) -> Swept:
+def count_only(sweeps: Sweeps, attempt_days: int = ATTEMPT_DAYS) -> Swept:
     """Return what there is to clean now, and change nothing."""
     return Swept(**sweeps.count(attempt_days))

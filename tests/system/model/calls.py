@@ -9,8 +9,8 @@ from uuid import UUID
 
 from whatsapp_pairing.core.errors import DatabaseUnavailable, WorkflowUnavailable
 from whatsapp_pairing.runtime.database import Connection, Database, T
+from whatsapp_pairing.runtime.repository import Repository
 from whatsapp_pairing.runtime.settings import Settings
-from whatsapp_pairing.runtime.table import Table
 from whatsapp_pairing.runtime.workflow import DECIDED, Workflow
 
 from tests.system.model.process import Killed, Order, Process
@@ -89,7 +89,7 @@ class Watched:
     """A repository of a process: notes which call is made, which lease it asks for, and whether it has got it."""
 
     def __init__(self, table: type[Any], system: System, process: Process) -> None:
-        self._table: Table = table(Stopped(system, process))
+        self._table: Repository = table(Stopped(system, process))
         self._process = process
 
     def __getattr__(self, name: str) -> Any:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from whatsapp_pairing.core.errors import DeviceBusy
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
-from whatsapp_pairing.runtime.table import Table
+from whatsapp_pairing.runtime.repository import Repository
 
 _TAKE = "SELECT * FROM whatsapp_private.take_device_v1(%(id)s, %(lease)s, %(ttl)s)"
 
@@ -36,7 +36,7 @@ class Taken:
     jid: str | None = field(repr=False)
 
 
-class Devices(Table):
+class Devices(Repository):
     """Given-up devices. Every method may raise ``DatabaseUnavailable``."""
 
     def take(self, device_id: UUID, lease: UUID) -> Taken | None:

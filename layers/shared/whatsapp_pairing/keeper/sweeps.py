@@ -40,7 +40,7 @@ whatsapp_private.devices d WHERE d.state = 'unlinking' AND d.unlink_due_at <= no
 _GIVE_UP_ORPHANS, _GIVE_UP_STRAYS = (
     f"""
     UPDATE whatsapp_private.devices SET state = 'unlinking', unlink_due_at = created_at + interval '4 minutes'
-    WHERE id = ANY (ARRAY(SELECT d.id FROM {devices} ORDER BY d.created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+    WHERE id = ANY (ARRAY(SELECT d.id FROM {devices} ORDER BY d.created_at LIMIT %(size)s FOR UPDATE SKIP LOCKED))
     RETURNING id
     """
     for devices in (_ORPHANS, _STRAYS)
@@ -48,18 +48,18 @@ _GIVE_UP_ORPHANS, _GIVE_UP_STRAYS = (
 
 _FORGET_NEVER_SCANNED = f"""
 DELETE FROM whatsapp_private.devices
-WHERE id = ANY (ARRAY(SELECT d.id FROM {_NEVER_SCANNED} ORDER BY d.created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+WHERE id = ANY (ARRAY(SELECT d.id FROM {_NEVER_SCANNED} ORDER BY d.created_at LIMIT %(size)s FOR UPDATE SKIP LOCKED))
 RETURNING id
 """
 
-_GIVE_UP_UNEXPLAINED = "SELECT whatsapp_private.give_up_unexplained_v1(%(limit)s) AS found"
-_FORGET_CONTACTS = "SELECT whatsapp_private.forget_contacts_v1(%(limit)s) AS found"
-_START_UNLINKS = "SELECT whatsapp_private.start_unlinks_v1(%(call)s, %(limit)s) AS devices"
+_GIVE_UP_UNEXPLAINED = "SELECT whatsapp_private.give_up_unexplained_v1(%(size)s) AS found"
+_FORGET_CONTACTS = "SELECT whatsapp_private.forget_contacts_v1(%(size)s) AS found"
+_START_UNLINKS = "SELECT whatsapp_private.start_unlinks_v1(%(call)s, %(size)s) AS devices"
 _COUNT_UNLINKS = f"SELECT count(*) AS due FROM {_TO_UNLINK}"
 
 
 class DeviceSweeps(Sweep):
-    """Batches of at most ``limit`` rows. Each batch is a transaction. Every method may raise ``DatabaseUnavailable``."""
+    """Each sweep is a batch of at most ``size`` rows. Every method may raise ``DatabaseUnavailable``."""
 
     counts: ClassVar = {
         "orphans_given_up": f"SELECT count(*) FROM {_ORPHANS}",
@@ -70,33 +70,33 @@ class DeviceSweeps(Sweep):
         "contacts_forgotten": "SELECT whatsapp_private.count_contacts_v1()",
     }
 
-    def give_up_orphans(self, limit: int) -> Batch:
+    def give_up_orphans(self, size: int) -> Batch:
         """Mark the devices of deleted users for unlinking."""
-        return self._swept(_GIVE_UP_ORPHANS, _ORPHANS, limit)
+        return self._swept(_GIVE_UP_ORPHANS, _ORPHANS, size)
 
-    def give_up_strays(self, limit: int) -> Batch:
+    def give_up_strays(self, size: int) -> Batch:
         """Mark the stray devices, which no live attempt explains, for unlinking."""
-        return self._swept(_GIVE_UP_STRAYS, _STRAYS, limit)
+        return self._swept(_GIVE_UP_STRAYS, _STRAYS, size)
 
-    def give_up_unexplained(self, limit: int) -> Batch:
+    def give_up_unexplained(self, size: int) -> Batch:
         """Give keys without a binding a binding that is due for unlink."""
-        return self._found(_GIVE_UP_UNEXPLAINED, limit)
+        return self._found(_GIVE_UP_UNEXPLAINED, size)
 
-    def forget_never_scanned(self, limit: int) -> Batch:
+    def forget_never_scanned(self, size: int) -> Batch:
         """Delete the rows of devices that were offered and never scanned."""
-        return self._swept(_FORGET_NEVER_SCANNED, _NEVER_SCANNED, limit)
+        return self._swept(_FORGET_NEVER_SCANNED, _NEVER_SCANNED, size)
 
-    def start_unlinks(self, limit: int) -> list[UUID]:
+    def start_unlinks(self, size: int) -> list[UUID]:
         """Return given-up devices that are due for unlink and have keys; each again only after a growing pause."""
-        row = self._one(_START_UNLINKS, call=uuid4(), limit=limit)
+        row = self._one(_START_UNLINKS, call=uuid4(), size=size)
         assert row is not None
         devices: list[UUID] = row["devices"]
         return devices
 
     def unlinks_due(self) -> int:
-        """Return how many unlinks are due. After ``start_unlinks`` found fewer than its limit, these are locked."""
+        """Return how many unlinks are due. After ``start_unlinks`` found fewer than its size, these are locked."""
         return self._due(_COUNT_UNLINKS)
 
-    def forget_contacts(self, limit: int) -> Batch:
+    def forget_contacts(self, size: int) -> Batch:
         """Delete what whatsmeow keeps of accounts and contacts, when no device is stored."""
-        return self._found(_FORGET_CONTACTS, limit)
+        return self._found(_FORGET_CONTACTS, size)

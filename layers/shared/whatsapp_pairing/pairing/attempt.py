@@ -20,7 +20,7 @@ PAUSES = (5, 5, 5, 10, 20, 40, 80, 120)
 MOST_PER_HOUR = 30
 
 # A scan that comes in the last second of its window still gets this long to log in.
-LOGIN_SECONDS = 60
+AFTER_SCAN_SECONDS = 60
 
 # The first MOST_REFUSALS refused pairings of an attempt are each answered with another QR. The next refusal ends the
 # attempt. A refusal also ends it when less than SCAN_AGAIN_SECONDS are left for another scan.

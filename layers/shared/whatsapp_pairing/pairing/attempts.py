@@ -12,11 +12,11 @@ from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.core.results import outcome_of
 from whatsapp_pairing.pairing.attempt import MOST_PER_HOUR, PAUSES, Attempt, Phase, Wait
 from whatsapp_pairing.runtime.database import Connection, Row
-from whatsapp_pairing.runtime.table import Table
+from whatsapp_pairing.runtime.repository import Repository
 
 _CLAIM = """
 SELECT * FROM whatsapp_private.claim_v1(
-  %(user)s, %(id)s, %(window)s, %(limit)s, %(pauses)s::float8[], %(most)s
+  %(user)s, %(id)s, %(window)s, %(max_live)s, %(pauses)s::float8[], %(most)s
 )
 """
 _GET = "SELECT * FROM whatsapp_private.attempt_v1(%(id)s)"
@@ -96,15 +96,15 @@ class Disconnection:
     version: int
 
 
-class Attempts(Table):
+class Attempts(Repository):
     """Attempts as the API and the workflow change them. Every method may raise ``DatabaseUnavailable``."""
 
-    def claim(self, user_id: UUID, attempt_id: UUID, window_seconds: float, live_limit: int) -> Claim:
+    def claim(self, user_id: UUID, attempt_id: UUID, window_seconds: float, max_live: int) -> Claim:
         """Start a new attempt unless one lives, a device is linked, the pause is not over, or the system is full.
 
         Parameters
         ----------
-        live_limit : int
+        max_live : int
             How many attempts of all users may live at once. Clicks in the same moment may exceed it by their number.
 
         Raises
@@ -116,7 +116,7 @@ class Attempts(Table):
             "user": user_id,
             "id": attempt_id,
             "window": window_seconds,
-            "limit": live_limit,
+            "max_live": max_live,
             "pauses": list(PAUSES),
             "most": MOST_PER_HOUR,
         }

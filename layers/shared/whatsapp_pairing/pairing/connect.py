@@ -22,7 +22,7 @@ from whatsapp_pairing.runtime.observability import logger
 _STARTING_SECONDS = 20.0
 
 
-def connect(user_id: UUID, window_seconds: float, live_limit: int, services: Services) -> bool:
+def connect(user_id: UUID, window_seconds: float, max_live: int, services: Services) -> bool:
     """Start pairing, unless an attempt lives or a device is linked; return whether an attempt was started.
 
     Raises
@@ -39,9 +39,9 @@ def connect(user_id: UUID, window_seconds: float, live_limit: int, services: Ser
         Postgres is away.
     """
     attempt_id = uuid4()
-    claim = services.attempts.claim(user_id, attempt_id, window_seconds, live_limit)
+    claim = services.attempts.claim(user_id, attempt_id, window_seconds, max_live)
     if claim.live_over and not claim.claimed and _end_left_over(claim.live, services):
-        claim = services.attempts.claim(user_id, attempt_id, window_seconds, live_limit)
+        claim = services.attempts.claim(user_id, attempt_id, window_seconds, max_live)
     if claim.claimed:
         metrics.started()
         # The only line with both user id and attempt id. It leads from a person who complains to the lines of the

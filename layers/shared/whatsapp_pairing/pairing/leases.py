@@ -5,10 +5,10 @@ from uuid import UUID
 
 from whatsapp_pairing.core.notices import Notice
 from whatsapp_pairing.core.reasons import Reason
-from whatsapp_pairing.pairing.attempt import LOGIN_SECONDS, Attempt
+from whatsapp_pairing.pairing.attempt import AFTER_SCAN_SECONDS, Attempt
 from whatsapp_pairing.pairing.attempts import attempt_from
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
-from whatsapp_pairing.runtime.table import Table
+from whatsapp_pairing.runtime.repository import Repository
 
 _TAKE = "SELECT * FROM whatsapp_private.take_v1(%(id)s, %(lease)s, %(seconds)s)"
 _RENEW = "SELECT * FROM whatsapp_private.renew_v1(%(id)s, %(lease)s, %(seconds)s, %(reachable)s, %(ended)s)"
@@ -32,7 +32,7 @@ class Connected:
     given_up: list[UUID]
 
 
-class Leases(Table):
+class Leases(Repository):
     """An attempt as its linker changes it. Every method may raise ``DatabaseUnavailable``."""
 
     def take(self, attempt_id: UUID, lease: UUID) -> Attempt | None:
@@ -81,7 +81,7 @@ class Leases(Table):
 
     def scanned(self, attempt_id: UUID, lease: UUID, jid: str) -> Attempt | None:
         """Note that a phone has scanned the QR: the device gets time to log in, and the QR is cleared."""
-        return attempt_from(self._one(_SCANNED, id=attempt_id, lease=lease, jid=jid, seconds=LOGIN_SECONDS))
+        return attempt_from(self._one(_SCANNED, id=attempt_id, lease=lease, jid=jid, seconds=AFTER_SCAN_SECONDS))
 
     def refuse(self, attempt_id: UUID, lease: UUID, refusals: int, jid: str | None) -> Attempt | None:
         """Record a refused pairing, so that another QR may follow. Call it after the engine has ended.

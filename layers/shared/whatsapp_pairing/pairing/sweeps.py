@@ -27,32 +27,32 @@ WHERE a.superseded AND a.ended_at < now() - make_interval(days => %(days)s)
 """
 
 # A run names the rows that it could not change. Otherwise each further batch would find them again.
-_READ_OVERDUE = f"SELECT a.id FROM {_OVERDUE} AND a.id <> ALL (%(without)s) ORDER BY a.deadline LIMIT %(limit)s"
+_READ_OVERDUE = f"SELECT a.id FROM {_OVERDUE} AND a.id <> ALL (%(without)s) ORDER BY a.deadline LIMIT %(size)s"
 
 # With an array, Postgres chooses the batch once and finds its rows by the primary key. With IN, it sometimes read the
 # whole table for 200 rows, depending on the statistics of the last ANALYZE.
 _CLEAR_TOKENS = f"""
 UPDATE whatsapp_private.attempts SET task_token = NULL
-WHERE id = ANY (ARRAY(SELECT a.id FROM {_OLD_TOKENS} ORDER BY a.ended_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+WHERE id = ANY (ARRAY(SELECT a.id FROM {_OLD_TOKENS} ORDER BY a.ended_at LIMIT %(size)s FOR UPDATE SKIP LOCKED))
 RETURNING id
 """
 
 _DELETE_ANSWERS = f"""
 DELETE FROM whatsapp_private.answers
-WHERE call_id = ANY (ARRAY(SELECT a.call_id FROM {_OLD_ANSWERS} ORDER BY a.answered_at LIMIT %(limit)s
+WHERE call_id = ANY (ARRAY(SELECT a.call_id FROM {_OLD_ANSWERS} ORDER BY a.answered_at LIMIT %(size)s
                            FOR UPDATE SKIP LOCKED))
 RETURNING call_id
 """
 
 _DELETE_ATTEMPTS = f"""
 DELETE FROM whatsapp_private.attempts
-WHERE id = ANY (ARRAY(SELECT a.id FROM {_OLD_ATTEMPTS} ORDER BY a.ended_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+WHERE id = ANY (ARRAY(SELECT a.id FROM {_OLD_ATTEMPTS} ORDER BY a.ended_at LIMIT %(size)s FOR UPDATE SKIP LOCKED))
 RETURNING id
 """
 
 
 class AttemptSweeps(Sweep):
-    """Batches of at most ``limit`` rows. Each batch is a transaction. Every method may raise ``DatabaseUnavailable``."""
+    """Each sweep is a batch of at most ``size`` rows. Every method may raise ``DatabaseUnavailable``."""
 
     counts: ClassVar = {
         "attempts_ended": f"SELECT count(*) FROM {_OVERDUE}",
@@ -61,18 +61,18 @@ class AttemptSweeps(Sweep):
         "attempts_deleted": f"SELECT count(*) FROM {_OLD_ATTEMPTS}",
     }
 
-    def overdue_attempts(self, limit: int, without: Collection[UUID] = ()) -> list[UUID]:
+    def overdue_attempts(self, size: int, without: Collection[UUID] = ()) -> list[UUID]:
         """Return live attempts whose window has been over for so long that their workflow must be gone."""
-        return self._ids(_READ_OVERDUE, limit, without)
+        return self._ids(_READ_OVERDUE, size, without)
 
-    def clear_tokens(self, limit: int) -> Batch:
+    def clear_tokens(self, size: int) -> Batch:
         """Delete the task tokens of attempts that ended five minutes ago."""
-        return self._swept(_CLEAR_TOKENS, _OLD_TOKENS, limit)
+        return self._swept(_CLEAR_TOKENS, _OLD_TOKENS, size)
 
-    def delete_answers(self, limit: int) -> Batch:
+    def delete_answers(self, size: int) -> Batch:
         """Delete the stored answers of calls that are five minutes old."""
-        return self._swept(_DELETE_ANSWERS, _OLD_ANSWERS, limit)
+        return self._swept(_DELETE_ANSWERS, _OLD_ANSWERS, size)
 
-    def delete_attempts(self, limit: int, days: int) -> Batch:
+    def delete_attempts(self, size: int, days: int) -> Batch:
         """Delete attempts that ended so many days ago, but keep each user's newest and those that a device names."""
-        return self._swept(_DELETE_ATTEMPTS, _OLD_ATTEMPTS, limit, days=days)
+        return self._swept(_DELETE_ATTEMPTS, _OLD_ATTEMPTS, size, days=days)

@@ -3,7 +3,7 @@
 from whatsapp_pairing.runtime.database import Database, Row
 
 
-class Table:
+class Repository:
     """Each call is one statement, and so one transaction and one exchange with Postgres."""
 
     def __init__(self, database: Database) -> None:

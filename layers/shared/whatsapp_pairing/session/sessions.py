@@ -6,13 +6,13 @@ from whatsapp_pairing.core.notices import Notice
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.pairing.attempt import end_reason
 from whatsapp_pairing.pairing.attempts import Attempts
-from whatsapp_pairing.runtime.table import Table
+from whatsapp_pairing.runtime.repository import Repository
 from whatsapp_pairing.session.session import Session, ShownAttempt, Status
 
 _GET = "SELECT * FROM whatsapp_private.session_v1(%(user)s)"
 
 
-class Sessions(Table):
+class Sessions(Repository):
     """Sessions as their users see them."""
 
     def get(self, user_id: UUID) -> Session:

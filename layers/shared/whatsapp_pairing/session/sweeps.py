@@ -40,9 +40,9 @@ WHERE coalesce((SELECT NOT s.behind FROM whatsapp_private.sessions s WHERE s.use
 _BEHIND = "whatsapp_private.sessions s WHERE s.behind AND s.show_due_at <= now()"
 
 # A run names the rows that it could not change. Otherwise each further batch would find them again.
-_READ_COUNTED = f"SELECT r.user_id AS id FROM {_COUNTED} AND r.user_id <> ALL (%(without)s) LIMIT %(limit)s"
+_READ_COUNTED = f"SELECT r.user_id AS id FROM {_COUNTED} AND r.user_id <> ALL (%(without)s) LIMIT %(size)s"
 _READ_WRONG = f"""
-SELECT r.user_id AS id FROM {_WRONG} AND r.user_id <> ALL (%(without)s) ORDER BY r.updated_at LIMIT %(limit)s
+SELECT r.user_id AS id FROM {_WRONG} AND r.user_id <> ALL (%(without)s) ORDER BY r.updated_at LIMIT %(size)s
 """
 
 _COUNT_BEHIND = f"SELECT count(*) AS due FROM {_BEHIND}"
@@ -74,7 +74,7 @@ RETURNING user_id
 _TAKE_BEHIND = f"""
 UPDATE whatsapp_private.sessions SET
   show_due_at = now() + least(greatest(now() - changed_at, interval '5 minutes'), interval '1 day')
-WHERE user_id = ANY (ARRAY(SELECT s.user_id FROM {_BEHIND} ORDER BY s.show_due_at LIMIT %(limit)s
+WHERE user_id = ANY (ARRAY(SELECT s.user_id FROM {_BEHIND} ORDER BY s.show_due_at LIMIT %(size)s
                            FOR UPDATE SKIP LOCKED))
 RETURNING user_id, version
 """
@@ -89,33 +89,33 @@ class Behind:
 
 
 class SessionSweeps(Sweep):
-    """Batches of at most ``limit`` rows. Each batch is a transaction. Every method may raise ``DatabaseUnavailable``."""
+    """Each sweep is a batch of at most ``size`` rows. Every method may raise ``DatabaseUnavailable``."""
 
     counts: ClassVar = {
         "counters_taken": f"SELECT count(*) FROM {_COUNTED}",
         "rows_written": f"SELECT (SELECT count(*) FROM {_WRONG}) + (SELECT count(*) FROM {_BEHIND})",
     }
 
-    def counted_users(self, limit: int, without: Collection[UUID] = ()) -> list[UUID]:
+    def counted_users(self, size: int, without: Collection[UUID] = ()) -> list[UUID]:
         """Return users in whose row the product's counters have grown."""
-        return self._ids(_READ_COUNTED, limit, without)
+        return self._ids(_READ_COUNTED, size, without)
 
     def take_counters(self, users: Collection[UUID]) -> int:
         """Copy the product's counters from these users' rows where they have grown; returns how many rows."""
         return len(self._all(_TAKE_COUNTERS, users=list(users)))
 
-    def users_with_wrong_rows(self, limit: int, without: Collection[UUID] = ()) -> list[UUID]:
+    def users_with_wrong_rows(self, size: int, without: Collection[UUID] = ()) -> list[UUID]:
         """Return users whose row shows a pairing or a device which does not exist."""
-        return self._ids(_READ_WRONG, limit, without)
+        return self._ids(_READ_WRONG, size, without)
 
     def mark_wrong_rows(self, users: Collection[UUID]) -> int:
         """Mark these users' rows as behind where they are still wrong; returns how many."""
         return len(self._all(_MARK_WRONG, users=list(users)))
 
-    def rows_behind(self, limit: int) -> list[Behind]:
+    def rows_behind(self, size: int) -> list[Behind]:
         """Return users whose row is behind; each again only after a growing pause."""
-        return [Behind(**row) for row in self._all(_TAKE_BEHIND, limit=limit)]
+        return [Behind(**row) for row in self._all(_TAKE_BEHIND, size=size)]
 
     def rows_due(self) -> int:
-        """Return how many rows are due. After ``rows_behind`` found fewer than its limit, their sessions are locked."""
+        """Return how many rows are due. After ``rows_behind`` found fewer than its size, their sessions are locked."""
         return self._due(_COUNT_BEHIND)
