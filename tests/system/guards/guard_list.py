@@ -68,7 +68,7 @@ GUARDS = [
         f"{LAYER}/web/http.py",
         "found = _authorizers_answer(request)\n",
         "found = _authorizers_answer(request)\n"
-        '    found = {**found, "userId": header(event, "x-user-id") or found.get("userId")}\n',
+        '    found = {**found, "userId": header(request, "x-user-id") or found.get("userId")}\n',
         "tests/pure/test_http.py tests/system/pairing/test_tokens.py",
     ),
     # ── limits ──
