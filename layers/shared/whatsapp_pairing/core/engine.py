@@ -19,7 +19,7 @@ class Reached:
 
 @dataclass(frozen=True)
 class Qr:
-    """A QR to show for ``seconds``. The QR expires then; until then ``text`` is a credential.
+    """A QR to show for ``seconds``. Its ``text`` is a credential until the QR expires.
 
     WhatsApp sends a ``renewed`` QR instead of accepting a scan, so the person must scan again. It has the ref (first
     field) of the QR before it, and a new adv secret (fourth field).
@@ -171,9 +171,9 @@ class Engine(Protocol):
         """Offer a new device. A good run has the events Reached, Qr (often several), Scanned, Online, Synced."""
 
     def resume(self, jid: str, until: float) -> EngineRun:
-        """Log a stored device in:
+        """Log a stored device in: Reached, Online, Synced.
 
-        Reached, Online, Synced. If the phone has removed the device, LoggedOut comes instead.
+        If the phone has removed the device, LoggedOut comes instead.
         """
 
     def log_out(self, jid: str, until: float) -> EngineRun:

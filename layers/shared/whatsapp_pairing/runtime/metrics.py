@@ -1,4 +1,4 @@
-"""The metrics of a pairing, from the click to the linked phone, and of the cleanup behind it.
+"""The metrics of a pairing, from the click to the linked phone, and those of cleanup, unlink and probe.
 
 Each count follows a database call that makes its change only once. So a click, a replaced linker or an end is counted
 once, whichever function makes the change. If the process dies between the call and the metric, the metric is too low.
@@ -26,7 +26,7 @@ def linker_replaced() -> None:
 
 
 def connected(seconds: float, since_scan: float | None, linkers: int) -> None:
-    """Count a good end, and note its time from the click (the person's part included) and from the scan."""
+    """Count a good end, and note its time from the click and from the scan. The person's own time is included."""
     duration("TimeToConnected", seconds)
     if since_scan is not None:
         duration("ScanToConnected", since_scan)
@@ -41,17 +41,17 @@ def ended(outcome: Outcome, linkers: int) -> None:
 
 
 def row_behind() -> None:
-    """Count a user's row that could not be written."""
+    """Count a session row that could not be written."""
     count("SessionRowBehind")
 
 
 def left(number: int) -> None:
-    """Count what a run of cleanup has left to the next one, even when it is nothing."""
+    """Count the rows that a run of cleanup has left to the next run. A zero is written too."""
     count("CleanupLeft", number)
 
 
 def engine_database_failed() -> None:
-    """Count a pairing that ends because the engine's database fails, or an unlink whose fault does not pass."""
+    """Count a pairing that ends because the engine's database fails, or an unlink whose database fault is permanent."""
     count("EngineStoreFailed")
 
 
