@@ -1,6 +1,6 @@
-"""The sweeps of cleanup about devices and their keys, in batches.
+"""The sweeps of cleanup that change devices and their keys.
 
-The first texts say which rows each sweep finds. The sweep and the dry run, which only counts, both use them.
+The first constants say which rows each sweep finds. The sweep uses them, and so does the dry run, which only counts.
 """
 
 from typing import ClassVar
@@ -11,13 +11,13 @@ from whatsapp_pairing.runtime.sweep import Batch, Sweep
 _FREE = "(d.lease_expires_at IS NULL OR d.lease_expires_at <= now())"
 _HAS_KEYS = "whatsapp_private.stored_jid(d.fingerprint) IS NOT NULL"
 
-# Devices of deleted users. No user is left who could disconnect them.
+# Orphans are devices of deleted users. No user is left who could disconnect them.
 _ORPHANS = f"""
 whatsapp_private.devices d WHERE d.user_id IS NULL AND d.state <> 'unlinking' AND {_FREE}
 """
 
 # Stray devices are offered or scanned, although their attempt has ended or does not exist. Each end of an attempt gives
-# its devices up, so there is a stray only after something went wrong.
+# the attempt's devices up, so a stray exists only after a fault.
 _STRAYS = f"""
 whatsapp_private.devices d
 WHERE d.user_id IS NOT NULL AND d.state IN ('offered', 'linking') AND {_FREE} AND NOT EXISTS (
@@ -25,7 +25,8 @@ WHERE d.user_id IS NOT NULL AND d.state IN ('offered', 'linking') AND {_FREE} AN
 )
 """
 
-# A device is stored with its first QR, and its QRs can be scanned for 160 seconds.
+# A binding is made with the device's first QR, and the device's QRs can be scanned for 160 seconds. A binding that is
+# older and has no keys was never scanned.
 _NEVER_SCANNED = f"""
 whatsapp_private.devices d
 WHERE d.state = 'unlinking' AND d.created_at < now() - interval '4 minutes' AND {_FREE} AND NOT {_HAS_KEYS}
@@ -35,8 +36,6 @@ _TO_UNLINK = f"""
 whatsapp_private.devices d WHERE d.state = 'unlinking' AND d.unlink_due_at <= now() AND {_FREE} AND {_HAS_KEYS}
 """
 
-# With an array, Postgres chooses the batch once and finds its rows by the primary key. With IN, it sometimes read the
-# whole table for 200 rows, depending on the statistics of the last ANALYZE.
 _GIVE_UP_ORPHANS, _GIVE_UP_STRAYS = (
     f"""
     UPDATE whatsapp_private.devices SET state = 'unlinking', unlink_due_at = created_at + interval '4 minutes'
@@ -75,28 +74,28 @@ class DeviceSweeps(Sweep):
         return self._swept(_GIVE_UP_ORPHANS, _ORPHANS, size)
 
     def give_up_strays(self, size: int) -> Batch:
-        """Mark the stray devices, which no live attempt explains, for unlinking."""
+        """Mark stray devices for unlinking."""
         return self._swept(_GIVE_UP_STRAYS, _STRAYS, size)
 
     def give_up_unexplained(self, size: int) -> Batch:
-        """Give keys without a binding a binding that is due for unlink."""
+        """Make a binding that is due for unlink for each device that has keys but no binding."""
         return self._found(_GIVE_UP_UNEXPLAINED, size)
 
     def forget_never_scanned(self, size: int) -> Batch:
-        """Delete the rows of devices that were offered and never scanned."""
+        """Delete the bindings of devices that were offered and never scanned."""
         return self._swept(_FORGET_NEVER_SCANNED, _NEVER_SCANNED, size)
 
     def start_unlinks(self, size: int) -> list[UUID]:
-        """Return given-up devices that are due for unlink and have keys; each again only after a growing pause."""
+        """Return given-up devices with keys that are due for unlink. Each comes again only after a growing pause."""
         row = self._one(_START_UNLINKS, call=uuid4(), size=size)
         assert row is not None
         devices: list[UUID] = row["devices"]
         return devices
 
     def unlinks_due(self) -> int:
-        """Return how many unlinks are due. After ``start_unlinks`` found fewer than its size, these are locked."""
+        """Return how many unlinks are due. If ``start_unlinks`` found fewer than ``size``, these are locked."""
         return self._due(_COUNT_UNLINKS)
 
     def forget_contacts(self, size: int) -> Batch:
-        """Delete what whatsmeow keeps of accounts and contacts, when no device is stored."""
+        """Delete whatsmeow's rows about accounts and contacts, when no device is stored."""
         return self._found(_FORGET_CONTACTS, size)

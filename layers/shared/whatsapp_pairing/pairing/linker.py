@@ -1,4 +1,4 @@
-"""The linker: it runs one engine after another for an attempt, and records how the attempt is decided."""
+"""The linker: it runs one engine after another for an attempt, and records what they decide."""
 
 import time
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def link(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Result | Reason:
-    """Hold WhatsApp for an attempt until it is connected or over.
+    """Run engines for an attempt until the attempt has ended or needs another linker.
 
     Parameters
     ----------
@@ -55,13 +55,13 @@ def link(
         _let_go(attempt_id, lease_id, leases, workflow)
         return Result.LOST
     except Exception:
-        # Release the lease before failing, so that open_phase starts another linker when the workflow asks again.
+        # Give the lease back first. So open_phase starts another linker when the workflow enters the wait again.
         leases.release(attempt_id, lease_id, None)
         raise
 
 
 def _let_go(attempt_id: UUID, lease_id: UUID, leases: Leases, workflow: Workflow) -> None:
-    """Let go of the devices, and unlink those that a phone scanned in the moment in which the attempt ended."""
+    """Give the devices' leases back, and unlink devices that a phone scanned just when the attempt ended."""
     try:
         workflow.call_unlinks(leases.let_go(attempt_id, lease_id))
     except (DatabaseUnavailable, SecretUnavailable):
@@ -87,7 +87,7 @@ class _Linker:
             with self._start_engine(watch.jid) as run, self._hold.lease.running(run):
                 decision = watch.drive(run)
             database_fails_since = watch.database_fails_since
-            # Write only after the engine has ended: unlink or the next linker may then open the device at once.
+            # Write the decision after the engine has ended, because unlink may then open the device at once.
             if isinstance(decision, Reason):
                 return self._record_verdict(decision)
             if decision is Result.CONNECTED:

@@ -1,6 +1,6 @@
-"""The sweeps of cleanup about attempts and answers, in batches.
+"""The sweeps of cleanup that change attempts and answers.
 
-The first texts say which rows each sweep finds. The sweep and the dry run, which only counts, both use them.
+The first constants say which rows each sweep finds. The sweep uses them, and so does the dry run, which only counts.
 """
 
 from collections.abc import Collection
@@ -11,26 +11,24 @@ from whatsapp_pairing.runtime.sweep import Batch, Sweep
 
 _OVERDUE = "whatsapp_private.attempts a WHERE a.ended_at IS NULL AND a.deadline < whatsapp_private.overdue_before()"
 
-# A repeated call still finds its answer, and its attempt's token, for five minutes.
+# Tokens and answers are kept for five minutes, because a repeated call still needs them.
 _OLD_TOKENS = """
 whatsapp_private.attempts a WHERE a.ended_at < now() - interval '5 minutes' AND a.task_token IS NOT NULL
 """
 _OLD_ANSWERS = "whatsapp_private.answers a WHERE a.answered_at < now() - interval '5 minutes'"
 
-# The newest attempt of each user is never superseded. The session takes connected_at of a linked device from the end of
-# its attempt, so an attempt is kept for as long as a device names it. OFFSET 0 makes Postgres look each attempt up in
-# the index of devices; it might read all devices otherwise.
+# The newest attempt of each user is never superseded. An attempt is kept for as long as a device names it, because the
+# session takes connected_at from the end of that attempt. With OFFSET 0, Postgres looks each attempt up in the index of
+# devices. Without it, Postgres might read all devices.
 _OLD_ATTEMPTS = """
 whatsapp_private.attempts a
 WHERE a.superseded AND a.ended_at < now() - make_interval(days => %(days)s)
   AND NOT EXISTS (SELECT FROM whatsapp_private.devices d WHERE d.attempt_id = a.id OFFSET 0)
 """
 
-# A run names the rows that it could not change. Otherwise each further batch would find them again.
+# `without` has the rows that the run could not change. Otherwise each further batch would find them again.
 _READ_OVERDUE = f"SELECT a.id FROM {_OVERDUE} AND a.id <> ALL (%(without)s) ORDER BY a.deadline LIMIT %(size)s"
 
-# With an array, Postgres chooses the batch once and finds its rows by the primary key. With IN, it sometimes read the
-# whole table for 200 rows, depending on the statistics of the last ANALYZE.
 _CLEAR_TOKENS = f"""
 UPDATE whatsapp_private.attempts SET task_token = NULL
 WHERE id = ANY (ARRAY(SELECT a.id FROM {_OLD_TOKENS} ORDER BY a.ended_at LIMIT %(size)s FOR UPDATE SKIP LOCKED))
@@ -74,5 +72,8 @@ class AttemptSweeps(Sweep):
         return self._swept(_DELETE_ANSWERS, _OLD_ANSWERS, size)
 
     def delete_attempts(self, size: int, days: int) -> Batch:
-        """Delete attempts that ended so many days ago, but keep each user's newest and those that a device names."""
+        """Delete attempts that ended so many days ago.
+
+        Keep each user's newest attempt and those that a device names.
+        """
         return self._swept(_DELETE_ATTEMPTS, _OLD_ATTEMPTS, size, days=days)

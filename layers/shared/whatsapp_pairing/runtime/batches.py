@@ -76,9 +76,7 @@ class Batches:
         try:
             return work()
         except DatabaseBusy as error:
-            logger.warning(
-                "another transaction holds a lock; the next run tries again", extra={"why": str(error)} | about
-            )
+            logger.warning("another transaction holds a lock; left to the next run", extra={"why": str(error)} | about)
         except Exception as error:
             if isinstance(error, DatabaseRefused) and error.sqlstate == _USER_GONE:
                 return None  # The user was deleted in this moment, so nothing is left to do.
