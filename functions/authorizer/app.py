@@ -1,8 +1,8 @@
-"""HTTP API authorizer: Supabase access token → user.
+"""The HTTP API's authorizer: it finds the user of a Supabase access token.
 
 The authorizer allows every request. For a valid token it adds the user id and the token's end, otherwise the class of
-the refusal. The handlers answer 401 or 403 in words (``http.caller``), because an HTTP API turns a refusal into a bare
-403. The template switches API Gateway's cache off; otherwise a good token of a new key would stay refused.
+the denial. The handlers answer 401 or 403 with a message (``http.caller``), because an HTTP API would answer a bare
+403. The template switches API Gateway's cache off. Otherwise a good token of a new key would stay denied.
 """
 
 from functools import cache
@@ -19,7 +19,7 @@ from whatsapp_pairing.web.identity import Identity, TokenVerifier
 
 @cache
 def verifier() -> TokenVerifier:
-    """Return the instance's verifier; it keeps the project's keys between invocations."""
+    """Return the instance's verifier. It keeps the project's keys between invocations."""
     known = settings()
     return TokenVerifier(
         known.supabase_url, known.legacy_jwt_secret, known.accepted_issuers, known.allow_anonymous_users
@@ -29,7 +29,7 @@ def verifier() -> TokenVerifier:
 @logger.inject_lambda_context(correlation_id_path=http.REQUEST_ID)
 @answers_in_time
 def handler(event: http.Request, context: Any) -> dict[str, Any]:
-    """Answer with the user's id and the token's end, or with the class of the refusal."""
+    """Answer with the user's id and the token's end, or with the class of the denial."""
     scheme, _, token = http.header(event, "authorization").strip().partition(" ")
     try:
         if scheme.lower() != "bearer" or not token.strip():
@@ -43,7 +43,10 @@ def handler(event: http.Request, context: Any) -> dict[str, Any]:
 
 
 def _named(identity: Identity) -> dict[str, str]:
-    """Name the user, unless the sign-in is too weak. Both answers hold the end: an ended token is a 401 in any case."""
+    """Name the user, unless the sign-in is too weak.
+
+    Both answers have the end, because an ended token is always a 401.
+    """
     expires_at = str(identity.expires_at)
     if identity.level < settings().required_assurance_level:
         return {"refused": str(Denial.SECOND_FACTOR), "expiresAt": expires_at}

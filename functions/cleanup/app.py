@@ -14,7 +14,7 @@ from whatsapp_pairing.runtime.settings import settings
 @logger.inject_lambda_context(clear_state=True)
 @answers_in_time
 def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
-    """Sweep until nothing is left or the time is up, and answer how much each sweep has done."""
+    """Sweep until nothing is left or the time is up. Answer how much each sweep has done."""
     dry_run = parse(Clean, event).dry_run
     sweeps, days = Sweeps(database()), settings().attempt_retention_days
     swept = count_only(sweeps, days) if dry_run else Cleaning(services(), sweeps, seconds_left, attempt_days=days).run()

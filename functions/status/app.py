@@ -1,7 +1,7 @@
-"""GET /api/whatsapp/status and GET /api/whatsapp/qr: what the user's session shows now.
+"""GET /api/whatsapp/status and GET /api/whatsapp/qr: the user's session now.
 
-Clients poll it, so its cold start counts. It imports no tracer and no event-handler framework, loads boto3 only to read
-its secret, and loads the module that draws a QR only on the route /qr.
+Clients poll this function, so its cold start counts. It imports no tracer and no event-handler framework, loads boto3
+only to read its secret, and loads the module that draws a QR only on the route /qr.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
-"""Cleanup: it ends overdue attempts, and finishes what calls that died have left.
+"""Cleanup ends overdue attempts, and finishes the work of calls that have died.
 
-Twice at once and at any time is safe: cleanup never changes a live attempt that is not overdue.
+It may run at any time, and twice at once, because it never changes a live attempt that is not overdue.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ ATTEMPT_DAYS: Final = 90
 
 @dataclass(frozen=True)
 class Swept:
-    """How much each sweep has done, or what a dry run has counted; and how much a run could not do (``left``)."""
+    """How much each sweep has done, or what a dry run has counted. ``left`` is how much a run could not do."""
 
     attempts_ended: int = 0
     tokens_cleared: int = 0
@@ -65,12 +65,12 @@ class Cleaning:
     """One run of cleanup.
 
     It goes on batch by batch, each a short transaction, until nothing is left or the time is up. The next run finds the
-    rest. The run counts what it leaves. A row that another transaction holds is no error of the run.
+    rest. The run counts what it leaves. A row that another transaction has locked is left, and is not an error.
 
     Parameters
     ----------
     seconds_left : callable
-        How long this run may go on.
+        For how many seconds this run may go on.
     batch : int
         Rows in one transaction.
     attempt_days : int
@@ -97,7 +97,7 @@ class Cleaning:
         Raises
         ------
         Exception
-            The first failure that no lock explains. Everything else has been done.
+            The first failure other than a lock. The run has done everything else.
         """
         with limits.brief_locks():
             swept = replace(self._run(), left=self._batches.left)

@@ -32,14 +32,14 @@ class Batches:
     size : int
         Rows in one transaction.
     seconds_left : callable
-        How long the run may go on.
+        For how many seconds the run may go on.
 
     Attributes
     ----------
     left : int
         How many rows the run has left to the next one.
     failure : Exception or None
-        The first failure that no lock explains.
+        The first failure other than a lock.
     """
 
     def __init__(self, size: int, seconds_left: Callable[[], float]) -> None:

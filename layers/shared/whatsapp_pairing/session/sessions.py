@@ -16,7 +16,7 @@ class Sessions(Repository):
     """Sessions as their users see them."""
 
     def get(self, user_id: UUID) -> Session:
-        """Return the session of a user whose identity was verified."""
+        """Return the session of a user whose identity was verified. May raise ``DatabaseUnavailable``."""
         row = self._one(_GET, user=user_id)
         assert row is not None
         attempt = ShownAttempt(row["attempt_id"], row["attempt_number"], row["started_at"], row["deadline"])

@@ -1,4 +1,4 @@
-"""The API's edges: the caller, the types and languages that it accepts, and how answers and errors look."""
+"""Reads a request (caller, language, media type), and writes answers and errors."""
 
 import base64
 import hashlib
@@ -28,7 +28,8 @@ from whatsapp_pairing.web import negotiation
 Request = Mapping[str, Any]
 Response = dict[str, Any]
 
-# Bytes. No call takes a body: what a client sends by habit ("{}") is ignored, more than this is a mistake or worse.
+# In bytes. No call takes a body. A body up to this size is ignored, because some clients always send "{}". A larger
+# body is answered with 413.
 LONGEST_BODY = 1024
 
 # Where a request holds its id. Every answer carries this id as ``apigw-requestid``, and every log line of the request
@@ -44,9 +45,10 @@ def caller(request: Request) -> UUID:
     Raises
     ------
     Unauthorized
-        The authorizer found no user, or the token has ended. The authorizer accepts a token for some seconds longer.
+        The authorizer found no user, or the token has expired. (The authorizer accepts a token for some seconds
+        longer.)
     SecondFactorRequired
-        The authorizer found a user who has signed in without the second factor, and the token has not ended.
+        The authorizer found a user who has signed in without the second factor, and the token has not expired.
     """
     found = _authorizers_answer(request)
     try:
@@ -72,17 +74,17 @@ def header(request: Request, name: str) -> str:
 
 
 def language(request: Request) -> str:
-    """Return the caller's language, ``"en"`` or ``"es"``, by Accept-Language."""
+    """Return the caller's language by Accept-Language, ``"en"`` or ``"es"``."""
     return negotiation.language(header(request, "accept-language"), ["en", "es"])
 
 
 def accepted(request: Request, offered: list[str]) -> str:
-    """Return the offered media type that Accept weighs most; of equals, the first offered.
+    """Return the offered media type with the highest weight in Accept. Of equal weights, the first offer wins.
 
     Raises
     ------
     NotAcceptable
-        Accept excludes them all, by weight 0.
+        Accept gives all of them the weight 0.
     """
     media = negotiation.media_type(header(request, "accept"), offered)
     if media is None:
@@ -91,9 +93,9 @@ def accepted(request: Request, offered: list[str]) -> str:
 
 
 def answers_errors(handler: Callable[[Request, Any], Response]) -> Callable[[Request, Any], Response]:
-    """Turn the domain's exceptions into answers; anything else is logged and answered as ``internal``.
+    """Turn the domain's exceptions into answers. Any other exception is logged and answered as ``internal``.
 
-    Also the one place that refuses a large body, whatever is behind it.
+    A body above ``LONGEST_BODY`` is answered with 413 here, before the handler is called.
     """
 
     def answering(request: Request, context: Any) -> Response:
@@ -131,7 +133,7 @@ def success(body: Mapping[str, Any], status: int = 200) -> Response:
 def failure(error: PairingError) -> Response:
     """Answer with an error's status, code and sentence."""
     if isinstance(error, MisconfiguredError):
-        error = PairingError()  # which setting it is stands in the log
+        error = PairingError()  # the log names the setting; the answer does not
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
     if isinstance(error, Denied):
         headers["WWW-Authenticate"] = error.challenge
@@ -140,14 +142,14 @@ def failure(error: PairingError) -> Response:
 
 
 def shown(request: Request, session: Session, status: int = 200) -> Response:
-    """Answer with the session in the caller's language, and with the time by the clock that its times are of."""
+    """Answer with the session in the caller's language. ``Server-Time`` is when the database was read, by its clock."""
     answer = success(_session_body(session, language(request)), status)
     answer["headers"]["Server-Time"] = _time(session.read_at)
     return answer
 
 
 def cacheable(request: Request, answer: Response) -> Response:
-    """Give an answer the ETag of its body; a caller who has that body already gets a 304 without it."""
+    """Give an answer the ETag of its body. A caller who has this body already gets a 304 without the body."""
     etag = f'"{hashlib.sha256(answer["body"].encode()).hexdigest()[:32]}"'
     headers = {**answer["headers"], "ETag": etag}
     known = [tag.strip().removeprefix("W/") for tag in header(request, "if-none-match").split(",")]
@@ -158,7 +160,7 @@ def cacheable(request: Request, answer: Response) -> Response:
 
 
 def document(body: bytes, media: str) -> Response:
-    """Answer with something that is not JSON and must not be kept."""
+    """Answer with a body that is not JSON. Caches must not keep it."""
     binary = media == "image/png"
     return {
         "statusCode": 200,

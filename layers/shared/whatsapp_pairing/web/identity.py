@@ -1,4 +1,4 @@
-"""Supabase access token → user."""
+"""Verifies a Supabase access token, and returns its user."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ _SYMMETRIC = "HS256"
 _SHORTEST_SECRET = 32
 _LEEWAY_SECONDS = 10
 _LONGEST_TOKEN = 8192
-# `iat` is required but not compared with the clock: our clock may be behind Supabase's.
+# `iat` is required but not compared with the clock, because our clock may be behind Supabase's.
 _OPTIONS: Options = {"require": ["exp", "iat", "sub", "aud", "iss"], "verify_iat": False}
-# Without the signature PyJWT checks no claim either, unless it is told to.
+# When PyJWT does not verify the signature, it checks a claim only if an option says so.
 _CLAIMS_ONLY: Options = {
     **_OPTIONS,
     "verify_signature": False,
@@ -45,7 +45,10 @@ _MISSING = {"iss": Denial.ISSUER, "aud": Denial.AUDIENCE, "sub": Denial.SUBJECT}
 
 @dataclass(frozen=True)
 class Identity:
-    """A verified user; ``expires_at`` is the token's end in seconds since 1970, ``level`` how strong the sign-in is."""
+    """A verified user.
+
+    ``expires_at`` is the token's end in seconds since 1970; ``level`` is how strong the sign-in is.
+    """
 
     user_id: UUID
     expires_at: int
@@ -60,11 +63,11 @@ class TokenVerifier:
     supabase_url : str
         The project, without a trailing slash.
     legacy_secret : callable, optional
-        Gives the project's legacy JWT secret. Only with it are HS256 tokens accepted; called for each of them.
+        Returns the project's legacy JWT secret. It is called for each HS256 token. Without it, these tokens are denied.
     issuers : collection of str
         Issuers that the project's tokens may name beside ``<supabase_url>/auth/v1``.
     allow_anonymous : bool
-        Whether users without an account (Supabase's anonymous sign-in) are users.
+        Whether users without an account (Supabase's anonymous sign-in) may pair.
     """
 
     def __init__(
@@ -85,16 +88,16 @@ class TokenVerifier:
         return PublishedKeys(f"{self._auth_url}/.well-known/jwks.json", optional=self._legacy_secret is not None)
 
     def verify(self, token: str) -> Identity:
-        """Return who the token speaks for.
+        """Return the user of the token.
 
         Raises
         ------
         Unauthorized
-            Malformed, forged, expired, or not an end user's token of this project.
+            The token is malformed, forged or expired, or is not an end user's token of this project.
         Unavailable
             The project's keys cannot be fetched.
         MisconfiguredError
-            The legacy secret is too short to be one.
+            The legacy secret is shorter than Supabase makes them.
         """
         if len(token) > _LONGEST_TOKEN:
             raise Unauthorized(Denial.TOO_LONG)
@@ -103,16 +106,16 @@ class TokenVerifier:
             key, algorithms = self._key(header)
             return self._identity(self._claims(token, key, algorithms))
         except (jwt.PyJWTError, ValueError, TypeError, AttributeError) as error:
-            # No cause: PyJWT's messages may quote the token.
+            # `from None`, because PyJWT's messages may quote the token.
             raise Unauthorized(_denial(error)) from None
 
     def _refuse_by_claims(self, token: str) -> dict[str, Any]:
-        """Refuse a token whose own claims are wrong, before its signature is checked; return its header.
+        """Deny a token with a wrong claim, before its signature is checked. Return the token's header.
 
-        The keys are then not fetched, and the log names the claim.
+        For such a token, the keys are not fetched, and the log names the claim.
         """
         unverified = jwt.decode_complete(token, options={"verify_signature": False})
-        _require_a_users_role(unverified["payload"])  # first: a project's own keys lack most of the other claims
+        _require_a_users_role(unverified["payload"])  # first, because a project's own keys lack most other claims
         self._identity(self._claims(token, None, [], _CLAIMS_ONLY))
         header: dict[str, Any] = unverified["header"]
         return header
@@ -141,7 +144,7 @@ class TokenVerifier:
         return Identity(user_id, int(claims["exp"]), AssuranceLevel.parse(claims.get("aal")))
 
     def _key(self, header: dict[str, Any]) -> tuple[Any, list[str]]:
-        """Return the key that the header names, and the algorithms that it may have signed with."""
+        """Return the key that the header names, and the algorithms that are accepted with this key."""
         if header.get("alg") == _SYMMETRIC:
             return self._shared_secret(), [_SYMMETRIC]
         if header.get("alg") not in ASYMMETRIC:
