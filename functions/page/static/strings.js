@@ -1,5 +1,5 @@
 // Every text of the page. Reasons for an error and notices are not here: the API sends them in the browser's language.
-// {name} marks a value filled in by the caller.
+// The caller fills in a value for {name}.
 
 const en = {
   lead: "Link your own WhatsApp to send and receive messages from your account.",
