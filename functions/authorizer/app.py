@@ -1,8 +1,8 @@
 """The HTTP API's authorizer: it finds the user of a Supabase access token.
 
 The authorizer allows every request. For a valid token it adds the user id and the token's end, otherwise the class of
-the denial. The handlers answer 401 or 403 with a message (``http.caller``), because an HTTP API would answer a bare
-403. The template switches API Gateway's cache off. Otherwise a good token of a new key would stay denied.
+the denial. The handlers answer 401 or 403 with a message (``http.caller``), because an HTTP API would answer with a
+bare 403. The template switches API Gateway's cache off. Otherwise a good token of a new key would stay denied.
 """
 
 from functools import cache
@@ -45,7 +45,7 @@ def handler(event: http.Request, context: Any) -> dict[str, Any]:
 def _named(identity: Identity) -> dict[str, str]:
     """Name the user, unless the sign-in is too weak.
 
-    Both answers have the end, because an ended token is always a 401.
+    Both answers hold the token's end, because an expired token is always answered with 401.
     """
     expires_at = str(identity.expires_at)
     if identity.level < settings().required_assurance_level:

@@ -33,7 +33,7 @@ def reply(status: int, kind: str, body: str, more: dict[str, str] | None = None)
 
 
 def reply_unless_known(event: dict[str, Any], kind: str, body: str) -> dict[str, Any]:
-    """Answer with a body that browsers may keep, but must ask about. An unchanged body is answered with 304."""
+    """Answer with a body that browsers may keep, if they ask each time whether it has changed (304: it has not)."""
     tag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
     seen = (event.get("headers") or {}).get("if-none-match", "")
     known = tag in (part.strip().removeprefix("W/") for part in seen.split(","))

@@ -1,7 +1,7 @@
 """GET /api/whatsapp/status and GET /api/whatsapp/qr: the user's session now.
 
-Clients poll this function, so its cold start counts. It imports no tracer and no event-handler framework, loads boto3
-only to read its secret, and loads the module that draws a QR only on the route /qr.
+Clients poll this function, so its cold start counts. It imports no tracer and no event-handler framework. It loads
+boto3 only to read its secret, and the module that draws a QR only on the route /qr.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Why a request has no user. The log gets one of these words, and nothing that the caller sent."""
+"""Why a request has no user who may pair. The log gets one of these words, and nothing that the caller sent."""
 
 from enum import StrEnum
 

@@ -147,11 +147,11 @@ class EngineRun(Protocol):
     def live_until(self, moment: float) -> None:
         """Let the engine live until ``moment``, by ``time.monotonic``.
 
-        The engine then ends by itself, even if we hang.
+        The engine then ends by itself, even if our process hangs.
         """
 
     def confirm(self) -> None:
-        """Let an engine of ``log_out``, which is Online now, remove its device."""
+        """Let an engine that ``log_out`` has started remove its device, after its event Online."""
 
     def __enter__(self) -> "EngineRun": ...
 

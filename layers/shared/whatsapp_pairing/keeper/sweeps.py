@@ -58,7 +58,7 @@ _COUNT_UNLINKS = f"SELECT count(*) AS due FROM {_TO_UNLINK}"
 
 
 class DeviceSweeps(Sweep):
-    """Each sweep is a batch of at most ``size`` rows. Every method may raise ``DatabaseUnavailable``."""
+    """A sweep changes at most ``size`` rows in one transaction. Every method may raise ``DatabaseUnavailable``."""
 
     counts: ClassVar = {
         "orphans_given_up": f"SELECT count(*) FROM {_ORPHANS}",
@@ -86,7 +86,10 @@ class DeviceSweeps(Sweep):
         return self._swept(_FORGET_NEVER_SCANNED, _NEVER_SCANNED, size)
 
     def start_unlinks(self, size: int) -> list[UUID]:
-        """Return given-up devices with keys that are due for unlink. Each comes again only after a growing pause."""
+        """Return given-up devices with keys that are due for unlink.
+
+        A device comes again only after a growing pause.
+        """
         row = self._one(_START_UNLINKS, call=uuid4(), size=size)
         assert row is not None
         devices: list[UUID] = row["devices"]

@@ -23,13 +23,13 @@ MOST_PER_HOUR = 30
 # the window still has time to log in.
 AFTER_SCAN_SECONDS = 60
 
-# The first MOST_REFUSALS refused pairings of an attempt are each answered with another QR. The next refusal ends the
+# Each of the first MOST_REFUSALS refusals of an attempt is answered with another QR. The next refusal ends the
 # attempt. A refusal also ends it when less than SCAN_AGAIN_SECONDS are left for another scan.
 MOST_REFUSALS = 3
 SCAN_AGAIN_SECONDS = 30
 
 # A linker renews its lease together with the workflow's heartbeat. When no heartbeat comes for so long, the workflow
-# takes the linker for lost. pairing.asl.json has the same number.
+# counts the linker as lost. pairing.asl.json has the same number.
 HEARTBEAT_SECONDS = 10
 
 # After this many lost linkers the attempt ends as linker_failed. The workflow notices each loss by a missed heartbeat,
@@ -71,11 +71,11 @@ class Attempt:
     Attributes
     ----------
     phase : Phase
-        The wait that the workflow has entered last.
+        ``QR`` until the workflow enters the wait for the scan, then ``AUTH``.
     task_token : str or None
-        The token of that wait; None when the workflow has not entered a wait yet.
+        The token of the wait that the workflow has entered last; None before its first wait.
     linkers : int
-        How many linkers have taken its lease so far.
+        How many linkers have taken the attempt's lease so far.
     qr_shown : bool
         Whether a QR has been shown.
     verdict : Reason or None
@@ -103,7 +103,7 @@ class Attempt:
     stored_jid, stored_fingerprint : str, bytes or None
         The newest device of the attempt for which whatsmeow has stored keys, unless it is linked.
     left_over : bool
-        Whether the attempt lives, but no linker and no workflow works on it any more. It only waits to be ended.
+        Whether no linker and no workflow works on the live attempt any more. It only waits to be ended.
     """
 
     id: UUID
@@ -129,7 +129,7 @@ class Attempt:
 
     @property
     def scanned(self) -> bool:
-        """Whether a phone has scanned. WhatsApp then has a device, which must be finished or removed."""
+        """Whether a phone has scanned. WhatsApp then knows the device, so it must be finished or removed."""
         return self.since_scan is not None or self.stored_jid is not None
 
     @property
@@ -150,7 +150,7 @@ class Again:
 
     @property
     def heartbeat(self) -> int:
-        """For how many seconds the linker may be silent. Step Functions demands fewer than those of the wait."""
+        """For how many seconds the linker may be silent. Step Functions demands fewer seconds than the wait has."""
         return min(HEARTBEAT_SECONDS, self.seconds - 1)
 
 

@@ -36,7 +36,11 @@ class Connected:
 
 
 class Leases(Repository):
-    """An attempt as its linker changes it. Every method may raise ``DatabaseUnavailable``."""
+    """An attempt as its linker changes it.
+
+    A method that answers an attempt answers None when the lease is lost. Every method may raise
+    ``DatabaseUnavailable``.
+    """
 
     def take(self, attempt_id: UUID, lease: UUID) -> Attempt | None:
         """Take the lease of an attempt and its devices; None when it has a linker or a verdict, or has ended."""
@@ -114,7 +118,10 @@ class Leases(Repository):
         return attempt_from(self._one(_RELEASE, id=attempt_id, lease=lease, verdict=verdict, failed=failed))
 
     def let_go(self, attempt_id: UUID, lease: UUID) -> list[UUID]:
-        """Give back the devices' leases after the attempt's was lost. Return the given-up devices that have keys."""
+        """Give back the devices' leases, after the attempt's lease was lost.
+
+        Return the given-up devices that have keys.
+        """
         row = self._one(_LET_GO, id=attempt_id, lease=lease)
         assert row is not None
         devices: list[UUID] = row["devices"]

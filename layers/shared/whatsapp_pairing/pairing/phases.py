@@ -9,8 +9,8 @@ from whatsapp_pairing.pairing.ending import end
 from whatsapp_pairing.pairing.services import Services
 from whatsapp_pairing.runtime.workflow import DECIDED
 
-# With these errors a wait has waited: it timed out, missed a heartbeat, or we failed it. With any other error the wait
-# failed at once.
+# These errors come from a wait that has waited: it timed out, missed a heartbeat, or we failed it. Any other error
+# comes from a wait that failed at once.
 _WAITED = (None, "States.Timeout", "States.HeartbeatTimeout", DECIDED)
 
 
@@ -19,6 +19,11 @@ def open_phase(attempt_id: UUID, wait: Wait, auth_seconds: float, services: Serv
 
     The wait is answered at once when there is nothing to wait for: the attempt has ended or has a verdict, or it is the
     wait for a QR and a QR was shown already.
+
+    Parameters
+    ----------
+    auth_seconds : float
+        The window for the scan.
 
     Raises
     ------

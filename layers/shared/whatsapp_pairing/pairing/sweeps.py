@@ -50,7 +50,7 @@ RETURNING id
 
 
 class AttemptSweeps(Sweep):
-    """Each sweep is a batch of at most ``size`` rows. Every method may raise ``DatabaseUnavailable``."""
+    """A sweep changes at most ``size`` rows in one transaction. Every method may raise ``DatabaseUnavailable``."""
 
     counts: ClassVar = {
         "attempts_ended": f"SELECT count(*) FROM {_OVERDUE}",

@@ -1,8 +1,8 @@
 """The metrics of a pairing, from the click to the linked phone, and those of cleanup, unlink and probe.
 
-Each count follows a database call that makes its change only once. So a click, a replaced linker or an end is counted
-once, whichever function makes the change. If the process dies between the call and the metric, the metric is too low.
-It never counts an end twice. The end of an attempt whose user was deleted is not counted.
+Each count of a pairing follows a database call that makes its change only once. So a click, a replaced linker or an end
+is counted once, whichever function makes the change. If the process dies between the call and the metric, the metric is
+too low. It never counts an end twice. The end of an attempt whose user was deleted is not counted.
 """
 
 from whatsapp_pairing.core.reasons import Reason

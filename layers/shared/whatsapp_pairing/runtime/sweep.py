@@ -17,7 +17,7 @@ class Batch:
 
 
 class Sweep(Repository):
-    """Sweeps about one table. Each batch has at most ``size`` rows and is a transaction of its own.
+    """Some sweeps of cleanup. Each batch has at most ``size`` rows and is a transaction of its own.
 
     A batch passes over rows that another transaction has locked. A statement that may have to wait for a user's lock
     cannot pass over rows. Such a sweep has two calls: one finds rows, the other changes them. So the caller can go on

@@ -89,7 +89,7 @@ class Behind:
 
 
 class SessionSweeps(Sweep):
-    """Each sweep is a batch of at most ``size`` rows. Every method may raise ``DatabaseUnavailable``."""
+    """A sweep changes at most ``size`` rows in one transaction. Every method may raise ``DatabaseUnavailable``."""
 
     counts: ClassVar = {
         "counters_taken": f"SELECT count(*) FROM {_COUNTED}",
@@ -113,7 +113,7 @@ class SessionSweeps(Sweep):
         return len(self._all(_MARK_WRONG, users=list(users)))
 
     def rows_behind(self, size: int) -> list[Behind]:
-        """Return users whose session row is behind. Each comes again only after a growing pause."""
+        """Return users whose session row is behind. A user comes again only after a growing pause."""
         return [Behind(**row) for row in self._all(_TAKE_BEHIND, size=size)]
 
     def rows_due(self) -> int:

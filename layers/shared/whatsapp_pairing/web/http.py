@@ -33,7 +33,7 @@ Response = dict[str, Any]
 LONGEST_BODY = 1024
 
 # Where a request holds its id. Every answer carries this id as ``apigw-requestid``, and every log line of the request
-# has it. So a person who complains with the id leads us to the lines of their request.
+# has it. So an operator finds the log lines of a request by the id that a person reports.
 REQUEST_ID = "requestContext.requestId"
 
 _NO_STORE = {"Cache-Control": "no-store"}

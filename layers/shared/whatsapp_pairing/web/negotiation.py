@@ -64,7 +64,10 @@ def _ranges(header: str) -> Iterator[tuple[str, list[tuple[str, str]], float]]:
 
 
 def _split(text: str, separator: str) -> list[str]:
-    """Split where the separator is outside a quoted string. Each sign is read once, so no header takes long."""
+    """Split where the separator is outside a quoted string.
+
+    Each sign is read once, so a long header costs little time.
+    """
     parts, start, quoted, escaped = [], 0, False, False
     for place, sign in enumerate(text):
         if escaped:

@@ -1,4 +1,7 @@
-"""Draws a QR text as a picture. Only the route /qr imports it, because it loads for longer than all of status."""
+"""Draws a QR text as a picture.
+
+Only the route /qr imports this module, because the import takes longer than the rest of the status function.
+"""
 
 import io
 
