@@ -66,7 +66,7 @@ def test_a_connection_that_dies_twice_is_given_up_and_works_the_next_time(world:
 
 
 def test_a_connection_that_falls_silent_is_replaced(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(module, "_NO_ANSWER_SECONDS", 0.5)
     frozen = database.run(backend)
     os.kill(frozen, signal.SIGSTOP)
     try:
@@ -78,7 +78,7 @@ def test_a_connection_that_falls_silent_is_replaced(database: Database, monkeypa
 def test_a_server_that_falls_silent_in_the_work_is_unavailable(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(module, "_NO_ANSWER_SECONDS", 0.5)
     frozen = []
 
     def freeze(connection: Connection) -> None:
@@ -130,7 +130,7 @@ def test_a_pooler_without_a_connection_to_give_is_given_up_in_time(
     pooler: Pooler, pooled: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     silent, patience = 4.0, 4.5
-    monkeypatch.setattr(module, "_SILENT_SECONDS", silent)
+    monkeypatch.setattr(module, "_NO_ANSWER_SECONDS", silent)
     monkeypatch.setattr(module, "_PATIENCE_SECONDS", patience)
     pooled.run(backend)
     pooler.silent = True
@@ -151,7 +151,7 @@ def test_a_pooler_without_a_connection_to_give_is_given_up_in_time(
 def test_the_patience_ends_before_the_functions_do() -> None:
     template = read_template(ROOT / "template.yaml", {}, {"SupabaseUrl": "https://x.test", "AllowedOrigins": ""})
     timeouts = {one.short_name: one.timeout for one in template.functions.values()}
-    assert module._SILENT_SECONDS < module._PATIENCE_SECONDS < min(timeouts.values())
+    assert module._NO_ANSWER_SECONDS < module._PATIENCE_SECONDS < min(timeouts.values())
 
 
 def test_nothing_is_asked_before_the_last_answer_has_come(database: Database) -> None:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 # If nothing arrives within this time, either Postgres is frozen or the pooler has no free connection. statement_timeout
 # helps in neither case, because the server sends it.
-_SILENT_SECONDS = 5.0
+_NO_ANSWER_SECONDS = 5.0
 # All tries of a call together take no longer than this, so that the function answers before its own Timeout.
 _PATIENCE_SECONDS = 8.0
 # A function that was frozen for longer than that gets this much time for its second try.
@@ -67,11 +67,11 @@ class Connection(psycopg.Connection[Row]):
         return cls((yield from dial(conninfo)))
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """Wait as psycopg does, but only until the caller gives up, or for ``_SILENT_SECONDS``.
+        """Wait as psycopg does, but only until the caller gives up, or for ``_NO_ANSWER_SECONDS``.
 
         Then close the connection, so that no later call waits for it.
         """
-        patience = max(0.01, min(_SILENT_SECONDS, self.given_up_at - time.monotonic()))
+        patience = max(0.01, min(_NO_ANSWER_SECONDS, self.given_up_at - time.monotonic()))
         try:
             return super().wait(gen, interval, timeout or patience)
         except psycopg.errors._WaitTimeout:

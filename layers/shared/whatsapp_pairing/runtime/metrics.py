@@ -21,7 +21,7 @@ def first_qr(seconds: float) -> None:
 
 
 def linker_replaced() -> None:
-    """Count a linker that takes over from one that was lost."""
+    """Count a linker that replaces a lost linker."""
     count("LinkerReplaced")
 
 
