@@ -23,8 +23,8 @@ import pytest
 import whatsapp_engine
 from whatsapp_engine import process as process_module
 from whatsapp_engine.process import ProcessEngine
-from whatsapp_pairing.core.engine import Died, Reached, StoreFailed, Synced
-from whatsapp_pairing.core.errors import MisconfiguredError, StoreUnavailable
+from whatsapp_pairing.core.engine import DatabaseFailed, Died, Reached, Synced
+from whatsapp_pairing.core.errors import DatabaseUnavailable, MisconfiguredError
 
 # A generous time for events that take a moment on an idle machine.
 PATIENCE = 60.0
@@ -167,7 +167,7 @@ def test_failed_starts_are_told_and_leave_no_descriptor(
     assert sorted(os.listdir("/proc/self/fd")) == before
 
 
-@pytest.mark.parametrize("error", [MisconfiguredError("The secret x is wrong."), StoreUnavailable()], ids=repr)
+@pytest.mark.parametrize("error", [MisconfiguredError("The secret x is wrong."), DatabaseUnavailable()], ids=repr)
 def test_an_engine_without_a_url_reports_its_store(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     def url() -> str:
         raise error
@@ -176,8 +176,8 @@ def test_an_engine_without_a_url_reports_its_store(error: Exception, caplog: pyt
     for run in (engine.pair(moment), engine.resume("1:1@x", moment), engine.log_out("1:1@x", moment)):
         with run:
             event = run.next_event(PATIENCE)
-        assert isinstance(event, StoreFailed)
-        assert event.passes is isinstance(error, StoreUnavailable)
+        assert isinstance(event, DatabaseFailed)
+        assert event.passes is isinstance(error, DatabaseUnavailable)
     assert caplog.text.count("the engine's database refuses it") == 3
 
 

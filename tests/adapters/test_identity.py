@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from whatsapp_pairing.core.assurance import AssuranceLevel
+from whatsapp_pairing.core.denials import Denial
 from whatsapp_pairing.core.errors import MisconfiguredError, Unauthorized
-from whatsapp_pairing.core.refusals import Refusal
 from whatsapp_pairing.web.identity import Identity, TokenVerifier
 
 from tests.support.jwks import SECRET, Project, legacy_key, unsigned
@@ -249,7 +249,7 @@ def test_a_projects_own_keys_are_nobody(project: Project, legacy: TokenVerifier,
     """Supabase's legacy anon and service keys are tokens of the same secret."""
     with pytest.raises(Unauthorized) as refused:
         legacy.verify(legacy_key(role))
-    assert refused.value.refusal is Refusal.ROLE
+    assert refused.value.denial is Denial.ROLE
 
 
 def test_a_token_of_another_secret_is_refused(project: Project, legacy: TokenVerifier) -> None:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from whatsapp_pairing.core.errors import StoreUnavailable
+from whatsapp_pairing.core.errors import DatabaseUnavailable
 from whatsapp_pairing.runtime import limits
 from whatsapp_pairing.runtime.database import Database
 
@@ -83,7 +83,7 @@ def test_no_call_begins_when_no_time_is_left() -> None:
     called: list[int] = []
     with pytest.raises(limits.OutOfTimeError):
         limited(1000, lambda: limits.in_time(lambda: called.append(1), 1))
-    with pytest.raises(StoreUnavailable, match="no time is left"):
+    with pytest.raises(DatabaseUnavailable, match="no time is left"):
         limited(1000, lambda: Database(lambda: str(called.append(2))).run(lambda _: None))
     assert called == []
 

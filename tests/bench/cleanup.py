@@ -19,7 +19,7 @@ from threading import Event, Thread
 from typing import Any
 from uuid import uuid4
 
-from whatsapp_pairing.cleanup import ATTEMPT_DAYS, BATCH, Cleaning, Sweeps, look
+from whatsapp_pairing.cleanup import ATTEMPT_DAYS, BATCH, Cleaning, Sweeps, count_only
 from whatsapp_pairing.pairing.attempts import Attempts
 from whatsapp_pairing.pairing.services import Services
 from whatsapp_pairing.pairing.session_rows import SessionRows
@@ -202,7 +202,7 @@ def measure(url: str, bare: dict[str, float]) -> None:
         quiet_locker, locker = Person(url, locks(world)), Person(url, locks(world))
         with quiet.at_work(), quiet_locker.at_work():
             time.sleep(_QUIET_SECONDS)
-        print(f"\na dry run says: {look(world.sweeps).as_dict()}")
+        print(f"\na dry run says: {count_only(world.sweeps).as_dict()}")
         database = world.new_database("whatsapp_worker")
         attempts, sweeps, rows = Attempts(database), Sweeps(database), SessionRows(database)
         timed = [Timed(attempts, "end"), Timed(sweeps, *_SWEEPS), Timed(rows, "write")]

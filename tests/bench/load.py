@@ -38,7 +38,7 @@ SELECT count(*) FROM pg_stat_activity
 WHERE backend_type = 'client backend' AND datname = current_database() AND pid <> pg_backend_pid()
 """
 _ENDS = "SELECT outcome, count(*) FROM whatsapp_private.attempts GROUP BY outcome"
-_LEGS = "SELECT legs, count(*) FROM whatsapp_private.attempts GROUP BY legs ORDER BY legs"
+_LINKERS = "SELECT legs, count(*) FROM whatsapp_private.attempts GROUP BY legs ORDER BY legs"
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,11 @@ def main() -> int:
                 with ThreadPoolExecutor(TOGETHER) as threads:
                     together = list(threads.map(pair, people, range(100, 100 + TOGETHER), [together_now] * TOGETHER))
                 took = time.perf_counter() - began
-            ends, legs = (database.execute(query).fetchall() for query in (_ENDS, _LEGS))
+            ends, linkers = (database.execute(query).fetchall() for query in (_ENDS, _LINKERS))
     finally:
         postgres.stop()
     print(f"{TOGETHER} pairings side by side: {took:.0f} s. Outcomes of all {ALONE + TOGETHER + 1}: {dict(ends)}.")
-    print(f"Linkers that a pairing took: {dict(legs)}.\n")
+    print(f"Linkers that a pairing took: {dict(linkers)}.\n")
     print("| seconds | alone: median | p95 | under load: median | p95 |\n|---|---|---|---|---|")
     for name in ("click_to_qr", "scan_to_connected"):
         values = [[getattr(one, name) for one in some] for some in (alone, together)]

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from whatsapp_pairing.cleanup import UNLINKS, Cleaning, Sweeps, Swept, look
+from whatsapp_pairing.cleanup import UNLINKS, Cleaning, Sweeps, Swept, count_only
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.pairing.attempt import Attempt
 from whatsapp_pairing.pairing.attempts import Attempts
@@ -259,7 +259,7 @@ def test_a_run_starts_a_bounded_number_of_unlinks(world: World) -> None:
         world.link(user := world.user(), Secret(), f"52155502{number:03}:1@s.whatsapp.net")
         world.attempts.disconnect(user)
     world.age(241)
-    assert look(world.sweeps).unlinks_started == UNLINKS + 5
+    assert count_only(world.sweeps).unlinks_started == UNLINKS + 5
     assert sweep(world).unlinks_started == UNLINKS
     assert sweep(world).unlinks_started == 5
 
@@ -277,12 +277,12 @@ def test_the_pause_between_two_unlinks_of_a_device_grows_up_to_a_day(world: Worl
 def test_a_dry_run_counts_what_a_run_then_does_and_changes_nothing(world: World) -> None:
     stale_everything(world, 3)
     before = world.snapshot()
-    counted = look(world.sweeps)
+    counted = count_only(world.sweeps)
     assert world.snapshot() == before
     # What is given up first is forgotten or unlinked by the same run.
     assert counted == replace(everything(3), bindings_forgotten=3, unlinks_started=3)
     assert sweep(world) == everything(3)
-    assert look(world.sweeps) == NOTHING
+    assert count_only(world.sweeps) == NOTHING
 
 
 def test_what_its_linker_found_out_is_how_an_overdue_attempt_ends(world: World) -> None:
@@ -373,7 +373,7 @@ def test_contacts_stay_while_a_device_is_stored(world: World) -> None:
 def test_contacts_are_forgotten_batch_by_batch(world: World) -> None:
     for number in range(3):
         know(world, f"5215550001:{number}@s.whatsapp.net", str(number))
-    assert look(world.sweeps) == Swept(contacts_forgotten=6)
+    assert count_only(world.sweeps) == Swept(contacts_forgotten=6)
     assert [world.sweeps.forget_contacts(4).done for _ in range(3)] == [4, 2, 0]
     assert world.sql(KNOWN) == []
 
@@ -386,7 +386,7 @@ def test_keys_that_no_binding_explains_are_unlinked(world: World) -> None:
     strangers = {f"521555010{number}:1@s.whatsapp.net": Secret() for number in range(5)}
     for jid, secret in strangers.items():
         world.store_keys(secret, jid)
-    assert look(world.sweeps) == Swept(keys_given_up=5)
+    assert count_only(world.sweeps) == Swept(keys_given_up=5)
     workflow = RecordedWorkflow()
 
     assert sweep(world, workflow, batch=2) == Swept(keys_given_up=5, unlinks_started=5)

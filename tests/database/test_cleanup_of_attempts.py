@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID, uuid4
 
 import pytest
-from whatsapp_pairing.cleanup import Cleaning, Swept, look
+from whatsapp_pairing.cleanup import Cleaning, Swept, count_only
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.pairing.attempt import MOST_PER_HOUR, Phase
 from whatsapp_pairing.session.session import Status
@@ -41,7 +41,7 @@ def test_old_attempts_are_deleted_but_the_newest(world: World) -> None:
     ended(world, user, 91)
     young, newest = ended(world, user, 89), ended(world, user, 1)
     only = ended(world, other, 400, Reason.ACCOUNT_BANNED)
-    assert look(world.sweeps).attempts_deleted == 2
+    assert count_only(world.sweeps).attempts_deleted == 2
     assert sweep(world).attempts_deleted == 2
     assert attempts(world, user) == {young, newest}
     assert attempts(world, other) == {only}
@@ -53,8 +53,8 @@ def test_the_parameter_says_how_old(world: World) -> None:
     ended(world, user, 8)
     newest = ended(world, user, 7)
     parts = world.services(RecordedWorkflow()), world.sweeps
-    assert look(world.sweeps, 9).attempts_deleted == 0
-    assert look(world.sweeps, 7).attempts_deleted == 1
+    assert count_only(world.sweeps, 9).attempts_deleted == 0
+    assert count_only(world.sweeps, 7).attempts_deleted == 1
     assert Cleaning(*parts, lambda: 120.0, attempt_days=9).run().attempts_deleted == 0
     assert Cleaning(*parts, lambda: 120.0, attempt_days=7).run().attempts_deleted == 1
     assert attempts(world, user) == {newest}
@@ -151,7 +151,7 @@ def test_a_backlog_is_deleted_batch_by_batch(world: World) -> None:
 
 def test_a_stray_device_is_given_up_and_forgotten(world: World) -> None:
     stray_devices(world, 1)
-    assert look(world.sweeps).strays_given_up == 1
+    assert count_only(world.sweeps).strays_given_up == 1
     assert sweep(world) == Swept(strays_given_up=1)
     world.age(241)
     assert sweep(world) == Swept(bindings_forgotten=1)

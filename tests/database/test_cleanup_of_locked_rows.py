@@ -9,8 +9,8 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from whatsapp_pairing.cleanup import Cleaning, Sweeps, Swept, look
-from whatsapp_pairing.core.errors import StoreBusy, StoreRefused, StoreUnavailable, WorkflowUnavailable
+from whatsapp_pairing.cleanup import Cleaning, Sweeps, Swept, count_only
+from whatsapp_pairing.core.errors import DatabaseBusy, DatabaseRefused, DatabaseUnavailable, WorkflowUnavailable
 from whatsapp_pairing.pairing.attempts import Attempts
 from whatsapp_pairing.pairing.services import Services
 from whatsapp_pairing.pairing.session_rows import SessionRows
@@ -134,10 +134,10 @@ def test_a_broken_attempt_fails_the_run_after_the_rest(world: World, spoil: Call
     (_, broken), *others = overdue(world, 3)
     stale_answers(world, 1)
     spoil(broken, RAISES.format("P0001"))
-    with pytest.raises(StoreRefused, match="P0001"):
+    with pytest.raises(DatabaseRefused, match="P0001"):
         sweep(world)
     assert all(world.attempt(attempt_id)["outcome"] for _, attempt_id in others)
-    assert look(world.sweeps).answers_deleted == 0
+    assert count_only(world.sweeps).answers_deleted == 0
     assert values(metrics_in(capsys.readouterr().out), "CleanupLeft") == [1]
 
 
@@ -148,7 +148,7 @@ def test_a_user_who_was_just_deleted_is_no_failure(world: World, monkeypatch: py
 
     def refuse(users: list[UUID]) -> int:
         if gone in users:
-            raise StoreRefused(sqlstate="23503")
+            raise DatabaseRefused(sqlstate="23503")
         return take(users)
 
     monkeypatch.setattr(world.sweeps, "take_counters", refuse)
@@ -160,7 +160,7 @@ def test_a_user_who_was_just_deleted_is_no_failure(world: World, monkeypatch: py
 def test_a_run_without_postgres_fails_after_every_sweep(world: World, caplog: pytest.LogCaptureFixture) -> None:
     database = Database(lambda: "postgresql://me@127.0.0.1:1/db")
     parts = Services(Attempts(database), SessionRows(database), RecordedWorkflow()), Sweeps(database)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         Cleaning(*parts, lambda: 120.0).run()
     assert caplog.messages.count("a sweep failed") == 13
 
@@ -172,14 +172,14 @@ def test_postgres_that_goes_away_ends_a_sweep(world: World, monkeypatch: pytest.
 
     def away(*arguments: object) -> None:
         tried.append(arguments)
-        raise StoreUnavailable
+        raise DatabaseUnavailable
 
     monkeypatch.setattr(world.attempts, "end", away)
     stale_answers(world, 1)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         sweep(world)
     assert len(tried) == 1
-    assert look(world.sweeps).answers_deleted == 0
+    assert count_only(world.sweeps).answers_deleted == 0
 
 
 def test_a_brief_limit_ends_with_its_statement(world: World) -> None:
@@ -189,7 +189,7 @@ def test_a_brief_limit_ends_with_its_statement(world: World) -> None:
     database = world.new_database("whatsapp_worker")
     with limits.brief_locks():
         assert database.run(shown) == {"lock_timeout": "50ms"}
-        with pytest.raises(StoreBusy), world.holding("SELECT pg_advisory_xact_lock(7)"):
+        with pytest.raises(DatabaseBusy), world.holding("SELECT pg_advisory_xact_lock(7)"):
             database.run(lambda connection: connection.execute("SELECT pg_advisory_xact_lock(%s)", (7,)))
     assert database.run(shown) == {"lock_timeout": "3s"}
 
@@ -282,5 +282,5 @@ def test_a_run_counts_what_it_has_left(world: World, capsys: pytest.CaptureFixtu
 def test_a_dry_run_names_every_sweep(world: World) -> None:
     for case in CASES.values():
         case.stale(world, 1)
-    counted = look(world.sweeps).as_dict()
+    counted = count_only(world.sweeps).as_dict()
     assert {name for name, number in counted.items() if number} >= set(CASES)

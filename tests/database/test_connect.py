@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from whatsapp_pairing.core.errors import (
     AtCapacity,
-    StoreUnavailable,
+    DatabaseUnavailable,
     TooSoon,
     Unauthorized,
     WorkflowSilent,
@@ -235,7 +235,7 @@ def test_a_failed_start_is_reported_while_postgres_is_away(world: World) -> None
 
     class Away(Attempts):
         def get(self, attempt_id: UUID) -> Attempt | None:  # noqa: ARG002
-            raise StoreUnavailable
+            raise DatabaseUnavailable
 
     away = Away(world.new_database("whatsapp_api"))
     with pytest.raises(WorkflowUnavailable):

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.pq import PipelineStatus
-from whatsapp_pairing.core.errors import PairingError, StoreRefused, StoreUnavailable
+from whatsapp_pairing.core.errors import DatabaseRefused, DatabaseUnavailable, PairingError
 from whatsapp_pairing.runtime import database as module
 from whatsapp_pairing.runtime.database import Connection, Database
 from whatsapp_pairing.session.sessions import Sessions
@@ -55,18 +55,18 @@ def test_a_connection_that_dies_twice_is_given_up_and_works_the_next_time(world:
         calls.append(backend(connection))
         connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         database.run(suicide)
     assert len(calls) == 2  # the answer may have been lost, so it is asked once more
     database.run(backend)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         database.run(suicide)
     assert len(calls) == 4
     assert database.run(backend) not in calls
 
 
 def test_a_connection_that_falls_silent_is_replaced(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(module, "_NO_ANSWER_SECONDS", 0.5)
     frozen = database.run(backend)
     os.kill(frozen, signal.SIGSTOP)
     try:
@@ -78,7 +78,7 @@ def test_a_connection_that_falls_silent_is_replaced(database: Database, monkeypa
 def test_a_server_that_falls_silent_in_the_work_is_unavailable(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(module, "_NO_ANSWER_SECONDS", 0.5)
     frozen = []
 
     def freeze(connection: Connection) -> None:
@@ -87,7 +87,7 @@ def test_a_server_that_falls_silent_in_the_work_is_unavailable(
         backend(connection)
 
     try:
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(DatabaseUnavailable):
             database.run(freeze)
     finally:
         for pid in frozen:
@@ -121,7 +121,7 @@ def test_a_pooler_that_hangs_up_is_asked_again_whatever_it_calls_that(
     assert pooled.run(backend) != first
 
     pooler.hang_ups = [sqlstate, sqlstate]
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         pooled.run(backend)
 
 
@@ -130,7 +130,7 @@ def test_a_pooler_without_a_connection_to_give_is_given_up_in_time(
     pooler: Pooler, pooled: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     silent, patience = 4.0, 4.5
-    monkeypatch.setattr(module, "_SILENT_SECONDS", silent)
+    monkeypatch.setattr(module, "_NO_ANSWER_SECONDS", silent)
     monkeypatch.setattr(module, "_PATIENCE_SECONDS", patience)
     pooled.run(backend)
     pooler.silent = True
@@ -142,7 +142,7 @@ def test_a_pooler_without_a_connection_to_give_is_given_up_in_time(
 
     waits = psycopg.Connection.wait
     monkeypatch.setattr(psycopg.Connection, "wait", wait)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         pooled.run(backend)
     assert silent - 1 < max(waited) <= silent
     assert waited[-1] <= patience - silent  # it was asked again, but not for as long
@@ -151,7 +151,7 @@ def test_a_pooler_without_a_connection_to_give_is_given_up_in_time(
 def test_the_patience_ends_before_the_functions_do() -> None:
     template = read_template(ROOT / "template.yaml", {}, {"SupabaseUrl": "https://x.test", "AllowedOrigins": ""})
     timeouts = {one.short_name: one.timeout for one in template.functions.values()}
-    assert module._SILENT_SECONDS < module._PATIENCE_SECONDS < min(timeouts.values())
+    assert module._NO_ANSWER_SECONDS < module._PATIENCE_SECONDS < min(timeouts.values())
 
 
 def test_nothing_is_asked_before_the_last_answer_has_come(database: Database) -> None:
@@ -172,7 +172,7 @@ def test_a_refused_text_keeps_nothing_and_the_connection(world: World, database:
     clear = "UPDATE whatsapp_private.attempts SET task_token = NULL WHERE id = %(id)s"
     world.sql("UPDATE whatsapp_private.attempts SET task_token = 'kept', ended_at = now(), outcome = 'cancelled'")
     text = f"BEGIN; SET LOCAL statement_timeout = '100ms'; {clear}; {refused}; COMMIT; SELECT 1 AS one"
-    with pytest.raises(StoreRefused):
+    with pytest.raises(DatabaseRefused):
         database.run_text(text, {"id": attempt_id})
     assert world.attempt(attempt_id)["task_token"] == "kept"
     assert database.run(backend) == pid
@@ -248,7 +248,7 @@ def test_a_server_that_only_reads_is_unavailable(world: World, database: Databas
     world.sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     renew()
     try:
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(DatabaseUnavailable):
             database.run(lambda connection: connection.execute(update))
     finally:
         world.sql(f"ALTER DATABASE {name} RESET default_transaction_read_only")
@@ -266,7 +266,7 @@ def test_a_statement_that_takes_too_long_is_asked_once(world: World, database: D
 
     with psycopg.connect(world.url) as holder:
         holder.execute("SELECT pg_advisory_xact_lock(1)")
-        with pytest.raises(StoreUnavailable, match="LockNotAvailable 55P03"):
+        with pytest.raises(DatabaseUnavailable, match="LockNotAvailable 55P03"):
             database.run(wait)
         holder.rollback()
     assert asked == [pid]
@@ -292,7 +292,7 @@ def closed_port() -> Iterator[int]:
 
 def test_a_server_that_refuses_is_unavailable(closed_port: int) -> None:
     database = Database(lambda: f"postgresql://me:topsecret@127.0.0.1:{closed_port}/db")
-    with pytest.raises(StoreUnavailable) as refused:
+    with pytest.raises(DatabaseUnavailable) as refused:
         database.run(backend)
     assert "topsecret" not in "".join(traceback.format_exception(refused.value))
     assert str(closed_port) not in refused.value.message
@@ -301,7 +301,7 @@ def test_a_server_that_refuses_is_unavailable(closed_port: int) -> None:
 def test_the_url_is_asked_for_again_with_every_connection(world: World) -> None:
     urls = ["postgresql://nobody:old@127.0.0.1:1/db", world.url]
     database = Database(lambda: urls.pop(0))
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         database.run(backend)
     assert database.run(backend)
     database.close()

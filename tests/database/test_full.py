@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from whatsapp_pairing.core.backoff import Backoff
-from whatsapp_pairing.core.errors import StoreUnavailable
+from whatsapp_pairing.core.errors import DatabaseUnavailable
 from whatsapp_pairing.runtime import database as module
 from whatsapp_pairing.runtime.database import Connection, Database
 
@@ -96,7 +96,7 @@ def gives_up(pauses: Pauses, url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Let a call wait until its time is up, and return the only thing that it says."""
     patience = 1.0
     monkeypatch.setattr(module, "_PATIENCE_SECONDS", patience)
-    with pytest.raises(StoreUnavailable) as refused:
+    with pytest.raises(DatabaseUnavailable) as refused:
         Database(lambda: url).run(me)
     assert len(pauses.given) > 1
     assert sum(pauses.given[:-1]) < patience
@@ -169,7 +169,7 @@ def test_a_password_that_pgbouncer_refuses_is_not_tried_again(
 ) -> None:
     with pgbouncer.pooling(postgres.port, auth_type="md5") as pooler:
         url = through(pooler, world, "whatsapp_api").replace("@", ":wrong@")
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(DatabaseUnavailable):
             Database(lambda: url).run(me)
     assert pauses.given == []
 
@@ -203,7 +203,7 @@ def test_another_refusal_is_not_tried_again(
     pauses: Pauses, world: World, postgres: Any, pooler: Pooler, said: tuple[str, str]
 ) -> None:
     pooler.refusals = [said]
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         before(world, postgres, pooler).run(me)
     assert (pooler.clients, pauses.given) == (1, [])
 

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.keeper.devices import Devices
-from whatsapp_pairing.pairing.attempt import LOGIN_SECONDS, Attempt, Phase
+from whatsapp_pairing.pairing.attempt import AFTER_SCAN_SECONDS, Attempt, Phase
 from whatsapp_pairing.pairing.leases import Connected, Leases
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 from whatsapp_pairing.session.session import Status
@@ -81,7 +81,7 @@ def test_a_linker_that_asks_for_its_lease_again_is_the_same(world: World) -> Non
     """The answer to its first question may have been lost."""
     attempt_id, lease = world.claim(), uuid4()
     for _ in range(2):
-        assert there(world.leases.take(attempt_id, lease)).legs == 1
+        assert there(world.leases.take(attempt_id, lease)).linkers == 1
 
 
 def test_a_lease_passes_on_when_it_has_run_out(pairing: Pairing) -> None:
@@ -93,7 +93,7 @@ def test_a_lease_passes_on_when_it_has_run_out(pairing: Pairing) -> None:
     heir = uuid4()
     taken = there(world.leases.take(pairing.attempt_id, heir))
 
-    assert (taken.legs, taken.alive) == (2, True)
+    assert (taken.linkers, taken.alive) == (2, True)
     assert world.bound(pairing.secret)["lease_id"] == heir
 
 
@@ -290,10 +290,10 @@ def test_a_scan_in_the_last_second_has_time_to_log_in_but_only_once(pairing: Pai
     world.age(WINDOW - 1)
     world.leases.renew(pairing.attempt_id, pairing.lease)
 
-    assert LOGIN_SECONDS - 2 < pairing.scan().remaining <= LOGIN_SECONDS
+    assert AFTER_SCAN_SECONDS - 2 < pairing.scan().remaining <= AFTER_SCAN_SECONDS
     world.age(50)
     again = there(world.leases.scanned(pairing.attempt_id, pairing.lease, pairing.linked))
-    assert LOGIN_SECONDS - 52 < again.remaining <= LOGIN_SECONDS - 50
+    assert AFTER_SCAN_SECONDS - 52 < again.remaining <= AFTER_SCAN_SECONDS - 50
 
 
 def test_an_early_scan_leaves_the_deadline(pairing: Pairing) -> None:
@@ -307,7 +307,7 @@ def test_a_scan_before_the_workflow_opens_the_scans_window_keeps_its_time(pairin
     pairing.world.open_auth(pairing.attempt_id, seconds=5)
     opened = there(pairing.world.attempts.get(pairing.attempt_id))
     assert opened.phase == "auth"
-    assert opened.remaining > LOGIN_SECONDS - 5
+    assert opened.remaining > AFTER_SCAN_SECONDS - 5
 
 
 def test_a_scan_without_stored_keys_is_not_written(pairing: Pairing) -> None:

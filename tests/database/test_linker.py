@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from whatsapp_pairing.core.engine import (
+    DatabaseFailed,
     Died,
     Exhausted,
     LoggedOut,
@@ -17,12 +18,11 @@ from whatsapp_pairing.core.engine import (
     Reached,
     Refused,
     Replaced,
-    StoreFailed,
     Synced,
     Unreachable,
 )
 from whatsapp_pairing.core.reasons import Reason
-from whatsapp_pairing.pairing.attempt import HANDOVER_SECONDS, HEARTBEAT_SECONDS, LOGIN_SECONDS, Attempt, Phase
+from whatsapp_pairing.pairing.attempt import AFTER_SCAN_SECONDS, HANDOVER_SECONDS, HEARTBEAT_SECONDS, Attempt, Phase
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 from whatsapp_pairing.session.session import Status
 
@@ -210,7 +210,7 @@ def test_who_is_online_when_the_window_ends_is_connected(world: World, secret: S
     )
     assert stage.link() == "connected"
     connected(stage, secret)
-    assert scanned_at + LOGIN_SECONDS - 5 < stage.clock.now < scanned_at + LOGIN_SECONDS
+    assert scanned_at + AFTER_SCAN_SECONDS - 5 < stage.clock.now < scanned_at + AFTER_SCAN_SECONDS
 
 
 def test_a_silent_whatsapp_is_waited_for_as_long_as_the_window_lasts(world: World) -> None:
@@ -434,7 +434,7 @@ def test_whatsapp_that_refuses_every_connection_is_unreachable_on_time(world: Wo
 
 
 def test_a_store_that_fails_ends_the_attempt_at_once(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    stage = Stage(world, [1.0, StoreFailed("SQLSTATE 28P01")])
+    stage = Stage(world, [1.0, DatabaseFailed("SQLSTATE 28P01")])
     assert stage.link() == Reason.LINKER_FAILED
     assert (stage.started, stage.clock.now) == (["pair"], 1.0)
     assert stage.workflow.calls[-1] == ("fail", "token-qr")
@@ -443,8 +443,10 @@ def test_a_store_that_fails_ends_the_attempt_at_once(world: World, capsys: pytes
 
 
 def test_a_store_that_comes_back_does_not_end_the_attempt(world: World, secret: Secret) -> None:
-    away: list[list[Step]] = [[0.5, StoreFailed("SQLSTATE 53300", passes=True)] for _ in range(3)]
-    stage = Stage(world, *away, [*reached_qr(secret), *scan(world, secret), StoreFailed("57P01", True)], *away, LOGIN)
+    away: list[list[Step]] = [[0.5, DatabaseFailed("SQLSTATE 53300", passes=True)] for _ in range(3)]
+    stage = Stage(
+        world, *away, [*reached_qr(secret), *scan(world, secret), DatabaseFailed("57P01", True)], *away, LOGIN
+    )
     assert stage.link() == "connected"
     connected(stage, secret)
 
@@ -452,7 +454,7 @@ def test_a_store_that_comes_back_does_not_end_the_attempt(world: World, secret: 
 def test_a_store_that_stays_away_ends_the_attempt_as_our_fault(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stage = Stage(world, *[[0.5, StoreFailed("SQLSTATE 53300", passes=True)] for _ in range(200)])
+    stage = Stage(world, *[[0.5, DatabaseFailed("SQLSTATE 53300", passes=True)] for _ in range(200)])
     assert stage.link() == Reason.LINKER_FAILED
     assert 15 <= stage.clock.now < 25
     assert values(metrics_in(capsys.readouterr().out), "EngineStoreFailed") == [1]
@@ -509,7 +511,7 @@ def test_a_scan_in_the_last_second_has_its_time_to_log_in(world: World, secret: 
     scanned = [Reached(), qr(Secret("late")), 119.0, *scan(world, Secret("late"), "521:1@s.whatsapp.net")]
     late = Stage(world, scanned, *HANGING)
     assert late.link() == Reason.LINKER_FAILED
-    assert WINDOW + LOGIN_SECONDS - 3 < late.clock.now < WINDOW + LOGIN_SECONDS + 3
+    assert WINDOW + AFTER_SCAN_SECONDS - 3 < late.clock.now < WINDOW + AFTER_SCAN_SECONDS + 3
 
 
 def test_a_qr_in_the_last_moment_waits_for_the_workflow(world: World, secret: Secret) -> None:
@@ -706,7 +708,7 @@ def test_a_slow_workflow_does_not_cost_the_lease(world: World, secret: Secret) -
 SCAN, ONLINE = "scan", "scan and log in"  # of the device whose engine it is
 PIECES: list[Step | str] = [
     "qr", SCAN, ONLINE, Reached(), 0.5, 7.0, 45.0, Exhausted(), Replaced(), Unreachable(), Died("boom"), Synced(),
-    Refused(Reason.PASSKEY_REQUIRED), StoreFailed("28P01"), StoreFailed("53300", passes=True),
+    Refused(Reason.PASSKEY_REQUIRED), DatabaseFailed("28P01"), DatabaseFailed("53300", passes=True),
 ]  # fmt: skip
 LOGINS: list[list[Step]] = [
     [], [Reached()], [online()], [Synced(), online()], [LoggedOut()], [online(), 2.0, LoggedOut()], [Died("boom")],
@@ -760,7 +762,7 @@ def test_whatever_happens_the_linker_ends_in_time_and_orphans_nothing(
     outcome = stage.link()
 
     assert outcome in {"connected", "lost", *Reason}
-    assert stage.clock.now < 2 * WINDOW + LOGIN_SECONDS + HANDOVER_SECONDS + 20
+    assert stage.clock.now < 2 * WINDOW + AFTER_SCAN_SECONDS + HANDOVER_SECONDS + 20
     assert stage.longest_silence() < HEARTBEAT_SECONDS
     assert not stage.open
     ended = world.attempt(stage.attempt_id)

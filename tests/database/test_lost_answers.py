@@ -80,7 +80,7 @@ def test_a_pairing_whose_answers_are_all_lost_connects(world: World, forgetful: 
     assert opened.task_token == "token"
     taken = forgetful.leases.take(attempt_id, lease)
     assert taken
-    assert taken.legs == 1
+    assert taken.linkers == 1
     assert forgetful.leases.show_qr(attempt_id, lease, secret.text(), 60, secret.fingerprint)
     assert forgetful.leases.renew(attempt_id, lease)
     world.store_keys(secret, JID)
@@ -118,7 +118,7 @@ def test_a_disconnect_whose_answer_is_lost_names_all_it_ended(world: World, forg
 
     ended = forgetful.api.disconnect(user)
 
-    assert (ended.changed, ended.task_token, ended.legs) == (True, "token", 1)
+    assert (ended.changed, ended.task_token, ended.linkers) == (True, "token", 1)
     assert ended.devices == [world.bound(secret)["id"]]
     assert world.attempt(attempt_id)["outcome"] == "cancelled"
     again = world.attempts.disconnect(user)  # a second click is another call
@@ -184,7 +184,7 @@ def test_a_take_that_arrives_late_changes_nothing(world: World, hangs: int) -> N
     taken = world.leases.take(attempt_id, lease)
 
     assert taken
-    assert (taken.legs, world.sessions.get(user)) == (1, before)
+    assert (taken.linkers, world.sessions.get(user)) == (1, before)
 
 
 @pytest.mark.parametrize("notice", [None, Notice.SCAN_AGAIN])

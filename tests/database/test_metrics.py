@@ -41,7 +41,7 @@ Counted = Callable[[], list[Metric]]
 def ends(metrics: list[Metric]) -> list[str | None]:
     """The outcomes that were counted, when each was counted in all as well."""
     outcomes = [metric.of("outcome") for metric in metrics if metric.name == "PairingEnded"]
-    assert outcomes.count(None) == len(outcomes) / 2 == len(values(metrics, "LegsPerPairing"))
+    assert outcomes.count(None) == len(outcomes) / 2 == len(values(metrics, "LinkersPerPairing"))
     return [outcome for outcome in outcomes if outcome]
 
 
@@ -60,12 +60,12 @@ def test_a_good_pairing_is_counted_once_with_its_times(world: World, counted: Co
 
     metrics = counted()
     assert {metric.name for metric in metrics} == {
-        "TimeToQr", "TimeToConnected", "ScanToConnected", "PairingEnded", "LegsPerPairing",
+        "TimeToQr", "TimeToConnected", "ScanToConnected", "PairingEnded", "LinkersPerPairing",
     }  # fmt: skip
     assert values(metrics, "TimeToQr") == [about(90)]
     assert values(metrics, "TimeToConnected") == [about(193)]
     assert values(metrics, "ScanToConnected") == [about(3)]
-    assert values(metrics, "LegsPerPairing") == [1]
+    assert values(metrics, "LinkersPerPairing") == [1]
     assert ends(metrics) == ["connected"]
 
 
@@ -91,7 +91,7 @@ def test_a_replaced_linker_is_counted_and_the_times_go_on(world: World, counted:
     assert stage.link() == "connected"
     third = counted()
     assert values(third, "LinkerReplaced") == [1]
-    assert values(third, "LegsPerPairing") == [3]
+    assert values(third, "LinkersPerPairing") == [3]
     assert values(third, "ScanToConnected") == [about(LEASE_SECONDS + 1 + 1)]
 
 
@@ -170,7 +170,7 @@ def linked(world: World) -> Stage:
 
 
 @pytest.mark.parametrize(
-    ("ended", "outcome", "legs"),
+    ("ended", "outcome", "linkers"),
     [
         (settled, "qr_timeout", 1),
         (refused, "client_outdated", 1),
@@ -182,12 +182,12 @@ def linked(world: World) -> Stage:
     ],
 )
 def test_an_end_is_counted_once_whoever_brings_it_about_and_whoever_comes_later(
-    world: World, counted: Counted, ended: Callable[[World], Stage], outcome: str, legs: int
+    world: World, counted: Counted, ended: Callable[[World], Stage], outcome: str, linkers: int
 ) -> None:
     stage = ended(world)
     metrics = counted()
     assert ends(metrics) == [outcome]
-    assert values(metrics, "LegsPerPairing") == [legs]
+    assert values(metrics, "LinkersPerPairing") == [linkers]
 
     stage.settle()
     Cleaning(world.services(stage.workflow), world.sweeps, lambda: 120.0).run()

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from whatsapp_pairing.core.errors import StoreRefused
+from whatsapp_pairing.core.errors import DatabaseRefused
 from whatsapp_pairing.runtime.database import Connection, Database
 
 from tests.support import pgbouncer
@@ -103,7 +103,7 @@ def test_an_advisory_lock_ends_with_its_call(world: World, clients: list[Databas
 
 def test_an_advisory_lock_ends_with_a_call_that_fails(world: World, clients: list[Database]) -> None:
     first, second = clients
-    with pytest.raises(StoreRefused):
+    with pytest.raises(DatabaseRefused):
         first.run(lambda connection: connection.execute("SELECT pg_advisory_xact_lock(%s), 1 / 0", (LOCK,)))
     assert advisory_locks(world) == 0
     assert second.run(lock) == first.run(lock)
@@ -112,7 +112,7 @@ def test_an_advisory_lock_ends_with_a_call_that_fails(world: World, clients: lis
 def test_a_setting_of_one_text_does_not_reach_the_next_client(clients: list[Database]) -> None:
     first, second = clients
     first.run_text("BEGIN; SET LOCAL statement_timeout = '1s'; SELECT 1; COMMIT; SELECT 1 AS one", {})
-    with pytest.raises(StoreRefused):
+    with pytest.raises(DatabaseRefused):
         first.run_text("BEGIN; SET LOCAL statement_timeout = '1s'; SELECT 1 / 0; COMMIT", {})
     shown = second.run(lambda connection: connection.execute("SHOW statement_timeout").fetchone())
     assert shown == {"statement_timeout": "4s"}

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from whatsapp_pairing.cleanup import Cleaning, Sweeps, look
+from whatsapp_pairing.cleanup import Cleaning, Sweeps, count_only
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.keeper.devices import Devices
 from whatsapp_pairing.pairing.attempt import Phase
@@ -78,7 +78,7 @@ def sweep(world: World, _: Database) -> None:
 
 def count(world: World, _: Database) -> None:
     database = world.new_database("whatsapp_worker")
-    look(Sweeps(database))
+    count_only(Sweeps(database))
     database.run(lambda connection: connection.execute("SELECT pg_stat_force_next_flush()"))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from whatsapp_pairing.core.engine import Died, Exhausted, Reached, Refused, StoreFailed, Unreachable
+from whatsapp_pairing.core.engine import DatabaseFailed, Died, Exhausted, Reached, Refused, Unreachable
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.probe import Probe, probe
 
@@ -43,7 +43,7 @@ def test_a_qr_is_good_news_and_is_let_go(world: World, capsys: pytest.CaptureFix
         ([1.0, Unreachable()], Reason.WHATSAPP_UNREACHABLE, 1.0),
         ([Reached(), 1.0, Exhausted()], Reason.WHATSAPP_UNREACHABLE, 1.0),
         ([1.0, Died("boom")], Reason.INTERNAL, 1.0),
-        ([1.0, StoreFailed("28P01")], Reason.INTERNAL, 1.0),
+        ([1.0, DatabaseFailed("28P01")], Reason.INTERNAL, 1.0),
         ([], Reason.QR_TIMEOUT, LIMIT),
         ([Reached()], Reason.QR_TIMEOUT, LIMIT),
         ([30.0, Reached(), 16.0, qr(Secret())], Reason.QR_TIMEOUT, LIMIT),

@@ -13,7 +13,7 @@ import pytest
 from psycopg.rows import dict_row
 from whatsapp_pairing.core.errors import Unauthorized
 from whatsapp_pairing.core.reasons import Reason
-from whatsapp_pairing.pairing.attempt import LOGIN_SECONDS, MOST_PER_HOUR, PAUSES, Phase
+from whatsapp_pairing.pairing.attempt import AFTER_SCAN_SECONDS, MOST_PER_HOUR, PAUSES, Phase
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 from whatsapp_pairing.session.session import Status
 
@@ -143,13 +143,13 @@ def test_a_scan_keeps_its_time_when_the_window_opens_just_then(world: World) -> 
     world.store_keys(secret, JID)
 
     attempt = behind(
-        world, "whatsapp_worker", "scanned_v1", [attempt_id, lease, JID, LOGIN_SECONDS],
+        world, "whatsapp_worker", "scanned_v1", [attempt_id, lease, JID, AFTER_SCAN_SECONDS],
         lambda: world.attempts.open_phase(attempt_id, entered(Phase.AUTH, "token"), short),
     )  # fmt: skip
 
     assert attempt
     assert attempt.scanned
-    assert attempt.remaining == pytest.approx(LOGIN_SECONDS, abs=11)
+    assert attempt.remaining == pytest.approx(AFTER_SCAN_SECONDS, abs=11)
 
 
 def test_a_scan_is_noted_whatever_window_opens_just_then(world: World) -> None:

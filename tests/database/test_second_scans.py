@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from whatsapp_pairing.core.engine import Exhausted, Reached, Refused, StoreFailed, Synced
+from whatsapp_pairing.core.engine import DatabaseFailed, Exhausted, Reached, Refused, Synced
 from whatsapp_pairing.core.notices import Notice
 from whatsapp_pairing.core.reasons import Reason
-from whatsapp_pairing.pairing.attempt import LOGIN_SECONDS, SCAN_AGAIN_SECONDS
+from whatsapp_pairing.pairing.attempt import AFTER_SCAN_SECONDS, SCAN_AGAIN_SECONDS
 from whatsapp_pairing.session.session import Session, Status
 
 from tests.support.metrics import metrics_in, values
@@ -17,7 +17,7 @@ from tests.support.world import WINDOW, Secret, World
 
 REJECTED = Refused(Reason.PAIRING_REJECTED)
 # Postgres does not take the keys of a device that a phone has just scanned.
-FULL = StoreFailed("SQLSTATE 53100", passes=True)
+FULL = DatabaseFailed("SQLSTATE 53100", passes=True)
 
 
 def renewed(secret: Secret, seconds: float) -> Step:
@@ -188,4 +188,4 @@ def test_the_second_scan_buys_no_more_time(world: World) -> None:
     stage = Stage(world, late, [*reached_qr(second := Secret()), 20.0, *scan(world, second, other)])
     stage.scripts += [[Reached()] for _ in range(8)]
     assert stage.link() == Reason.LINKER_FAILED
-    assert stage.clock.now < WINDOW + LOGIN_SECONDS + 3
+    assert stage.clock.now < WINDOW + AFTER_SCAN_SECONDS + 3

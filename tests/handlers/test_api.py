@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import boto3
 import pytest
-from whatsapp_pairing.core.refusals import Refusal
+from whatsapp_pairing.core.denials import Denial
 from whatsapp_pairing.runtime.observability import logger
 from whatsapp_pairing.runtime.settings import settings
 
@@ -29,17 +29,17 @@ def test_nobody_is_told_to_sign_in(call: Call, name: str) -> None:
 
 # What is answered for a class of refusal, where it is not 401 "unauthorized".
 ANSWERS = {
-    Refusal.ANONYMOUS: (401, "anonymous_not_allowed"),
-    Refusal.SECOND_FACTOR: (403, "second_factor_required"),
+    Denial.ANONYMOUS: (401, "anonymous_not_allowed"),
+    Denial.SECOND_FACTOR: (403, "second_factor_required"),
 }
 
 
 @pytest.mark.parametrize(
     ("name", "refusal"),
-    [("status", refusal) for refusal in Refusal] + [(name, Refusal.SECOND_FACTOR) for name in CALLS],
+    [("status", refusal) for refusal in Denial] + [(name, Denial.SECOND_FACTOR) for name in CALLS],
 )
 def test_a_refusal_is_one_line_of_the_log(
-    call: Call, name: str, refusal: Refusal, caplog: pytest.LogCaptureFixture
+    call: Call, name: str, refusal: Denial, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = request(name, None, {"authorization": "Bearer never-to-be-written"})
     asked["requestContext"]["authorizer"]["lambda"] = {"refused": str(refusal)}

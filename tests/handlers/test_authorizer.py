@@ -12,15 +12,15 @@ import boto3
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from whatsapp_pairing.core.denials import Denial
 from whatsapp_pairing.core.errors import MisconfiguredError, Unavailable
-from whatsapp_pairing.core.refusals import Refusal
 from whatsapp_pairing.runtime.settings import settings
 
 from tests.support.handlers import ROOT, Aws, Context, event, load
 from tests.support.jwks import Project, served
 
 
-def nobody(refusal: Refusal) -> dict[str, Any]:
+def nobody(refusal: Denial) -> dict[str, Any]:
     """What the authorizer says of a request without a user."""
     return {"isAuthorized": True, "context": {"refused": str(refusal)}}
 
@@ -65,24 +65,24 @@ def test_a_valid_token_names_its_user_and_its_end(project: Project, scheme: str)
     "authorization", [None, "", "Bearer", "Bearer ", "Bearer\t", "Basic bWU6eA==", "x" * 10_000, "Token a.b.c", "a.b.c"]
 )
 def test_without_a_bearer_token_it_names_nobody(project: Project, authorization: str | None) -> None:
-    assert ask(authorization) == nobody(Refusal.NO_TOKEN)
+    assert ask(authorization) == nobody(Denial.NO_TOKEN)
 
 
 def test_a_token_without_its_scheme_names_nobody(project: Project) -> None:
-    assert ask(project.token()) == nobody(Refusal.NO_TOKEN)
-    assert ask(f"Token {project.token()}") == nobody(Refusal.NO_TOKEN)
+    assert ask(project.token()) == nobody(Denial.NO_TOKEN)
+    assert ask(f"Token {project.token()}") == nobody(Denial.NO_TOKEN)
 
 
 def test_a_bad_token_names_its_class(project: Project) -> None:
-    assert ask("Bearer a.b.c") == nobody(Refusal.MALFORMED)
-    assert ask(f"Bearer {project.token()},Bearer {project.token()}") == nobody(Refusal.MALFORMED)
-    assert ask(f"Bearer {project.token(exp=1_700_000_000)}") == nobody(Refusal.EXPIRED)
-    assert ask(f"Bearer {'x' * 9000}") == nobody(Refusal.TOO_LONG)
+    assert ask("Bearer a.b.c") == nobody(Denial.MALFORMED)
+    assert ask(f"Bearer {project.token()},Bearer {project.token()}") == nobody(Denial.MALFORMED)
+    assert ask(f"Bearer {project.token(exp=1_700_000_000)}") == nobody(Denial.EXPIRED)
+    assert ask(f"Bearer {'x' * 9000}") == nobody(Denial.TOO_LONG)
 
 
 def test_the_template_names_other_issuers(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     token = project.token(iss="https://abcd.supabase.co/auth/v1")
-    assert ask(f"Bearer {token}") == nobody(Refusal.ISSUER)
+    assert ask(f"Bearer {token}") == nobody(Denial.ISSUER)
     monkeypatch.setenv("ACCEPTED_ISSUERS", "https://other.example, https://abcd.supabase.co/auth/v1")
     settings.cache_clear()
     assert ask(f"Bearer {token}")["context"]["userId"] == str(project.user)
@@ -90,7 +90,7 @@ def test_the_template_names_other_issuers(project: Project, monkeypatch: pytest.
 
 def test_the_template_allows_anonymous_users(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     token = project.token(is_anonymous=True)
-    assert ask(f"Bearer {token}") == nobody(Refusal.ANONYMOUS)
+    assert ask(f"Bearer {token}") == nobody(Denial.ANONYMOUS)
     monkeypatch.setenv("ALLOW_ANONYMOUS_USERS", "true")
     settings.cache_clear()
     assert ask(f"Bearer {token}")["context"]["userId"] == str(project.user)
@@ -125,10 +125,10 @@ def test_any_level_will_do_where_none_is_demanded(project: Project, level: objec
 def test_a_bad_token_is_told_nothing_of_a_second_factor(project: Project) -> None:
     stranger = ec.generate_private_key(ec.SECP256R1())
     for level in ("aal1", "aal2"):
-        assert ask(f"Bearer {project.token(aal=level, key=stranger)}") == nobody(Refusal.SIGNATURE)
-        assert ask(f"Bearer {project.token(aal=level, exp=1_700_000_000)}") == nobody(Refusal.EXPIRED)
-        assert ask(f"Bearer {project.token(aal=level, is_anonymous=True)}") == nobody(Refusal.ANONYMOUS)
-    assert ask(None) == nobody(Refusal.NO_TOKEN)
+        assert ask(f"Bearer {project.token(aal=level, key=stranger)}") == nobody(Denial.SIGNATURE)
+        assert ask(f"Bearer {project.token(aal=level, exp=1_700_000_000)}") == nobody(Denial.EXPIRED)
+        assert ask(f"Bearer {project.token(aal=level, is_anonymous=True)}") == nobody(Denial.ANONYMOUS)
+    assert ask(None) == nobody(Denial.NO_TOKEN)
 
 
 def test_a_misspelt_level_lets_nobody_in(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +136,7 @@ def test_a_misspelt_level_lets_nobody_in(project: Project, monkeypatch: pytest.M
     settings.cache_clear()
     with pytest.raises(MisconfiguredError, match="REQUIRED_ASSURANCE_LEVEL"):
         ask(f"Bearer {project.token(aal='aal2')}")
-    assert ask("Bearer a.b.c") == nobody(Refusal.MALFORMED)
+    assert ask("Bearer a.b.c") == nobody(Denial.MALFORMED)
 
 
 def test_a_token_is_not_logged(project: Project, caplog: pytest.LogCaptureFixture, capsys: Any) -> None:
@@ -153,7 +153,7 @@ def test_a_legacy_token_is_believed_where_the_template_names_its_secret(
 ) -> None:
     secret = "a shared secret of more than thirty-two bytes"
     token = jwt.encode(project.claims(), secret, "HS256")
-    assert ask(f"Bearer {token}") == nobody(Refusal.ALGORITHM)
+    assert ask(f"Bearer {token}") == nobody(Denial.ALGORITHM)
 
     boto3.client("secretsmanager").create_secret(Name="legacy/jwt", SecretString=json.dumps({"secret": secret}))
     monkeypatch.setenv("LEGACY_JWT_SECRET_NAME", "legacy/jwt")

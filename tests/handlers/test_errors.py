@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ParamValidationError
 from whatsapp_pairing.core.engine import Online, Qr, Reached, Scanned, Synced
-from whatsapp_pairing.core.errors import PairingError, StoreRefused, WorkflowUnavailable
+from whatsapp_pairing.core.errors import DatabaseRefused, PairingError, WorkflowUnavailable
 from whatsapp_pairing.keeper.devices import Taken
 from whatsapp_pairing.runtime.database import Connection, Database
 from whatsapp_pairing.runtime.settings import Settings
@@ -79,7 +79,7 @@ def test_what_postgres_refuses_is_told_by_names(world: Any, written: Written, st
 
 
 def test_what_the_driver_refuses_is_told_by_its_name(world: Any, written: Written) -> None:
-    with pytest.raises(StoreRefused, match=r"^DataError$"):
+    with pytest.raises(DatabaseRefused, match=r"^DataError$"):
         world.new_database("postgres").run(failing(["SELECT %(v)s"], MARKER + "\0"))
     assert "never-to-be-written" not in written()
 

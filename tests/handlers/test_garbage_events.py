@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from whatsapp_pairing.core.refusals import Refusal
+from whatsapp_pairing.core.denials import Denial
 from whatsapp_pairing.runtime.settings import settings as environment_settings
 
 from tests.support.handlers import ROOT, Context, load
@@ -190,7 +190,7 @@ def authorize(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
 def is_nobody(answer: Any) -> bool:
     """Whether the authorizer names nobody but a class of ours."""
     return bool(
-        answer == {"isAuthorized": True, "context": {"refused": Refusal.parse(answer["context"].get("refused"))}}
+        answer == {"isAuthorized": True, "context": {"refused": Denial.parse(answer["context"].get("refused"))}}
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from whatsapp_pairing.core.errors import SecretUnavailable, StoreUnavailable, WorkflowUnavailable
+from whatsapp_pairing.core.errors import DatabaseUnavailable, SecretUnavailable, WorkflowUnavailable
 from whatsapp_pairing.runtime import limits
 from whatsapp_pairing.runtime import settings as module
 from whatsapp_pairing.runtime.settings import settings
@@ -175,7 +175,7 @@ def test_a_workflows_task_fails_in_time_when_postgres_hangs(
 ) -> None:
     environment.setenv("DATABASE_URL", f"postgresql://me@{silent}/db")
     settings.cache_clear()
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         app(name).handler(event(name), Until(1.5))
 
 

@@ -7,17 +7,17 @@ from uuid import UUID, uuid4
 
 import pytest
 from whatsapp_pairing.core.engine import (
+    DatabaseFailed,
     Died,
     Event,
     LoggedOut,
     Reached,
     Refused,
-    StoreFailed,
     Unreachable,
 )
 from whatsapp_pairing.core.errors import (
     DeviceBusy,
-    EngineStoreFailed,
+    EngineDatabaseFailed,
     UnlinkFailed,
 )
 from whatsapp_pairing.core.reasons import Reason
@@ -81,8 +81,8 @@ def test_unlink_without_a_store_does_not_blame_whatsapp(
     counted: list[float], capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     device_id, secret = unlinking
-    with pytest.raises(EngineStoreFailed, match="WhatsApp was not asked"):
-        unlink(app, environment, Played(StoreFailed("SQLSTATE 28P01", passes)), device_id)
+    with pytest.raises(EngineDatabaseFailed, match="WhatsApp was not asked"):
+        unlink(app, environment, Played(DatabaseFailed("SQLSTATE 28P01", passes)), device_id)
     assert values(metrics_in(capsys.readouterr().out), "EngineStoreFailed") == counted
     assert world.has_keys(secret)
     assert world.bound(secret)["lease_id"] is None

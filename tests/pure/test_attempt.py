@@ -14,7 +14,7 @@ from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.pairing.attempt import (
     HANDOVER_SECONDS,
     HEARTBEAT_SECONDS,
-    MAX_LEGS,
+    MAX_LINKERS,
     MOST_REFUSALS,
     PAUSES,
     RETRY_SECONDS,
@@ -31,7 +31,7 @@ from whatsapp_pairing.session.session import Session, Status
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 LIVE = Attempt(
     id=UUID(int=1), user_id=UUID(int=2), phase=Phase.QR, deadline=NOW, age=60.0, remaining=60.0, since_scan=None,
-    task_token="token", alive=False, legs=1, qr_shown=False, reachable=True, verdict=None, outcome=None, version=1,
+    task_token="token", alive=False, linkers=1, qr_shown=False, reachable=True, verdict=None, outcome=None, version=1,
     notice=None, refusals=0, stored_jid=None, stored_fingerprint=None, left_over=False,
 )  # fmt: skip
 
@@ -73,10 +73,10 @@ LIVE = Attempt(
         ({"verdict": Reason.SCAN_TIMEOUT, "stored_jid": "1:1@s.whatsapp.net"}, Reason.LINKER_FAILED),
         ({"verdict": Reason.QR_TIMEOUT, "since_scan": 0.1}, Reason.LINKER_FAILED),
         # a linker that dies and dies
-        ({"legs": MAX_LEGS - 1}, Again(Phase.QR, 60)),
-        ({"legs": MAX_LEGS}, Reason.LINKER_FAILED),
-        ({"legs": MAX_LEGS, "alive": True}, Again(Phase.QR, 60)),
-        ({"legs": MAX_LEGS, "verdict": Reason.CANCELLED}, Reason.CANCELLED),
+        ({"linkers": MAX_LINKERS - 1}, Again(Phase.QR, 60)),
+        ({"linkers": MAX_LINKERS}, Reason.LINKER_FAILED),
+        ({"linkers": MAX_LINKERS, "alive": True}, Again(Phase.QR, 60)),
+        ({"linkers": MAX_LINKERS, "verdict": Reason.CANCELLED}, Reason.CANCELLED),
     ],
 )
 def test_next_step(changes: dict[str, object], step: Again | Reason) -> None:
@@ -93,7 +93,7 @@ attempts = st.builds(
     remaining=st.floats(-10_000, 10_000),
     task_token=st.none() | st.text(),
     alive=st.booleans(),
-    legs=st.integers(0, 2 * MAX_LEGS),
+    linkers=st.integers(0, 2 * MAX_LINKERS),
     qr_shown=st.booleans(),
     since_scan=st.none() | st.floats(0, 10_000),
     reachable=st.booleans(),
@@ -122,22 +122,22 @@ def test_every_attempt_goes_on_in_its_phase_or_ends_with_a_reason(attempt: Attem
 
 @given(attempts)
 def test_a_linker_that_goes_on_dying_ends_every_attempt(attempt: Attempt) -> None:
-    for legs in range(attempt.legs, attempt.legs + MAX_LEGS + 1):
-        if isinstance(next_step(replace(attempt, legs=legs, alive=False)), Reason):
+    for linkers in range(attempt.linkers, attempt.linkers + MAX_LINKERS + 1):
+        if isinstance(next_step(replace(attempt, linkers=linkers, alive=False)), Reason):
             return
     raise AssertionError("it goes on for ever")
 
 
 def test_whatsapp_is_not_blamed_for_a_linker_that_never_came() -> None:
-    assert timeout_reason(replace(LIVE, legs=0)) is Reason.LINKER_FAILED
-    assert timeout_reason(replace(LIVE, legs=0, task_token=None)) is Reason.INTERNAL
-    assert timeout_reason(replace(LIVE, legs=1)) is Reason.QR_TIMEOUT
+    assert timeout_reason(replace(LIVE, linkers=0)) is Reason.LINKER_FAILED
+    assert timeout_reason(replace(LIVE, linkers=0, task_token=None)) is Reason.INTERNAL
+    assert timeout_reason(replace(LIVE, linkers=1)) is Reason.QR_TIMEOUT
 
 
 @given(attempts)
 def test_a_timeout_never_forgets_a_scan(attempt: Attempt) -> None:
     reason = timeout_reason(attempt)
-    if attempt.scanned or not attempt.legs:
+    if attempt.scanned or not attempt.linkers:
         assert reason in (Reason.LINKER_FAILED, Reason.WHATSAPP_UNREACHABLE, Reason.INTERNAL)
     elif attempt.notice:
         assert reason in (Reason.SCAN_NOT_REPEATED, Reason.WHATSAPP_UNREACHABLE)
@@ -170,7 +170,7 @@ def test_the_clocks_fit_each_other() -> None:
 
 
 def test_linkers_that_die_over_and_over_are_blamed_before_the_window_is_over() -> None:
-    assert MAX_LEGS * (HEARTBEAT_SECONDS + 3) < 120
+    assert MAX_LINKERS * (HEARTBEAT_SECONDS + 3) < 120
 
 
 def test_pauses_never_shrink() -> None:

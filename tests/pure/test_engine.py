@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from whatsapp_engine import protocol
 from whatsapp_engine.process import engine_dsn
 from whatsapp_pairing.core.engine import (
+    DatabaseFailed,
     Event,
     Exhausted,
     LoggedOut,
@@ -22,7 +23,6 @@ from whatsapp_pairing.core.engine import (
     Refused,
     Replaced,
     Scanned,
-    StoreFailed,
     Synced,
     Unreachable,
 )
@@ -41,8 +41,8 @@ LINES: list[tuple[str, dict[str, Any], Event]] = [
     ("logged_out", {}, LoggedOut()),
     ("replaced", {}, Replaced()),
     ("unreachable", {}, Unreachable()),
-    ("store_failed", {"why": "SQLSTATE 28P01", "passes": False}, StoreFailed("SQLSTATE 28P01")),
-    ("store_failed", {"why": "SQLSTATE 53300", "passes": True}, StoreFailed("SQLSTATE 53300", passes=True)),
+    ("store_failed", {"why": "SQLSTATE 28P01", "passes": False}, DatabaseFailed("SQLSTATE 28P01")),
+    ("store_failed", {"why": "SQLSTATE 53300", "passes": True}, DatabaseFailed("SQLSTATE 53300", passes=True)),
     *(("refused", {"reason": reason}, Refused(reason)) for reason in Reason),
 ]  # fmt: skip
 

@@ -160,22 +160,22 @@ def table() -> list[tuple[PairingError, int, str]]:
         (errors.TooLarge(), 413, "too_large"),
         (errors.TooSoon(7), 429, "too_soon"),
         (errors.AtCapacity(), 503, "at_capacity"),
-        (errors.StoreUnavailable(), 503, "unavailable"),
-        (errors.StoreBusy(), 503, "unavailable"),
+        (errors.DatabaseUnavailable(), 503, "unavailable"),
+        (errors.DatabaseBusy(), 503, "unavailable"),
         (errors.SecretUnavailable(), 503, "unavailable"),
         (errors.WorkflowUnavailable(), 503, "unavailable"),
-        (errors.StoreRefused(), 500, "internal"),
+        (errors.DatabaseRefused(), 500, "internal"),
         (errors.InvalidPayload(), 500, "internal"),
         (errors.MisconfiguredError(), 500, "internal"),
         (errors.DeviceBusy(), 500, "internal"),
-        (errors.EngineStoreFailed(), 500, "internal"),
+        (errors.EngineDatabaseFailed(), 500, "internal"),
         (errors.UnlinkFailed(), 500, "internal"),
     ]
 
 
 @pytest.mark.parametrize(("error", "status", "code"), table(), ids=lambda value: type(value).__name__)
 def test_each_error_has_its_answer(error: PairingError, status: int, code: str) -> None:
-    def handler(event: http.Event, context: object) -> http.Response:
+    def handler(event: http.Request, context: object) -> http.Response:
         raise error
 
     answer = http.answers_errors(handler)({}, None)
@@ -194,7 +194,7 @@ def test_a_setting_is_not_named_to_the_caller() -> None:
 
 
 def test_an_errors_detail_is_for_the_log() -> None:
-    error = errors.StoreRefused(detail="CheckViolation 23514, table attempts")
+    error = errors.DatabaseRefused(detail="CheckViolation 23514, table attempts")
     assert str(error) == "CheckViolation 23514, table attempts"
     assert "attempts" not in http.failure(error)["body"]
 
@@ -203,13 +203,13 @@ def test_every_error_class_is_in_the_table() -> None:
     def below(kind: type[PairingError]) -> set[type[PairingError]]:
         return {kind}.union(*(below(child) for child in kind.__subclasses__()))
 
-    assert below(PairingError) - {errors.Unavailable, errors.Refused, errors.WorkflowSilent} == {
+    assert below(PairingError) - {errors.Unavailable, errors.Denied, errors.WorkflowSilent} == {
         type(error) for error, *_ in table()
     }
 
 
 def test_any_other_exception_is_internal_and_keeps_its_words() -> None:
-    def handler(event: http.Event, context: object) -> http.Response:
+    def handler(event: http.Request, context: object) -> http.Response:
         raise ValueError("the password is x")
 
     answer = http.answers_errors(handler)({}, None)

@@ -12,7 +12,7 @@ from types import TracebackType
 from uuid import UUID
 
 from whatsapp_pairing.core.engine import Died, Event, LoggedOut, Online, Qr, Reached, Scanned
-from whatsapp_pairing.core.errors import StoreUnavailable
+from whatsapp_pairing.core.errors import DatabaseUnavailable
 from whatsapp_pairing.pairing.attempt import Phase
 from whatsapp_pairing.pairing.disconnect import disconnect
 from whatsapp_pairing.pairing.leases import Leases
@@ -128,7 +128,7 @@ class FlakyDatabase(Database):
     def _refuse_if_away(self) -> None:
         if self.away:
             self.hang()
-            raise StoreUnavailable
+            raise DatabaseUnavailable
 
 
 class Stage:

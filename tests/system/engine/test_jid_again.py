@@ -22,7 +22,7 @@ EVENT_SECONDS = 60.0
 # No engine that these tests start has a lease.
 LONG = time.monotonic() + 24 * 3600
 # The old device's login takes this long. If the new device needs longer to pair, the test passes but shows less.
-LOGIN_SECONDS = 8
+AFTER_SCAN_SECONDS = 8
 NUMBERS = "SELECT pn FROM whatsapp_engine.whatsmeow_lid_map"
 
 
@@ -138,7 +138,7 @@ def test_an_unlink_under_way_leaves_the_next_device_alone(
         seconds.append(Device(beside, sandbox, number))
 
     def log_in_late() -> None:
-        sandbox.set_knobs(loginDelaySeconds=LOGIN_SECONDS)
+        sandbox.set_knobs(loginDelaySeconds=AFTER_SCAN_SECONDS)
 
     def while_it_logs_in() -> None:
         while not any(socket["state"] == "login" for socket in sandbox.state()["sockets"]):

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
-from whatsapp_pairing.core.errors import StoreUnavailable, WorkflowUnavailable
+from whatsapp_pairing.core.errors import DatabaseUnavailable, WorkflowUnavailable
 from whatsapp_pairing.runtime.database import Connection, Database, T
+from whatsapp_pairing.runtime.repository import Repository
 from whatsapp_pairing.runtime.settings import Settings
-from whatsapp_pairing.runtime.table import Table
 from whatsapp_pairing.runtime.workflow import DECIDED, Workflow
 
 from tests.system.model.process import Killed, Order, Process
@@ -59,14 +59,14 @@ class Stopped(Database):
 
     def _run_once(self, work: Callable[[Connection], T], _: float) -> T:
         if self._refusing:
-            raise StoreUnavailable
+            raise DatabaseUnavailable
         order = self._process.stop()
         self._refusing = order in (Order.REFUSE, Order.LOSE)
         if order is Order.REFUSE:
-            raise StoreUnavailable
+            raise DatabaseUnavailable
         if order is Order.LATE:
             self._system.late.append(Late(self._process, work, self._system.now + LATE_SECONDS))
-            raise StoreUnavailable
+            raise DatabaseUnavailable
         result = self._system.exchange(self._process, work, row_is_locked=order is Order.HOLD)
         self._check_stored(result)
         if self._process.writes_row_of:
@@ -74,7 +74,7 @@ class Stopped(Database):
         if order is Order.DIE:
             raise Killed
         if order in (Order.LOSE, Order.REPEAT):
-            raise StoreUnavailable
+            raise DatabaseUnavailable
         return result
 
     def _check_stored(self, result: object) -> None:
@@ -89,7 +89,7 @@ class Watched:
     """A repository of a process: notes which call is made, which lease it asks for, and whether it has got it."""
 
     def __init__(self, table: type[Any], system: System, process: Process) -> None:
-        self._table: Table = table(Stopped(system, process))
+        self._table: Repository = table(Stopped(system, process))
         self._process = process
 
     def __getattr__(self, name: str) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 from whatsapp_pairing.cleanup import Cleaning
-from whatsapp_pairing.core.errors import StoreRefused
+from whatsapp_pairing.core.errors import DatabaseRefused
 from whatsapp_pairing.pairing.connect import connect
 from whatsapp_pairing.session.session import Status
 
@@ -155,7 +155,7 @@ def test_a_pairing_ends_connected_beside(
     if foreign.swept:
         clean(world)
     else:
-        with pytest.raises(StoreRefused):
+        with pytest.raises(DatabaseRefused):
             clean(world)
     assert world.attempt(lost)["outcome"] is not None
     if foreign.removed:
