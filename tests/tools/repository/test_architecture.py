@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -16,7 +17,15 @@ A_PATH = re.compile(rf"\.?[\w-]+(?:/[\w.-]+)*(?:/|\.(?:{ENDINGS}))")
 # The document gives paths from here on.
 FROM = (ROOT, DOMAIN, ROOT / "functions" / "page" / "static", ROOT / "layers" / "engine" / "whatsapp_engine")
 # Files that the document names without a folder, because the folder stands beside the name.
-BESIDE = {"pairing.asl.json", "openapi.yaml", "sweeps.py", "session.py", "sessions.py", "test_parameters.py"}
+BESIDE = {
+    "pairing.asl.json",
+    "openapi.yaml",
+    "sweeps.py",
+    "session.py",
+    "sessions.py",
+    "test_workflow.py",
+    "test_parameters.py",
+}
 BESIDE |= {path.name for folder in ("pairing", "keeper") for path in (DOMAIN / folder).glob("*.py")}
 # Names of WhatsApp, AWS and libraries, which no file of ours needs.
 OF_OTHERS = {"MAGIC", "acr_values", "whatsmeow_identity_keys"}
@@ -33,6 +42,14 @@ def test_every_name_of_the_document_is_in_a_file() -> None:
     text = "\n".join(sources())
     assert {name for name in named - OF_OTHERS if not re.search(rf"\b{re.escape(name)}", text)} == set()
     assert len(named) > 200
+
+
+def test_the_times_are_those_of_the_code() -> None:
+    rows = re.findall(r"^\| `([A-Z_]+)` \| ([\d.]+) \| `(\w+)/(\w+)\.py`", PROSE, re.MULTILINE)
+    for name, value, folder, module in rows:
+        found = getattr(import_module(f"whatsapp_pairing.{folder}.{module}"), name)
+        assert (name, found) == (name, float(value))
+    assert len(rows) > 10
 
 
 def test_every_heading_of_a_decision_is_there_once() -> None:
