@@ -37,7 +37,7 @@ class Link(_Payload):
 
 
 class Unlink(_Payload):
-    """From whoever gives up a device."""
+    """From each function that gives up a device."""
 
     device_id: UUID
 

@@ -26,7 +26,7 @@ class Probe:
 def probe(engine: Engine, limit_seconds: float = LIMIT_SECONDS, clock: Callable[[], float] = time.monotonic) -> Probe:
     """Ask WhatsApp for a QR and let it go; nobody sees it, so nothing is linked and nothing is left.
 
-    One try: who calls this by the clock sees from the next whether it was a hiccup.
+    The probe tries once. The next scheduled call tells whether a failure has passed.
     """
     started_at = clock()
     failure = _ask(engine, started_at + limit_seconds, clock)

@@ -64,7 +64,7 @@ class Devices(Table):
         return self._one(_RENEW, id=device_id, lease=lease, ttl=LEASE_SECONDS) is not None
 
     def give_back(self, device_id: UUID, lease: UUID) -> None:
-        """Let go of a device that could not be unlinked; cleanup tries again later."""
+        """Give back a device that could not be unlinked; cleanup tries again later."""
         self._do(_GIVE_BACK, id=device_id, lease=lease)
 
     def forget(self, device_id: UUID, lease: UUID) -> None:

@@ -11,7 +11,7 @@ from whatsapp_pairing.runtime.sweep import Batch, Sweep
 _FREE = "(d.lease_expires_at IS NULL OR d.lease_expires_at <= now())"
 _HAS_KEYS = "whatsapp_private.stored_jid(d.fingerprint) IS NOT NULL"
 
-# Devices of deleted users. No user is left who could disconnect them.
+# Orphans are devices of deleted users. No user is left who could disconnect them.
 _ORPHANS = f"""
 whatsapp_private.devices d WHERE d.user_id IS NULL AND d.state <> 'unlinking' AND {_FREE}
 """
@@ -71,19 +71,19 @@ class DeviceSweeps(Sweep):
     }
 
     def give_up_orphans(self, limit: int) -> Batch:
-        """Mark the devices of deleted users for unlinking."""
+        """Give up the orphans: the devices of deleted users."""
         return self._swept(_GIVE_UP_ORPHANS, _ORPHANS, limit)
 
     def give_up_strays(self, limit: int) -> Batch:
-        """Mark the stray devices, which no live attempt explains, for unlinking."""
+        """Give up the stray devices, which no live attempt explains."""
         return self._swept(_GIVE_UP_STRAYS, _STRAYS, limit)
 
     def give_up_unexplained(self, limit: int) -> Batch:
-        """Give keys without a binding a binding that is due for unlink."""
+        """Give unexplained keys a binding that is due for unlink."""
         return self._found(_GIVE_UP_UNEXPLAINED, limit)
 
     def forget_never_scanned(self, limit: int) -> Batch:
-        """Delete the rows of devices that were offered and never scanned."""
+        """Forget devices that were offered and never scanned: delete their bindings."""
         return self._swept(_FORGET_NEVER_SCANNED, _NEVER_SCANNED, limit)
 
     def start_unlinks(self, limit: int) -> list[UUID]:

@@ -42,7 +42,7 @@ class Leases(Table):
     def renew(
         self, attempt_id: UUID, lease: UUID, reachable: bool = True, ended: bytes | None = None
     ) -> Attempt | None:
-        """Keep the lease of attempt and devices; None when it is lost: the linker must let go of WhatsApp at once.
+        """Keep the lease of attempt and devices; None when it is lost: the linker must end its engine at once.
 
         Parameters
         ----------
@@ -106,7 +106,7 @@ class Leases(Table):
         return Connected(attempt, given_up)
 
     def release(self, attempt_id: UUID, lease: UUID, verdict: Reason | None) -> Attempt | None:
-        """Let go of the lease, and store the verdict (None: another linker may try)."""
+        """Release the attempt and its devices, and store the verdict (None: another linker may try)."""
         failed = verdict is not None and not verdict.by_choice
         return attempt_from(self._one(_RELEASE, id=attempt_id, lease=lease, verdict=verdict, failed=failed))
 

@@ -1,4 +1,4 @@
-"""The user's row in ``public.whatsapp_sessions``: a copy of the session, for Realtime and the product's own code."""
+"""The session row in ``public.whatsapp_sessions``: a copy of the session, for Realtime and the product's own code."""
 
 from uuid import UUID
 
@@ -30,12 +30,12 @@ _ROUNDS = 3
 
 
 class SessionRows:
-    """Writes users' rows. A row may be locked or refused by a constraint: its write fails then, and pairing goes on.
+    """Writes session rows. If a row is locked or a constraint refuses it, the write fails, and pairing goes on.
 
     Parameters
     ----------
     written : bool
-        Whether rows are written at all. A product that reads none needs none.
+        Whether session rows are written at all. A product that reads none needs none.
     """
 
     def __init__(self, database: Database, written: bool = True) -> None:

@@ -26,7 +26,7 @@ _SILENT_SECONDS = 5.0
 _PATIENCE_SECONDS = 8.0
 # For the second try of a function that was frozen for longer than its patience.
 _AGAIN_SECONDS = 3.0
-# The same for a user's row, which nothing waits for.
+# The same for a session row, whose write nothing waits for.
 _BRIEF_SECONDS = 2.0
 # Codes of a statement that has waited for a lock, or run, for as long as it may. The connection is as good as before.
 _TOOK_TOO_LONG = ("55P03", "57014")

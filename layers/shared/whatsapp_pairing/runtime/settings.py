@@ -72,7 +72,7 @@ class Settings:
 
     @property
     def write_session_rows(self) -> bool:
-        """Whether the users' rows in ``public.whatsapp_sessions`` are written; a product that reads none needs none."""
+        """Whether session rows (``public.whatsapp_sessions``) are written; a product that reads none needs none."""
         return self.environment.get("WRITE_SESSION_ROWS") != "false"
 
     @property

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from whatsapp_pairing.runtime.sweep import Sweep
 
-# The product writes message counters and last_seen into the user's row, and the session shows them. Rows that have not
+# The product writes message counters and last_seen into the session row, and the session shows them. Rows that have not
 # changed for an hour are left out: an earlier run has taken them over.
 _COUNTED = """
 public.whatsapp_sessions r
@@ -97,23 +97,23 @@ class SessionSweeps(Sweep):
     }
 
     def counted_users(self, limit: int, without: Collection[UUID] = ()) -> list[UUID]:
-        """Return users in whose row the product's counters have grown."""
+        """Return users in whose session row the product's counters have grown."""
         return self._ids(_READ_COUNTED, limit, without)
 
     def take_counters(self, users: Collection[UUID]) -> int:
-        """Copy the product's counters from these users' rows where they have grown; returns how many rows."""
+        """Copy the product's counters from these users' session rows where they have grown; return how many rows."""
         return len(self._all(_TAKE_COUNTERS, users=list(users)))
 
     def users_with_wrong_rows(self, limit: int, without: Collection[UUID] = ()) -> list[UUID]:
-        """Return users whose row shows a pairing or a device which does not exist."""
+        """Return users whose session row shows a pairing or a device that does not exist."""
         return self._ids(_READ_WRONG, limit, without)
 
     def mark_wrong_rows(self, users: Collection[UUID]) -> int:
-        """Mark these users' rows as behind where they are still wrong; returns how many."""
+        """Mark these users' session rows as behind where they are still wrong; return how many."""
         return len(self._all(_MARK_WRONG, users=list(users)))
 
     def rows_behind(self, limit: int) -> list[Behind]:
-        """Return users whose row is behind; each again only after a growing pause."""
+        """Return users whose session row is behind; each again only after a growing pause."""
         return [Behind(**row) for row in self._all(_TAKE_BEHIND, limit=limit)]
 
     def rows_due(self) -> int:
