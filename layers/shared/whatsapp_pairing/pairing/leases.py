@@ -113,7 +113,7 @@ class Leases(Repository):
         return Connected(attempt, given_up)
 
     def release(self, attempt_id: UUID, lease: UUID, verdict: Reason | None) -> Attempt | None:
-        """Give the lease back, and store the verdict (None: another linker may try)."""
+        """Release the attempt and its devices, and store the verdict (None: another linker may try)."""
         failed = verdict is not None and not verdict.by_choice
         return attempt_from(self._one(_RELEASE, id=attempt_id, lease=lease, verdict=verdict, failed=failed))
 
