@@ -99,7 +99,7 @@ def test_disconnect_after_an_error_clears_it(world: World) -> None:
     assert world.sessions.get(user).status is Status.DISCONNECTED
 
 
-def test_disconnect_clears_a_qr_under_a_status_that_its_owner_has_written(world: World) -> None:
+def test_disconnect_clears_a_qr_from_an_edited_session_row(world: World) -> None:
     user, secret = world.user(), Secret()
     attempt_id = world.claim(user)
     world.show(attempt_id, world.lease(attempt_id), secret)

@@ -245,7 +245,7 @@ def test_a_number_is_deleted_with_the_last_keys_of_its_phone(world: World, engin
     assert known(world) == {"tokens": None if last else [same_phone], "numbers": None if last else [NUMBER]}
 
 
-def test_a_longer_number_keeps_no_shorter_one(world: World, engine: Engine) -> None:
+def test_a_longer_number_does_not_keep_a_shorter_one(world: World, engine: Engine) -> None:
     linked(world, engine, Secret(), "52155500012:1@s.whatsapp.net")
     linked(world, engine, Secret())
     engine.know()

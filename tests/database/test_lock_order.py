@@ -205,7 +205,7 @@ def test_a_function_locks_in_the_order_of_its_header(world: World, function: str
 
 
 @pytest.mark.parametrize("function", CALLS)
-def test_no_function_waits_for_the_users_row(world: World, function: str) -> None:
+def test_no_function_waits_for_the_session_row(world: World, function: str) -> None:
     prepare, call = CALLS[function]
     scene = Scene(world)
     prepare(scene)

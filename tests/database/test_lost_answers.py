@@ -71,7 +71,7 @@ def forgetful(world: World) -> Forgetful:
     return Forgetful(world)
 
 
-def test_a_pairing_whose_answers_are_all_lost_connects(world: World, forgetful: Forgetful) -> None:
+def test_a_pairing_that_loses_every_first_answer_connects(world: World, forgetful: Forgetful) -> None:
     user, attempt_id, lease, secret = world.user(), uuid4(), uuid4(), Secret()
 
     assert forgetful.api.claim(user, attempt_id, WINDOW, LIMIT).claimed

@@ -69,7 +69,7 @@ def test_a_good_pairing_is_counted_once_with_its_times(world: World, counted: Co
     assert ends(metrics) == ["connected"]
 
 
-def test_a_replaced_linker_is_counted_and_the_times_go_on(world: World, counted: Counted) -> None:
+def test_a_replaced_linker_is_counted_and_keeps_the_times(world: World, counted: Counted) -> None:
     secret = Secret()
     stage = Stage(world, [Reached(), 30.0, qr(Secret()), KilledError()])
     with pytest.raises(KilledError):
@@ -181,7 +181,7 @@ def linked(world: World) -> Stage:
         (linked, "connected", 1),
     ],
 )
-def test_an_end_is_counted_once_whoever_brings_it_about_and_whoever_comes_later(
+def test_an_end_is_counted_once_for_each_way_to_end(
     world: World, counted: Counted, ended: Callable[[World], Stage], outcome: str, legs: int
 ) -> None:
     stage = ended(world)
@@ -197,7 +197,7 @@ def test_an_end_is_counted_once_whoever_brings_it_about_and_whoever_comes_later(
     assert [metric for metric in counted() if metric.name != "CleanupLeft"] == []
 
 
-def test_of_two_who_would_end_it_at_once_one_counts(world: World, counted: Counted) -> None:
+def test_of_two_ends_at_once_one_is_counted(world: World, counted: Counted) -> None:
     stage = overdue(world)
     seen = world.attempts.get(stage.attempt_id)
     assert seen is not None

@@ -62,7 +62,7 @@ def clients(url: str) -> Iterator[list[Database]]:
 
 
 @pytest.mark.parametrize(("ci", "ends"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
-def test_a_machine_without_pgbouncer_says_so(
+def test_a_machine_without_pgbouncer_skips_or_fails(
     monkeypatch: pytest.MonkeyPatch, ci: str, ends: type[BaseException]
 ) -> None:
     monkeypatch.setattr(pgbouncer, "_PROGRAM", None)

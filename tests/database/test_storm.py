@@ -28,11 +28,11 @@ def deadlocks(world: World) -> int:
     return found
 
 
-def test_a_storm_of_calls_meets_no_deadlock(world: World) -> None:
+def test_random_calls_at_once_meet_no_deadlock(world: World) -> None:
     blow(world, 3_000, 30)
 
 
 @pytest.mark.slow
-def test_a_long_storm_of_calls_meets_no_deadlock(world: World) -> None:
+def test_many_random_calls_at_once_meet_no_deadlock(world: World) -> None:
     """``STORM_CALLS`` says how many calls, ``STORM_SEED`` which ones."""
     blow(world, int(os.environ.get("STORM_CALLS", "79000")), 900)

@@ -41,7 +41,7 @@ def test_the_linker_pairs_and_says_nothing_secret(
         assert hidden not in written
 
 
-def test_a_linker_that_nobody_needs(app: App, environment: pytest.MonkeyPatch) -> None:
+def test_a_linker_without_an_attempt_answers_not_needed(app: App, environment: pytest.MonkeyPatch) -> None:
     linker, played = app("linker"), Played()
     environment.setattr(linker, "ProcessEngine", played)
     assert linker.handler(event("linker"), Context()) == {"outcome": "not_needed"}

@@ -26,7 +26,7 @@ from tests.support.world import Secret
         ([Reached(), Refused(Reason.CLIENT_OUTDATED)], "client_outdated", 0),
     ],
 )
-def test_the_probe_says_how_it_went(
+def test_the_probe_answers_with_its_result(
     app: App, environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], said: list[Event],
     failure: str | None, value: int,
 ) -> None:  # fmt: skip

@@ -59,7 +59,7 @@ def test_ten_clicks_at_once_are_one_attempt(stack: Stack) -> None:
     user.disconnect()
 
 
-def test_a_cancelled_pairing_leaves_nothing_and_the_next_one_works(stack: Stack) -> None:
+def test_a_cancelled_pairing_leaves_nothing_for_the_next_one(stack: Stack) -> None:
     user = stack.user()
     user.connect()
     user.qr()

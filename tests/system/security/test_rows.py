@@ -62,7 +62,7 @@ def test_reading_shows_the_own_row_only(world: World, attacker: UUID, connection
     assert connection.execute(f"SELECT FROM {ROWS} FOR UPDATE").rowcount == 1
 
 
-def test_a_function_in_the_where_clause_is_shown_the_own_row_only(
+def test_a_function_in_a_where_clause_sees_only_the_own_row(
     world: World, attacker: UUID, connection: psycopg.Connection
 ) -> None:
     """A cheap function that tells what it sees is the classic way around a view's filter."""
