@@ -18,11 +18,12 @@ from whatsapp_pairing.pairing.session_rows import SessionRows
 from whatsapp_pairing.runtime.batches import RESERVE_SECONDS
 from whatsapp_pairing.session.session import Status
 
+from tests.support.adv_secret import Secret
 from tests.support.cleanup import NOTHING, everything, stale_everything, sweep, total
 from tests.support.recorded_workflow import RecordedWorkflow
+from tests.support.repositories import OVERDUE_SECONDS, WINDOW, World
 from tests.support.stack import PATIENCE_SECONDS
 from tests.support.stale_rows import lost_pairing
-from tests.support.world import OVERDUE_SECONDS, WINDOW, Secret, World
 
 JID = "5215550009:3@s.whatsapp.net"
 

@@ -10,10 +10,11 @@ from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.pairing.attempt import MOST_PER_HOUR, Phase
 from whatsapp_pairing.session.session import Status
 
+from tests.support.adv_secret import Secret
 from tests.support.cleanup import NOTHING, sweep
 from tests.support.recorded_workflow import RecordedWorkflow
+from tests.support.repositories import LIMIT, WINDOW, World, entered
 from tests.support.stale_rows import stale_attempts, stray_devices
-from tests.support.world import LIMIT, WINDOW, Secret, World, entered
 
 DAY = 86_400.0
 JID = "5215550009:3@s.whatsapp.net"

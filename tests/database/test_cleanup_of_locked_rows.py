@@ -19,9 +19,11 @@ from whatsapp_pairing.runtime.database import Connection, Database
 from whatsapp_pairing.runtime.settings import Settings
 from whatsapp_pairing.runtime.workflow import Workflow
 
+from tests.support.adv_secret import Secret
 from tests.support.cleanup import everything, stale_everything, sweep
 from tests.support.metrics import metrics_in, values
 from tests.support.recorded_workflow import RecordedWorkflow
+from tests.support.repositories import OVERDUE_SECONDS, WINDOW, World
 from tests.support.stale_rows import (  # fmt: skip
     due_unlinks,
     grown_counters,
@@ -35,7 +37,6 @@ from tests.support.stale_rows import (  # fmt: skip
     stray_devices,
     wrong_rows,
 )
-from tests.support.world import OVERDUE_SECONDS, WINDOW, Secret, World
 
 # Each statement locks something of one user.
 LOCKS = {

@@ -23,9 +23,10 @@ from whatsapp_pairing.pairing.disconnect import disconnect
 from whatsapp_pairing.pairing.phases import open_phase
 from whatsapp_pairing.session.session import Status
 
+from tests.support.adv_secret import Secret
 from tests.support.recorded_workflow import RecordedWorkflow
+from tests.support.repositories import LIMIT, OVERDUE_SECONDS, WINDOW, World, entered
 from tests.support.stack import PATIENCE_SECONDS
-from tests.support.world import LIMIT, OVERDUE_SECONDS, WINDOW, Secret, World, entered
 
 
 def test_a_claim_starts_an_attempt_and_shows_it(world: World) -> None:

@@ -18,10 +18,11 @@ from whatsapp_pairing.runtime.database import Connection, Database
 from whatsapp_pairing.session.sessions import Sessions
 
 from infra.template.reading import read_template
+from tests.support.logins import backend, login
 from tests.support.pgbouncer import PgBouncer
 from tests.support.pooler import Pooler, pooling
+from tests.support.repositories import World
 from tests.support.stack import ROOT
-from tests.support.world import World, backend, login
 
 
 @pytest.fixture

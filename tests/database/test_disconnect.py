@@ -10,8 +10,9 @@ from whatsapp_pairing.pairing.attempt import Phase
 from whatsapp_pairing.pairing.disconnect import disconnect
 from whatsapp_pairing.session.session import Status
 
+from tests.support.adv_secret import Secret
 from tests.support.recorded_workflow import RecordedWorkflow
-from tests.support.world import LIMIT, WINDOW, Secret, World, entered
+from tests.support.repositories import LIMIT, WINDOW, World, entered
 
 
 def test_disconnect_without_anything_changes_nothing(world: World) -> None:

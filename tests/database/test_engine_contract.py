@@ -14,8 +14,8 @@ import whatsapp_engine
 from whatsapp_engine.process import ProcessEngine
 from whatsapp_pairing.core.engine import Died, Engine, Reached
 
+from tests.support.repositories import World
 from tests.support.scripted_engine import Clock, ScriptedRun, Stage
-from tests.support.world import World
 
 OVER = Died("its time was over")
 PATIENCE = 60.0

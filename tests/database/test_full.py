@@ -15,9 +15,10 @@ from whatsapp_pairing.runtime import database as module
 from whatsapp_pairing.runtime.database import Connection, Database
 
 from tests.support import pgbouncer
+from tests.support.logins import login
 from tests.support.pooler import Pooler, pooling
+from tests.support.repositories import World
 from tests.support.stack import PATIENCE_SECONDS
-from tests.support.world import World, login
 
 ROLE = "crowded"
 

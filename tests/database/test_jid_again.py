@@ -11,8 +11,10 @@ import psycopg
 import pytest
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 
+from tests.support.adv_secret import Secret
+from tests.support.logins import login
+from tests.support.repositories import World
 from tests.support.whatsmeow_tables import JID, KEYS, SAVE, keys
-from tests.support.world import Secret, World, login
 
 OTHER_JID = "5215550002:1@s.whatsapp.net"
 SLEEPS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"

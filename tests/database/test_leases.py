@@ -17,8 +17,9 @@ from whatsapp_pairing.pairing.leases import Connected, Leases
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 from whatsapp_pairing.session.session import Status
 
+from tests.support.adv_secret import Secret
+from tests.support.repositories import WINDOW, World
 from tests.support.stack import PATIENCE_SECONDS
-from tests.support.world import WINDOW, Secret, World
 
 JID = "5215550009:3@s.whatsapp.net"
 T = TypeVar("T")

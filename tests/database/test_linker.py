@@ -26,9 +26,10 @@ from whatsapp_pairing.pairing.attempt import HANDOVER_SECONDS, HEARTBEAT_SECONDS
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 from whatsapp_pairing.session.session import Status
 
+from tests.support.adv_secret import Secret
 from tests.support.metrics import metrics_in, values
+from tests.support.repositories import WINDOW, World
 from tests.support.scripted_engine import JID, Stage, Step, online, outcome_of, qr, qrs, reached_qr, removed, scan
-from tests.support.world import WINDOW, Secret, World
 
 RESUME = f"resume {JID}"
 LOGIN: list[Step] = [Reached(), 0.3, online(), 0.5, Synced()]

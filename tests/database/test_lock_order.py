@@ -20,8 +20,9 @@ from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.pairing.attempt import Phase
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 
+from tests.support.adv_secret import Secret
+from tests.support.repositories import LIMIT, WINDOW, World, entered
 from tests.support.stack import ROOT
-from tests.support.world import LIMIT, WINDOW, Secret, World, entered
 
 pytestmark = pytest.mark.direct  # the order is the same behind a pooler
 FUNCTIONS = ROOT / "migrations" / "functions"

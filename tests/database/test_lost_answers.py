@@ -22,7 +22,9 @@ from whatsapp_pairing.pairing.leases import Leases
 from whatsapp_pairing.pairing.session_rows import SessionRows
 from whatsapp_pairing.runtime.database import Connection, Database, Row, T
 
-from tests.support.world import LIMIT, WINDOW, Secret, World, entered, login
+from tests.support.adv_secret import Secret
+from tests.support.logins import login
+from tests.support.repositories import LIMIT, WINDOW, World, entered
 
 JID = "5215550009:3@s.whatsapp.net"
 

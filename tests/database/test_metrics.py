@@ -15,10 +15,11 @@ from whatsapp_pairing.pairing.disconnect import disconnect
 from whatsapp_pairing.pairing.ending import end
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 
+from tests.support.adv_secret import Secret
 from tests.support.metrics import Metric, metrics_in, values
 from tests.support.recorded_workflow import RecordedWorkflow
+from tests.support.repositories import LIMIT, OVERDUE_SECONDS, WINDOW, World
 from tests.support.scripted_engine import Stage, Step, online, qr, reached_qr, scan
-from tests.support.world import LIMIT, OVERDUE_SECONDS, WINDOW, Secret, World
 
 # Script seconds pass in no time; the statements between them take some.
 SLOW_MACHINE_MS = 5000

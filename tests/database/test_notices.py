@@ -11,7 +11,8 @@ from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.pairing.attempt import Attempt
 from whatsapp_pairing.session.session import Status
 
-from tests.support.world import Secret, World
+from tests.support.adv_secret import Secret
+from tests.support.repositories import World
 
 JID = "5215550009:3@s.whatsapp.net"
 

@@ -12,8 +12,9 @@ from whatsapp_pairing.pairing.phases import open_phase, settle_phase
 from whatsapp_pairing.runtime.workflow import DECIDED
 from whatsapp_pairing.session.session import Status
 
+from tests.support.adv_secret import Secret
 from tests.support.recorded_workflow import RecordedWorkflow
-from tests.support.world import WINDOW, Secret, World, entered
+from tests.support.repositories import WINDOW, World, entered
 
 
 def test_opening_auth_starts_its_window_once(world: World) -> None:

@@ -7,9 +7,10 @@ from whatsapp_pairing.core.engine import Died, Exhausted, Reached, Refused, Stor
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.probe import Probe, probe
 
+from tests.support.adv_secret import Secret
 from tests.support.metrics import metrics_in, values
+from tests.support.repositories import World
 from tests.support.scripted_engine import Stage, Step, qr
-from tests.support.world import Secret, World
 
 LIMIT = 45.0
 

@@ -17,7 +17,9 @@ from whatsapp_pairing.pairing.attempt import LOGIN_SECONDS, MOST_PER_HOUR, PAUSE
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 from whatsapp_pairing.session.session import Status
 
-from tests.support.world import LIMIT, WINDOW, Secret, World, entered, login
+from tests.support.adv_secret import Secret
+from tests.support.logins import login
+from tests.support.repositories import LIMIT, WINDOW, World, entered
 
 JID = "5215550009:3@s.whatsapp.net"
 T = TypeVar("T")

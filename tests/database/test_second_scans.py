@@ -11,9 +11,10 @@ from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.pairing.attempt import LOGIN_SECONDS, SCAN_AGAIN_SECONDS
 from whatsapp_pairing.session.session import Session, Status
 
+from tests.support.adv_secret import Secret
 from tests.support.metrics import metrics_in, values
+from tests.support.repositories import WINDOW, World
 from tests.support.scripted_engine import JID, Stage, Step, online, outcome_of, qr, reached_qr, removed, scan
-from tests.support.world import WINDOW, Secret, World
 
 REJECTED = Refused(Reason.PAIRING_REJECTED)
 # Postgres does not take the keys of a device that a phone has just scanned.

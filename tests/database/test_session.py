@@ -11,7 +11,9 @@ import pytest
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.session.session import Session, Status
 
-from tests.support.world import Secret, World, act_as
+from tests.support.adv_secret import Secret
+from tests.support.logins import act_as
+from tests.support.repositories import World
 
 JID = "5215550009:3@s.whatsapp.net"
 

@@ -11,7 +11,9 @@ import pytest
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.pairing.session_rows import SessionRows
 
-from tests.support.world import Secret, World, act_as
+from tests.support.adv_secret import Secret
+from tests.support.logins import act_as
+from tests.support.repositories import World
 
 ROWS = "public.whatsapp_sessions"
 

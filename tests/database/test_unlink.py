@@ -10,7 +10,8 @@ import pytest
 from whatsapp_pairing.core.errors import DeviceBusy
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 
-from tests.support.world import Secret, World
+from tests.support.adv_secret import Secret
+from tests.support.repositories import World
 
 JID = "5215550001:7@s.whatsapp.net"
 KEYS = """

@@ -12,8 +12,9 @@ from whatsapp_pairing.core.errors import (
 )
 from whatsapp_pairing.runtime.settings import settings
 
+from tests.support.adv_secret import Secret
 from tests.support.handlers import Aws, Call, event
-from tests.support.world import JID, Secret
+from tests.support.repositories import JID
 
 
 def test_cleanup_ends_lost_attempts_and_counts_them(call: Call, aws: Aws, world: Any, user: UUID) -> None:

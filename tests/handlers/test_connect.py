@@ -10,9 +10,9 @@ import pytest
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.runtime.settings import settings
 
+from tests.support.adv_secret import Secret
 from tests.support.handlers import Aws, Call, body, end, refused, request
 from tests.support.metrics import Metric, metrics_in
-from tests.support.world import Secret
 
 STATUS = {
     "success", "status", "connected", "qr", "qrExpiresAt", "attempt", "phoneNumber", "connectedAt", "lastSeen",

@@ -10,9 +10,9 @@ from uuid import UUID
 import pytest
 from whatsapp_pairing.runtime.workflow import Workflow
 
+from tests.support.adv_secret import Secret
 from tests.support.handlers import Aws, Call, Context, body, request, show
 from tests.support.metrics import metrics_in, values
-from tests.support.world import Secret
 
 
 def test_disconnect_counts_a_pairing_that_it_ends_only(

@@ -22,9 +22,9 @@ from whatsapp_pairing.runtime.workflow import Workflow
 from whatsapp_pairing.session.session import Session, Status
 from whatsapp_pairing.web import http
 
+from tests.support.adv_secret import Secret
 from tests.support.handlers import Context, event, request
 from tests.support.played_engine import Played
-from tests.support.world import Secret
 
 MARKER = "https://wa.me/settings/linked_devices#2@never-to-be-written"
 Written = Callable[[], str]

@@ -19,8 +19,8 @@ from whatsapp_pairing.runtime import settings as module
 from whatsapp_pairing.runtime.settings import settings
 
 from infra.template.reading import read_template
+from tests.support.adv_secret import Secret
 from tests.support.handlers import ROOT, Aws, Call, Context, body, event, refused, request
-from tests.support.world import Secret
 
 App = Callable[[str], ModuleType]
 JID = "5215550001:7@s.whatsapp.net"

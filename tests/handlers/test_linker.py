@@ -14,9 +14,10 @@ from whatsapp_pairing.core.engine import (
     Synced,
 )
 
+from tests.support.adv_secret import Secret
 from tests.support.handlers import App, Context, event, task
 from tests.support.played_engine import Played
-from tests.support.world import JID, Secret
+from tests.support.repositories import JID
 
 
 def test_the_linker_pairs_and_says_nothing_secret(

@@ -13,10 +13,10 @@ from whatsapp_pairing.core.engine import (
 )
 from whatsapp_pairing.core.reasons import Reason
 
+from tests.support.adv_secret import Secret
 from tests.support.handlers import App, Context, event
 from tests.support.metrics import metrics_in, values
 from tests.support.played_engine import Played
-from tests.support.world import Secret
 
 
 @pytest.mark.parametrize(

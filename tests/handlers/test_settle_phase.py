@@ -10,9 +10,10 @@ import pytest
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.runtime.workflow import DECIDED
 
+from tests.support.adv_secret import Secret
 from tests.support.handlers import Aws, Call, task
 from tests.support.metrics import metrics_in, values
-from tests.support.world import JID, Secret
+from tests.support.repositories import JID
 
 
 def test_a_lost_linker_gets_another_for_the_rest_of_the_window(call: Call, world: Any) -> None:

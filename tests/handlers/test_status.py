@@ -14,8 +14,8 @@ from PIL import Image
 from whatsapp_pairing.core.notices import Notice, instruction
 from whatsapp_pairing.core.reasons import Reason, sentence
 
+from tests.support.adv_secret import Secret
 from tests.support.handlers import Call, body, end, refused, request, show
-from tests.support.world import Secret
 
 
 @pytest.mark.parametrize(("speaks", "language"), [("es-MX,es;q=0.9", "es"), ("de,en;q=0.5", "en"), ("", "en")])

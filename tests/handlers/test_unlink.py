@@ -22,10 +22,11 @@ from whatsapp_pairing.core.errors import (
 )
 from whatsapp_pairing.core.reasons import Reason
 
+from tests.support.adv_secret import Secret
 from tests.support.handlers import App, Context, task
 from tests.support.metrics import metrics_in, values
 from tests.support.played_engine import Played
-from tests.support.world import JID, Secret
+from tests.support.repositories import JID
 
 
 def unlink(app: App, environment: pytest.MonkeyPatch, played: Played, device_id: UUID) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.support.world import World
+from tests.support.repositories import World
 from tests.system.model.machine import Machine
 
 _HOW = settings(

@@ -12,7 +12,9 @@ import pytest
 from psycopg import errors as pg
 from psycopg.rows import dict_row
 
-from tests.support.world import Secret, World, act_as
+from tests.support.adv_secret import Secret
+from tests.support.logins import act_as
+from tests.support.repositories import World
 
 ROWS = "public.whatsapp_sessions"
 

@@ -17,8 +17,10 @@ from infra.migrate import up, verify
 from infra.migrate.scope import ROLES as ALL_ROLES
 from infra.migrate.trying import try_writes
 from infra.postgres import SUPABASE
+from tests.support.adv_secret import Secret
+from tests.support.logins import connect
 from tests.support.postgres import Postgres, serving
-from tests.support.world import Secret, World, connect
+from tests.support.repositories import World
 
 OWNER = "supabase_postgres"
 # These functions read or delete keys, which no other role may do.
