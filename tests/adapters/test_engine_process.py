@@ -1,6 +1,6 @@
-"""One engine in one child process: how the parent hears it, how it ends, and what a failed start leaves.
+"""One engine in one child process: how the parent reads its events, how it ends, and how a start can fail.
 
-The child here has the engine's own lifeline and plays a few lines of a script instead of neonize.
+The child process here has the real lifeline of the engine, and a short script instead of neonize.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from whatsapp_engine.process import ProcessEngine
 from whatsapp_pairing.core.engine import Died, Reached, StoreFailed, Synced
 from whatsapp_pairing.core.errors import MisconfiguredError, StoreUnavailable
 
-# A generous time for events that take a moment on an idle machine.
+# Events take milliseconds on an idle machine. A busy machine may need this long.
 PATIENCE = 60.0
 
 _CHILD = """
@@ -66,13 +66,13 @@ def until(holds: Callable[[], object]) -> None:
 
 
 def ended(pid: int) -> bool:
-    """Whether a process has ended; its parent may be stopped and not know."""
+    """Whether a process has ended. A stopped parent has not collected its exit status yet."""
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 @pytest.fixture
 def plays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Give the next engines this program for a child."""
+    """Let the next engines run this program as their child process."""
     package = tmp_path / "whatsapp_engine"
     package.mkdir()
     (package / "__init__.py").write_text(f"__path__.append({str(Path(whatsapp_engine.__file__).parent)!r})")
@@ -82,7 +82,7 @@ def plays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], No
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """The parent's clock; ``ahead`` is how long it was busy or frozen."""
+    """The parent's clock. ``ahead`` is the time for which the parent was busy or frozen."""
     clock = SimpleNamespace(ahead=0.0)
     clock.monotonic = lambda: time.monotonic() + clock.ahead
     monkeypatch.setattr(process_module, "time", clock)
@@ -227,7 +227,7 @@ def test_an_engine_lives_until_its_parent_s_last_limit(plays: Callable[[str], No
 
 @pytest.mark.parametrize(("last", "status"), [(3600.0, 7), (-1.0, -signal.SIGALRM)], ids=["renewed", "over"])
 def test_an_engine_that_reads_late_obeys_the_last_limit(last: float, status: int) -> None:
-    """The engine takes seconds to load. Its parent may or may not have renewed the lease meanwhile."""
+    """The engine loads for seconds. Its parent may have renewed the lease in this time."""
     program = "from whatsapp_engine.lifeline import Lifeline; import os, time; Lifeline().task(); "
     program += "time.sleep(3600)" if status < 0 else "os._exit(7)"
     now = time.monotonic()

@@ -1,4 +1,4 @@
-"""How long the calls of one invocation may take together."""
+"""The time limit for all calls of one invocation together."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_calls_may_take_the_time_left_less_that_to_answer() -> None:
 
 
 def test_a_clock_that_is_ahead_sets_no_limit() -> None:
-    """By such a clock the invocation is over before it begins."""
+    """By a clock that is ahead, the invocation would end before it begins."""
     assert limited(0, limits.seconds_left) == float("inf")
 
 

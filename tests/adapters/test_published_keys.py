@@ -1,4 +1,4 @@
-"""A project's keys: fetched, cached, asked for again, and what a set of them may hold, against a real server."""
+"""The published keys of a project: fetching, caching, fetching again, and malformed keys, with a real server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.jwks import Project, unknown
 
 
 def refused(verifier: TokenVerifier, token: str) -> Refusal:
-    """The class by which a token is refused."""
+    """The class of the refusal of this token."""
     with pytest.raises(Unauthorized) as error:
         verifier.verify(token)
     return error.value.refusal
@@ -98,7 +98,7 @@ def test_keys_are_forgotten_after_ten_minutes(
 
 @pytest.mark.parametrize("body", [b'{"keys": []}', b'{"keys": null}', b'{"keys": [], "more": 1}'], ids=repr)
 def test_a_project_without_keys_refuses_a_token(project: Project, verifier: TokenVerifier, body: bytes) -> None:
-    """A project that signs with its legacy secret publishes none; a stranger's token must not look like an outage."""
+    """A project with a legacy secret publishes no keys. A forged token must then not look like an outage."""
     project.instead = (200, body)
     assert refused(verifier, project.token()) is Refusal.UNKNOWN_KEY
 
@@ -136,7 +136,7 @@ def test_a_malformed_key_leaves_the_others_usable(project: Project, verifier: To
 
 
 def test_a_published_shared_secret_is_not_accepted(project: Project, verifier: TokenVerifier) -> None:
-    """HS256 with a key that anybody can read would let anybody in."""
+    """Everybody can read a published key, so everybody could sign HS256 tokens with it."""
     secret = {"kty": "oct", "k": "c2VjcmV0" * 8, "kid": "oct", "alg": "HS256", "use": "sig"}
     project.instead = (200, json.dumps({"keys": [secret]}).encode())
     token = jwt.encode(project.claims(), jwt.PyJWK(secret).key, "HS256", {"kid": "oct"})

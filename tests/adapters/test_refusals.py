@@ -1,4 +1,4 @@
-"""Why a token is refused: the class that the log is told, and whom the operator's parameters let in."""
+"""The class of each refusal, which the log names, and the users that the operator's parameters allow."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_refusal_has_a_class(
 
 
 def test_other_issuers_are_accepted_by_name_only(project: Project) -> None:
-    """Behind a custom domain a project's tokens go on to name its first address."""
+    """After a project gets a custom domain, its tokens still name its first address as the issuer."""
     verifier = TokenVerifier(project.url, issuers=[ELSEWHERE])
     for issuer in (ELSEWHERE, project.issuer):
         assert verifier.verify(project.token(iss=issuer)).user_id == project.user
@@ -122,7 +122,7 @@ def test_any_text_but_a_known_class_means_no_token() -> None:
 
 
 def answered(found: dict[str, str]) -> dict[str, object]:
-    """A request of which the authorizer said this."""
+    """A request with this answer of the authorizer."""
     return {"requestContext": {"authorizer": {"lambda": found}}}
 
 

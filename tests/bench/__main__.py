@@ -1,6 +1,6 @@
-"""Counts exchanges, then pairs for real on the local stack and prints how long the steps take and what they cost.
+"""Counts exchanges, pairs in the local system, and prints the times of the steps and their costs.
 
-Figures of one machine in one run: compare them with each other, not with another machine's.
+The figures come from one machine in one run. Compare them with each other, and not with those of another machine.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PAIRINGS = 12
 
 
 def pair(user: User, number: str) -> dict[str, float]:
-    """Pair once; returns seconds by step."""
+    """Pair once, and return the seconds of each step."""
     clicked_at = time.perf_counter()
     attempt = user.connect().json()["attempt"]
     answered_at = time.perf_counter()
@@ -36,7 +36,7 @@ def pair(user: User, number: str) -> dict[str, float]:
 
 
 def show(name: str, seconds: list[float]) -> None:
-    """Print median and 95th percentile in milliseconds."""
+    """Print the median and the 95th percentile, in milliseconds."""
     median, p95 = statistics.median(seconds), percentile(seconds)
     print(f"{name:<28} median {median * 1000:6.0f} ms   p95 {p95 * 1000:6.0f} ms")
 
@@ -45,7 +45,7 @@ def main() -> int:
     """Run and print."""
     exchanges.main()
     with running() as stack:
-        pair(stack.user(), "34690000000")  # the cold one
+        pair(stack.user(), "34690000000")  # the first pairing starts the instances
         taken = [pair(stack.user(), f"3469000{number:04}") for number in range(1, PAIRINGS + 1)]
         user = stack.user()
         polls = []

@@ -19,15 +19,11 @@ from tests.support.adv_secret import Secret
 from tests.support.metrics import Metric, metrics_in, values
 from tests.support.recorded_workflow import RecordedWorkflow
 from tests.support.repositories import LIMIT, OVERDUE_SECONDS, WINDOW, World
-from tests.support.scripted_engine import Stage, Step, online, qr, reached_qr, scan
+from tests.support.scripted_engine import KilledError, Stage, Step, online, qr, reached_qr, scan
 
 # Script seconds pass in no time; the statements between them take some.
 SLOW_MACHINE_MS = 5000
 LOGIN: list[Step] = [Reached(), 0.5, online(), 0.5, Synced()]
-
-
-class KilledError(BaseException):
-    """kill -9: no handler of ours runs."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the API's calls have in common: who calls, and what they answer when something is missing or fails."""
+"""What all calls of the API do alike: they need a user, and they answer errors in one form."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_request_without_a_user_is_a_401(call: Call, name: str) -> None:
     assert response["headers"]["WWW-Authenticate"] == "Bearer"
 
 
-# What is answered for a class of refusal, where it is not 401 "unauthorized".
+# The answers to those refusals that are not answered by 401 "unauthorized".
 ANSWERS = {
     Refusal.ANONYMOUS: (401, "anonymous_not_allowed"),
     Refusal.SECOND_FACTOR: (403, "second_factor_required"),
@@ -96,7 +96,7 @@ def test_a_database_that_is_away_is_a_503_with_a_log_line(
     said = refused(call(name, asked), 503, "unavailable")
     assert "127.0.0.1" not in json.dumps(said)
 
-    # What every answer carries as apigw-requestid leads to its lines.
+    # Every answer has this id as apigw-requestid, so an operator can find its lines in the log.
     assert logger.get_correlation_id() == asked["requestContext"]["requestId"]
     assert logger.get_current_keys()["user_id"] == str(user)
 

@@ -1,4 +1,4 @@
-"""The authorizer names a user only behind a valid token, and lets everybody through to the handlers' own words."""
+"""The authorizer names the user of a valid token. It allows every request, because the handlers answer 401."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.jwks import Project, served
 
 
 def nobody(refusal: Refusal) -> dict[str, Any]:
-    """What the authorizer says of a request without a user."""
+    """The authorizer's answer to a request without a user."""
     return {"isAuthorized": True, "context": {"refused": str(refusal)}}
 
 
@@ -98,7 +98,7 @@ def test_the_template_allows_anonymous_users(project: Project, monkeypatch: pyte
 
 @pytest.fixture
 def second_factor(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The operator demands a second factor."""
+    """Set the parameter that demands a second factor."""
     monkeypatch.setenv("REQUIRED_ASSURANCE_LEVEL", "aal2")
     settings.cache_clear()
 
@@ -186,7 +186,7 @@ def test_a_legacy_secret_in_another_form_is_named(
 
 
 def test_keys_that_cannot_be_fetched_are_raised(project: Project) -> None:
-    """A good token is not to be told that it is bad."""
+    """The token may be valid, so the answer must not be that it is refused."""
     project.instead = (503, b"")
     with pytest.raises(Unavailable):
         ask(f"Bearer {project.token()}")

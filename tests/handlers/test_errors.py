@@ -1,4 +1,4 @@
-"""What is said of an error: names and codes, never the values that Postgres or AWS quote."""
+"""Answers and logs name an error by its class and its code. They never have the values that Postgres or AWS quote."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ App = Callable[[str], ModuleType]
 
 @pytest.fixture
 def written(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> Written:
-    """Everything that was logged or printed so far, by us and by the libraries."""
+    """Returns everything that our code and the libraries have logged or printed so far."""
     caplog.set_level(logging.DEBUG)
     return lambda: caplog.text + "".join(capsys.readouterr()) + repr([record.__dict__ for record in caplog.records])
 
@@ -57,7 +57,7 @@ REFUSED = {
 
 
 def failing(statements: list[str], value: str = MARKER) -> Callable[[Connection], None]:
-    """Work whose last statement is refused."""
+    """A call of the database whose last statement fails."""
 
     def work(connection: Connection) -> None:
         for statement in statements:
@@ -110,7 +110,7 @@ def test_a_server_that_gives_up_is_logged_by_its_names(world: Any, written: Writ
 
 @pytest.fixture
 def no_qr(world: Any) -> Iterator[str]:
-    """A constraint that no QR satisfies."""
+    """A constraint on the session rows that every QR violates."""
     world.sql("ALTER TABLE public.whatsapp_sessions ADD CONSTRAINT no_qr CHECK (qr_code IS NULL)")
     yield "CheckViolation 23514, table whatsapp_sessions, constraint no_qr"
     world.sql("ALTER TABLE public.whatsapp_sessions DROP CONSTRAINT no_qr")
@@ -185,7 +185,7 @@ TOKEN = "never-to-be-written" * 5
 
 
 def aws_errors() -> list[Exception]:
-    """How Step Functions and botocore quote what they were sent."""
+    """Errors in which Step Functions and botocore quote their input."""
     quoted = {"Code": "ValidationException", "Message": f"Value '{TOKEN}' at 'taskToken' failed to satisfy constraint"}
     return [
         ClientError({"Error": quoted}, "SendTaskHeartbeat"),

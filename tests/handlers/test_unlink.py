@@ -1,4 +1,4 @@
-"""The removal of a device, with an engine that a test plays."""
+"""The unlink function, with an engine whose events the test chooses."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def unlink(app: App, environment: pytest.MonkeyPatch, played: Played, device_id:
 
 @pytest.fixture
 def unlinking(world: Any, user: UUID) -> tuple[UUID, Secret]:
-    """A device that was linked and has been disconnected."""
+    """A device whose user has disconnected: the binding's id and the adv secret."""
     secret = Secret()
     world.link(user, secret, JID)
     (device_id,) = world.attempts.disconnect(user).devices
@@ -119,7 +119,7 @@ def test_unlink_that_loses_its_lease_stops(
     with pytest.raises(UnlinkFailed):
         unlink(app, environment, played, device_id)
     assert world.has_keys(secret)
-    assert len(played.steps) == 1  # what the engine said later was not waited for
+    assert len(played.steps) == 1  # the function did not wait for the later events
 
 
 def test_unlink_waits_a_limited_time_for_a_linker_to_let_go(

@@ -1,4 +1,4 @@
-"""What an attempt may do next."""
+"""The rules by which an attempt goes on or ends."""
 
 from __future__ import annotations
 
@@ -44,23 +44,23 @@ LIVE = Attempt(
         ({"remaining": 59.2}, Again(Phase.QR, 60)),
         ({"phase": Phase.AUTH}, Again(Phase.AUTH, 60)),
         ({"remaining": 0.1}, Again(Phase.QR, 2)),
-        # the window is over
+        # the window has ended
         ({"remaining": 0.0}, Reason.QR_TIMEOUT),
         ({"remaining": -5.0, "phase": Phase.AUTH}, Reason.SCAN_TIMEOUT),
         ({"remaining": -5.0, "phase": Phase.AUTH, "since_scan": 1.0}, Reason.LINKER_FAILED),
         ({"remaining": -5.0, "phase": Phase.AUTH, "stored_jid": "1:1@s.whatsapp.net"}, Reason.LINKER_FAILED),
         ({"remaining": -5.0, "reachable": False}, Reason.WHATSAPP_UNREACHABLE),
         ({"remaining": 5.0, "reachable": False}, Again(Phase.QR, 5)),
-        # the person was asked to scan again
+        # the person has the notice to scan again
         ({"remaining": -5.0, "phase": Phase.AUTH, "notice": Notice.SCAN_AGAIN}, Reason.SCAN_NOT_REPEATED),
         ({"remaining": -5.0, "notice": Notice.NEW_QR}, Reason.SCAN_NOT_REPEATED),
         ({"remaining": -5.0, "notice": Notice.NEW_QR, "reachable": False}, Reason.WHATSAPP_UNREACHABLE),
         ({"remaining": -5.0, "notice": Notice.NEW_QR, "since_scan": 1.0}, Reason.LINKER_FAILED),
-        # a QR in the last moment
+        # a QR shortly before the window ends
         ({"remaining": -1.0, "qr_shown": True, "alive": True}, Again(Phase.QR, HANDOVER_SECONDS)),
         ({"remaining": -1.0, "qr_shown": True}, Reason.QR_TIMEOUT),
         ({"remaining": -1.0, "qr_shown": True, "alive": True, "phase": Phase.AUTH}, Reason.SCAN_TIMEOUT),
-        # a wait that failed at once, on which nothing more is lost than the pause
+        # a wait that failed at once: only the pause takes time
         ({"at_once": True}, Again(Phase.QR, 58, RETRY_SECONDS)),
         ({"at_once": True, "remaining": 1.5}, Again(Phase.QR, 2, 1)),
         ({"at_once": True, "remaining": 0.1}, Again(Phase.QR, 2)),
@@ -69,10 +69,10 @@ LIVE = Attempt(
         # a verdict is final
         ({"verdict": Reason.ACCOUNT_BANNED}, Reason.ACCOUNT_BANNED),
         ({"verdict": Reason.ACCOUNT_BANNED, "remaining": -1.0}, Reason.ACCOUNT_BANNED),
-        # but a phone has scanned in the moment in which the linker found that none did
+        # the linker reported that no phone had scanned, and then a phone scanned
         ({"verdict": Reason.SCAN_TIMEOUT, "stored_jid": "1:1@s.whatsapp.net"}, Reason.LINKER_FAILED),
         ({"verdict": Reason.QR_TIMEOUT, "since_scan": 0.1}, Reason.LINKER_FAILED),
-        # a linker that dies and dies
+        # linkers that keep dying
         ({"legs": MAX_LEGS - 1}, Again(Phase.QR, 60)),
         ({"legs": MAX_LEGS}, Reason.LINKER_FAILED),
         ({"legs": MAX_LEGS, "alive": True}, Again(Phase.QR, 60)),
@@ -153,7 +153,7 @@ def test_a_timeout_after_a_scan_never_says_not_scanned(attempt: Attempt) -> None
         ({"refusals": MOST_REFUSALS}, False),
         ({"remaining": float(SCAN_AGAIN_SECONDS)}, True),
         ({"remaining": SCAN_AGAIN_SECONDS - 0.1}, False),
-        # the workflow is about to open the scan's window
+        # the workflow will open the scan window now
         ({"remaining": 1.0, "phase": Phase.QR, "qr_shown": True}, True),
         ({"remaining": 1.0, "phase": Phase.QR}, False),
     ],
@@ -164,7 +164,7 @@ def test_a_refused_pairing_gets_a_qr_while_time_is_left(changes: dict[str, objec
 
 
 def test_a_lease_ends_before_a_heartbeat_is_missed() -> None:
-    """A dead linker's lease is over before its heartbeat is missed, and one renewal may fail without harm."""
+    """When the workflow misses a heartbeat, the next linker can take the lease. One failed renewal ends no lease."""
     assert LEASE_SECONDS < HEARTBEAT_SECONDS
     assert 2 * RENEW_SECONDS < LEASE_SECONDS
 

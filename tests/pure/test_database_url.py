@@ -1,4 +1,4 @@
-"""The database's URL as people copy it: read alike by all drivers, or refused by the part that is wrong."""
+"""A database URL as people copy it: each form gives the same URL, or an error names the wrong part."""
 
 from __future__ import annotations
 

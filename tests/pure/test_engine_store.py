@@ -1,4 +1,4 @@
-"""Texts of whatsmeow, Go's driver and Postgres, and what is told of them. The first were seen with the real engine."""
+"""Which error texts of whatsmeow, Go's driver and Postgres mean a fault of the engine's database."""
 
 from __future__ import annotations
 

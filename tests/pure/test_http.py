@@ -1,4 +1,4 @@
-"""The caller of a request, and how answers look."""
+"""The caller of a request, and the form of the answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OFFERED = ["image/svg+xml", "image/png", "text/plain"]
 
 
 def event(found: object = None, **headers: str) -> dict[str, Any]:
-    """A request of this authorizer answer with these headers."""
+    """A request with this answer of the authorizer and these headers."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return {"headers": named, "requestContext": {"authorizer": {"lambda": found}}}
 
@@ -60,7 +60,7 @@ NOBODIES: dict[str, object] = {
 
 
 class Watched(dict[str, Any]):
-    """An event that notes the path of everything that is looked at."""
+    """An event that notes the path of each field that is read."""
 
     def __init__(self, content: dict[str, Any], seen: set[str], path: str = "") -> None:
         inner = {k: Watched(v, seen, f"{path}{k}.") if isinstance(v, dict) else v for k, v in content.items()}
@@ -188,7 +188,7 @@ def test_each_error_has_its_answer(error: PairingError, status: int, code: str) 
 
 
 def test_a_setting_is_not_named_to_the_caller() -> None:
-    """Its name is for the log."""
+    """The log names the setting, and the answer does not."""
     answer = http.failure(errors.MisconfiguredError("The setting DATABASE_SECRET_NAME is missing."))
     assert "DATABASE_SECRET_NAME" not in answer["body"]
 

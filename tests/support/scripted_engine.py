@@ -32,6 +32,10 @@ JID = "5215550009:3@s.whatsapp.net"
 OVER = "its time was over"
 
 
+class KilledError(BaseException):
+    """Ends a linker as ``kill -9`` does. It is not an Exception, so no handler of the linker catches it."""
+
+
 class Clock:
     """A clock that moves only by ``sleep``."""
 
@@ -146,9 +150,8 @@ class Stage:
         self.database = FlakyDatabase(lambda: login(world.url, "whatsapp_worker"))
         world.databases.append(self.database)
         for database in world.databases:
-            database.run(
-                lambda connection: connection.execute("SELECT")
-            )  # so that logging in takes no time of the attempt
+            # Log in now, so that logging in takes no time of the attempt.
+            database.run(lambda connection: connection.execute("SELECT"))
         self.attempt_id = world.claim(self.user)
         self.workflow = RecordedWorkflow(hear=self._hear)
         self.leases, self.session_rows = Leases(self.database), SessionRows(self.database)
