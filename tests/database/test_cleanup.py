@@ -1,4 +1,4 @@
-"""Cleanup finds exactly what is lost, and never what lives."""
+"""Cleanup finds all lost attempts, devices, session rows and keys, and changes nothing that is live."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def test_cleanup_changes_nothing_that_is_live(world: World) -> None:
     world.store_keys(secret, JID)
     world.leases.scanned(scanned, lease, JID)
     world.link(world.user(), Secret())
-    world.age_rows(100_000)  # rows that say "connecting" for long, with an attempt that lives
-    world.age(WINDOW + OVERDUE_SECONDS - 5)  # as late as its workflow may be
+    world.age_rows(100_000)  # old session rows that say "connecting", with a live attempt
+    world.age(WINDOW + OVERDUE_SECONDS - 5)  # as late as a workflow may be
     before = world.snapshot()
 
     assert sweep(world) == NOTHING
@@ -60,14 +60,14 @@ def test_an_overdue_attempt_is_ended_with_its_reason(world: World, caplog: pytes
     assert ended == {str(attempt_id), str(waiting), str(neglected)}
     assert world.attempt(attempt_id)["outcome"] == "scan_timeout"
     assert world.attempt(waiting)["outcome"] == "qr_timeout"
-    assert world.attempt(neglected)["outcome"] == "internal"  # no workflow ever came to work
+    assert world.attempt(neglected)["outcome"] == "internal"  # its workflow never started
     assert world.attempt(fresh)["outcome"] is None
     assert world.sessions.get(user).status is Status.ERROR
     assert sweep(world) == NOTHING
 
 
 def test_an_attempt_that_is_back_since_it_was_found_goes_on(world: World) -> None:
-    """A batch may take long. Meanwhile a late call of the workflow opens the scan's window."""
+    """While cleanup works on a batch, a late call of the workflow opens the scan window."""
     _, attempt_id = lost_pairing(world)
     world.age(WINDOW + OVERDUE_SECONDS + 1)
 
@@ -203,9 +203,10 @@ def test_two_cleanups_at_once_do_everything_once(world: World) -> None:
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(run, range(2))
 
-    # A sweep leaves what the other has locked, and goes when it finds less than a batch: the next run has the rest.
+    # A sweep skips rows that the other run has locked, and ends at the first batch that is not full. A third run does
+    # the rest.
     swept = total(first, second, sweep(world, workflow))
-    # Both may mark the same row as wrong, and each counts the row that it then finds written. Each may leave rows that
+    # Both runs may mark the same session row as wrong, and each then counts it as written. Each run may leave rows that
     # the other has locked.
     assert swept.rows_written >= 8
     assert replace(swept, rows_written=8, left=0) == everything(8)
@@ -218,7 +219,7 @@ def test_two_cleanups_at_once_do_everything_once(world: World) -> None:
 
 @pytest.mark.parametrize("name", ["take_counters", "mark_wrong_rows"])
 def test_a_sweep_of_rows_locks_sessions_in_the_order_of_users(world: World, name: str) -> None:
-    """Two runs at once that lock them in other orders would deadlock."""
+    """Two runs at once would deadlock if they locked the rows in different orders."""
     users = sorted((world.user() for _ in range(3)), reverse=True)
     for user in users:
         world.claim(user)
@@ -251,7 +252,7 @@ def test_a_run_ends_in_time_and_the_next_does_the_rest(world: World) -> None:
 
     first = Cleaning(world.services(RecordedWorkflow()), world.sweeps, left, batch=3).run()
 
-    assert first == Swept(attempts_ended=3, unlinks_started=5)  # the unlinks are started in any case
+    assert first == Swept(attempts_ended=3, unlinks_started=5)  # a run starts unlinks even when its time is up
     assert total(first, sweep(world)) == everything(5)
 
 
@@ -280,7 +281,7 @@ def test_a_dry_run_counts_what_a_run_does_without_doing_it(world: World) -> None
     before = world.snapshot()
     counted = look(world.sweeps)
     assert world.snapshot() == before
-    # What is given up first is forgotten or unlinked by the same run.
+    # The run forgets or unlinks the devices that it has given up before. The dry run cannot count them.
     assert counted == replace(everything(3), bindings_forgotten=3, unlinks_started=3)
     assert sweep(world) == everything(3)
     assert look(world.sweeps) == NOTHING
@@ -298,7 +299,7 @@ def test_an_orphan_that_may_still_be_scanned_keeps_its_binding(world: World) -> 
     secret = Secret()
     user, _ = lost_pairing(world, secret)
     world.sql("DELETE FROM auth.users WHERE id = %s", user)
-    world.age(20)  # the linker hangs and has lost its lease; its engine still shows the QR
+    world.age(20)  # the linker hangs and its lease is over, but its engine still runs
     assert sweep(world) == Swept(orphans_given_up=1)
     world.store_keys(secret, JID)
     world.age(221)
@@ -312,7 +313,7 @@ def test_a_failed_start_of_an_unlink_does_not_stop_the_sweep(world: World) -> No
     world.age(241)
     assert sweep(world, RecordedWorkflow({"call_unlink"})).unlinks_started == 1
     world.age(481)
-    assert sweep(world).unlinks_started == 1  # until it is gone
+    assert sweep(world).unlinks_started == 1  # cleanup starts the unlink again, until the device is forgotten
 
 
 KNOWN = """
@@ -321,7 +322,7 @@ SELECT our_jid FROM whatsapp_engine.whatsmeow_privacy_tokens UNION ALL SELECT pn
 
 
 def know(world: World, jid: str, contact: str = "5215559999") -> None:
-    """Let whatsmeow learn a contact of this device."""
+    """Store a contact of this device, as whatsmeow does."""
     world.sql("INSERT INTO whatsapp_engine.whatsmeow_privacy_tokens VALUES (%s, %s, 'token', 1)", jid, contact)
     world.sql("INSERT INTO whatsapp_engine.whatsmeow_lid_map VALUES (%s, %s) ON CONFLICT DO NOTHING", contact, contact)
 
@@ -359,7 +360,7 @@ def test_no_phone_number_stays_after_its_device_is_forgotten(world: World, end: 
 
 
 def test_contacts_stay_while_a_device_is_stored(world: World) -> None:
-    """The map does not tell whose contact a number is."""
+    """The map of numbers does not say which device knows a number."""
     world.link(gone := world.user(), Secret(), "5215550001:1@s.whatsapp.net")
     world.link(world.user(), Secret(), JID)
     know(world, "5215550001:1@s.whatsapp.net")
@@ -399,7 +400,7 @@ def test_keys_that_no_binding_explains_are_unlinked(world: World) -> None:
     assert {(it["state"], it["user_id"], it["attempt_id"]) for it in bindings} == {("unlinking", None, None)}
     assert world.bound(kept)["state"] == "linked"
     assert world.bound(shown)["state"] == "offered"
-    assert sweep(world) == NOTHING  # until they are due again
+    assert sweep(world) == NOTHING  # they are not due yet
     device_id, lease = started[0], uuid4()
     taken = world.devices.take(device_id, lease)
     assert taken is not None

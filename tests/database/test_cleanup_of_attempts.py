@@ -1,4 +1,4 @@
-"""Cleanup deletes old attempts that no session and no pause depends on. It gives stray devices up."""
+"""Cleanup deletes old attempts that no session and no pause needs. It also gives stray devices up."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ JID = "5215550009:3@s.whatsapp.net"
 
 
 def ended(world: World, user: UUID, days: float, reason: Reason = Reason.QR_TIMEOUT) -> UUID:
-    """An attempt of the user that ended so many days ago."""
+    """Make an attempt of the user that ended this many days ago."""
     attempt_id = world.claim(user)
     attempt = world.attempts.get(attempt_id)
     assert attempt
@@ -31,7 +31,7 @@ def ended(world: World, user: UUID, days: float, reason: Reason = Reason.QR_TIME
 
 
 def attempts(world: World, user: UUID) -> set[UUID]:
-    """The user's attempts."""
+    """The ids of the user's attempts."""
     found = world.sql("SELECT id FROM whatsapp_private.attempts WHERE user_id = %s", user)
     return {row["id"] for row in found}
 
@@ -82,13 +82,13 @@ def test_a_live_attempt_is_never_deleted(world: World) -> None:
 
 
 def test_a_linked_device_keeps_its_time(world: World) -> None:
-    """The attempt of a linked device is kept, even when newer attempts exist."""
+    """Cleanup keeps the attempt of a linked device, even if there are newer attempts."""
     user, secret = world.user(), Secret()
     linking = world.link(user, secret)
     world.age(100 * DAY)
     since = world.sessions.get(user).connected_at
     assert since is not None
-    # No call makes an attempt while a device is linked. The time must stay even if there is a newer attempt.
+    # No call makes an attempt while a device is linked, so the test inserts a newer attempt itself.
     world.sql("INSERT INTO whatsapp_private.attempts (id, user_id, number, deadline, ended_at, outcome) "
               "VALUES (%s, %s, 2, now(), now(), 'cancelled')", uuid4(), user)  # fmt: skip
     world.sql("UPDATE whatsapp_private.attempts SET superseded = true WHERE id = %s", linking)
@@ -134,7 +134,7 @@ def test_a_locked_attempt_is_superseded_by_the_next_click(world: World) -> None:
     user = world.user()
     old = ended(world, user, 100)
     with world.holding("SELECT FROM whatsapp_private.attempts WHERE id = %s FOR UPDATE", old):
-        world.claim(user)  # no click waits for it
+        world.claim(user)  # the click does not wait for the lock
         world.attempts.disconnect(user)
     assert sweep(world).attempts_deleted == 0
     world.age(600)
@@ -194,7 +194,7 @@ def test_a_device_that_a_live_attempt_explains_is_kept(world: World) -> None:
     lease = world.lease(attempt_id)
     world.attempts.open_phase(attempt_id, entered(Phase.QR, "token"), WINDOW)
     world.show(attempt_id, lease, secret)
-    world.age(60)  # its linker hangs
+    world.age(60)  # the linker hangs
     assert sweep(world) == NOTHING
     world.store_keys(secret, JID)
     assert world.leases.scanned(attempt_id, lease, JID)

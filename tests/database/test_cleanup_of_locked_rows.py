@@ -1,4 +1,4 @@
-"""Cleanup does everything else when a row is locked by another transaction or cannot be changed."""
+"""When another transaction locks a row, or a row cannot be changed, cleanup does everything else."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tests.support.stale_rows import (  # fmt: skip
     wrong_rows,
 )
 
-# Each statement locks something of one user.
+# Each statement takes one lock of a user.
 LOCKS = {
     "attempt": "SELECT FROM whatsapp_private.attempts WHERE user_id = %s FOR UPDATE",
     "device": "SELECT FROM whatsapp_private.devices WHERE user_id = %s FOR UPDATE",
@@ -49,7 +49,7 @@ LOCKS = {
 
 
 def overdue(world: World, number: int) -> list[tuple[UUID, UUID]]:
-    """Pairings that are overdue: users and attempts, the oldest first."""
+    """Make overdue attempts. Return each user and attempt, the oldest attempt first."""
     lost = [lost_pairing(world) for _ in range(number)]
     world.age(WINDOW + OVERDUE_SECONDS + 1)
     for age, (_, attempt_id) in enumerate(reversed(lost)):
@@ -104,7 +104,7 @@ RAISES = "RAISE 'broken' USING ERRCODE = '{}'"
 
 @pytest.fixture
 def spoil(world: World) -> Iterator[Callable[[UUID, str], None]]:
-    """Let each write to an attempt do this first."""
+    """Returns a function that lets each write to an attempt run a statement first."""
     name = psycopg.conninfo.conninfo_to_dict(world.url)["dbname"]
     world.sql(f"ALTER ROLE whatsapp_worker IN DATABASE {name} SET statement_timeout = '1s'")
 
@@ -167,7 +167,7 @@ def test_a_run_without_postgres_fails_after_every_sweep(world: World, caplog: py
 
 
 def test_postgres_that_goes_away_ends_a_sweep(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of two hundred attempts would wait for it for seconds."""
+    """Otherwise each of two hundred attempts would wait for seconds."""
     overdue(world, 3)
     tried: list[object] = []
 
@@ -196,7 +196,7 @@ def test_the_brief_lock_timeout_ends_with_its_statement(world: World) -> None:
 
 
 class Refusing(Workflow):
-    """Lambda refuses everything."""
+    """A workflow in which Lambda refuses every call."""
 
     def __init__(self) -> None:
         super().__init__(Settings({}))
@@ -215,7 +215,7 @@ def test_unlinks_that_lambda_refuses_are_left(world: World) -> None:
     refusing = Refusing()
     swept = Cleaning(world.services(refusing), world.sweeps, lambda: 120.0).run()
     assert (swept.unlinks_started, swept.left) == (0, 6)
-    assert refusing.tried == 3  # each try may take seconds
+    assert refusing.tried == 3  # because each try may take seconds
     world.age(481)
     assert sweep(world).unlinks_started == 6
 
@@ -225,7 +225,7 @@ def test_unlinks_that_lambda_refuses_are_left(world: World) -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """Rows that one sweep finds, the name of their count, and a lock on one of them."""
+    """How to make rows that one sweep finds, and which of them to lock."""
 
     stale: Callable[[World, int], None]
     table: str

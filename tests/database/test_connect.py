@@ -1,4 +1,4 @@
-"""A click on Connect: when it starts an attempt, and what it does with an attempt that lives or is left over."""
+"""A click on Connect: when it starts an attempt, and what it does with a live attempt or an overdue one."""
 
 from __future__ import annotations
 
@@ -180,14 +180,14 @@ def test_a_click_whose_workflow_does_not_start_ends_its_attempt(world: World) ->
     assert (session.status, session.reason) == (Status.ERROR, Reason.INTERNAL)
     assert row
     assert row["session_status"] == "error"
-    world.age(6)  # the pause after one failure
+    world.age(6)  # longer than the pause after one failure
     workflow.unavailable.clear()
     assert connect(user, WINDOW, LIMIT, world.services(workflow))
 
 
 @pytest.mark.parametrize(("age", "outcome"), [(2, None), (21, "internal")])
 def test_a_click_ends_no_attempt_that_another_may_be_starting(world: World, age: int, outcome: str | None) -> None:
-    """The first click has started the workflow, which has not entered its wait yet. AWS refuses the second click."""
+    """The first click has started the workflow, which is not in its wait yet. AWS refuses the second start."""
     user, workflow = world.user(), RecordedWorkflow()
     assert connect(user, WINDOW, LIMIT, world.services(workflow))
     (attempt_id,) = workflow.of("start")
@@ -200,7 +200,7 @@ def test_a_click_ends_no_attempt_that_another_may_be_starting(world: World, age:
 
 
 def test_a_workflow_whose_start_was_not_confirmed_goes_on(world: World) -> None:
-    """AWS has started the execution, and its answer was lost."""
+    """AWS has started the execution, but its answer was lost."""
     user = world.user()
 
     class Unconfirmed(RecordedWorkflow):
@@ -230,7 +230,7 @@ def test_an_attempt_whose_workflow_may_still_start_goes_on(world: World) -> None
 
 
 def test_a_failed_start_is_reported_while_postgres_is_away(world: World) -> None:
-    """The claim was stored, AWS refuses, and then Postgres goes away: the person reads that AWS refused."""
+    """Postgres is away after AWS has refused the start, so the attempt cannot be ended. AWS's error is reported."""
     user = world.user()
 
     class Away(Attempts):
@@ -256,7 +256,7 @@ def test_a_click_starts_the_workflow_that_an_earlier_one_did_not(world: World) -
 
 @pytest.mark.parametrize("left", [29, -1], ids=["29 s left", "window over"])
 def test_a_click_starts_no_workflow_that_has_too_little_time(world: World, left: int) -> None:
-    """A person needs 30 s to scan. A linker without time would make the person read that WhatsApp was slow."""
+    """A person needs 30 s to scan. With less time, the attempt would end, and its reason would blame WhatsApp."""
     user, workflow = world.user(), RecordedWorkflow()
     lost = world.claim(user)
     world.age(WINDOW - left)
@@ -281,7 +281,7 @@ def test_a_click_ends_an_overdue_attempt_and_starts_the_next(world: World) -> No
     lease = world.lease(lost)
     world.sql("UPDATE whatsapp_private.attempts SET task_token = 'gone'")
     world.age(WINDOW + OVERDUE_SECONDS - 5)
-    world.leases.renew(lost, lease)  # a linker that waits for its workflow
+    world.leases.renew(lost, lease)  # the linker shows a QR and waits for the workflow
     assert not connect(user, WINDOW, LIMIT, world.services(workflow))
     world.age(10)
 
@@ -292,7 +292,7 @@ def test_a_click_ends_an_overdue_attempt_and_starts_the_next(world: World) -> No
 
 
 def test_a_click_ends_an_attempt_without_linker_after_its_window(world: World) -> None:
-    """Execution and linker are gone, and no verdict was left."""
+    """Execution and linker are gone, and the linker has left no verdict."""
     user, workflow = world.user(), RecordedWorkflow()
     lost = world.claim(user)
     world.attempts.open_phase(lost, entered(Phase.QR, "token"), WINDOW)
@@ -306,7 +306,7 @@ def test_a_click_ends_an_attempt_without_linker_after_its_window(world: World) -
 
 
 class Revived(Attempts):
-    """The workflow opens the scan's window right before the attempt is read."""
+    """A repository: the workflow opens the scan window just before ``get`` reads the attempt."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world.new_database("whatsapp_api"))
@@ -341,7 +341,7 @@ def test_a_click_ends_an_overdue_attempt_with_its_verdict(world: World) -> None:
 
 
 def judged(world: World, user: UUID, verdict: Reason) -> UUID:
-    """An attempt whose linker has left a verdict, and whose execution an operator has stopped."""
+    """Make an attempt whose linker has left a verdict, and whose execution an operator has stopped."""
     attempt_id = world.claim(user)
     world.attempts.open_phase(attempt_id, entered(Phase.QR, "token"), WINDOW)
     world.leases.release(attempt_id, world.lease(attempt_id), verdict)
@@ -362,7 +362,7 @@ def test_a_verdict_is_shown_before_any_workflow_reads_it(world: World, verdict: 
 
 
 def test_a_verdict_is_not_shown_when_a_phone_scanned_just_then(world: World) -> None:
-    """The linker found that nobody scanned. Status and end say the same: the pairing broke off."""
+    """The linker reported that no phone had scanned, and then a phone scanned. Status and end give the same reason."""
     user, secret = world.user(), Secret()
     attempt_id = world.claim(user)
     world.open_auth(attempt_id)
@@ -423,7 +423,7 @@ def test_a_linked_user_who_was_deleted_is_refused(world: World) -> None:
     user = world.user()
     world.link(user, Secret())
     world.sql("DELETE FROM auth.users WHERE id = %s", user)
-    assert world.session_rows.write(user, 1)  # deleted after the claim, before this
+    assert world.session_rows.write(user, 1)  # the user was deleted after the claim
     with pytest.raises(Unauthorized):
         connect(user, WINDOW, LIMIT, world.services(RecordedWorkflow()))
 
@@ -440,7 +440,7 @@ def test_connect_inside_the_pause_says_how_long(world: World) -> None:
 
 
 def test_a_full_system_refuses_new_users_and_keeps_the_others(world: World) -> None:
-    """Nobody can fill it alone: one user has one attempt."""
+    """One user cannot fill the system, because each user has at most one live attempt."""
     inside, outside, workflow = world.user(), world.user(), RecordedWorkflow()
     limit = 3
     for user in (inside, world.user(), world.user()):

@@ -1,4 +1,4 @@
-"""One connection that heals, and errors that say nothing secret."""
+"""The database connection replaces itself after a failure, and its errors contain no secret."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def database(world: World) -> Database:
 
 @pytest.fixture
 def renew(way: Any) -> Iterator[Callable[[], None]]:
-    """Let the pooler, if there is one, forget its connections: a new one has the settings that the database has now."""
+    """Let PgBouncer, if it is used, open new connections, so that changed settings of the database apply."""
     renew = way.reconnect if isinstance(way, PgBouncer) else lambda: None
     yield renew
     renew()
@@ -58,7 +58,7 @@ def test_a_connection_that_dies_twice_works_at_the_next_call(world: World, datab
 
     with pytest.raises(StoreUnavailable):
         database.run(suicide)
-    assert len(calls) == 2  # the answer may have been lost, so it is asked once more
+    assert len(calls) == 2  # the answer may have been lost, so the call is repeated once
     database.run(backend)
     with pytest.raises(StoreUnavailable):
         database.run(suicide)
@@ -99,14 +99,14 @@ def test_a_server_that_falls_silent_in_the_work_is_unavailable(
 
 @pytest.fixture
 def pooler(postgres: Any) -> Iterator[Pooler]:
-    """A pooler before the tests' Postgres."""
+    """A pooler in front of the tests' Postgres."""
     with pooling(postgres.port) as pooler:
         yield pooler
 
 
 @pytest.fixture
 def pooled(pooler: Pooler, postgres: Any, world: World) -> Iterator[Database]:
-    """A connection through it."""
+    """A connection through the pooler."""
     database = Database(lambda: login(world.url, "whatsapp_worker").replace(str(postgres.port), str(pooler.port)))
     yield database
     database.close()
@@ -144,7 +144,7 @@ def test_a_pooler_without_a_free_connection_is_given_up_in_time(
     with pytest.raises(StoreUnavailable):
         pooled.run(backend)
     assert silent - 1 < max(waited) <= silent
-    assert waited[-1] <= patience - silent  # it was asked again, but not for as long
+    assert waited[-1] <= patience - silent  # the second try has only the rest of the time
 
 
 def test_the_patience_is_shorter_than_every_timeout() -> None:
@@ -154,7 +154,7 @@ def test_the_patience_is_shorter_than_every_timeout() -> None:
 
 
 def test_the_next_statement_waits_for_the_last_answer(database: Database) -> None:
-    """Supabase's pooler may give the second answer to somebody else."""
+    """Otherwise Supabase's pooler could give the second answer to another client."""
     assert database.run(lambda connection: connection.pgconn.pipeline_status) == PipelineStatus.OFF
 
 
@@ -241,7 +241,7 @@ def test_one_statement_is_one_exchange(database: Database, monkeypatch: pytest.M
 
 
 def test_a_server_that_only_reads_is_unavailable(world: World, database: Database, renew: Callable[[], None]) -> None:
-    """After a failover the old connections may lead to a copy."""
+    """After a failover, an old connection may lead to a read-only replica."""
     update = "UPDATE whatsapp_private.attempts SET task_token = NULL"
     name = psycopg.conninfo.conninfo_to_dict(world.url)["dbname"]
     world.sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
@@ -256,7 +256,7 @@ def test_a_server_that_only_reads_is_unavailable(world: World, database: Databas
 
 
 def test_a_statement_that_takes_too_long_is_asked_once(world: World, database: Database) -> None:
-    """It would take as long again, and the connection is as good as before."""
+    """A second try would take as long again, and the connection still works."""
     pid, asked = database.run(backend), []
 
     def wait(connection: Connection) -> None:
@@ -273,7 +273,7 @@ def test_a_statement_that_takes_too_long_is_asked_once(world: World, database: D
 
 
 def test_nothing_is_prepared_on_the_server(database: Database) -> None:
-    for _ in range(12):  # psycopg would prepare at the fifth
+    for _ in range(12):  # by default, psycopg prepares a statement at its fifth run
         database.run(lambda connection: connection.execute("SELECT 1 AS one WHERE %s", (True,)).fetchone())
     prepared = database.run(
         lambda connection: connection.execute("SELECT count(*) AS n FROM pg_prepared_statements").fetchone()
@@ -283,7 +283,7 @@ def test_nothing_is_prepared_on_the_server(database: Database) -> None:
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """A port on which nobody listens, and nobody else can begin to."""
+    """A port that is bound but does not listen, so that no other process can take it."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Disconnect at every step of a pairing, and afterwards."""
+"""The user disconnects at each step of a pairing, and afterwards."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def test_one_of_ten_linkers_at_once_gets_the_lease(world: World) -> None:
 
     def take(number: int) -> bool:
         leases = Leases(databases[number])
-        leases.renew(attempt_id, uuid4())  # connected, so that only the leases race
+        leases.renew(attempt_id, uuid4())  # log in before the race, so that only ``take`` is in it
         start.wait(PATIENCE_SECONDS)
         return leases.take(attempt_id, uuid4()) is not None
 
@@ -40,7 +40,7 @@ def test_one_of_ten_linkers_at_once_gets_the_lease(world: World) -> None:
 
 
 def test_a_repeated_take_of_a_lease_counts_one_linker(world: World) -> None:
-    """The answer to its first question may have been lost."""
+    """A linker repeats the call when its first answer was lost."""
     attempt_id, lease = world.claim(), uuid4()
     for _ in range(2):
         assert not_none(world.leases.take(attempt_id, lease)).legs == 1
@@ -61,7 +61,7 @@ def test_an_expired_lease_passes_to_the_next_linker(pairing: ShownPairing) -> No
 
 @pytest.mark.parametrize("call", ["renew", "show_qr"])
 def test_a_linker_that_comes_back_late_shows_its_qr_again(pairing: ShownPairing, call: str) -> None:
-    """It hung for longer than its lease, and nobody took over: the row must not stay without the QR."""
+    """The linker hung for longer than its lease, and no other linker took over. So its QR must be shown again."""
     world, secret = pairing.world, pairing.secret
     world.age(LEASE_SECONDS + 1)
     row = world.show_row(pairing.user)
@@ -119,7 +119,7 @@ def test_a_qr_is_not_shown_without_its_engine(pairing: ShownPairing) -> None:
 
 
 def test_the_late_end_of_an_engine_does_not_hide_the_next_qr(pairing: ShownPairing) -> None:
-    """A renewal is repeated after a lost connection. Its first try reaches Postgres when the next engine has a QR."""
+    """A linker repeats a renewal. The first try reaches Postgres late, when the next engine already has a QR."""
     world, following = pairing.world, Secret()
     world.leases.renew(pairing.attempt_id, pairing.lease, ended=pairing.secret.fingerprint)
     world.show(pairing.attempt_id, pairing.lease, following)

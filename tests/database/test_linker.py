@@ -85,7 +85,7 @@ def test_a_second_linker_is_not_needed(world: World, secret: Secret) -> None:
     assert stage.started == ["pair"]
 
 
-# The engine reports none of the timeouts: they follow from the window. A rejected pairing gets another QR.
+# The linker measures the windows, so the engine reports no timeout. A rejected pairing gets another QR.
 NOT_FINAL = (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT, Reason.SCAN_NOT_REPEATED, Reason.PAIRING_REJECTED)
 
 

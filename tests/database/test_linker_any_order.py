@@ -33,7 +33,7 @@ from tests.support.scripted_engine import (
 
 pytestmark = pytest.mark.usefixtures("no_jitter")
 
-SCAN, ONLINE = "scan", "scan and log in"  # of the device whose engine it is
+SCAN, ONLINE = "scan", "scan and log in"  # the engine's own device is scanned
 
 PIECES: list[Step | str] = [
     "qr", SCAN, ONLINE, Reached(), 0.5, 7.0, 45.0, Exhausted(), Replaced(), Unreachable(), Died("boom"), Synced(),
@@ -56,7 +56,7 @@ def test_a_linker_ends_in_time_and_leaves_no_orphan(
     numbers = iter(range(1, 10_000))
 
     class Chance(list[list[Step]]):
-        """A fresh script for each engine, of the kind that it was started as."""
+        """Draws a script for each engine: one for pairing, or one for resuming a device."""
 
         def pop(self, *_: object) -> list[Step]:
             if stage.started[-1] != "pair":

@@ -75,7 +75,7 @@ def test_no_event_of_a_cancelled_attempt_is_written(world: World, secret: Secret
     )
     assert stage.link() == "lost"
     assert seen == [world.sessions.get(stage.user)]
-    assert stage.workflow.of("fail") == ["token-auth"]  # by the disconnect
+    assert stage.workflow.of("fail") == ["token-auth"]  # the disconnect has sent it
 
 
 def test_a_linker_lets_go_of_a_deleted_user_s_attempt(world: World, secret: Secret) -> None:

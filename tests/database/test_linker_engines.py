@@ -60,7 +60,7 @@ def test_a_crash_after_the_scan_resumes_the_device(world: World, secret: Secret,
 def test_a_sync_of_one_engine_does_not_count_for_the_next(world: World, secret: Secret) -> None:
     stage = Stage(world, [*reached_qr(secret), *scan(world, secret), Synced(), Died("boom")], [Reached(), online()])
     assert stage.link() == "connected"
-    assert stage.clock.now > 15  # it waited for the second engine's own
+    assert stage.clock.now > 15  # it waited for the sync of the second engine
 
 
 def test_a_login_of_one_engine_does_not_count_for_the_next(world: World, secret: Secret) -> None:

@@ -66,7 +66,7 @@ EARLIER = "5215550009:8@s.whatsapp.net"
 
 
 def earlier_linker(stage: Stage) -> Secret:
-    """A linker that has shown a QR, and hangs until its lease is over. Its engine lives on."""
+    """Let a linker show a QR and hang until its lease is over. Its engine runs on. Return the QR's secret."""
     secret = Secret()
     stage.world.show(stage.attempt_id, stage.world.lease(stage.attempt_id), secret)
     stage.clock.sleep(LEASE_SECONDS + 1)
@@ -82,13 +82,13 @@ def test_a_device_that_an_earlier_engine_has_stored_is_resumed(world: World, sec
     assert stage.link() == "connected"
 
     assert stage.started == ["pair", f"resume {EARLIER}"]
-    assert stage.clock.now < 20 + 20, "the keys are noticed with the next renewal"
+    assert stage.clock.now < 20 + 20, "the next renewal must notice the keys"
     assert world.sessions.get(stage.user).status is Status.CONNECTED
     assert (world.bound(earlier)["state"], world.bound(secret)["state"]) == ("linked", "unlinking")
 
 
 def test_a_scan_of_an_earlier_qr_in_the_last_moment_is_resumed(world: World, secret: Secret) -> None:
-    """The window ends between two renewals: the linker looks once more before it says that nobody has scanned."""
+    """The window ends between two renewals. The linker renews once more before it reports that no phone has scanned."""
     login: list[Step] = [Reached(), 0.3, online(EARLIER), 0.5, Synced()]
     stage = Stage(world, [*reached_qr(secret), 200.0], login)
     earlier = earlier_linker(stage)
@@ -132,7 +132,7 @@ def test_two_scanned_devices_leave_one_linked_and_one_unlinked(world: World, sec
 
 
 def test_an_attempt_with_stored_keys_never_ends_as_not_scanned(world: World) -> None:
-    """All linkers are gone when the phone scans, and the workflow settles."""
+    """A phone scans when all linkers are gone. Then the workflow settles."""
     stage = Stage(world)
     earlier = earlier_linker(stage)
     stage.open_wait(Phase.AUTH)
@@ -141,7 +141,7 @@ def test_an_attempt_with_stored_keys_never_ends_as_not_scanned(world: World) -> 
     assert read
     world.store_keys(earlier, EARLIER)
 
-    assert world.attempts.end(read, Reason.SCAN_TIMEOUT) is None, "it has changed since it was read"
+    assert world.attempts.end(read, Reason.SCAN_TIMEOUT) is None, "the attempt has changed since it was read"
     assert stage.settle() == Reason.LINKER_FAILED
 
     assert stage.workflow.of("call_unlinks")[-1] == [world.bound(earlier)["id"]]

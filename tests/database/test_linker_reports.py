@@ -78,7 +78,7 @@ def test_an_early_scan_does_not_move_the_deadline(pairing: ShownPairing) -> None
 
 
 def test_a_scan_before_the_scan_window_opens_keeps_its_time(pairing: ShownPairing) -> None:
-    """A quick phone: the QR was shown and scanned before WaitForAuth was entered."""
+    """A phone may scan the QR before the workflow enters WaitForAuth."""
     pairing.scan()
     pairing.world.open_auth(pairing.attempt_id, seconds=5)
     opened = not_none(pairing.world.attempts.get(pairing.attempt_id))
@@ -87,8 +87,8 @@ def test_a_scan_before_the_scan_window_opens_keeps_its_time(pairing: ShownPairin
 
 
 def test_a_scan_without_stored_keys_is_not_written(pairing: ShownPairing) -> None:
-    """The device is the one whose keys whatsmeow has stored under the JID."""
-    pairing.world.store_keys(Secret(), JID)  # somebody else's device
+    """The JID's stored keys decide which device was scanned, and here they are those of another device."""
+    pairing.world.store_keys(Secret(), JID)  # another device
     before = pairing.world.snapshot()
     assert pairing.world.leases.scanned(pairing.attempt_id, pairing.lease, JID) is None
     assert pairing.world.snapshot() == before
@@ -117,7 +117,7 @@ def test_the_newest_of_two_scanned_devices_is_resumed(pairing: ShownPairing) -> 
 
 
 def test_a_device_may_get_the_jid_of_a_removed_device(world: World) -> None:
-    """A phone that removed its device may link the next one under the same number; the old binding is still here."""
+    """The phone has removed its device and links another with the same JID, while the old binding still exists."""
     earlier = ShownPairing(world)
     earlier.scan()
     world.drop_keys(JID)
@@ -132,7 +132,7 @@ def test_a_device_may_get_the_jid_of_a_removed_device(world: World) -> None:
 
 
 def test_a_scan_locks_the_attempt_before_its_device(pairing: ShownPairing) -> None:
-    """In the order of every other statement: a disconnect in the moment of a scan must not meet it in a deadlock."""
+    """All statements lock in this order. Otherwise a disconnect and a scan at the same moment could deadlock."""
     world = pairing.world
     world.store_keys(pairing.secret, JID)
     with psycopg.connect(world.url) as other, ThreadPoolExecutor(1) as pool:
@@ -166,7 +166,7 @@ def test_connecting_gives_up_devices_of_earlier_linkers(pairing: ShownPairing) -
     world, unused = pairing.world, Secret()
     world.show(pairing.attempt_id, pairing.lease, unused)
     pairing.scan()
-    assert pairing.connect().given_up == []  # nobody has scanned it, so no phone lists it
+    assert pairing.connect().given_up == []  # no phone has scanned it, so no phone lists it
     assert world.bound(unused)["state"] == "unlinking"
     assert world.bound(pairing.secret)["state"] == "linked"
 

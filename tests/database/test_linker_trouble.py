@@ -97,7 +97,7 @@ def test_a_linker_lets_go_when_postgres_is_away_too_long(world: World, secret: S
 
 
 def test_an_engine_ends_with_its_lease_while_a_call_waits(world: World, secret: Secret) -> None:
-    """The driver gives up only after 8 s: the main thread cannot close the engine before."""
+    """The driver waits 8 s before it gives up, and the main thread cannot close the engine meanwhile."""
     stage = Stage(world, reached_qr(secret))
 
     def leave() -> None:
@@ -135,7 +135,7 @@ def test_a_wait_that_missed_its_answer_gets_it_at_a_renewal(world: World, secret
 
 
 def test_a_slow_workflow_does_not_cost_the_lease(world: World, secret: Secret) -> None:
-    """Each heartbeat takes seconds; the lease must be renewed often enough nevertheless."""
+    """Each heartbeat takes seconds. The linker must still renew its lease in time."""
     stage = Stage(world, [*reached_qr(secret), 30.0, *scan(world, secret), *LOGIN])
     leases: list[bool] = []
 

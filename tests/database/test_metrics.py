@@ -1,4 +1,4 @@
-"""Every attempt is counted once on its way, whoever brings it about, and with the database's times."""
+"""Each event of an attempt is counted once, with the times of the database, by the function that causes it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.support.recorded_workflow import RecordedWorkflow
 from tests.support.repositories import LIMIT, OVERDUE_SECONDS, WINDOW, World
 from tests.support.scripted_engine import KilledError, Stage, Step, online, qr, reached_qr, scan
 
-# Script seconds pass in no time; the statements between them take some.
+# Seconds of a script take no time, but the statements between them take a little.
 SLOW_MACHINE_MS = 5000
 LOGIN: list[Step] = [Reached(), 0.5, online(), 0.5, Synced()]
 
 
 @pytest.fixture
 def counted(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[Metric]]:
-    """What was counted since the last look."""
+    """Returns the metrics since its last call."""
     return lambda: metrics_in(capsys.readouterr().out)
 
 
@@ -36,7 +36,7 @@ Counted = Callable[[], list[Metric]]
 
 
 def ends(metrics: list[Metric]) -> list[str | None]:
-    """The outcomes that were counted, when each was counted in all as well."""
+    """The outcomes that were counted. Each must also be in the metric without an outcome."""
     outcomes = [metric.of("outcome") for metric in metrics if metric.name == "PairingEnded"]
     assert outcomes.count(None) == len(outcomes) / 2 == len(values(metrics, "LegsPerPairing"))
     return [outcome for outcome in outcomes if outcome]
@@ -114,7 +114,7 @@ def test_a_click_whose_workflow_does_not_start_is_counted_once(world: World, cou
 
 
 def overdue(world: World) -> Stage:
-    """A pairing whose workflow and linker are gone."""
+    """Make an attempt whose workflow and linker are gone."""
     stage = Stage(world)
     world.lease(stage.attempt_id)
     world.age(WINDOW + OVERDUE_SECONDS + 1)

@@ -1,4 +1,4 @@
-"""Notices and refusals in the database: who sees them, and for how long."""
+"""Notices and refusals in the database: when a notice shows, and how refusals are counted."""
 
 from __future__ import annotations
 
@@ -93,14 +93,14 @@ def test_a_refused_login_gives_its_device_up(pairing: ShownPairing) -> None:
 
 
 def test_a_refusal_keeps_a_device_of_another_linker(pairing: ShownPairing) -> None:
-    """A phone has linked the device by the QR of a linker that hung, so the device is resumed and not given up."""
+    """A phone has scanned the QR of an earlier linker, which hung. That device is resumed, so it is not given up."""
     pairing.world.store_keys(pairing.secret, JID)
     assert pairing.refuse(jid=None).stored_jid == JID
     assert pairing.world.bound(pairing.secret)["state"] == "offered"
 
 
 def test_a_qr_gives_up_a_device_that_lost_its_keys(pairing: ShownPairing) -> None:
-    """A linker dies after a refused login and before it reports the refusal. The next linker shows a QR."""
+    """WhatsApp refuses a login, and the linker dies before it reports that. The next linker shows a QR."""
     world = pairing.world
     pairing.scan(pairing.secret)
     world.drop_keys(JID)
@@ -123,7 +123,7 @@ def test_a_qr_keeps_a_scanned_device_that_has_keys(pairing: ShownPairing) -> Non
 
 
 def test_a_refusal_is_counted_by_the_count_before_it(pairing: ShownPairing) -> None:
-    """A call that arrives late, after the same refusal was counted, changes nothing."""
+    """A late call, after its refusal was counted, changes nothing."""
     pairing.refuse()
     pairing.show(Secret())
     before = pairing.world.snapshot()

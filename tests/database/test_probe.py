@@ -1,4 +1,4 @@
-"""What a probe makes of every answer that an engine may give."""
+"""The result of the probe for each event that an engine may report."""
 
 from __future__ import annotations
 

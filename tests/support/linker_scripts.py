@@ -14,12 +14,12 @@ from tests.support.scripted_engine import JID, Stage, Step, online, outcome_of
 
 RESUME = f"resume {JID}"
 LOGIN: list[Step] = [Reached(), 0.3, online(), 0.5, Synced()]
-# One engine after another that reaches WhatsApp and hears no more, for longer than a login may take.
+# Engines that reach WhatsApp and then report nothing. Together they last longer than a login may take.
 HANGING: list[list[Step]] = [[Reached()] for _ in range(8)]
 
 
 def connected(stage: Stage, secret: Secret) -> None:
-    """The pairing is complete and nothing of it is left but the device."""
+    """Check that the device is linked, and that the pairing has left nothing else."""
     session, device = stage.world.sessions.get(stage.user), stage.world.bound(secret)
     assert (session.status, session.phone_number) == (Status.CONNECTED, "5215550009")
     assert outcome_of(stage.world, stage.attempt_id) == "connected"
