@@ -154,7 +154,7 @@ def gone_before_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=["no program", "no process left", "gone before its task"],
 )
-def test_failed_starts_are_told_and_leave_no_descriptor(
+def test_failed_starts_are_reported_and_leave_no_descriptor(
     monkeypatch: pytest.MonkeyPatch, fails: Callable[[pytest.MonkeyPatch], None], why: str
 ) -> None:
     before = sorted(os.listdir("/proc/self/fd"))

@@ -66,7 +66,7 @@ def test_an_overdue_attempt_is_ended_with_its_reason(world: World, caplog: pytes
     assert sweep(world) == NOTHING
 
 
-def test_an_attempt_that_is_back_since_it_was_found_goes_on(world: World) -> None:
+def test_an_overdue_attempt_that_is_revived_meanwhile_goes_on(world: World) -> None:
     """While cleanup works on a batch, a late call of the workflow opens the scan window."""
     _, attempt_id = lost_pairing(world)
     world.age(WINDOW + OVERDUE_SECONDS + 1)

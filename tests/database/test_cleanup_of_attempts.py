@@ -81,7 +81,7 @@ def test_a_live_attempt_is_never_deleted(world: World) -> None:
     assert attempts(world, user) == {live}
 
 
-def test_a_linked_device_keeps_its_time(world: World) -> None:
+def test_the_attempt_of_a_linked_device_is_kept(world: World) -> None:
     """Cleanup keeps the attempt of a linked device, even if there are newer attempts."""
     user, secret = world.user(), Secret()
     linking = world.link(user, secret)

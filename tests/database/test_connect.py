@@ -186,7 +186,7 @@ def test_a_click_whose_workflow_does_not_start_ends_its_attempt(world: World) ->
 
 
 @pytest.mark.parametrize(("age", "outcome"), [(2, None), (21, "internal")])
-def test_a_click_ends_no_attempt_that_another_may_be_starting(world: World, age: int, outcome: str | None) -> None:
+def test_a_click_keeps_an_attempt_that_may_be_starting(world: World, age: int, outcome: str | None) -> None:
     """The first click has started the workflow, which is not in its wait yet. AWS refuses the second start."""
     user, workflow = world.user(), RecordedWorkflow()
     assert connect(user, WINDOW, LIMIT, world.services(workflow))
@@ -242,7 +242,7 @@ def test_a_failed_start_is_reported_while_postgres_is_away(world: World) -> None
         connect(user, WINDOW, LIMIT, world.services(RecordedWorkflow(unavailable={"start"}), away))
 
 
-def test_a_click_starts_the_workflow_that_an_earlier_one_did_not(world: World) -> None:
+def test_a_click_starts_a_workflow_that_was_never_started(world: World) -> None:
     """The call that claimed the attempt died before StartExecution."""
     user, workflow = world.user(), RecordedWorkflow()
     attempt_id = world.claim(user)

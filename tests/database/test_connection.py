@@ -76,9 +76,7 @@ def test_a_connection_that_falls_silent_is_replaced(database: Database, monkeypa
         os.kill(frozen, signal.SIGCONT)
 
 
-def test_a_server_that_falls_silent_in_the_work_is_unavailable(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_silent_during_a_statement_is_unavailable(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_SILENT_SECONDS", 0.5)
     frozen = []
 

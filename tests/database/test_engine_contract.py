@@ -85,7 +85,7 @@ def test_an_engine_that_has_ended_stays_ended(engine: Given) -> None:
         assert run.next_event(PATIENCE) == OVER
 
 
-def test_an_engine_that_may_live_longer_does(engine: Given) -> None:
+def test_an_engine_lives_longer_when_its_end_is_moved(engine: Given) -> None:
     started, clock = engine
     with started.pair(clock() + 3600) as run:
         assert run.next_event(PATIENCE) == Reached()

@@ -81,7 +81,7 @@ def test_a_linker_that_comes_back_late_shows_its_qr_again(pairing: ShownPairing,
     assert row["qr_code"] == session.qr
 
 
-def test_a_renewed_lease_lives_on(pairing: ShownPairing) -> None:
+def test_a_renewed_lease_lasts_longer(pairing: ShownPairing) -> None:
     world = pairing.world
     world.age(6)
     assert not_none(world.leases.renew(pairing.attempt_id, pairing.lease)).alive

@@ -122,7 +122,7 @@ def test_a_qr_keeps_a_scanned_device_that_has_keys(pairing: ShownPairing) -> Non
     assert pairing.world.bound(pairing.secret)["state"] == "linking"
 
 
-def test_a_refusal_is_counted_by_the_count_before_it(pairing: ShownPairing) -> None:
+def test_a_late_refusal_with_an_old_count_changes_nothing(pairing: ShownPairing) -> None:
     """A late call, after its refusal was counted, changes nothing."""
     pairing.refuse()
     pairing.show(Secret())

@@ -102,7 +102,7 @@ def test_a_database_that_is_away_is_a_503_with_a_log_line(
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_missing_setting_is_a_500_in_the_apis_words(call: Call, environment: pytest.MonkeyPatch, name: str) -> None:
+def test_a_missing_setting_is_a_500_in_the_api_s_form(call: Call, environment: pytest.MonkeyPatch, name: str) -> None:
     environment.delenv("DATABASE_URL")
     settings.cache_clear()
     refused(call(name, request(name, uuid4())), 500, "internal")
@@ -123,7 +123,7 @@ def test_the_database_url_may_come_from_a_secret(
     refused(call("status", request("status", user)), 500, "internal")
 
 
-def test_a_bug_is_a_500_without_its_words(app: Callable[[str], ModuleType], environment: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_a_500_without_its_text(app: Callable[[str], ModuleType], environment: pytest.MonkeyPatch) -> None:
     status = app("status")
 
     def broken() -> None:

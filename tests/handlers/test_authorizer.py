@@ -64,11 +64,11 @@ def test_a_valid_token_names_its_user_and_its_end(project: Project, scheme: str)
 @pytest.mark.parametrize(
     "authorization", [None, "", "Bearer", "Bearer ", "Bearer\t", "Basic bWU6eA==", "x" * 10_000, "Token a.b.c", "a.b.c"]
 )
-def test_without_a_bearer_token_it_names_nobody(project: Project, authorization: str | None) -> None:
+def test_without_a_bearer_token_it_names_no_user(project: Project, authorization: str | None) -> None:
     assert ask(authorization) == nobody(Refusal.NO_TOKEN)
 
 
-def test_a_token_without_its_scheme_names_nobody(project: Project) -> None:
+def test_a_token_without_its_scheme_names_no_user(project: Project) -> None:
     assert ask(project.token()) == nobody(Refusal.NO_TOKEN)
     assert ask(f"Token {project.token()}") == nobody(Refusal.NO_TOKEN)
 
@@ -105,7 +105,7 @@ def second_factor(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("level", [None, "aal1", "AAL2", "aal3", "aal2 ", "", ["aal2"], {"aal2": 1}, 2, True], ids=repr)
 @pytest.mark.usefixtures("second_factor")
-def test_a_sign_in_below_the_demanded_level_names_nobody(project: Project, level: object) -> None:
+def test_a_sign_in_below_the_demanded_level_names_no_user(project: Project, level: object) -> None:
     expires = int(project.claims()["exp"])  # type: ignore[call-overload]
     answer = ask(f"Bearer {project.token(aal=level, exp=expires)}")
     assert answer == {"isAuthorized": True, "context": {"refused": "second_factor", "expiresAt": str(expires)}}
@@ -161,7 +161,7 @@ def test_a_legacy_token_is_accepted_when_its_secret_is_named(
     assert ask(f"Bearer {token}")["context"]["userId"] == str(project.user)
 
 
-def test_a_legacy_secret_that_cannot_be_fetched_is_raised(
+def test_a_failed_fetch_of_the_legacy_secret_raises_an_error(
     project: Project, monkeypatch: pytest.MonkeyPatch, aws: Aws
 ) -> None:
     monkeypatch.setenv("LEGACY_JWT_SECRET_NAME", "legacy/missing")
@@ -185,7 +185,7 @@ def test_a_legacy_secret_in_another_form_is_named(
     assert "xxx" not in "".join(traceback.format_exception(wrong.value))
 
 
-def test_keys_that_cannot_be_fetched_are_raised(project: Project) -> None:
+def test_a_failed_fetch_of_keys_raises_an_error(project: Project) -> None:
     """The token may be valid, so the answer must not be that it is refused."""
     project.instead = (503, b"")
     with pytest.raises(Unavailable):

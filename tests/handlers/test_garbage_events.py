@@ -194,7 +194,7 @@ def is_nobody(answer: Any) -> bool:
     )
 
 
-def test_any_authorization_names_nobody(authorize: Callable[[str], Any]) -> None:
+def test_any_authorization_names_no_user(authorize: Callable[[str], Any]) -> None:
     heads = st.dictionaries(st.sampled_from(["alg", "kid", "typ", "crit", "b64", "jwk"]), json_values, max_size=4)
     sane = st.fixed_dictionaries({"alg": st.sampled_from(["ES256", "RS256", "HS256", "none"]), "kid": json_values})
     tokens = st.builds(unsigned, heads | sane, json_values, st.binary(max_size=70))  # type: ignore[arg-type]
@@ -209,7 +209,7 @@ def test_any_authorization_names_nobody(authorize: Callable[[str], Any]) -> None
 
 
 @pytest.mark.parametrize("claim", ["sub", "aud", "iss", "role", "exp", "iat", "nbf", "jti", "is_anonymous", "aal"])
-def test_any_signed_claim_names_its_user_or_nobody(
+def test_any_signed_claim_names_its_user_or_no_user(
     authorize: Callable[[str], Any], project: Project, claim: str
 ) -> None:
     @many
@@ -225,7 +225,7 @@ def test_any_signed_claim_names_its_user_or_nobody(
     run()
 
 
-def test_any_signed_level_but_the_demanded_one_names_nobody(
+def test_any_level_but_the_demanded_one_names_no_user(
     authorize: Callable[[str], Any], project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUIRED_ASSURANCE_LEVEL", "aal2")

@@ -93,7 +93,7 @@ def test_a_disconnect_succeeds_while_aws_hangs(
 
 
 @pytest.mark.usefixtures("hanging_aws")
-def test_cleanup_finishes_what_a_disconnect_could_not(
+def test_cleanup_starts_the_unlinks_that_a_disconnect_missed(
     app: App, world: Any, user: UUID, aws: Aws, environment: pytest.MonkeyPatch
 ) -> None:
     linked(world, user)
@@ -209,13 +209,13 @@ def test_a_secrets_manager_that_hangs_is_named(
     assert body(status.handler(request("status", user), Context()))["status"] == "disconnected"
 
 
-def test_a_secret_is_given_up_by_a_function_without_a_limit(silent_secrets: str) -> None:
+def test_functions_without_a_limit_give_up_a_hanging_secret(silent_secrets: str) -> None:
     with pytest.raises(SecretUnavailable, match=f"the secret {silent_secrets}: ReadTimeoutError"):
         _ = settings().database_url
 
 
 @pytest.mark.usefixtures("environment")
-def test_a_secret_is_asked_for_within_every_functions_timeout() -> None:
+def test_fetching_a_secret_ends_before_every_timeout() -> None:
     module._secrets.cache_clear()
     config = module._secrets().client.meta.config
     tries = config.retries["total_max_attempts"]
