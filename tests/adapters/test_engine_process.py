@@ -181,7 +181,7 @@ def test_an_engine_without_a_url_reports_its_store(error: Exception, caplog: pyt
     assert caplog.text.count("the engine's database refuses it") == 3
 
 
-# ── its time is over ──
+# ── the end of an engine's time ──
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def refused(verifier: TokenVerifier, token: str) -> Refusal:
     return error.value.refusal
 
 
-# ── cached, and asked for again ──
+# ── the cache ──
 
 
 def test_keys_are_fetched_once(project: Project, verifier: TokenVerifier) -> None:
@@ -93,7 +93,7 @@ def test_keys_are_forgotten_after_ten_minutes(
     assert project.asked == 2
 
 
-# ── what a set of keys may hold ──
+# ── unusual keys ──
 
 
 @pytest.mark.parametrize("body", [b'{"keys": []}', b'{"keys": null}', b'{"keys": [], "more": 1}'], ids=repr)

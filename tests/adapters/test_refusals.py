@@ -83,7 +83,7 @@ def test_a_refusal_has_a_class(
     assert refused.value.refusal is refusal
 
 
-# ── whom else the operator serves ──
+# ── the operator's parameters ──
 
 
 def test_other_issuers_are_accepted_by_name_only(project: Project) -> None:
@@ -118,7 +118,7 @@ def test_any_text_but_a_known_class_means_no_token() -> None:
         assert Refusal.parse(other) is Refusal.NO_TOKEN
 
 
-# ── what the caller is told ──
+# ── answers ──
 
 
 def answered(found: dict[str, str]) -> dict[str, object]:

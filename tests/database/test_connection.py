@@ -20,7 +20,6 @@ from whatsapp_pairing.session.sessions import Sessions
 from infra.template.reading import read_template
 from tests.support.logins import backend, login
 from tests.support.pgbouncer import PgBouncer
-from tests.support.pooler import Pooler, pooling
 from tests.support.repositories import World
 from tests.support.stack import ROOT
 
@@ -93,56 +92,6 @@ def test_a_server_silent_during_a_statement_is_unavailable(database: Database, m
             os.kill(pid, signal.SIGCONT)
     assert len(frozen) == 2
     assert database.run(backend) not in frozen
-
-
-@pytest.fixture
-def pooler(postgres: Any) -> Iterator[Pooler]:
-    """A pooler in front of the tests' Postgres."""
-    with pooling(postgres.port) as pooler:
-        yield pooler
-
-
-@pytest.fixture
-def pooled(pooler: Pooler, postgres: Any, world: World) -> Iterator[Database]:
-    """A connection through the pooler."""
-    database = Database(lambda: login(world.url, "whatsapp_worker").replace(str(postgres.port), str(pooler.port)))
-    yield database
-    database.close()
-
-
-@pytest.mark.direct
-@pytest.mark.parametrize("sqlstate", ["57P01", "XX000", "08P01"])
-def test_a_pooler_that_hangs_up_is_asked_again(pooler: Pooler, pooled: Database, sqlstate: str) -> None:
-    first = pooled.run(backend)
-    pooler.hang_ups = [sqlstate]
-    assert pooled.run(backend) != first
-
-    pooler.hang_ups = [sqlstate, sqlstate]
-    with pytest.raises(StoreUnavailable):
-        pooled.run(backend)
-
-
-@pytest.mark.direct
-def test_a_pooler_without_a_free_connection_is_given_up_in_time(
-    pooler: Pooler, pooled: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    silent, patience = 4.0, 4.5
-    monkeypatch.setattr(module, "_SILENT_SECONDS", silent)
-    monkeypatch.setattr(module, "_PATIENCE_SECONDS", patience)
-    pooled.run(backend)
-    pooler.silent = True
-    waited = []
-
-    def wait(self: Any, gen: Any, interval: float, timeout: float) -> Any:
-        waited.append(timeout)
-        return waits(self, gen, interval, timeout)
-
-    waits = psycopg.Connection.wait
-    monkeypatch.setattr(psycopg.Connection, "wait", wait)
-    with pytest.raises(StoreUnavailable):
-        pooled.run(backend)
-    assert silent - 1 < max(waited) <= silent
-    assert waited[-1] <= patience - silent  # the second try has only the rest of the time
 
 
 def test_the_patience_is_shorter_than_every_timeout() -> None:

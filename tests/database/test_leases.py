@@ -21,7 +21,7 @@ from tests.support.repositories import World
 from tests.support.shown_pairing import JID, ShownPairing, not_none
 from tests.support.stack import PATIENCE_SECONDS
 
-# ── the lease itself ──
+# ── the lease ──
 
 
 def test_one_of_ten_linkers_at_once_gets_the_lease(world: World) -> None:

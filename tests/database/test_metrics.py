@@ -46,7 +46,7 @@ def about(seconds: float) -> object:
     return pytest.approx(seconds * 1000 + SLOW_MACHINE_MS / 2, abs=SLOW_MACHINE_MS / 2)
 
 
-# ── on the way ──
+# ── before the end ──
 
 
 def test_a_good_pairing_is_counted_once_with_its_times(world: World, counted: Counted) -> None:

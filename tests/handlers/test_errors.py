@@ -105,7 +105,7 @@ def test_a_server_that_gives_up_is_logged_by_its_names(world: Any, written: Writ
     assert "never-to-be-written" not in log
 
 
-# ── the user's row, on which the product may put whatever it likes ──
+# ── the session row, to which the product may add constraints ──
 
 
 @pytest.fixture
@@ -236,7 +236,7 @@ def test_a_token_of_the_wrong_type_is_not_quoted_by_the_client(monkeypatch: pyte
     assert "to-be-written" not in "".join(traceback.format_exception(refused.value))
 
 
-# ── our own objects, which land in messages by their repr ──
+# ── the repr of our objects, which may get into a message ──
 
 
 @pytest.mark.parametrize(

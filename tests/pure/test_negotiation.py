@@ -144,7 +144,7 @@ def request(**headers: str) -> dict[str, object]:
     return {"headers": {name.replace("_", "-"): value for name, value in headers.items()}}
 
 
-# ── in a request ──
+# ── the headers of a request ──
 
 
 @pytest.mark.parametrize(
