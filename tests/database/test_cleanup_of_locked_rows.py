@@ -124,7 +124,7 @@ def spoil(world: World) -> Iterator[Callable[[UUID, str], None]]:
 
 
 @pytest.mark.parametrize("does", [RAISES.format("40P01"), "PERFORM pg_sleep(100)"], ids=["deadlock", "too slow"])
-def test_an_attempt_whose_end_fails_for_now_is_left(world: World, spoil: Callable[..., None], does: str) -> None:
+def test_an_attempt_whose_end_may_succeed_later_is_left(world: World, spoil: Callable[..., None], does: str) -> None:
     (_, broken), *others = overdue(world, 3)
     spoil(broken, does)
     swept = sweep(world)

@@ -124,7 +124,7 @@ def test_a_refused_text_is_undone_and_keeps_the_connection(world: World, databas
     assert database.run(backend) == pid
 
 
-def test_a_failure_in_the_work_keeps_the_connection(database: Database) -> None:
+def test_an_error_of_the_caller_keeps_the_connection(database: Database) -> None:
     pid = database.run(backend)
 
     def fail(connection: Connection) -> None:

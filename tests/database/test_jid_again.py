@@ -91,7 +91,7 @@ def known(world: World) -> dict[str, Any]:
     }
 
 
-def test_the_newer_device_takes_the_older_ones_place(world: World, engine: Engine) -> None:
+def test_a_newer_device_with_the_same_jid_replaces_the_older(world: World, engine: Engine) -> None:
     older, newer = Secret(), Secret()
     linked(world, engine, older)
     engine.know(contact="contact of the older one")

@@ -70,7 +70,7 @@ def test_a_qr_is_hidden_when_its_linker_s_lease_ends(world: World) -> None:
     assert (world.sessions.get(user).status, world.sessions.get(user).qr) == (Status.CONNECTING, None)
 
 
-def test_the_live_attempt_is_named_and_the_failed_one_too(world: World) -> None:
+def test_a_session_names_the_live_or_the_failed_attempt(world: World) -> None:
     user, attempt_id, *_ = shown(world)
     shown_attempt, live = world.sessions.get(user).attempt, world.attempts.get(attempt_id)
     assert shown_attempt is not None

@@ -164,7 +164,7 @@ def test_a_trigger_of_the_product_finds_its_tables(world: World, user: UUID) -> 
         world.sql(f"DROP TRIGGER note ON {ROWS}; DROP FUNCTION public.note(); DROP TABLE public.audit")
 
 
-def test_counters_are_taken_where_they_have_grown(world: World, user: UUID) -> None:
+def test_counters_of_the_session_row_are_taken_when_they_grow(world: World, user: UUID) -> None:
     stranger = world.user()
     world.show_row(user)
     world.sql(f"INSERT INTO {ROWS} (user_id, messages_sent, last_seen) VALUES (%s, 9, 'infinity')", stranger)
@@ -225,7 +225,7 @@ def test_a_row_that_another_call_writes_is_no_failure(
 
 
 @pytest.mark.parametrize("goes", ["with its engine", "with its linker"])
-def test_a_qr_that_goes_away_leaves_the_row_behind(world: World, goes: str) -> None:
+def test_a_qr_that_is_hidden_leaves_the_row_behind(world: World, goes: str) -> None:
     user, secret = world.user(), Secret()
     attempt_id = world.claim(user)
     lease = world.lease(attempt_id)
