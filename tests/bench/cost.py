@@ -20,7 +20,7 @@ INVOCATION = 0.20e-6
 TRANSITION = 25e-6
 REQUEST = 1.00e-6
 LOGGED_GIGABYTE = 0.50
-# Per month: one secret, one alarm, one metric, one dashboard. Their number does not depend on the users.
+# Per month. These costs do not depend on the number of users.
 FIXED = {"secrets (3)": 3 * 0.40, "dashboard": 3.00, "alarms (16 metrics)": 16 * 0.10, "metrics (26)": 26 * 0.30}
 
 # The behaviour of the users, as assumed.

@@ -26,7 +26,7 @@ from tests.bench.network import Network, network
 from tests.support.postgres import Postgres
 from tests.support.stack import PATIENCE_SECONDS, Stack, User, call
 
-# Who logs in with each role: (1) connect, status, disconnect; (2) the other functions; (3) WhatsApp's engine.
+# connect, status and disconnect log in as the first role, the other functions as the second, the engine as the third.
 ROLES = ("api", "worker", "engine")
 API = ("api",)
 BEHIND = ("worker", "engine")

@@ -22,10 +22,9 @@ from tests.support.adv_secret import Secret
 from tests.support.cleanup import NOTHING, everything, stale_everything, sweep, total
 from tests.support.recorded_workflow import RecordedWorkflow
 from tests.support.repositories import OVERDUE_SECONDS, WINDOW, World
+from tests.support.shown_pairing import JID
 from tests.support.stack import PATIENCE_SECONDS
 from tests.support.stale_rows import lost_pairing
-
-JID = "5215550009:3@s.whatsapp.net"
 
 
 def test_cleanup_changes_nothing_that_is_live(world: World) -> None:

@@ -14,10 +14,10 @@ from tests.support.adv_secret import Secret
 from tests.support.cleanup import NOTHING, sweep
 from tests.support.recorded_workflow import RecordedWorkflow
 from tests.support.repositories import LIMIT, WINDOW, World, entered
+from tests.support.shown_pairing import JID
 from tests.support.stale_rows import stale_attempts, stray_devices
 
 DAY = 86_400.0
-JID = "5215550009:3@s.whatsapp.net"
 
 
 def ended(world: World, user: UUID, days: float, reason: Reason = Reason.QR_TIMEOUT) -> UUID:

@@ -11,9 +11,8 @@ from tests.support.adv_secret import Secret
 from tests.support.cleanup import NOTHING, sweep
 from tests.support.recorded_workflow import RecordedWorkflow
 from tests.support.repositories import World
+from tests.support.shown_pairing import JID
 from tests.support.stale_rows import lost_pairing
-
-JID = "5215550009:3@s.whatsapp.net"
 
 
 def test_a_deleted_user_s_devices_are_unlinked_after_their_lease(world: World) -> None:

@@ -13,9 +13,8 @@ from tests.support.adv_secret import Secret
 from tests.support.cleanup import NOTHING, sweep
 from tests.support.recorded_workflow import RecordedWorkflow
 from tests.support.repositories import World
+from tests.support.shown_pairing import JID
 from tests.support.stale_rows import lost_pairing
-
-JID = "5215550009:3@s.whatsapp.net"
 
 KNOWN = """
 SELECT our_jid FROM whatsapp_engine.whatsmeow_privacy_tokens UNION ALL SELECT pn FROM whatsapp_engine.whatsmeow_lid_map

@@ -22,11 +22,11 @@ from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 
 from tests.support.adv_secret import Secret
 from tests.support.repositories import LIMIT, WINDOW, World, entered
+from tests.support.shown_pairing import JID
 from tests.support.stack import ROOT
 
 pytestmark = pytest.mark.direct  # a pooler does not change the order
 FUNCTIONS = ROOT / "migrations" / "functions"
-JID = "5215550009:3@s.whatsapp.net"
 LEVELS = ["user", "attempt", "device"]
 HOLD = {
     "user": "SELECT pg_advisory_xact_lock(hashtextextended('whatsapp-pairing ' || id, 0)) FROM auth.users",

@@ -25,8 +25,7 @@ from whatsapp_pairing.runtime.database import Connection, Database, Row, T
 from tests.support.adv_secret import Secret
 from tests.support.logins import login
 from tests.support.repositories import LIMIT, WINDOW, World, entered
-
-JID = "5215550009:3@s.whatsapp.net"
+from tests.support.shown_pairing import JID
 
 
 class ForgetfulDatabase(Database):

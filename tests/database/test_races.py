@@ -20,8 +20,8 @@ from whatsapp_pairing.session.session import Status
 from tests.support.adv_secret import Secret
 from tests.support.logins import login
 from tests.support.repositories import LIMIT, WINDOW, World, entered
+from tests.support.shown_pairing import JID
 
-JID = "5215550009:3@s.whatsapp.net"
 T = TypeVar("T")
 
 

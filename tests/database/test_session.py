@@ -14,8 +14,7 @@ from whatsapp_pairing.session.session import Session, Status
 from tests.support.adv_secret import Secret
 from tests.support.logins import act_as
 from tests.support.repositories import World
-
-JID = "5215550009:3@s.whatsapp.net"
+from tests.support.shown_pairing import JID
 
 
 def shown(world: World) -> tuple[UUID, UUID, UUID, Secret]:

@@ -193,7 +193,7 @@ DROPPED = {
 }
 
 
-@pytest.mark.direct  # through PgBouncer, other connections would keep the plan without the UPDATE
+@pytest.mark.direct  # PgBouncer's connections would keep the plan that the rule has changed
 @pytest.mark.parametrize("dropped", DROPPED)
 def test_a_write_dropped_by_a_trigger_leaves_the_row_behind(world: World, user: UUID, dropped: str) -> None:
     world.show_row(user)

@@ -11,9 +11,8 @@ from whatsapp_pairing.core.errors import DeviceBusy
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 
 from tests.support.adv_secret import Secret
-from tests.support.repositories import World
+from tests.support.repositories import JID, World
 
-JID = "5215550001:7@s.whatsapp.net"
 KEYS = """
 SELECT (SELECT count(*) FROM whatsapp_engine.whatsmeow_device) AS device,
        (SELECT count(*) FROM whatsapp_engine.whatsmeow_pre_keys) AS pre_keys,

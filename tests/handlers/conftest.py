@@ -18,25 +18,11 @@ from whatsapp_pairing.runtime.database import Database
 from whatsapp_pairing.runtime.settings import settings
 
 from infra.template.reading import read_template
+from tests.support.databases import admin, way, world
 from tests.support.handlers import ROOT, Aws, Call, Context, load
-from tests.support.logins import connect, login
-from tests.support.repositories import World
+from tests.support.logins import login
 
-
-@pytest.fixture(scope="session")
-def admin(postgres: Any, migrated_template: str) -> Iterator[Any]:
-    """The superuser's connection to a migrated database."""
-    with postgres.database(migrated_template) as url, connect(url) as connection:
-        yield connection
-
-
-@pytest.fixture
-def world(postgres: Any, admin: Any) -> Iterator[Any]:
-    """An empty database and the repositories on it."""
-    world = World(postgres.url(admin.info.dbname), admin)
-    world.empty()
-    yield world
-    world.close()
+__all__ = ["admin", "way", "world"]
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ from whatsapp_pairing.runtime.settings import settings
 from infra.template.reading import read_template
 from tests.support.adv_secret import Secret
 from tests.support.handlers import ROOT, Aws, Call, Context, body, event, refused, request
+from tests.support.repositories import JID
 
 App = Callable[[str], ModuleType]
-JID = "5215550001:7@s.whatsapp.net"
 
 
 class Until(Context):

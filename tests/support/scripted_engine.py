@@ -25,10 +25,10 @@ from tests.support.adv_secret import Secret
 from tests.support.logins import login
 from tests.support.recorded_workflow import RecordedWorkflow
 from tests.support.repositories import WINDOW, World, entered
+from tests.support.shown_pairing import JID
 
 # Seconds of silence, an event, a call that does something else meanwhile, or an error that the engine raises.
 Step = float | Event | Callable[[], object] | BaseException
-JID = "5215550009:3@s.whatsapp.net"
 OVER = "its time was over"
 
 
