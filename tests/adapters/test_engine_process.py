@@ -6,6 +6,7 @@ The child process here has the real lifeline of the engine, and a short script i
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import signal
@@ -157,6 +158,7 @@ def gone_before_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_failed_starts_are_reported_and_leave_no_descriptor(
     monkeypatch: pytest.MonkeyPatch, fails: Callable[[pytest.MonkeyPatch], None], why: str
 ) -> None:
+    gc.collect()  # so that no object of an earlier test closes its descriptor meanwhile
     before = sorted(os.listdir("/proc/self/fd"))
     with monkeypatch.context() as patched:
         fails(patched)
