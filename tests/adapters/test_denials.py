@@ -1,4 +1,4 @@
-"""Why a token is refused: the class that the log is told, and whom the operator's parameters let in."""
+"""The class of each refusal, which the log names, and the users that the operator's parameters allow."""
 
 from __future__ import annotations
 
@@ -83,11 +83,11 @@ def test_a_refusal_has_a_class(
     assert denied.value.denial is denial
 
 
-# ── whom else the operator serves ──
+# ── the operator's parameters ──
 
 
 def test_other_issuers_are_accepted_by_name_only(project: Project) -> None:
-    """Behind a custom domain a project's tokens go on to name its first address."""
+    """After a project gets a custom domain, its tokens still name its first address as the issuer."""
     verifier = TokenVerifier(project.url, issuers=[ELSEWHERE])
     for issuer in (ELSEWHERE, project.issuer):
         assert verifier.verify(project.token(iss=issuer)).user_id == project.user
@@ -112,17 +112,17 @@ def test_a_user_with_an_account_is_no_anonymous_one(
     assert verifier.verify(project.token(**claims)).user_id == project.user
 
 
-def test_only_a_class_is_read_from_an_answer() -> None:
+def test_any_text_but_a_known_class_means_no_token() -> None:
     assert all(Denial.parse(str(denial)) is denial for denial in Denial)
     for other in (None, "", "x", "EXPIRED", 7, [], {}, "expired\nforged"):
         assert Denial.parse(other) is Denial.NO_TOKEN
 
 
-# ── what the caller is told ──
+# ── answers ──
 
 
 def answered(found: dict[str, str]) -> dict[str, object]:
-    """A request of which the authorizer said this."""
+    """A request with this answer of the authorizer."""
     return {"requestContext": {"authorizer": {"lambda": found}}}
 
 

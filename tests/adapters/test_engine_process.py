@@ -1,11 +1,12 @@
-"""One engine in one child process: how the parent hears it, how it ends, and what a failed start leaves.
+"""One engine in one child process: how the parent reads its events, how it ends, and how a start can fail.
 
-The child here has the engine's own lifeline and plays a few lines of a script instead of neonize.
+The child process here has the real lifeline of the engine, and a short script instead of neonize.
 """
 
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import signal
@@ -26,7 +27,7 @@ from whatsapp_engine.process import ProcessEngine
 from whatsapp_pairing.core.engine import DatabaseFailed, Died, Reached, Synced
 from whatsapp_pairing.core.errors import DatabaseUnavailable, MisconfiguredError
 
-# A generous time for events that take a moment on an idle machine.
+# Events take milliseconds on an idle machine. A busy machine may need this long.
 PATIENCE = 60.0
 
 _CHILD = """
@@ -66,13 +67,13 @@ def until(holds: Callable[[], object]) -> None:
 
 
 def ended(pid: int) -> bool:
-    """Whether a process has ended; its parent may be stopped and not know."""
+    """Whether a process has ended. A stopped parent has not collected its exit status yet."""
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 @pytest.fixture
 def plays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Give the next engines this program for a child."""
+    """Let the next engines run this program as their child process."""
     package = tmp_path / "whatsapp_engine"
     package.mkdir()
     (package / "__init__.py").write_text(f"__path__.append({str(Path(whatsapp_engine.__file__).parent)!r})")
@@ -82,7 +83,7 @@ def plays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], No
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """The parent's clock; ``ahead`` is how long it was busy or frozen."""
+    """The parent's clock. ``ahead`` is the time for which the parent was busy or frozen."""
     clock = SimpleNamespace(ahead=0.0)
     clock.monotonic = lambda: time.monotonic() + clock.ahead
     monkeypatch.setattr(process_module, "time", clock)
@@ -92,7 +93,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 # ── a busy parent ──
 
 
-def test_a_busy_parent_listens_before_it_judges(
+def test_a_busy_parent_reads_before_it_declares_silence(
     plays: Callable[[str], None], clock: SimpleNamespace, tmp_path: Path
 ) -> None:
     heard, spoken = tmp_path / "heard", tmp_path / "spoken"
@@ -112,7 +113,7 @@ def test_a_busy_parent_listens_before_it_judges(
         assert run.next_event(0) is None
 
 
-def test_a_child_that_says_nothing_is_dead(plays: Callable[[str], None], clock: SimpleNamespace) -> None:
+def test_a_child_that_falls_silent_counts_as_dead(plays: Callable[[str], None], clock: SimpleNamespace) -> None:
     plays("say('reached'); time.sleep(3600)")
     with ProcessEngine().pair(later()) as run:
         assert run.next_event(PATIENCE) == Reached()
@@ -154,9 +155,10 @@ def gone_before_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=["no program", "no process left", "gone before its task"],
 )
-def test_failed_starts_are_told_and_leave_no_descriptor(
+def test_failed_starts_are_reported_and_leave_no_descriptor(
     monkeypatch: pytest.MonkeyPatch, fails: Callable[[pytest.MonkeyPatch], None], why: str
 ) -> None:
+    gc.collect()  # so that no object of an earlier test closes its descriptor meanwhile
     before = sorted(os.listdir("/proc/self/fd"))
     with monkeypatch.context() as patched:
         fails(patched)
@@ -181,7 +183,7 @@ def test_an_engine_without_a_url_reports_its_store(error: Exception, caplog: pyt
     assert caplog.text.count("the engine's database refuses it") == 3
 
 
-# ── its time is over ──
+# ── the end of an engine's time ──
 
 
 @pytest.mark.parametrize(
@@ -201,7 +203,7 @@ def test_an_engine_ends_by_itself_while_its_parent_is_stopped(plays: Callable[[s
             parent.kill()
 
 
-def test_an_engine_that_was_stopped_ends_as_soon_as_it_goes_on(plays: Callable[[str], None]) -> None:
+def test_a_paused_engine_ends_as_soon_as_it_resumes(plays: Callable[[str], None]) -> None:
     plays("say('reached'); time.sleep(3600)")
     with ProcessEngine().pair(later()) as run:
         assert run.next_event(PATIENCE) == Reached()
@@ -213,7 +215,7 @@ def test_an_engine_that_was_stopped_ends_as_soon_as_it_goes_on(plays: Callable[[
         assert run.next_event(PATIENCE) == Died("its time was over")
 
 
-def test_an_engine_obeys_each_word_of_its_parent(plays: Callable[[str], None]) -> None:
+def test_an_engine_lives_until_its_parent_s_last_limit(plays: Callable[[str], None]) -> None:
     plays("say('reached'); time.sleep(3600)")
     with ProcessEngine().pair(later()) as run:
         assert run.next_event(PATIENCE) == Reached()
@@ -226,8 +228,8 @@ def test_an_engine_obeys_each_word_of_its_parent(plays: Callable[[str], None]) -
 
 
 @pytest.mark.parametrize(("last", "status"), [(3600.0, 7), (-1.0, -signal.SIGALRM)], ids=["renewed", "over"])
-def test_a_late_reader_counts_only_the_last_word(last: float, status: int) -> None:
-    """The engine takes seconds to load. Its parent may or may not have renewed the lease meanwhile."""
+def test_an_engine_that_reads_late_obeys_the_last_limit(last: float, status: int) -> None:
+    """The engine loads for seconds. Its parent may have renewed the lease in this time."""
     program = "from whatsapp_engine.lifeline import Lifeline; import os, time; Lifeline().task(); "
     program += "time.sleep(3600)" if status < 0 else "os._exit(7)"
     now = time.monotonic()

@@ -1,4 +1,4 @@
-"""Cleanup deletes old attempts that no session and no pause depends on. It gives stray devices up."""
+"""Cleanup deletes old attempts that no session and no pause needs. It also gives stray devices up."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.pairing.attempt import MOST_PER_HOUR, Phase
 from whatsapp_pairing.session.session import Status
 
+from tests.support.adv_secret import Secret
 from tests.support.cleanup import NOTHING, sweep
 from tests.support.recorded_workflow import RecordedWorkflow
+from tests.support.repositories import LIMIT, WINDOW, World, entered
+from tests.support.shown_pairing import JID
 from tests.support.stale_rows import stale_attempts, stray_devices
-from tests.support.world import LIMIT, WINDOW, Secret, World, entered
 
 DAY = 86_400.0
-JID = "5215550009:3@s.whatsapp.net"
 
 
 def ended(world: World, user: UUID, days: float, reason: Reason = Reason.QR_TIMEOUT) -> UUID:
-    """An attempt of the user that ended so many days ago."""
+    """Make an attempt of the user that ended this many days ago."""
     attempt_id = world.claim(user)
     attempt = world.attempts.get(attempt_id)
     assert attempt
@@ -30,12 +31,12 @@ def ended(world: World, user: UUID, days: float, reason: Reason = Reason.QR_TIME
 
 
 def attempts(world: World, user: UUID) -> set[UUID]:
-    """The user's attempts."""
+    """The ids of the user's attempts."""
     found = world.sql("SELECT id FROM whatsapp_private.attempts WHERE user_id = %s", user)
     return {row["id"] for row in found}
 
 
-def test_old_attempts_are_deleted_but_the_newest(world: World) -> None:
+def test_old_attempts_are_deleted_except_the_newest(world: World) -> None:
     user, other = world.user(), world.user()
     ended(world, user, 200)
     ended(world, user, 91)
@@ -48,7 +49,7 @@ def test_old_attempts_are_deleted_but_the_newest(world: World) -> None:
     assert world.sessions.get(other).reason is Reason.ACCOUNT_BANNED
 
 
-def test_the_parameter_says_how_old(world: World) -> None:
+def test_the_parameter_sets_the_age_of_deleted_attempts(world: World) -> None:
     user = world.user()
     ended(world, user, 8)
     newest = ended(world, user, 7)
@@ -60,7 +61,7 @@ def test_the_parameter_says_how_old(world: World) -> None:
     assert attempts(world, user) == {newest}
 
 
-def test_reason_number_and_pause_survive(world: World) -> None:
+def test_deleting_attempts_keeps_reason_number_and_pause(world: World) -> None:
     user = world.user()
     for days in (300, 200, 100):
         ended(world, user, days)
@@ -71,7 +72,7 @@ def test_reason_number_and_pause_survive(world: World) -> None:
     assert (world.attempt(attempt_id)["number"], world.attempt(attempt_id)["failures"]) == (4, 3)
 
 
-def test_a_live_attempt_outlives_everything(world: World) -> None:
+def test_a_live_attempt_is_never_deleted(world: World) -> None:
     user = world.user()
     old = ended(world, user, 100)
     live = world.claim(user)
@@ -80,14 +81,14 @@ def test_a_live_attempt_outlives_everything(world: World) -> None:
     assert attempts(world, user) == {live}
 
 
-def test_a_linked_device_keeps_its_time(world: World) -> None:
-    """The attempt of a linked device is kept, even when newer attempts exist."""
+def test_the_attempt_of_a_linked_device_is_kept(world: World) -> None:
+    """Cleanup keeps the attempt of a linked device, even if there are newer attempts."""
     user, secret = world.user(), Secret()
     linking = world.link(user, secret)
     world.age(100 * DAY)
     since = world.sessions.get(user).connected_at
     assert since is not None
-    # No call makes an attempt while a device is linked. The time must stay even if there is a newer attempt.
+    # No call makes an attempt while a device is linked, so the test inserts a newer attempt itself.
     world.sql("INSERT INTO whatsapp_private.attempts (id, user_id, number, deadline, ended_at, outcome) "
               "VALUES (%s, %s, 2, now(), now(), 'cancelled')", uuid4(), user)  # fmt: skip
     world.sql("UPDATE whatsapp_private.attempts SET superseded = true WHERE id = %s", linking)
@@ -95,7 +96,7 @@ def test_a_linked_device_keeps_its_time(world: World) -> None:
     assert world.sessions.get(user).connected_at == since
 
 
-def test_an_attempt_goes_after_its_last_device(world: World) -> None:
+def test_an_attempt_is_deleted_after_its_last_device(world: World) -> None:
     user, secret = world.user(), Secret()
     old = world.link(user, secret)
     (device,) = world.attempts.disconnect(user).devices
@@ -108,7 +109,7 @@ def test_an_attempt_goes_after_its_last_device(world: World) -> None:
     assert old not in attempts(world, user)
 
 
-def test_the_attempts_of_an_hour_are_still_counted(world: World) -> None:
+def test_deleting_attempts_keeps_the_hourly_limit(world: World) -> None:
     user = world.user()
     for _ in range(3):
         ended(world, user, 100, Reason.CANCELLED)
@@ -133,7 +134,7 @@ def test_a_locked_attempt_is_superseded_by_the_next_click(world: World) -> None:
     user = world.user()
     old = ended(world, user, 100)
     with world.holding("SELECT FROM whatsapp_private.attempts WHERE id = %s FOR UPDATE", old):
-        world.claim(user)  # no click waits for it
+        world.claim(user)  # the click does not wait for the lock
         world.attempts.disconnect(user)
     assert sweep(world).attempts_deleted == 0
     world.age(600)
@@ -193,7 +194,7 @@ def test_a_device_that_a_live_attempt_explains_is_kept(world: World) -> None:
     lease = world.lease(attempt_id)
     world.attempts.open_phase(attempt_id, entered(Phase.QR, "token"), WINDOW)
     world.show(attempt_id, lease, secret)
-    world.age(60)  # its linker hangs
+    world.age(60)  # the linker hangs
     assert sweep(world) == NOTHING
     world.store_keys(secret, JID)
     assert world.leases.scanned(attempt_id, lease, JID)

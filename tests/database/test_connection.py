@@ -1,4 +1,4 @@
-"""One connection that heals, and errors that say nothing secret."""
+"""The database connection replaces itself after a failure, and its errors contain no secret."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from whatsapp_pairing.runtime.database import Connection, Database
 from whatsapp_pairing.session.sessions import Sessions
 
 from infra.template.reading import read_template
+from tests.support.logins import backend, login
 from tests.support.pgbouncer import PgBouncer
-from tests.support.pooler import Pooler, pooling
+from tests.support.repositories import World
 from tests.support.stack import ROOT
-from tests.support.world import World, backend, login
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def database(world: World) -> Database:
 
 @pytest.fixture
 def renew(way: Any) -> Iterator[Callable[[], None]]:
-    """Let the pooler, if there is one, forget its connections: a new one has the settings that the database has now."""
+    """Let PgBouncer, if it is used, open new connections, so that changed settings of the database apply."""
     renew = way.reconnect if isinstance(way, PgBouncer) else lambda: None
     yield renew
     renew()
@@ -48,7 +48,7 @@ def test_a_connection_that_died_between_two_calls_is_replaced(world: World, data
     assert database.run(backend) != first
 
 
-def test_a_connection_that_dies_twice_is_given_up_and_works_the_next_time(world: World, database: Database) -> None:
+def test_a_connection_that_dies_twice_works_at_the_next_call(world: World, database: Database) -> None:
     calls = []
 
     def suicide(connection: Connection) -> None:
@@ -57,7 +57,7 @@ def test_a_connection_that_dies_twice_is_given_up_and_works_the_next_time(world:
 
     with pytest.raises(DatabaseUnavailable):
         database.run(suicide)
-    assert len(calls) == 2  # the answer may have been lost, so it is asked once more
+    assert len(calls) == 2  # the answer may have been lost, so the call is repeated once
     database.run(backend)
     with pytest.raises(DatabaseUnavailable):
         database.run(suicide)
@@ -75,9 +75,7 @@ def test_a_connection_that_falls_silent_is_replaced(database: Database, monkeypa
         os.kill(frozen, signal.SIGCONT)
 
 
-def test_a_server_that_falls_silent_in_the_work_is_unavailable(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_silent_during_a_statement_is_unavailable(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_NO_ANSWER_SECONDS", 0.5)
     frozen = []
 
@@ -96,70 +94,18 @@ def test_a_server_that_falls_silent_in_the_work_is_unavailable(
     assert database.run(backend) not in frozen
 
 
-@pytest.fixture
-def pooler(postgres: Any) -> Iterator[Pooler]:
-    """A pooler before the tests' Postgres."""
-    with pooling(postgres.port) as pooler:
-        yield pooler
-
-
-@pytest.fixture
-def pooled(pooler: Pooler, postgres: Any, world: World) -> Iterator[Database]:
-    """A connection through it."""
-    database = Database(lambda: login(world.url, "whatsapp_worker").replace(str(postgres.port), str(pooler.port)))
-    yield database
-    database.close()
-
-
-@pytest.mark.direct
-@pytest.mark.parametrize("sqlstate", ["57P01", "XX000", "08P01"])
-def test_a_pooler_that_hangs_up_is_asked_again_whatever_it_calls_that(
-    pooler: Pooler, pooled: Database, sqlstate: str
-) -> None:
-    first = pooled.run(backend)
-    pooler.hang_ups = [sqlstate]
-    assert pooled.run(backend) != first
-
-    pooler.hang_ups = [sqlstate, sqlstate]
-    with pytest.raises(DatabaseUnavailable):
-        pooled.run(backend)
-
-
-@pytest.mark.direct
-def test_a_pooler_without_a_connection_to_give_is_given_up_in_time(
-    pooler: Pooler, pooled: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    silent, patience = 4.0, 4.5
-    monkeypatch.setattr(module, "_NO_ANSWER_SECONDS", silent)
-    monkeypatch.setattr(module, "_PATIENCE_SECONDS", patience)
-    pooled.run(backend)
-    pooler.silent = True
-    waited = []
-
-    def wait(self: Any, gen: Any, interval: float, timeout: float) -> Any:
-        waited.append(timeout)
-        return waits(self, gen, interval, timeout)
-
-    waits = psycopg.Connection.wait
-    monkeypatch.setattr(psycopg.Connection, "wait", wait)
-    with pytest.raises(DatabaseUnavailable):
-        pooled.run(backend)
-    assert silent - 1 < max(waited) <= silent
-    assert waited[-1] <= patience - silent  # it was asked again, but not for as long
-
-
-def test_the_patience_ends_before_the_functions_do() -> None:
+def test_the_patience_is_shorter_than_every_timeout() -> None:
     template = read_template(ROOT / "template.yaml", {}, {"SupabaseUrl": "https://x.test", "AllowedOrigins": ""})
     timeouts = {one.short_name: one.timeout for one in template.functions.values()}
     assert module._NO_ANSWER_SECONDS < module._PATIENCE_SECONDS < min(timeouts.values())
 
 
-def test_nothing_is_asked_before_the_last_answer_has_come(database: Database) -> None:
-    """Supabase's pooler may give the second answer to somebody else."""
+def test_the_next_statement_waits_for_the_last_answer(database: Database) -> None:
+    """Otherwise Supabase's pooler could give the second answer to another client."""
     assert database.run(lambda connection: connection.pgconn.pipeline_status) == PipelineStatus.OFF
 
 
-def test_a_text_is_one_exchange_and_answers_with_its_last_row(database: Database) -> None:
+def test_a_text_is_one_exchange_and_returns_its_last_row(database: Database) -> None:
     text = "BEGIN; SET LOCAL lock_timeout = '1s'; SELECT 1 AS one; COMMIT; SELECT %(two)s AS two;"
     assert database.run_text(text, {"two": 2}) == {"two": 2}
     shown = database.run(lambda connection: connection.execute("SHOW lock_timeout").fetchone())
@@ -167,7 +113,7 @@ def test_a_text_is_one_exchange_and_answers_with_its_last_row(database: Database
 
 
 @pytest.mark.parametrize("refused", ["SELECT 1 / 0", "SELECT pg_sleep(1)", "SELECT nothing"])
-def test_a_refused_text_keeps_nothing_and_the_connection(world: World, database: Database, refused: str) -> None:
+def test_a_refused_text_is_undone_and_keeps_the_connection(world: World, database: Database, refused: str) -> None:
     pid, attempt_id = database.run(backend), world.claim()
     clear = "UPDATE whatsapp_private.attempts SET task_token = NULL WHERE id = %(id)s"
     world.sql("UPDATE whatsapp_private.attempts SET task_token = 'kept', ended_at = now(), outcome = 'cancelled'")
@@ -178,7 +124,7 @@ def test_a_refused_text_keeps_nothing_and_the_connection(world: World, database:
     assert database.run(backend) == pid
 
 
-def test_a_failure_in_the_work_keeps_the_connection(database: Database) -> None:
+def test_an_error_of_the_caller_keeps_the_connection(database: Database) -> None:
     pid = database.run(backend)
 
     def fail(connection: Connection) -> None:
@@ -242,7 +188,7 @@ def test_one_statement_is_one_exchange(database: Database, monkeypatch: pytest.M
 
 
 def test_a_server_that_only_reads_is_unavailable(world: World, database: Database, renew: Callable[[], None]) -> None:
-    """After a failover the old connections may lead to a copy."""
+    """After a failover, an old connection may lead to a read-only replica."""
     update = "UPDATE whatsapp_private.attempts SET task_token = NULL"
     name = psycopg.conninfo.conninfo_to_dict(world.url)["dbname"]
     world.sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
@@ -257,7 +203,7 @@ def test_a_server_that_only_reads_is_unavailable(world: World, database: Databas
 
 
 def test_a_statement_that_takes_too_long_is_asked_once(world: World, database: Database) -> None:
-    """It would take as long again, and the connection is as good as before."""
+    """A second try would take as long again, and the connection still works."""
     pid, asked = database.run(backend), []
 
     def wait(connection: Connection) -> None:
@@ -274,7 +220,7 @@ def test_a_statement_that_takes_too_long_is_asked_once(world: World, database: D
 
 
 def test_nothing_is_prepared_on_the_server(database: Database) -> None:
-    for _ in range(12):  # psycopg would prepare at the fifth
+    for _ in range(12):  # by default, psycopg prepares a statement at its fifth run
         database.run(lambda connection: connection.execute("SELECT 1 AS one WHERE %s", (True,)).fetchone())
     prepared = database.run(
         lambda connection: connection.execute("SELECT count(*) AS n FROM pg_prepared_statements").fetchone()
@@ -284,7 +230,7 @@ def test_nothing_is_prepared_on_the_server(database: Database) -> None:
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """A port on which nobody listens, and nobody else can begin to."""
+    """A port that is bound but does not listen, so that no other process can take it."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]
@@ -321,7 +267,7 @@ def test_a_malformed_url_is_not_quoted(url: str) -> None:
     assert "topsecret" not in "".join(traceback.format_exception(refused.value))
 
 
-def test_closing_twice_is_closing(database: Database) -> None:
+def test_a_connection_may_be_closed_twice(database: Database) -> None:
     database.run(backend)
     database.close()
     database.close()

@@ -1,4 +1,4 @@
-"""Every attempt is counted once on its way, whoever brings it about, and with the database's times."""
+"""Each event of an attempt is counted once, with the times of the database, by the function that causes it."""
 
 from __future__ import annotations
 
@@ -15,23 +15,20 @@ from whatsapp_pairing.pairing.disconnect import disconnect
 from whatsapp_pairing.pairing.ending import end
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 
+from tests.support.adv_secret import Secret
 from tests.support.metrics import Metric, metrics_in, values
 from tests.support.recorded_workflow import RecordedWorkflow
-from tests.support.scripted_engine import Stage, Step, online, qr, reached_qr, scan
-from tests.support.world import LIMIT, OVERDUE_SECONDS, WINDOW, Secret, World
+from tests.support.repositories import LIMIT, OVERDUE_SECONDS, WINDOW, World
+from tests.support.scripted_engine import KilledError, Stage, Step, online, qr, reached_qr, scan
 
-# Script seconds pass in no time; the statements between them take some.
+# Seconds of a script take no time, but the statements between them take a little.
 SLOW_MACHINE_MS = 5000
 LOGIN: list[Step] = [Reached(), 0.5, online(), 0.5, Synced()]
 
 
-class KilledError(BaseException):
-    """kill -9: no handler of ours runs."""
-
-
 @pytest.fixture
 def counted(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[Metric]]:
-    """What was counted since the last look."""
+    """Returns the metrics since its last call."""
     return lambda: metrics_in(capsys.readouterr().out)
 
 
@@ -39,7 +36,7 @@ Counted = Callable[[], list[Metric]]
 
 
 def ends(metrics: list[Metric]) -> list[str | None]:
-    """The outcomes that were counted, when each was counted in all as well."""
+    """The outcomes that were counted. Each must also be in the metric without an outcome."""
     outcomes = [metric.of("outcome") for metric in metrics if metric.name == "PairingEnded"]
     assert outcomes.count(None) == len(outcomes) / 2 == len(values(metrics, "LinkersPerPairing"))
     return [outcome for outcome in outcomes if outcome]
@@ -49,7 +46,7 @@ def about(seconds: float) -> object:
     return pytest.approx(seconds * 1000 + SLOW_MACHINE_MS / 2, abs=SLOW_MACHINE_MS / 2)
 
 
-# ── on the way ──
+# ── before the end ──
 
 
 def test_a_good_pairing_is_counted_once_with_its_times(world: World, counted: Counted) -> None:
@@ -69,7 +66,7 @@ def test_a_good_pairing_is_counted_once_with_its_times(world: World, counted: Co
     assert ends(metrics) == ["connected"]
 
 
-def test_a_replaced_linker_is_counted_and_the_times_go_on(world: World, counted: Counted) -> None:
+def test_a_replaced_linker_is_counted_and_keeps_the_times(world: World, counted: Counted) -> None:
     secret = Secret()
     stage = Stage(world, [Reached(), 30.0, qr(Secret()), KilledError()])
     with pytest.raises(KilledError):
@@ -117,7 +114,7 @@ def test_a_click_whose_workflow_does_not_start_is_counted_once(world: World, cou
 
 
 def overdue(world: World) -> Stage:
-    """A pairing whose workflow and linker are gone."""
+    """Make an attempt whose workflow and linker are gone."""
     stage = Stage(world)
     world.lease(stage.attempt_id)
     world.age(WINDOW + OVERDUE_SECONDS + 1)
@@ -181,7 +178,7 @@ def linked(world: World) -> Stage:
         (linked, "connected", 1),
     ],
 )
-def test_an_end_is_counted_once_whoever_brings_it_about_and_whoever_comes_later(
+def test_an_end_is_counted_once_for_each_way_to_end(
     world: World, counted: Counted, ended: Callable[[World], Stage], outcome: str, linkers: int
 ) -> None:
     stage = ended(world)
@@ -197,7 +194,7 @@ def test_an_end_is_counted_once_whoever_brings_it_about_and_whoever_comes_later(
     assert [metric for metric in counted() if metric.name != "CleanupLeft"] == []
 
 
-def test_of_two_who_would_end_it_at_once_one_counts(world: World, counted: Counted) -> None:
+def test_of_two_ends_at_once_one_is_counted(world: World, counted: Counted) -> None:
     stage = overdue(world)
     seen = world.attempts.get(stage.attempt_id)
     assert seen is not None

@@ -1,4 +1,4 @@
-"""However many users there are: nothing that a user waits for, and no sweep, reads a table from end to end."""
+"""No call that a user waits for, and no sweep, reads a whole table, so the number of users does not slow them down."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from whatsapp_pairing.pairing.session_rows import SessionRows
 from whatsapp_pairing.runtime.database import Connection, Database
 from whatsapp_pairing.session.sessions import Sessions
 
+from tests.support.adv_secret import Secret
+from tests.support.logins import connect as administer
 from tests.support.many_rows import fill
 from tests.support.recorded_workflow import RecordedWorkflow
-from tests.support.world import LIMIT, WINDOW, Secret, World, entered
-from tests.support.world import connect as administer
+from tests.support.repositories import LIMIT, WINDOW, World, entered
 
 USERS, STALE = 50_000, 500
 BIG = "('users', 'attempts', 'devices', 'sessions', 'whatsapp_sessions', 'whatsmeow_device')"
@@ -31,8 +32,8 @@ JID = "5215559999:1@s.whatsapp.net"
 Work = Callable[[World, Database], object]
 
 
-# The connected users have an older attempt each: some a very old one, the others one that nobody may delete yet. Some
-# have an offered device that no live attempt explains.
+# Each connected user gets an older attempt. Some are old enough for cleanup to delete them. Some users also get an
+# offered device without a live attempt.
 _OLD = """
 INSERT INTO whatsapp_private.attempts (id, user_id, number, started_at, deadline, ended_at, outcome, superseded)
 SELECT gen_random_uuid(), a.user_id, -a.n, at, at, at, 'cancelled', true
@@ -69,7 +70,7 @@ def services(database: Database) -> Services:
 
 
 def sweep(world: World, _: Database) -> None:
-    """Sweep as the role of cleanup: its policies are part of the plans."""
+    """Run a sweep with the role of cleanup, because the policies of the role are part of the plans."""
     database = world.new_database("whatsapp_worker")
     swept = Cleaning(services(database), Sweeps(database), lambda: 120.0).run()
     assert swept.attempts_deleted == swept.strays_given_up == STALE
@@ -129,7 +130,7 @@ def unlink(world: World, database: Database) -> None:
 
 
 def scans(connection: Connection) -> dict[str, int]:
-    """How often each table was read from end to end so far, by whatever this connection has called."""
+    """How often the calls of this connection have read each table from end to end so far."""
     connection.execute("SELECT pg_stat_force_next_flush()")
     found = connection.execute(f"SELECT relname, seq_scan FROM pg_stat_user_tables WHERE relname IN {BIG}").fetchall()
     return {row["relname"]: row["seq_scan"] for row in found}
@@ -139,7 +140,7 @@ def scans(connection: Connection) -> dict[str, int]:
     "work", [sweep, count, click, poll, pair, fail, give_up, unlink], ids=lambda work: work.__name__
 )
 def test_no_statement_reads_a_big_table_from_end_to_end(crowd: World, work: Work) -> None:
-    """The server counts the scans, so the statements inside functions are counted too."""
+    """The server counts the scans, so this includes the statements inside functions."""
     database = crowd.new_database("postgres")
     crowd.marked = a_user(crowd)
     before = database.run(scans)

@@ -1,4 +1,4 @@
-"""A linker goes on when a scan does not pair: WhatsApp renews the QR, or the pairing or the login is refused."""
+"""A linker shows another QR when a scan does not pair: WhatsApp asks for another scan, or refuses pairing or login."""
 
 from __future__ import annotations
 
@@ -11,39 +11,40 @@ from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.pairing.attempt import AFTER_SCAN_SECONDS, SCAN_AGAIN_SECONDS
 from whatsapp_pairing.session.session import Session, Status
 
+from tests.support.adv_secret import Secret
 from tests.support.metrics import metrics_in, values
+from tests.support.repositories import WINDOW, World
 from tests.support.scripted_engine import JID, Stage, Step, online, outcome_of, qr, reached_qr, removed, scan
-from tests.support.world import WINDOW, Secret, World
 
 REJECTED = Refused(Reason.PAIRING_REJECTED)
-# Postgres does not take the keys of a device that a phone has just scanned.
+# Postgres refuses to store the keys of a device that a phone has just scanned.
 FULL = DatabaseFailed("SQLSTATE 53100", passes=True)
 
 
 def renewed(secret: Secret, seconds: float) -> Step:
-    """The QR that WhatsApp asks to scan again; it has the ref of the QR before."""
+    """The QR that the person has to scan again. WhatsApp gives it the ref of the QR before."""
     return replace(qr(secret), seconds=seconds, renewed=True)
 
 
 def pairs(world: World, jid: str = JID) -> list[Step]:
-    """An engine whose QR is scanned and whose device logs in."""
+    """The script of an engine whose QR is scanned and whose device logs in."""
     secret = Secret()
     return [*reached_qr(secret), *scan(world, secret, jid), 0.3, online(jid), 0.5, Synced()]
 
 
 class Watched(Stage):
-    """A stage on which the script may note what the person sees."""
+    """A stage whose script can note the session that the person sees."""
 
     def __init__(self, world: World, *scripts: list[Step]) -> None:
         super().__init__(world, *scripts)
         self.seen: list[Session] = []
 
     def look(self) -> None:
-        """Note what the person sees now."""
+        """Note the session that the person sees now."""
         self.seen.append(self.world.sessions.get(self.user))
 
 
-def test_a_renewed_qr_shows_with_its_notice_and_pairs(world: World) -> None:
+def test_a_renewed_qr_is_shown_with_its_notice_and_pairs(world: World) -> None:
     first, second = Secret(), Secret()
     stage = Watched(world)
     stage.scripts.append(
@@ -75,7 +76,7 @@ def test_a_notice_stays_for_the_next_qrs(world: World) -> None:
 
 @pytest.mark.parametrize("refusals", [1, 2, 3])
 @pytest.mark.parametrize("refused", [REJECTED, FULL], ids=["engine", "store"])
-def test_a_refused_pairing_is_given_another_qr(world: World, refusals: int, refused: Step) -> None:
+def test_a_refused_pairing_gets_another_qr(world: World, refusals: int, refused: Step) -> None:
     stage = Watched(world)
     for _ in range(refusals):
         stage.scripts.append([*reached_qr(Secret()), refused])
@@ -87,7 +88,7 @@ def test_a_refused_pairing_is_given_another_qr(world: World, refusals: int, refu
     assert (waiting.status, waiting.qr, waiting.notice) == (Status.CONNECTING, None, Notice.NEW_QR)
     assert (shown.status, shown.notice) == (Status.WAITING_QR, Notice.NEW_QR)
     assert stage.started == ["pair"] * (refusals + 1)
-    assert stage.clock.now < 3, "the person has waited for a pause"
+    assert stage.clock.now < 3, "the next QR came after a pause"
 
 
 def test_the_fourth_refusal_ends_the_attempt(world: World) -> None:
@@ -99,7 +100,7 @@ def test_the_fourth_refusal_ends_the_attempt(world: World) -> None:
 
 
 def test_the_fourth_scan_that_the_store_refuses_is_our_fault(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """The QRs between them must not make the fault look new."""
+    """The QRs between the refusals must not hide that the same fault repeats."""
     stage = Stage(world, *[[*reached_qr(Secret()), FULL] for _ in range(5)])
     assert stage.link() == Reason.LINKER_FAILED
     assert stage.started == ["pair"] * 4
@@ -107,7 +108,7 @@ def test_the_fourth_scan_that_the_store_refuses_is_our_fault(world: World, capsy
 
 
 def test_refusals_of_all_linkers_are_counted(world: World) -> None:
-    """A linker that takes over counts on from the refusals of the linker before it."""
+    """The next linker continues the count of the linker before it."""
     stage = Stage(world, *[[*reached_qr(Secret()), REJECTED] for _ in range(2)], [OSError("no more processes")])
     with pytest.raises(OSError, match="no more processes"):
         stage.link()
@@ -116,18 +117,18 @@ def test_refusals_of_all_linkers_are_counted(world: World) -> None:
 
 
 @pytest.mark.parametrize(("left", "outcome"), [(SCAN_AGAIN_SECONDS + 3, "connected"), (25, "pairing_rejected")])
-def test_a_late_refusal_gives_no_qr_that_nobody_can_scan(world: World, left: float, outcome: str) -> None:
+def test_a_refusal_too_late_for_a_scan_gets_no_qr(world: World, left: float, outcome: str) -> None:
     stage = Stage(world, [*reached_qr(Secret()), WINDOW - left, REJECTED], pairs(world))
     assert stage.link() == outcome
 
 
 def refused_login(world: World, jid: str = JID) -> list[Step]:
-    """An engine whose QR is scanned, and whose login WhatsApp refuses with a 401."""
+    """The script of an engine whose QR is scanned, and whose login WhatsApp refuses with a 401."""
     secret = Secret()
     return [*reached_qr(secret), *scan(world, secret, jid), 1.0, *removed(world, jid)]
 
 
-def test_a_refused_login_is_given_another_qr(world: World) -> None:
+def test_a_refused_login_gets_another_qr(world: World) -> None:
     stage = Watched(world, refused_login(world))
     stage.scripts.append([stage.look, Reached(), qr(Secret()), stage.look, *pairs(world)[1:]])
 
@@ -140,7 +141,7 @@ def test_a_refused_login_is_given_another_qr(world: World) -> None:
     assert outcome_of(world, stage.attempt_id) == "connected"
 
 
-def test_a_refused_login_that_nobody_repeats_says_so(world: World) -> None:
+def test_a_refused_login_without_another_scan_says_so(world: World) -> None:
     stage = Stage(world, refused_login(world), reached_qr(Secret()))
     assert stage.link() == Reason.SCAN_NOT_REPEATED
 
@@ -151,7 +152,7 @@ def test_the_fourth_refused_login_ends_the_attempt(world: World) -> None:
 
 
 def test_keys_left_after_a_refused_login_are_not_resumed(world: World) -> None:
-    """The engine ends before whatsmeow has deleted the keys of the device that WhatsApp does not know."""
+    """The engine ends after the 401, and before whatsmeow has deleted the keys."""
     gone, other = Secret(), "5215550009:4@s.whatsapp.net"
     stage = Stage(world, [*reached_qr(gone), *scan(world, gone), 1.0, removed(world)[1]], pairs(world, other))
     assert stage.link() == "connected"
@@ -161,7 +162,7 @@ def test_keys_left_after_a_refused_login_are_not_resumed(world: World) -> None:
 
 
 @pytest.mark.parametrize("end", ["disconnect", "settle"])
-def test_keys_left_after_a_refused_login_go_with_the_end(world: World, end: str) -> None:
+def test_keys_left_after_a_refused_login_are_unlinked_at_the_end(world: World, end: str) -> None:
     gone = Secret()
     stage = Stage(world, [*reached_qr(gone), *scan(world, gone), 1.0, removed(world)[1]])
     if end == "disconnect":
@@ -181,8 +182,8 @@ def test_a_refused_login_whose_linker_dies_is_not_scanned(world: World) -> None:
     assert stage.link() == Reason.SCAN_NOT_REPEATED
 
 
-def test_the_second_scan_buys_no_more_time(world: World) -> None:
-    """An attempt gets the 60 seconds once, for the first device that is scanned."""
+def test_the_second_scan_does_not_extend_the_deadline(world: World) -> None:
+    """The first scan gives an attempt 60 more seconds. Later scans give none."""
     late: list[Step] = [*reached_qr(first := Secret()), WINDOW - 1, *scan(world, first), 1.0, *removed(world)]
     other = "5215550009:4@s.whatsapp.net"
     stage = Stage(world, late, [*reached_qr(second := Secret()), 20.0, *scan(world, second, other)])

@@ -1,4 +1,4 @@
-"""What a user sees, whatever they do to their own row."""
+"""The session that a user sees, also after the user has changed the session row."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import pytest
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.session.session import Session, Status
 
-from tests.support.world import Secret, World, act_as
-
-JID = "5215550009:3@s.whatsapp.net"
+from tests.support.adv_secret import Secret
+from tests.support.logins import act_as
+from tests.support.repositories import World
+from tests.support.shown_pairing import JID
 
 
 def shown(world: World) -> tuple[UUID, UUID, UUID, Secret]:
-    """A user with a live attempt, its lease and a QR in sight."""
+    """Start an attempt and show its QR. Return the user, the attempt and the lease."""
     user, secret = world.user(), Secret()
     attempt_id = world.claim(user)
     lease = world.lease(attempt_id)
@@ -27,25 +28,25 @@ def shown(world: World) -> tuple[UUID, UUID, UUID, Secret]:
 
 
 def as_user(world: World, user: UUID, statement: str) -> int:
-    """Run a statement as PostgREST would for this user; returns how many rows it touched."""
+    """Run a statement as PostgREST does for this user. Return the number of changed rows."""
     with psycopg.connect(world.url) as connection:
         act_as(connection, json.dumps({"sub": str(user), "role": "authenticated"}))
         return connection.execute(statement.encode()).rowcount
 
 
-def test_a_user_without_anything_is_disconnected(world: World) -> None:
+def test_a_user_without_an_attempt_is_disconnected(world: World) -> None:
     assert world.sessions.get(world.user()) == Session(Status.DISCONNECTED, datetime.now(UTC))
     assert world.sessions.get(uuid4()) == Session(Status.DISCONNECTED, datetime.now(UTC))
 
 
-def test_a_session_says_when_it_was_read_by_the_databases_clock(world: World) -> None:
+def test_a_session_has_the_time_of_the_database_s_clock(world: World) -> None:
     user, *_ = shown(world)
     for one in (user, world.user()):
         before = world.value("SELECT clock_timestamp()")
         assert before < world.sessions.get(one).read_at < world.value("SELECT clock_timestamp()")
 
 
-def test_a_user_does_not_see_anothers_row(world: World) -> None:
+def test_a_user_does_not_see_another_user_s_row(world: World) -> None:
     user, *_ = shown(world)
     assert world.sessions.get(world.user()).qr is None
     assert world.sessions.get(user).qr is not None
@@ -55,20 +56,20 @@ def test_an_expired_qr_is_hidden(world: World) -> None:
     user, attempt_id, lease, _ = shown(world)
     world.age(62)
     assert world.leases.renew(attempt_id, lease)
-    assert world.sessions.get(user).qr is not None  # the next one is on its way
+    assert world.sessions.get(user).qr is not None  # the next QR will come
     world.age(2)
     assert world.leases.renew(attempt_id, lease)
     session = world.sessions.get(user)
     assert (session.status, session.qr, session.qr_expires_at) == (Status.CONNECTING, None, None)
 
 
-def test_a_qr_goes_with_the_linker_that_showed_it(world: World) -> None:
+def test_a_qr_is_hidden_when_its_linker_s_lease_ends(world: World) -> None:
     user, *_ = shown(world)
     world.age(9)
     assert (world.sessions.get(user).status, world.sessions.get(user).qr) == (Status.CONNECTING, None)
 
 
-def test_the_live_attempt_is_named_and_the_failed_one_too(world: World) -> None:
+def test_a_session_names_the_live_or_the_failed_attempt(world: World) -> None:
     user, attempt_id, *_ = shown(world)
     shown_attempt, live = world.sessions.get(user).attempt, world.attempts.get(attempt_id)
     assert shown_attempt is not None
@@ -103,11 +104,11 @@ EDITS = {
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_a_user_who_edits_the_row_in_the_middle_still_connects(world: World, edit: str) -> None:
+def test_a_user_who_edits_the_row_while_pairing_still_connects(world: World, edit: str) -> None:
     user, attempt_id, lease, secret = shown(world)
     before = world.snapshot("whatsapp_private.attempts", "whatsapp_private.devices")
     assert as_user(world, user, EDITS[edit]) == 1
-    world.sessions.get(user)  # whatever it says, it answers
+    world.sessions.get(user)  # the call must not fail, whatever the row says
     assert world.snapshot("whatsapp_private.attempts", "whatsapp_private.devices") == before
 
     world.leases.show_qr(attempt_id, lease, secret.text(2), 20, secret.fingerprint)
@@ -123,7 +124,7 @@ def test_a_user_who_edits_the_row_in_the_middle_still_connects(world: World, edi
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_what_a_user_writes_into_the_row_changes_no_session(world: World, edit: str) -> None:
+def test_an_edit_of_the_session_row_changes_no_session(world: World, edit: str) -> None:
     user, *_ = shown(world)
     before = world.sessions.get(user)
 
@@ -133,13 +134,13 @@ def test_what_a_user_writes_into_the_row_changes_no_session(world: World, edit: 
     assert before.status is Status.WAITING_QR
 
 
-def test_a_row_from_before_that_says_connected_is_disconnected(world: World) -> None:
+def test_an_old_row_that_says_connected_reads_as_disconnected(world: World) -> None:
     user = world.user()
     world.sql("INSERT INTO public.whatsapp_sessions (user_id, session_status) VALUES (%s, 'connected')", user)
     assert world.sessions.get(user).status is Status.DISCONNECTED
 
 
-def test_a_user_cannot_touch_anothers_row_nor_give_away_their_own(world: World) -> None:
+def test_a_user_can_change_no_owner_and_no_row_of_another(world: World) -> None:
     user, *_ = shown(world)
     stranger = world.user()
     before = world.snapshot()

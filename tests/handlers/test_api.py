@@ -1,4 +1,4 @@
-"""What the API's calls have in common: who calls, and what they answer when something is missing or fails."""
+"""What all calls of the API do alike: they need a user, and they answer errors in one form."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ CALLS = ["connect", "status", "qr", "disconnect"]
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_nobody_is_told_to_sign_in(call: Call, name: str) -> None:
+def test_a_request_without_a_user_is_a_401(call: Call, name: str) -> None:
     response = call(name, request(name, None))
     refused(response, 401, "unauthorized")
     assert response["headers"]["WWW-Authenticate"] == "Bearer"
 
 
-# What is answered for a class of refusal, where it is not 401 "unauthorized".
+# The answers to those refusals that are not answered by 401 "unauthorized".
 ANSWERS = {
     Denial.ANONYMOUS: (401, "anonymous_not_allowed"),
     Denial.SECOND_FACTOR: (403, "second_factor_required"),
@@ -61,7 +61,7 @@ def test_a_token_that_has_ended_since_is_refused(
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_weak_sign_in_is_told_to_use_the_second_factor(call: Call, aws: Aws, name: str) -> None:
+def test_a_weak_sign_in_is_asked_for_the_second_factor(call: Call, aws: Aws, name: str) -> None:
     asked = request(name, None)
     asked["requestContext"]["authorizer"]["lambda"] = {
         "refused": "second_factor",
@@ -86,7 +86,7 @@ def test_a_weak_token_that_has_ended_since_is_expired(call: Call, name: str, cap
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_database_that_is_away_is_a_503_that_says_nothing_but_to_the_log(
+def test_a_database_that_is_away_is_a_503_with_a_log_line(
     call: Call, environment: pytest.MonkeyPatch, name: str
 ) -> None:
     environment.setenv("DATABASE_URL", "postgresql://me:topsecret@127.0.0.1:1/db")
@@ -96,13 +96,13 @@ def test_a_database_that_is_away_is_a_503_that_says_nothing_but_to_the_log(
     said = refused(call(name, asked), 503, "unavailable")
     assert "127.0.0.1" not in json.dumps(said)
 
-    # What every answer carries as apigw-requestid leads to its lines.
+    # Every answer has this id as apigw-requestid, so an operator can find its lines in the log.
     assert logger.get_correlation_id() == asked["requestContext"]["requestId"]
     assert logger.get_current_keys()["user_id"] == str(user)
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_missing_setting_is_a_500_in_the_apis_words(call: Call, environment: pytest.MonkeyPatch, name: str) -> None:
+def test_a_missing_setting_is_a_500_in_the_api_s_form(call: Call, environment: pytest.MonkeyPatch, name: str) -> None:
     environment.delenv("DATABASE_URL")
     settings.cache_clear()
     refused(call(name, request(name, uuid4())), 500, "internal")
@@ -123,7 +123,7 @@ def test_the_database_url_may_come_from_a_secret(
     refused(call("status", request("status", user)), 500, "internal")
 
 
-def test_a_bug_is_a_500_without_its_words(app: Callable[[str], ModuleType], environment: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_a_500_without_its_text(app: Callable[[str], ModuleType], environment: pytest.MonkeyPatch) -> None:
     status = app("status")
 
     def broken() -> None:

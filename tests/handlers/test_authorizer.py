@@ -1,4 +1,4 @@
-"""The authorizer names a user only behind a valid token, and lets everybody through to the handlers' own words."""
+"""The authorizer names the user of a valid token. It allows every request, because the handlers answer 401."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.jwks import Project, served
 
 
 def nobody(refusal: Denial) -> dict[str, Any]:
-    """What the authorizer says of a request without a user."""
+    """The authorizer's answer to a request without a user."""
     return {"isAuthorized": True, "context": {"refused": str(refusal)}}
 
 
@@ -64,11 +64,11 @@ def test_a_valid_token_names_its_user_and_its_end(project: Project, scheme: str)
 @pytest.mark.parametrize(
     "authorization", [None, "", "Bearer", "Bearer ", "Bearer\t", "Basic bWU6eA==", "x" * 10_000, "Token a.b.c", "a.b.c"]
 )
-def test_without_a_bearer_token_it_names_nobody(project: Project, authorization: str | None) -> None:
+def test_without_a_bearer_token_it_names_no_user(project: Project, authorization: str | None) -> None:
     assert ask(authorization) == nobody(Denial.NO_TOKEN)
 
 
-def test_a_token_without_its_scheme_names_nobody(project: Project) -> None:
+def test_a_token_without_its_scheme_names_no_user(project: Project) -> None:
     assert ask(project.token()) == nobody(Denial.NO_TOKEN)
     assert ask(f"Token {project.token()}") == nobody(Denial.NO_TOKEN)
 
@@ -98,14 +98,14 @@ def test_the_template_allows_anonymous_users(project: Project, monkeypatch: pyte
 
 @pytest.fixture
 def second_factor(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The operator demands a second factor."""
+    """Set the parameter that demands a second factor."""
     monkeypatch.setenv("REQUIRED_ASSURANCE_LEVEL", "aal2")
     settings.cache_clear()
 
 
 @pytest.mark.parametrize("level", [None, "aal1", "AAL2", "aal3", "aal2 ", "", ["aal2"], {"aal2": 1}, 2, True], ids=repr)
 @pytest.mark.usefixtures("second_factor")
-def test_a_sign_in_below_the_demanded_level_names_nobody(project: Project, level: object) -> None:
+def test_a_sign_in_below_the_demanded_level_names_no_user(project: Project, level: object) -> None:
     expires = int(project.claims()["exp"])  # type: ignore[call-overload]
     answer = ask(f"Bearer {project.token(aal=level, exp=expires)}")
     assert answer == {"isAuthorized": True, "context": {"refused": "second_factor", "expiresAt": str(expires)}}
@@ -117,12 +117,12 @@ def test_a_sign_in_of_the_demanded_level_names_its_user(project: Project) -> Non
 
 
 @pytest.mark.parametrize("level", [None, "aal1", "aal2", "AAL2", ["aal2"]], ids=repr)
-def test_any_level_will_do_where_none_is_demanded(project: Project, level: object) -> None:
+def test_any_level_is_accepted_where_none_is_demanded(project: Project, level: object) -> None:
     assert ask(f"Bearer {project.token(aal=level)}")["context"]["userId"] == str(project.user)
 
 
 @pytest.mark.usefixtures("second_factor")
-def test_a_bad_token_is_told_nothing_of_a_second_factor(project: Project) -> None:
+def test_a_bad_token_is_not_asked_for_a_second_factor(project: Project) -> None:
     stranger = ec.generate_private_key(ec.SECP256R1())
     for level in ("aal1", "aal2"):
         assert ask(f"Bearer {project.token(aal=level, key=stranger)}") == nobody(Denial.SIGNATURE)
@@ -131,7 +131,7 @@ def test_a_bad_token_is_told_nothing_of_a_second_factor(project: Project) -> Non
     assert ask(None) == nobody(Denial.NO_TOKEN)
 
 
-def test_a_misspelt_level_lets_nobody_in(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_misspelt_level_refuses_every_token(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUIRED_ASSURANCE_LEVEL", "AAL2")
     settings.cache_clear()
     with pytest.raises(MisconfiguredError, match="REQUIRED_ASSURANCE_LEVEL"):
@@ -148,7 +148,7 @@ def test_a_token_is_not_logged(project: Project, caplog: pytest.LogCaptureFixtur
     assert token.rpartition(".")[0] not in written
 
 
-def test_a_legacy_token_is_believed_where_the_template_names_its_secret(
+def test_a_legacy_token_is_accepted_when_its_secret_is_named(
     project: Project, monkeypatch: pytest.MonkeyPatch, aws: Aws
 ) -> None:
     secret = "a shared secret of more than thirty-two bytes"
@@ -161,7 +161,7 @@ def test_a_legacy_token_is_believed_where_the_template_names_its_secret(
     assert ask(f"Bearer {token}")["context"]["userId"] == str(project.user)
 
 
-def test_a_legacy_secret_that_cannot_be_fetched_is_raised(
+def test_a_failed_fetch_of_the_legacy_secret_raises_an_error(
     project: Project, monkeypatch: pytest.MonkeyPatch, aws: Aws
 ) -> None:
     monkeypatch.setenv("LEGACY_JWT_SECRET_NAME", "legacy/missing")
@@ -185,8 +185,8 @@ def test_a_legacy_secret_in_another_form_is_named(
     assert "xxx" not in "".join(traceback.format_exception(wrong.value))
 
 
-def test_keys_that_cannot_be_fetched_are_raised(project: Project) -> None:
-    """A good token is not to be told that it is bad."""
+def test_a_failed_fetch_of_keys_raises_an_error(project: Project) -> None:
+    """The token may be valid, so the answer must not be that it is refused."""
     project.instead = (503, b"")
     with pytest.raises(Unavailable):
         ask(f"Bearer {project.token()}")

@@ -10,9 +10,9 @@ import pytest
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.runtime.settings import settings
 
+from tests.support.adv_secret import Secret
 from tests.support.handlers import Aws, Call, body, end, refused, request
 from tests.support.metrics import Metric, metrics_in
-from tests.support.world import Secret
 
 STATUS = {
     "success", "status", "connected", "qr", "qrExpiresAt", "attempt", "phoneNumber", "connectedAt", "lastSeen",
@@ -42,7 +42,7 @@ def test_a_second_click_is_answered_with_the_running_attempt(call: Call, aws: Aw
     assert len(aws.executions()) == 1
 
 
-def test_connect_when_connected_says_so(call: Call, aws: Aws, world: Any, user: UUID) -> None:
+def test_connect_of_a_connected_user_answers_connected(call: Call, aws: Aws, world: Any, user: UUID) -> None:
     world.link(user, Secret())
     response = call("connect", request("connect", user))
     answer = body(response)
@@ -51,7 +51,7 @@ def test_connect_when_connected_says_so(call: Call, aws: Aws, world: Any, user: 
     assert aws.executions() == []
 
 
-def test_connect_too_soon_says_when(call: Call, aws: Aws, world: Any, user: UUID) -> None:
+def test_connect_within_the_pause_names_the_wait(call: Call, aws: Aws, world: Any, user: UUID) -> None:
     end(world, world.claim(user), Reason.QR_TIMEOUT)
     response = call("connect", request("connect", user))
     refused(response, 429, "too_soon")
@@ -59,7 +59,7 @@ def test_connect_too_soon_says_when(call: Call, aws: Aws, world: Any, user: UUID
     assert aws.executions() == []
 
 
-def test_connect_beyond_what_the_system_is_meant_for_is_a_503_that_says_when(
+def test_connect_to_a_full_system_is_a_503_with_retry_after(
     call: Call, environment: pytest.MonkeyPatch, aws: Aws, world: Any, user: UUID
 ) -> None:
     world.claim()
@@ -80,13 +80,13 @@ def test_connect_when_step_functions_refuses_can_be_repeated(
     assert body(call("status", request("status", user)))["error"]["code"] == "internal"
     environment.setenv("STATE_MACHINE_ARN", aws.state_machine)
     settings.cache_clear()
-    world.age(6)  # the pause after one failure
+    world.age(6)  # longer than the pause after one failure
 
     assert call("connect", request("connect", user))["statusCode"] == 202
     assert len(aws.executions()) == 1
 
 
-def test_connect_counts_what_it_started_for_the_stack_and_for_nobody_in_particular(
+def test_connect_counts_its_start_without_naming_the_user(
     call: Call, user: UUID, capsys: pytest.CaptureFixture[str]
 ) -> None:
     call("connect", request("connect", user))
@@ -97,6 +97,6 @@ def test_connect_counts_what_it_started_for_the_stack_and_for_nobody_in_particul
 
 
 def test_connect_of_a_user_who_was_deleted_is_no_server_error(call: Call, aws: Aws) -> None:
-    """Their token is good for up to an hour longer."""
+    """The token of a deleted user is valid for up to an hour."""
     refused(call("connect", request("connect", uuid4())), 401, "unauthorized")
     assert aws.executions() == []

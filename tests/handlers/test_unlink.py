@@ -1,4 +1,4 @@
-"""The removal of a device, with an engine that a test plays."""
+"""The unlink function, with an engine whose events the test chooses."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from whatsapp_pairing.core.errors import (
 )
 from whatsapp_pairing.core.reasons import Reason
 
+from tests.support.adv_secret import Secret
 from tests.support.handlers import App, Context, task
 from tests.support.metrics import metrics_in, values
 from tests.support.played_engine import Played
-from tests.support.world import JID, Secret
+from tests.support.repositories import JID
 
 
 def unlink(app: App, environment: pytest.MonkeyPatch, played: Played, device_id: UUID) -> None:
@@ -36,14 +37,14 @@ def unlink(app: App, environment: pytest.MonkeyPatch, played: Played, device_id:
 
 @pytest.fixture
 def unlinking(world: Any, user: UUID) -> tuple[UUID, Secret]:
-    """A device that was linked and has been disconnected."""
+    """A device whose user has disconnected: the binding's id and the adv secret."""
     secret = Secret()
     world.link(user, secret, JID)
     (device_id,) = world.attempts.disconnect(user).devices
     return device_id, secret
 
 
-def test_unlink_removes_the_device_at_whatsapp_and_then_its_keys(
+def test_unlink_logs_the_device_out_before_it_deletes_the_keys(
     app: App, world: Any, unlinking: tuple[UUID, Secret], environment: pytest.MonkeyPatch
 ) -> None:
     device_id, secret = unlinking
@@ -61,7 +62,7 @@ def test_unlink_removes_the_device_at_whatsapp_and_then_its_keys(
 
 
 @pytest.mark.parametrize("last", [Died("boom"), Unreachable(), Refused(Reason.CLIENT_OUTDATED)], ids=str)
-def test_unlink_that_whatsapp_did_not_confirm_keeps_the_keys_and_fails(
+def test_an_unlink_without_whatsapp_s_answer_keeps_the_keys(
     app: App, world: Any, unlinking: tuple[UUID, Secret], environment: pytest.MonkeyPatch, last: Event
 ) -> None:
     device_id, secret = unlinking
@@ -88,7 +89,7 @@ def test_unlink_without_a_store_does_not_blame_whatsapp(
     assert world.bound(secret)["lease_id"] is None
 
 
-def test_unlink_without_keys_asks_nobody(
+def test_unlink_of_a_device_without_keys_starts_no_engine(
     app: App, world: Any, unlinking: tuple[UUID, Secret], environment: pytest.MonkeyPatch
 ) -> None:
     device_id, secret = unlinking
@@ -118,10 +119,10 @@ def test_unlink_that_loses_its_lease_stops(
     with pytest.raises(UnlinkFailed):
         unlink(app, environment, played, device_id)
     assert world.has_keys(secret)
-    assert len(played.steps) == 1  # what the engine said later was not waited for
+    assert len(played.steps) == 1  # the function did not wait for the later events
 
 
-def test_unlink_waits_for_a_linker_to_let_go_but_not_for_ever(
+def test_unlink_waits_a_limited_time_for_a_linker_to_let_go(
     world: Any, unlinking: tuple[UUID, Secret], environment: pytest.MonkeyPatch
 ) -> None:
     from whatsapp_pairing.keeper.unlink import PATIENCE_SECONDS

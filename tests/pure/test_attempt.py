@@ -1,4 +1,4 @@
-"""What an attempt may do next."""
+"""The rules by which an attempt goes on or ends."""
 
 from __future__ import annotations
 
@@ -44,23 +44,23 @@ LIVE = Attempt(
         ({"remaining": 59.2}, Again(Phase.QR, 60)),
         ({"phase": Phase.AUTH}, Again(Phase.AUTH, 60)),
         ({"remaining": 0.1}, Again(Phase.QR, 2)),
-        # the window is over
+        # the window has ended
         ({"remaining": 0.0}, Reason.QR_TIMEOUT),
         ({"remaining": -5.0, "phase": Phase.AUTH}, Reason.SCAN_TIMEOUT),
         ({"remaining": -5.0, "phase": Phase.AUTH, "since_scan": 1.0}, Reason.LINKER_FAILED),
         ({"remaining": -5.0, "phase": Phase.AUTH, "stored_jid": "1:1@s.whatsapp.net"}, Reason.LINKER_FAILED),
         ({"remaining": -5.0, "reachable": False}, Reason.WHATSAPP_UNREACHABLE),
         ({"remaining": 5.0, "reachable": False}, Again(Phase.QR, 5)),
-        # the person was asked to scan again
+        # the person has the notice to scan again
         ({"remaining": -5.0, "phase": Phase.AUTH, "notice": Notice.SCAN_AGAIN}, Reason.SCAN_NOT_REPEATED),
         ({"remaining": -5.0, "notice": Notice.NEW_QR}, Reason.SCAN_NOT_REPEATED),
         ({"remaining": -5.0, "notice": Notice.NEW_QR, "reachable": False}, Reason.WHATSAPP_UNREACHABLE),
         ({"remaining": -5.0, "notice": Notice.NEW_QR, "since_scan": 1.0}, Reason.LINKER_FAILED),
-        # a QR in the last moment
+        # a QR shortly before the window ends
         ({"remaining": -1.0, "qr_shown": True, "alive": True}, Again(Phase.QR, HANDOVER_SECONDS)),
         ({"remaining": -1.0, "qr_shown": True}, Reason.QR_TIMEOUT),
         ({"remaining": -1.0, "qr_shown": True, "alive": True, "phase": Phase.AUTH}, Reason.SCAN_TIMEOUT),
-        # a wait that failed at once, on which nothing more is lost than the pause
+        # a wait that failed at once: only the pause takes time
         ({"at_once": True}, Again(Phase.QR, 58, RETRY_SECONDS)),
         ({"at_once": True, "remaining": 1.5}, Again(Phase.QR, 2, 1)),
         ({"at_once": True, "remaining": 0.1}, Again(Phase.QR, 2)),
@@ -69,10 +69,10 @@ LIVE = Attempt(
         # a verdict is final
         ({"verdict": Reason.ACCOUNT_BANNED}, Reason.ACCOUNT_BANNED),
         ({"verdict": Reason.ACCOUNT_BANNED, "remaining": -1.0}, Reason.ACCOUNT_BANNED),
-        # but a phone has scanned in the moment in which the linker found that none did
+        # the linker reported that no phone had scanned, and then a phone scanned
         ({"verdict": Reason.SCAN_TIMEOUT, "stored_jid": "1:1@s.whatsapp.net"}, Reason.LINKER_FAILED),
         ({"verdict": Reason.QR_TIMEOUT, "since_scan": 0.1}, Reason.LINKER_FAILED),
-        # a linker that dies and dies
+        # linkers that keep dying
         ({"linkers": MAX_LINKERS - 1}, Again(Phase.QR, 60)),
         ({"linkers": MAX_LINKERS}, Reason.LINKER_FAILED),
         ({"linkers": MAX_LINKERS, "alive": True}, Again(Phase.QR, 60)),
@@ -106,7 +106,7 @@ attempts = st.builds(
 
 
 @given(attempts, st.booleans())
-def test_every_attempt_goes_on_in_its_phase_or_ends_with_a_reason(attempt: Attempt, at_once: bool) -> None:
+def test_every_attempt_goes_on_or_ends_with_a_reason(attempt: Attempt, at_once: bool) -> None:
     step = next_step(attempt, at_once)
     if isinstance(step, Reason):
         return
@@ -121,21 +121,21 @@ def test_every_attempt_goes_on_in_its_phase_or_ends_with_a_reason(attempt: Attem
 
 
 @given(attempts)
-def test_a_linker_that_goes_on_dying_ends_every_attempt(attempt: Attempt) -> None:
+def test_linkers_that_keep_dying_end_every_attempt(attempt: Attempt) -> None:
     for linkers in range(attempt.linkers, attempt.linkers + MAX_LINKERS + 1):
         if isinstance(next_step(replace(attempt, linkers=linkers, alive=False)), Reason):
             return
     raise AssertionError("it goes on for ever")
 
 
-def test_whatsapp_is_not_blamed_for_a_linker_that_never_came() -> None:
+def test_a_timeout_without_a_linker_is_our_fault() -> None:
     assert timeout_reason(replace(LIVE, linkers=0)) is Reason.LINKER_FAILED
     assert timeout_reason(replace(LIVE, linkers=0, task_token=None)) is Reason.INTERNAL
     assert timeout_reason(replace(LIVE, linkers=1)) is Reason.QR_TIMEOUT
 
 
 @given(attempts)
-def test_a_timeout_never_forgets_a_scan(attempt: Attempt) -> None:
+def test_a_timeout_after_a_scan_never_says_not_scanned(attempt: Attempt) -> None:
     reason = timeout_reason(attempt)
     if attempt.scanned or not attempt.linkers:
         assert reason in (Reason.LINKER_FAILED, Reason.WHATSAPP_UNREACHABLE, Reason.INTERNAL)
@@ -153,23 +153,23 @@ def test_a_timeout_never_forgets_a_scan(attempt: Attempt) -> None:
         ({"refusals": MOST_REFUSALS}, False),
         ({"remaining": float(SCAN_AGAIN_SECONDS)}, True),
         ({"remaining": SCAN_AGAIN_SECONDS - 0.1}, False),
-        # the workflow is about to open the scan's window
+        # the workflow will open the scan window now
         ({"remaining": 1.0, "phase": Phase.QR, "qr_shown": True}, True),
         ({"remaining": 1.0, "phase": Phase.QR}, False),
     ],
 )
-def test_a_refusal_is_answered_if_it_helps(changes: dict[str, object], may: bool) -> None:
+def test_a_refused_pairing_gets_a_qr_while_time_is_left(changes: dict[str, object], may: bool) -> None:
     attempt = replace(LIVE, phase=Phase.AUTH)
     assert replace(attempt, **changes).may_scan_again is may  # type: ignore[arg-type]
 
 
-def test_the_clocks_fit_each_other() -> None:
-    """A dead linker's lease is over before its heartbeat is missed, and one renewal may fail without harm."""
+def test_a_lease_ends_before_a_heartbeat_is_missed() -> None:
+    """When the workflow misses a heartbeat, the next linker can take the lease. One failed renewal ends no lease."""
     assert LEASE_SECONDS < HEARTBEAT_SECONDS
     assert 2 * RENEW_SECONDS < LEASE_SECONDS
 
 
-def test_linkers_that_die_over_and_over_are_blamed_before_the_window_is_over() -> None:
+def test_linkers_that_keep_dying_are_blamed_within_the_window() -> None:
     assert MAX_LINKERS * (HEARTBEAT_SECONDS + 3) < 120
 
 
@@ -193,5 +193,5 @@ def test_secrets_are_not_in_a_repr() -> None:
         (Session(Status.ERROR, NOW), 15_000),
     ],
 )
-def test_when_asking_again_is_worth_it(session: Session, milliseconds: int) -> None:
+def test_each_status_names_the_time_until_the_next_poll(session: Session, milliseconds: int) -> None:
     assert session.poll_after_ms == milliseconds

@@ -1,4 +1,4 @@
-"""The port's events, and the lines in which they cross a process."""
+"""The engine's events, and the lines in which the child process sends them to its parent."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_line_comes_back_as_its_event(name: str, fields: dict[str, Any], event
 
 
 @pytest.mark.parametrize("name", [protocol.BEAT, protocol.DONE])
-def test_a_sign_of_life_is_no_event(name: str) -> None:
+def test_a_beat_line_and_a_done_line_are_no_events(name: str) -> None:
     assert protocol.decode(protocol.encode(name)) == name
 
 
@@ -98,7 +98,7 @@ def test_any_text_stays_on_one_line(text: str) -> None:
 
 
 def test_a_line_fits_the_pipe_whole() -> None:
-    """Callbacks of several threads write lines: up to 4096 bytes the kernel keeps them apart."""
+    """Several threads write lines to one pipe. The kernel does not mix lines of up to 4096 bytes."""
     assert len(protocol.encode("qr", text="https://wa.me/settings/linked_devices#" + "x" * 600, seconds=60.0)) < 4096
 
 
@@ -149,6 +149,6 @@ def test_the_engines_url(url: str, dsn: str) -> None:
 
 
 @pytest.mark.parametrize("word", ["channel_binding=prefer", "gssencmode=disable", "keepalives_idle=15"])
-def test_what_only_libpq_knows_is_not_passed_on_to_gos_driver(word: str) -> None:
-    """Go's driver sends it to the server as a setting, which refuses the connection (seen with the real engine)."""
+def test_gos_driver_gets_no_option_that_only_libpq_knows(word: str) -> None:
+    """Go's driver would send the option as a setting, and the server would refuse it (seen with the real engine)."""
     assert word not in engine_dsn(f"postgresql://me@db.example.com/db?sslmode=require&{word}")

@@ -1,4 +1,4 @@
-"""Texts of whatsmeow, Go's driver and Postgres, and what is told of them. The first were seen with the real engine."""
+"""Which error texts of whatsmeow, Go's driver and Postgres mean a fault of the engine's database."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("text", "told", "passes"), FAULTS, ids=[text[-60:] for text, _, _ in FAULTS])
-def test_a_fault_is_told_in_our_own_words(text: str, told: tuple[str, ...], passes: bool) -> None:
+def test_a_fault_is_described_in_our_own_words(text: str, told: tuple[str, ...], passes: bool) -> None:
     fault = store_fault(text)
     assert fault is not None
     assert fault.passes is passes
@@ -61,7 +61,7 @@ def test_a_fault_is_told_in_our_own_words(text: str, told: tuple[str, ...], pass
         "noise handshake failed: EOF",
     ],
 )
-def test_a_fault_of_whatsapp_is_none_of_the_store(text: str) -> None:
+def test_a_fault_of_whatsapp_is_no_fault_of_the_store(text: str) -> None:
     assert store_fault(text) is None
 
 
@@ -79,7 +79,7 @@ def test_a_fault_of_whatsapp_is_none_of_the_store(text: str) -> None:
          "cannot be reached", True),
     ],
 )  # fmt: skip
-def test_a_fault_in_whatsmeows_log_is_told(line: str, told: str, passes: bool) -> None:
+def test_a_fault_in_whatsmeows_log_is_reported(line: str, told: str, passes: bool) -> None:
     fault = logged_fault(line)
     assert fault is not None
     assert told in fault.why
@@ -99,12 +99,12 @@ def test_a_fault_in_whatsmeows_log_is_told(line: str, told: str, passes: bool) -
         "Failed to get number of prekeys in database: context canceled",
     ],
 )  # fmt: skip
-def test_any_other_line_of_its_log_is_no_fault_of_the_store(line: str) -> None:
+def test_another_line_of_the_log_is_no_fault_of_the_store(line: str) -> None:
     assert logged_fault(line) is None
 
 
 @given(st.from_regex(r"[A-Z]{6,12}[0-9]{4}", fullmatch=True), st.sampled_from([text for text, _, _ in FAULTS]))
-def test_a_value_in_the_text_is_never_told(value: str, text: str) -> None:
+def test_a_value_in_a_fault_s_text_is_never_passed_on(value: str, text: str) -> None:
     for changed in (text.replace("pq: ", f'pq: "{value}" '), f"{value} {text}", text.replace("failed", value)):
         fault = store_fault(changed)
         assert fault is not None
