@@ -87,7 +87,7 @@ class Leases(Repository):
         return attempt_from(row)
 
     def scanned(self, attempt_id: UUID, lease: UUID, jid: str) -> Attempt | None:
-        """Note that a phone has scanned. The device gets ``AFTER_SCAN_SECONDS`` to log in, and the QR is cleared."""
+        """Note that a phone has scanned, and clear the QR. The first scan moves the deadline."""
         return attempt_from(self._one(_SCANNED, id=attempt_id, lease=lease, jid=jid, seconds=AFTER_SCAN_SECONDS))
 
     def refuse(self, attempt_id: UUID, lease: UUID, refusals: int, jid: str | None) -> Attempt | None:
