@@ -120,10 +120,10 @@ def test_the_documents_errors_are_the_codes() -> None:
 def test_the_limits_that_the_document_names_are_the_codes() -> None:
     text = " ".join(DOCUMENT["info"]["description"].split())
     growing = sorted({pause for pause in PAUSES if pause > PAUSES[0]})
-    assert f"at least {PAUSES[0]} s apart. From the {_ordinal(PAUSES.index(growing[0]))} failure in a row" in text
+    assert f"at least {PAUSES[0]} s apart. After the {_ordinal(PAUSES.index(growing[0]))} failure in a row" in text
     assert f"the pause grows: {', '.join(map(str, growing))} s" in text
-    assert f"No more than {MOST_PER_HOUR} attempts start within an hour" in text
-    assert "one of up to 1 KiB is ignored" in text
+    assert f"No more than {MOST_PER_HOUR} attempts of a user start within an hour" in text
+    assert "A body of up to 1 KiB is ignored" in text
     assert f"above {MAX_HEAD_BYTES:,} bytes" in text
 
 
