@@ -184,7 +184,7 @@ def test_a_refused_login_whose_linker_dies_is_not_scanned(world: World) -> None:
 
 def test_the_second_scan_does_not_extend_the_deadline(world: World) -> None:
     """The first scan gives an attempt 60 more seconds. Later scans give none."""
-    late: list[Step] = [*reached_qr(first := Secret()), WINDOW - 1, *scan(world, first), 1.0, *removed(world)]
+    late: list[Step] = [*reached_qr(first := Secret()), WINDOW - 10, *scan(world, first), 1.0, *removed(world)]
     other = "5215550009:4@s.whatsapp.net"
     stage = Stage(world, late, [*reached_qr(second := Secret()), 20.0, *scan(world, second, other)])
     stage.scripts += [[Reached()] for _ in range(8)]
