@@ -1,3 +1,3 @@
-"""The tests. Their environment is cleaned before anything else of them is imported."""
+"""The tests. Importing this package cleans the environment before any other module of the tests is imported."""
 
 from tests.support import environment as environment

@@ -20,8 +20,8 @@ from infra.postgres.account import PLACE
 from tests.support.postgres import Postgres, serving
 from tests.support.stack import Stack
 
-# Each run tries the same examples and measures none: it fails for what was changed, not for its luck or a busy machine.
-# ``make test ARGS=--hypothesis-profile=default`` tries other ones each time.
+# Each run tries the same examples, without a time limit. So a test fails only because of a change, and never because of
+# chance or a busy machine. ``make test ARGS=--hypothesis-profile=default`` tries other examples each time.
 settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
 
@@ -35,7 +35,7 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def standins_template(postgres: Postgres) -> str:
-    """The name of a database with Supabase's stand-ins, to be copied."""
+    """The name of a database to copy, with Supabase's stand-ins."""
     name = postgres.create()
     with postgres.connect(name) as connection:
         connection.execute(SUPABASE.read_bytes())
@@ -44,7 +44,7 @@ def standins_template(postgres: Postgres) -> str:
 
 @pytest.fixture(scope="session")
 def migrated_template(postgres: Postgres, standins_template: str) -> str:
-    """The name of a database with every migration applied, to be copied."""
+    """The name of a database to copy, with every migration applied."""
     from infra.migrate import up
 
     name = postgres.create(standins_template)
@@ -75,7 +75,7 @@ def stack(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def runner_url(stack: Stack) -> Iterator[str]:
-    """The base URL of a local runner with the sandbox, in which nobody is connected yet."""
+    """The base URL of the local system, with default knobs in the sandbox."""
     stack.sandbox.reset_knobs()
     yield stack.url
     stack.sandbox.reset_knobs()
@@ -92,7 +92,7 @@ def _running(postgres: Postgres, data_dir: Path, *arguments: str) -> Iterator[St
 
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_left_in_the_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Remove what embedded databases of test runners have left outside pytest's folders, under root."""
+    """Remove the data of embedded databases. Under root, it is outside of pytest's folders."""
     yield
     for link in tmp_path_factory.getbasetemp().rglob("postgres*"):
         if link.is_symlink() and link.resolve().parent == PLACE:

@@ -17,14 +17,14 @@ STRANGE = [
 ]  # fmt: skip
 
 
-def test_the_examples_hold() -> None:
+def test_the_docstring_examples_are_true() -> None:
     results = doctest.testmod(module)
     assert results.attempted > 0
     assert results.failed == 0
 
 
 @pytest.mark.parametrize("claim", STRANGE, ids=repr)
-def test_a_strange_level_counts_as_none(claim: object) -> None:
+def test_an_unknown_level_counts_as_none(claim: object) -> None:
     assert AssuranceLevel.parse(claim) is AssuranceLevel.NONE
 
 
@@ -33,7 +33,7 @@ def test_the_levels_of_supabase_are_in_order() -> None:
 
 
 @pytest.mark.parametrize("claim", STRANGE, ids=repr)
-def test_a_token_of_a_strange_level_still_names_its_user(
+def test_a_token_of_an_unknown_level_still_names_its_user(
     project: Project, verifier: TokenVerifier, claim: object
 ) -> None:
     identity = verifier.verify(project.token(aal=claim))

@@ -92,7 +92,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 # ── a busy parent ──
 
 
-def test_a_busy_parent_listens_before_it_judges(
+def test_a_busy_parent_reads_before_it_declares_silence(
     plays: Callable[[str], None], clock: SimpleNamespace, tmp_path: Path
 ) -> None:
     heard, spoken = tmp_path / "heard", tmp_path / "spoken"
@@ -112,7 +112,7 @@ def test_a_busy_parent_listens_before_it_judges(
         assert run.next_event(0) is None
 
 
-def test_a_child_that_says_nothing_is_dead(plays: Callable[[str], None], clock: SimpleNamespace) -> None:
+def test_a_child_that_falls_silent_counts_as_dead(plays: Callable[[str], None], clock: SimpleNamespace) -> None:
     plays("say('reached'); time.sleep(3600)")
     with ProcessEngine().pair(later()) as run:
         assert run.next_event(PATIENCE) == Reached()
@@ -201,7 +201,7 @@ def test_an_engine_ends_by_itself_while_its_parent_is_stopped(plays: Callable[[s
             parent.kill()
 
 
-def test_an_engine_that_was_stopped_ends_as_soon_as_it_goes_on(plays: Callable[[str], None]) -> None:
+def test_a_paused_engine_ends_as_soon_as_it_resumes(plays: Callable[[str], None]) -> None:
     plays("say('reached'); time.sleep(3600)")
     with ProcessEngine().pair(later()) as run:
         assert run.next_event(PATIENCE) == Reached()
@@ -213,7 +213,7 @@ def test_an_engine_that_was_stopped_ends_as_soon_as_it_goes_on(plays: Callable[[
         assert run.next_event(PATIENCE) == Died("its time was over")
 
 
-def test_an_engine_obeys_each_word_of_its_parent(plays: Callable[[str], None]) -> None:
+def test_an_engine_lives_until_its_parent_s_last_limit(plays: Callable[[str], None]) -> None:
     plays("say('reached'); time.sleep(3600)")
     with ProcessEngine().pair(later()) as run:
         assert run.next_event(PATIENCE) == Reached()
@@ -226,7 +226,7 @@ def test_an_engine_obeys_each_word_of_its_parent(plays: Callable[[str], None]) -
 
 
 @pytest.mark.parametrize(("last", "status"), [(3600.0, 7), (-1.0, -signal.SIGALRM)], ids=["renewed", "over"])
-def test_a_late_reader_counts_only_the_last_word(last: float, status: int) -> None:
+def test_an_engine_that_reads_late_obeys_the_last_limit(last: float, status: int) -> None:
     """The engine takes seconds to load. Its parent may or may not have renewed the lease meanwhile."""
     program = "from whatsapp_engine.lifeline import Lifeline; import os, time; Lifeline().task(); "
     program += "time.sleep(3600)" if status < 0 else "os._exit(7)"

@@ -36,7 +36,7 @@ def test_a_token_may_be_a_few_seconds_early_or_late(project: Project, verifier: 
     assert verifier.verify(project.token(nbf=now + 5, iat=now + 5)).user_id == project.user
 
 
-def test_a_token_counts_however_far_our_clock_is_behind_its_issuers(project: Project, verifier: TokenVerifier) -> None:
+def test_a_token_is_valid_when_our_clock_is_far_behind(project: Project, verifier: TokenVerifier) -> None:
     """Issued five minutes from now, by our clock; Supabase sets no ``nbf``."""
     assert verifier.verify(project.token(iat=int(time.time()) + 300)).user_id == project.user
 
@@ -111,7 +111,7 @@ def test_an_unsigned_token_is_refused(project: Project, verifier: TokenVerifier,
 
 
 @pytest.mark.parametrize("kid", ["ec", "rsa"])
-def test_a_public_key_is_no_shared_secret(project: Project, verifier: TokenVerifier, kid: str) -> None:
+def test_a_public_key_is_not_used_as_a_shared_secret(project: Project, verifier: TokenVerifier, kid: str) -> None:
     public = project.keys[kid].public_key()
     secrets = [
         public.public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
@@ -133,7 +133,7 @@ def test_a_key_that_the_token_brings_along_is_not_used(project: Project, verifie
             verifier.verify(token)
 
 
-def test_a_key_of_the_other_kind_is_refused(project: Project, verifier: TokenVerifier) -> None:
+def test_a_token_signed_by_another_kind_of_key_is_refused(project: Project, verifier: TokenVerifier) -> None:
     token = jwt.encode(project.claims(), project.keys["ec"], "ES256", {"kid": "rsa"})
     with pytest.raises(Unauthorized):
         verifier.verify(token)
@@ -182,7 +182,7 @@ def test_garbage_is_refused(verifier: TokenVerifier, token: str) -> None:
         verifier.verify(token)
 
 
-def test_an_oversized_token_is_refused_before_anything_is_asked(project: Project, verifier: TokenVerifier) -> None:
+def test_an_oversized_token_is_refused_without_fetching_keys(project: Project, verifier: TokenVerifier) -> None:
     with pytest.raises(Unauthorized):
         verifier.verify(project.token(padding="x" * 8192))
     assert project.asked == 0
@@ -245,7 +245,7 @@ def test_a_legacy_token_with_other_claims_is_refused(
 
 
 @pytest.mark.parametrize("role", ["anon", "service_role"])
-def test_a_projects_own_keys_are_nobody(project: Project, legacy: TokenVerifier, role: str) -> None:
+def test_a_project_s_own_api_keys_are_refused(project: Project, legacy: TokenVerifier, role: str) -> None:
     """Supabase's legacy anon and service keys are tokens of the same secret."""
     with pytest.raises(Unauthorized) as refused:
         legacy.verify(legacy_key(role))
@@ -259,14 +259,14 @@ def test_a_token_of_another_secret_is_refused(project: Project, legacy: TokenVer
 
 
 @pytest.mark.parametrize("algorithm", ["HS384", "HS512", "none"])
-def test_the_secret_is_good_for_one_algorithm(project: Project, legacy: TokenVerifier, algorithm: str) -> None:
+def test_the_secret_verifies_one_algorithm_only(project: Project, legacy: TokenVerifier, algorithm: str) -> None:
     long = SECRET * 2
     token = jwt.encode(project.claims(), None if algorithm == "none" else long, algorithm, {"kid": "ec"})
     with pytest.raises(Unauthorized):
         TokenVerifier(project.url, lambda: long).verify(token)
 
 
-def test_with_a_secret_a_public_key_is_still_none(project: Project, legacy: TokenVerifier) -> None:
+def test_a_legacy_project_accepts_no_public_key_as_secret(project: Project, legacy: TokenVerifier) -> None:
     for kid, key in project.keys.items():
         pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         head = unsigned({"alg": "HS256", "kid": kid, "typ": "JWT"}, project.claims()).rpartition(".")[0]

@@ -35,7 +35,7 @@ def limited(milliseconds: int, work: object) -> object:
     return limits.answers_in_time(lambda _event, _context: work())({}, Context(milliseconds))  # type: ignore[operator]
 
 
-def test_calls_get_what_is_left_less_the_time_to_answer() -> None:
+def test_calls_may_take_the_time_left_less_that_to_answer() -> None:
     started = time.monotonic()
     left = limited(10_000, limits.seconds_left)
     taken = time.monotonic() - started
@@ -70,7 +70,7 @@ def test_a_call_gives_its_answer_or_its_error() -> None:
 
 
 @pytest.mark.parametrize(("milliseconds", "most"), [(1100, PATIENCE_SECONDS), (PATIENCE_SECONDS * 1000, 0.1)])
-def test_a_call_that_hangs_is_left_behind(milliseconds: int, most: float) -> None:
+def test_a_call_that_hangs_is_given_up_at_the_limit(milliseconds: int, most: float) -> None:
     over = threading.Event()
     try:
         with pytest.raises(limits.OutOfTimeError):
@@ -89,11 +89,11 @@ def test_no_call_begins_when_no_time_is_left() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in ROOT.glob("functions/*/app.py")))
-def test_each_function_that_somebody_waits_for_is_limited(name: str) -> None:
+def test_each_function_with_a_waiting_caller_is_limited(name: str) -> None:
     limits_itself = "\n@answers_in_time\ndef handler(" in Path(ROOT / "functions" / name / "app.py").read_text()
     assert limits_itself is (name not in UNLIMITED)
 
 
-def test_an_answer_has_time_in_every_function() -> None:
+def test_every_function_keeps_time_for_its_answer() -> None:
     functions = read_template(ROOT / "template.yaml", {}, NEEDED).functions.values()
     assert all(one.timeout > 5 * limits.ANSWER_SECONDS for one in functions)

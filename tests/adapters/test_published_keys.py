@@ -33,7 +33,7 @@ def test_keys_are_fetched_once(project: Project, verifier: TokenVerifier) -> Non
     assert project.asked == 1
 
 
-def test_a_question_for_keys_names_itself(project: Project, verifier: TokenVerifier) -> None:
+def test_a_request_for_keys_names_our_client(project: Project, verifier: TokenVerifier) -> None:
     verifier.verify(project.token())
     assert project.headers is not None
     assert project.headers["User-Agent"] == "whatsapp-pairing"
@@ -49,7 +49,7 @@ def test_a_new_key_is_found_by_its_first_token(
     assert project.asked == 2
 
 
-def test_a_new_key_is_found_in_seconds_among_invented_ones(
+def test_a_new_key_is_found_in_seconds_among_unknown_ones(
     project: Project, verifier: TokenVerifier, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused(verifier, unknown(project))
@@ -62,7 +62,7 @@ def test_a_new_key_is_found_in_seconds_among_invented_ones(
     assert project.asked == 2
 
 
-def test_unknown_keys_do_not_make_us_ask_and_ask(project: Project, verifier: TokenVerifier, clock: Clock) -> None:
+def test_unknown_keys_cause_one_fetch_and_no_more(project: Project, verifier: TokenVerifier, clock: Clock) -> None:
     for number in range(100):
         clock.now += 0.1
         assert refused(verifier, unknown(project, number)) is Refusal.UNKNOWN_KEY
@@ -97,7 +97,7 @@ def test_keys_are_forgotten_after_ten_minutes(
 
 
 @pytest.mark.parametrize("body", [b'{"keys": []}', b'{"keys": null}', b'{"keys": [], "more": 1}'], ids=repr)
-def test_a_project_without_keys_knows_no_token(project: Project, verifier: TokenVerifier, body: bytes) -> None:
+def test_a_project_without_keys_refuses_a_token(project: Project, verifier: TokenVerifier, body: bytes) -> None:
     """A project that signs with its legacy secret publishes none; a stranger's token must not look like an outage."""
     project.instead = (200, body)
     assert refused(verifier, project.token()) is Refusal.UNKNOWN_KEY
@@ -127,7 +127,7 @@ def odd_keys() -> dict[str, object]:
 
 
 @pytest.mark.parametrize("odd", odd_keys().values(), ids=odd_keys())
-def test_an_odd_key_does_not_spoil_the_others(project: Project, verifier: TokenVerifier, odd: object) -> None:
+def test_a_malformed_key_leaves_the_others_usable(project: Project, verifier: TokenVerifier, odd: object) -> None:
     keys = json.loads(project.jwks())["keys"]
     project.instead = (200, json.dumps({"keys": [odd, *keys, odd]}).encode())
     assert verifier.verify(project.token()).user_id == project.user
@@ -135,7 +135,7 @@ def test_an_odd_key_does_not_spoil_the_others(project: Project, verifier: TokenV
     assert refused(verifier, named_odd) is Refusal.UNKNOWN_KEY
 
 
-def test_a_published_secret_signs_nothing(project: Project, verifier: TokenVerifier) -> None:
+def test_a_published_shared_secret_is_not_accepted(project: Project, verifier: TokenVerifier) -> None:
     """HS256 with a key that anybody can read would let anybody in."""
     secret = {"kty": "oct", "k": "c2VjcmV0" * 8, "kid": "oct", "alg": "HS256", "use": "sig"}
     project.instead = (200, json.dumps({"keys": [secret]}).encode())

@@ -112,7 +112,7 @@ def test_a_user_with_an_account_is_no_anonymous_one(
     assert verifier.verify(project.token(**claims)).user_id == project.user
 
 
-def test_only_a_class_is_read_from_an_answer() -> None:
+def test_any_text_but_a_known_class_means_no_token() -> None:
     assert all(Refusal.parse(str(refusal)) is refusal for refusal in Refusal)
     for other in (None, "", "x", "EXPIRED", 7, [], {}, "expired\nforged"):
         assert Refusal.parse(other) is Refusal.NO_TOKEN

@@ -107,7 +107,9 @@ ANSWERS: list[Answers] = [hangs_up, speaks_no_http, redirects, promises_more]
 
 
 @pytest.mark.parametrize("answers", ANSWERS, ids=lambda one: one.__name__)
-def test_an_odd_server_is_unavailable(project: Project, verifier: TokenVerifier, answers: Answers) -> None:
+def test_a_server_with_a_malformed_answer_is_unavailable(
+    project: Project, verifier: TokenVerifier, answers: Answers
+) -> None:
     project.answers = answers
     with pytest.raises(Unavailable) as away:
         verifier.verify(project.token())
@@ -116,7 +118,7 @@ def test_an_odd_server_is_unavailable(project: Project, verifier: TokenVerifier,
     assert "smtp" not in str(away.value)
 
 
-def test_a_flood_is_not_read_to_its_end(project: Project, verifier: TokenVerifier) -> None:
+def test_an_endless_answer_is_not_read_to_its_end(project: Project, verifier: TokenVerifier) -> None:
     """The buffers of both sockets take some megabytes; the rest is never written."""
     piece, written, given_up = b"null," * (256 * 1024 // 5), [0], threading.Event()
 
@@ -156,7 +158,7 @@ DRIPS = {
 
 
 @pytest.mark.parametrize(("head", "dripping"), DRIPS.values(), ids=DRIPS)
-def test_a_server_that_drips_is_given_up(
+def test_a_server_that_sends_byte_by_byte_is_given_up(
     project: Project, verifier: TokenVerifier, monkeypatch: pytest.MonkeyPatch, head: bytes, dripping: bytes
 ) -> None:
     """Each byte comes long before a read would time out; all of them take half a minute, which is too long."""
@@ -167,7 +169,7 @@ def test_a_server_that_drips_is_given_up(
         verifier.verify(project.token())
 
 
-def test_keys_come_over_tls_and_so_does_a_drip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_tls_carries_keys_and_the_limit_for_slow_servers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     authority = TlsAuthority(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca_file))
     with served(Project(), authority.server_context()) as project:
@@ -183,7 +185,7 @@ def test_a_certificate_that_is_not_trusted_is_unavailable(tmp_path: Path) -> Non
         TokenVerifier(project.url).verify(project.token())
 
 
-def test_a_slow_failure_buys_a_long_pause(project: Project, verifier: TokenVerifier, clock: Clock) -> None:
+def test_a_slow_failure_lengthens_the_pause(project: Project, verifier: TokenVerifier, clock: Clock) -> None:
     """Otherwise nearly every request would wait for the server, and hold a function while it does."""
 
     def slowly(_: BaseHTTPRequestHandler) -> None:

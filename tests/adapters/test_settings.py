@@ -24,7 +24,7 @@ NAMES = {
 }
 
 
-def test_the_examples_hold() -> None:
+def test_the_docstring_examples_are_true() -> None:
     results = doctest.testmod(module)
     assert results.attempted > 0
     assert results.failed == 0
@@ -38,7 +38,7 @@ def test_a_missing_setting_is_named(attribute: str, name: str, value: str | None
         getattr(Settings(environment), attribute)
 
 
-def test_a_setting_that_nobody_reads_may_be_missing() -> None:
+def test_a_setting_that_is_not_read_may_be_missing() -> None:
     assert Settings({"LINKER_FUNCTION": "linker"}).linker_function == "linker"
 
 
@@ -78,7 +78,7 @@ def test_accepted_issuers_are_a_list(value: str | None, issuers: list[str]) -> N
 @pytest.mark.parametrize(
     ("value", "allowed"), [(None, False), ("", False), ("false", False), ("yes", False), ("true", True)]
 )
-def test_anonymous_users_need_a_plain_yes(value: str | None, allowed: bool) -> None:
+def test_anonymous_users_are_allowed_by_true_only(value: str | None, allowed: bool) -> None:
     environment = {} if value is None else {"ALLOW_ANONYMOUS_USERS": value}
     assert Settings(environment).allow_anonymous_users is allowed
 
@@ -97,7 +97,7 @@ def test_a_second_factor_is_demanded_by_name(environment: dict[str, str], level:
 
 
 @pytest.mark.parametrize("value", ["", "AAL2", "aal1", "aal3", "true", "2", "aal2 ", "None"])
-def test_a_misspelt_level_demands_not_silently_nothing(value: str) -> None:
+def test_a_misspelt_level_is_an_error(value: str) -> None:
     with pytest.raises(MisconfiguredError, match="REQUIRED_ASSURANCE_LEVEL is neither none nor aal2"):
         _ = Settings({"REQUIRED_ASSURANCE_LEVEL": value}).required_assurance_level
 

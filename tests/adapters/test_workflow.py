@@ -53,13 +53,15 @@ def test_an_answer_is_sent_with_nothing_but_its_token(workflow: Workflow, states
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("code", ["TaskTimedOut", "TaskDoesNotExist", "InvalidToken"])
-def test_a_wait_that_is_over_is_no_error(workflow: Workflow, states: Stubber, call: str, code: str) -> None:
+def test_an_answer_to_a_wait_that_is_over_is_no_error(
+    workflow: Workflow, states: Stubber, call: str, code: str
+) -> None:
     states.add_client_error(call, code)
     assert CALLS[call](workflow, "token") is False
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_without_a_token_nothing_is_said(workflow: Workflow, states: Stubber, call: str) -> None:
+def test_without_a_token_no_answer_is_sent(workflow: Workflow, states: Stubber, call: str) -> None:
     assert CALLS[call](workflow, None) is False
 
 
@@ -95,7 +97,7 @@ def test_a_start_without_an_answer_may_still_take_effect(workflow: Workflow, mon
         assert not isinstance(refused.value, WorkflowSilent)
 
 
-def test_without_a_region_it_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_workflow_without_a_region_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_DEFAULT_REGION", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
@@ -103,14 +105,14 @@ def test_without_a_region_it_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> 
         Workflow(Settings({})).heartbeat("token")
 
 
-def test_a_heartbeat_never_takes_so_long_that_the_lease_runs_out(workflow: Workflow) -> None:
+def test_the_longest_heartbeat_is_shorter_than_the_lease(workflow: Workflow) -> None:
     """The linker renews its lease before it says so to the workflow; both must fit between two renewals."""
     config = workflow._states.meta.config
     longest = config.retries["total_max_attempts"] * (config.connect_timeout + config.read_timeout)
     assert longest <= LEASE_SECONDS - RENEW_SECONDS
 
 
-def test_a_click_that_makes_two_calls_is_answered_before_its_functions_timeout(workflow: Workflow) -> None:
+def test_two_calls_of_a_click_end_before_the_functions_timeout(workflow: Workflow) -> None:
     """Disconnect fails a wait and starts an unlink; API Gateway answers for a function that was killed, not we."""
     template = load_yaml((Path(__file__).parents[2] / "template.yaml").read_text())
     # In between, botocore pauses for at most a second.

@@ -32,10 +32,11 @@ from infra.migrate import up
 from infra.postgres import SUPABASE
 from tests.bench.measuring import recorded
 from tests.support.explained_database import ExplainedDatabase, Plan
+from tests.support.logins import connect
 from tests.support.many_rows import fill
 from tests.support.postgres import Postgres
 from tests.support.recorded_workflow import RecordedWorkflow
-from tests.support.world import LIMIT, WINDOW, World, connect
+from tests.support.repositories import LIMIT, WINDOW, World
 
 # The crowd does not leave these behind: tokens of attempts that ended, old attempts, answers, counters that have grown.
 _LEAVE = """

@@ -18,16 +18,17 @@ from whatsapp_pairing.pairing.session_rows import SessionRows
 from whatsapp_pairing.runtime.batches import RESERVE_SECONDS
 from whatsapp_pairing.session.session import Status
 
+from tests.support.adv_secret import Secret
 from tests.support.cleanup import NOTHING, everything, stale_everything, sweep, total
 from tests.support.recorded_workflow import RecordedWorkflow
+from tests.support.repositories import OVERDUE_SECONDS, WINDOW, World
 from tests.support.stack import PATIENCE_SECONDS
 from tests.support.stale_rows import lost_pairing
-from tests.support.world import OVERDUE_SECONDS, WINDOW, Secret, World
 
 JID = "5215550009:3@s.whatsapp.net"
 
 
-def test_nothing_live_is_ever_swept(world: World) -> None:
+def test_cleanup_changes_nothing_that_is_live(world: World) -> None:
     world.claim()
     shown, scanned = world.claim(), world.claim()
     world.show(shown, world.lease(shown), Secret())
@@ -94,7 +95,7 @@ def test_an_overdue_scan_is_unlinked(world: World) -> None:
     assert [world.bound(secret)["id"]] in workflow.of("call_unlinks")
 
 
-def test_a_batch_is_a_batch_oldest_first(world: World) -> None:
+def test_a_batch_takes_the_oldest_attempts_first(world: World) -> None:
     first, second = world.claim(), world.claim()
     world.age(WINDOW + OVERDUE_SECONDS + 1)
     world.age(5, second)
@@ -122,7 +123,7 @@ def test_a_row_that_no_live_attempt_explains_is_cleared(world: World, status: st
 
 
 @pytest.mark.parametrize("updated_at", ["2001-01-01", "2999-01-01", "infinity", "-infinity"])
-def test_a_stuck_row_is_cleared_whatever_its_time_says(world: World, updated_at: str) -> None:
+def test_a_stuck_row_is_cleared_whatever_its_updated_at(world: World, updated_at: str) -> None:
     user = world.user()
     world.sql(
         "INSERT INTO public.whatsapp_sessions (user_id, session_status, updated_at) VALUES (%s, 'connecting', %s)",
@@ -133,7 +134,7 @@ def test_a_stuck_row_is_cleared_whatever_its_time_says(world: World, updated_at:
     assert world.value("SELECT session_status FROM public.whatsapp_sessions") == "disconnected"
 
 
-def test_the_devices_of_a_deleted_user_are_unlinked_once_nobody_holds_them(world: World) -> None:
+def test_a_deleted_user_s_devices_are_unlinked_after_their_lease(world: World) -> None:
     secret, workflow, user = Secret(), RecordedWorkflow(), world.user()
     kept = Secret()
     world.link(user, secret)
@@ -152,7 +153,7 @@ def test_the_devices_of_a_deleted_user_are_unlinked_once_nobody_holds_them(world
     assert world.bound(kept)["state"] == "linked"
 
 
-def test_offered_and_never_scanned_is_forgotten_after_its_qr(world: World) -> None:
+def test_an_unscanned_device_is_forgotten_after_its_qr(world: World) -> None:
     unused, scanned, recent = Secret(), Secret(), Secret()
     for secret in (unused, scanned):
         _, attempt_id = lost_pairing(world, secret)
@@ -173,7 +174,7 @@ def test_offered_and_never_scanned_is_forgotten_after_its_qr(world: World) -> No
     assert world.sweeps.forget_never_scanned(10).done == 0
 
 
-def test_a_device_in_somebodys_hands_is_left_to_them(world: World) -> None:
+def test_a_device_under_a_lease_is_left_to_its_holder(world: World) -> None:
     secret, user = Secret(), world.user()
     world.link(user, secret)
     world.attempts.disconnect(user)
@@ -187,7 +188,7 @@ def test_a_device_in_somebodys_hands_is_left_to_them(world: World) -> None:
     assert world.sweeps.forget_never_scanned(10).done == 1
 
 
-def test_two_sweeps_at_once_do_everything_once(world: World) -> None:
+def test_two_cleanups_at_once_do_everything_once(world: World) -> None:
     stale_everything(world, 8)
     workflow = RecordedWorkflow()
     databases = [world.new_database("whatsapp_worker") for _ in range(2)]
@@ -241,7 +242,7 @@ def test_a_run_drains_a_backlog_batch_by_batch(world: World) -> None:
     assert sweep(world, batch=2) == everything(5)
 
 
-def test_a_run_stops_when_its_time_is_up_and_the_next_goes_on(world: World) -> None:
+def test_a_run_ends_in_time_and_the_next_does_the_rest(world: World) -> None:
     stale_everything(world, 5)
     seconds = [RESERVE_SECONDS + 1] * 4
 
@@ -264,7 +265,7 @@ def test_a_run_starts_a_bounded_number_of_unlinks(world: World) -> None:
     assert sweep(world).unlinks_started == 5
 
 
-def test_the_pause_between_two_unlinks_of_a_device_grows_up_to_a_day(world: World) -> None:
+def test_the_pause_between_two_unlinks_grows_up_to_a_day(world: World) -> None:
     world.link(user := world.user(), Secret())
     world.attempts.disconnect(user)
     for minutes in [4, 8, 16, 32, 64, 128, 256, 512, 1024, 1440, 1440]:
@@ -274,7 +275,7 @@ def test_the_pause_between_two_unlinks_of_a_device_grows_up_to_a_day(world: Worl
         assert sweep(world).unlinks_started == 1
 
 
-def test_a_dry_run_counts_what_a_run_then_does_and_changes_nothing(world: World) -> None:
+def test_a_dry_run_counts_what_a_run_does_without_doing_it(world: World) -> None:
     stale_everything(world, 3)
     before = world.snapshot()
     counted = look(world.sweeps)
@@ -285,7 +286,7 @@ def test_a_dry_run_counts_what_a_run_then_does_and_changes_nothing(world: World)
     assert look(world.sweeps) == NOTHING
 
 
-def test_what_its_linker_found_out_is_how_an_overdue_attempt_ends(world: World) -> None:
+def test_an_overdue_attempt_ends_with_its_linker_s_verdict(world: World) -> None:
     attempt_id = world.claim(user := world.user())
     world.leases.release(attempt_id, world.lease(attempt_id), Reason.ACCOUNT_BANNED)
     world.age(WINDOW + OVERDUE_SECONDS + 1)
@@ -304,7 +305,7 @@ def test_an_orphan_that_may_still_be_scanned_keeps_its_binding(world: World) -> 
     assert sweep(world) == Swept(unlinks_started=1)
 
 
-def test_an_unlink_that_cannot_be_started_does_not_stop_the_sweep(world: World) -> None:
+def test_a_failed_start_of_an_unlink_does_not_stop_the_sweep(world: World) -> None:
     secret, user = Secret(), world.user()
     world.link(user, secret)
     world.attempts.disconnect(user)
@@ -326,7 +327,7 @@ def know(world: World, jid: str, contact: str = "5215559999") -> None:
 
 
 @pytest.mark.parametrize("end", ["401 after the scan", "401 before its report", "disconnected", "user deleted"])
-def test_no_number_stays_when_everybody_is_gone(world: World, end: str) -> None:
+def test_no_phone_number_stays_after_its_device_is_forgotten(world: World, end: str) -> None:
     secret, user = Secret(), world.user()
     attempt_id = world.claim(user)
     lease = world.lease(attempt_id)
@@ -407,7 +408,7 @@ def test_keys_that_no_binding_explains_are_unlinked(world: World) -> None:
     assert world.value("SELECT count(*) FROM whatsapp_engine.whatsmeow_device") == 6
 
 
-def test_among_many_devices_each_part_has_its_turn(world: World) -> None:
+def test_unexplained_keys_are_searched_one_part_at_a_time(world: World) -> None:
     for number in range(40):
         world.store_keys(Secret(str(number)), f"5215550{number:03}:1@s.whatsapp.net")
     world.sql("UPDATE pg_class SET reltuples = 350000 WHERE oid = 'whatsapp_engine.whatsmeow_device'::regclass")

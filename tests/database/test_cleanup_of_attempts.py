@@ -10,10 +10,11 @@ from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.pairing.attempt import MOST_PER_HOUR, Phase
 from whatsapp_pairing.session.session import Status
 
+from tests.support.adv_secret import Secret
 from tests.support.cleanup import NOTHING, sweep
 from tests.support.recorded_workflow import RecordedWorkflow
+from tests.support.repositories import LIMIT, WINDOW, World, entered
 from tests.support.stale_rows import stale_attempts, stray_devices
-from tests.support.world import LIMIT, WINDOW, Secret, World, entered
 
 DAY = 86_400.0
 JID = "5215550009:3@s.whatsapp.net"
@@ -35,7 +36,7 @@ def attempts(world: World, user: UUID) -> set[UUID]:
     return {row["id"] for row in found}
 
 
-def test_old_attempts_are_deleted_but_the_newest(world: World) -> None:
+def test_old_attempts_are_deleted_except_the_newest(world: World) -> None:
     user, other = world.user(), world.user()
     ended(world, user, 200)
     ended(world, user, 91)
@@ -48,7 +49,7 @@ def test_old_attempts_are_deleted_but_the_newest(world: World) -> None:
     assert world.sessions.get(other).reason is Reason.ACCOUNT_BANNED
 
 
-def test_the_parameter_says_how_old(world: World) -> None:
+def test_the_parameter_sets_the_age_of_deleted_attempts(world: World) -> None:
     user = world.user()
     ended(world, user, 8)
     newest = ended(world, user, 7)
@@ -60,7 +61,7 @@ def test_the_parameter_says_how_old(world: World) -> None:
     assert attempts(world, user) == {newest}
 
 
-def test_reason_number_and_pause_survive(world: World) -> None:
+def test_deleting_attempts_keeps_reason_number_and_pause(world: World) -> None:
     user = world.user()
     for days in (300, 200, 100):
         ended(world, user, days)
@@ -71,7 +72,7 @@ def test_reason_number_and_pause_survive(world: World) -> None:
     assert (world.attempt(attempt_id)["number"], world.attempt(attempt_id)["failures"]) == (4, 3)
 
 
-def test_a_live_attempt_outlives_everything(world: World) -> None:
+def test_a_live_attempt_is_never_deleted(world: World) -> None:
     user = world.user()
     old = ended(world, user, 100)
     live = world.claim(user)
@@ -95,7 +96,7 @@ def test_a_linked_device_keeps_its_time(world: World) -> None:
     assert world.sessions.get(user).connected_at == since
 
 
-def test_an_attempt_goes_after_its_last_device(world: World) -> None:
+def test_an_attempt_is_deleted_after_its_last_device(world: World) -> None:
     user, secret = world.user(), Secret()
     old = world.link(user, secret)
     (device,) = world.attempts.disconnect(user).devices
@@ -108,7 +109,7 @@ def test_an_attempt_goes_after_its_last_device(world: World) -> None:
     assert old not in attempts(world, user)
 
 
-def test_the_attempts_of_an_hour_are_still_counted(world: World) -> None:
+def test_deleting_attempts_keeps_the_hourly_limit(world: World) -> None:
     user = world.user()
     for _ in range(3):
         ended(world, user, 100, Reason.CANCELLED)

@@ -19,9 +19,11 @@ from whatsapp_pairing.runtime.database import Connection, Database
 from whatsapp_pairing.runtime.settings import Settings
 from whatsapp_pairing.runtime.workflow import Workflow
 
+from tests.support.adv_secret import Secret
 from tests.support.cleanup import everything, stale_everything, sweep
 from tests.support.metrics import metrics_in, values
 from tests.support.recorded_workflow import RecordedWorkflow
+from tests.support.repositories import OVERDUE_SECONDS, WINDOW, World
 from tests.support.stale_rows import (  # fmt: skip
     due_unlinks,
     grown_counters,
@@ -35,7 +37,6 @@ from tests.support.stale_rows import (  # fmt: skip
     stray_devices,
     wrong_rows,
 )
-from tests.support.world import OVERDUE_SECONDS, WINDOW, Secret, World
 
 # Each statement locks something of one user.
 LOCKS = {
@@ -57,7 +58,7 @@ def overdue(world: World, number: int) -> list[tuple[UUID, UUID]]:
 
 
 @pytest.mark.parametrize("lock", LOCKS.values(), ids=LOCKS)
-def test_a_locked_attempt_keeps_cleanup_from_nothing_else(world: World, lock: str) -> None:
+def test_a_locked_attempt_does_not_stop_the_other_sweeps(world: World, lock: str) -> None:
     user, attempt_id = lost_pairing(world)
     world.age(60)
     stale_everything(world, 3)
@@ -69,7 +70,7 @@ def test_a_locked_attempt_keeps_cleanup_from_nothing_else(world: World, lock: st
     assert (again.attempts_ended, again.left) == (1, 0)
 
 
-def test_more_locked_attempts_than_a_batch_hide_no_other(world: World) -> None:
+def test_a_batch_of_locked_attempts_does_not_hide_a_free_one(world: World) -> None:
     *locked, (_, free) = overdue(world, 8)
     with world.holding("SELECT FROM whatsapp_private.attempts WHERE id <> %s FOR UPDATE", free):
         swept = sweep(world, batch=3)
@@ -86,7 +87,7 @@ def test_a_sweep_stops_when_it_has_left_too_many(world: World, monkeypatch: pyte
     assert (swept.attempts_ended, swept.left, swept.tokens_cleared) == (0, 2, 1)
 
 
-def test_a_locked_table_stops_no_run(world: World) -> None:
+def test_a_locked_table_does_not_stop_the_run(world: World) -> None:
     stale_everything(world, 2)
     stale_answers(world, 2)
     with world.holding("LOCK TABLE whatsapp_private.devices"):
@@ -123,7 +124,7 @@ def spoil(world: World) -> Iterator[Callable[[UUID, str], None]]:
 
 
 @pytest.mark.parametrize("does", [RAISES.format("40P01"), "PERFORM pg_sleep(100)"], ids=["deadlock", "too slow"])
-def test_an_attempt_that_is_in_anothers_way_is_left(world: World, spoil: Callable[..., None], does: str) -> None:
+def test_an_attempt_whose_end_fails_for_now_is_left(world: World, spoil: Callable[..., None], does: str) -> None:
     (_, broken), *others = overdue(world, 3)
     spoil(broken, does)
     swept = sweep(world)
@@ -141,7 +142,7 @@ def test_a_broken_attempt_fails_the_run_after_the_rest(world: World, spoil: Call
     assert values(metrics_in(capsys.readouterr().out), "CleanupLeft") == [1]
 
 
-def test_a_user_who_was_just_deleted_is_no_failure(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_who_was_just_deleted_fails_no_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     grown_counters(world, 2)
     gone, kept = world.sweeps.counted_users(2)
     take = world.sweeps.take_counters
@@ -182,7 +183,7 @@ def test_postgres_that_goes_away_ends_a_sweep(world: World, monkeypatch: pytest.
     assert look(world.sweeps).answers_deleted == 0
 
 
-def test_a_brief_limit_ends_with_its_statement(world: World) -> None:
+def test_the_brief_lock_timeout_ends_with_its_statement(world: World) -> None:
     def shown(connection: Connection) -> object:
         return connection.execute("SHOW lock_timeout").fetchone()
 
@@ -256,14 +257,14 @@ def test_a_sweep_passes_over_a_locked_row(world: World, name: str) -> None:
     assert (again.as_dict()[name], again.left) == (1, 0)
 
 
-def test_a_locked_session_keeps_no_other_row_from_being_written(world: World) -> None:
+def test_a_locked_session_does_not_stop_writes_of_other_rows(world: World) -> None:
     rows_behind(world, 3)
     with world.holding("SELECT FROM whatsapp_private.sessions LIMIT 1 FOR UPDATE"):
         swept = sweep(world)
     assert (swept.rows_written, swept.left) == (2, 1)
 
 
-def test_a_user_who_is_just_being_deleted_keeps_no_counters(world: World) -> None:
+def test_counters_of_a_user_who_is_being_deleted_are_left(world: World) -> None:
     gone, *users = [world.user() for _ in range(3)]
     for user in (gone, *users):
         world.sql("INSERT INTO public.whatsapp_sessions (user_id, messages_sent) VALUES (%s, 1)", user)

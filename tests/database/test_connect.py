@@ -23,9 +23,10 @@ from whatsapp_pairing.pairing.disconnect import disconnect
 from whatsapp_pairing.pairing.phases import open_phase
 from whatsapp_pairing.session.session import Status
 
+from tests.support.adv_secret import Secret
 from tests.support.recorded_workflow import RecordedWorkflow
+from tests.support.repositories import LIMIT, OVERDUE_SECONDS, WINDOW, World, entered
 from tests.support.stack import PATIENCE_SECONDS
-from tests.support.world import LIMIT, OVERDUE_SECONDS, WINDOW, Secret, World, entered
 
 
 def test_a_claim_starts_an_attempt_and_shows_it(world: World) -> None:
@@ -82,7 +83,7 @@ def test_the_pause_grows_with_the_failures_in_a_row(world: World, failures: int)
     assert world.attempts.claim(user, uuid4(), WINDOW, LIMIT).claimed
 
 
-def test_failures_are_counted_over_attempts_and_forgotten_after_success(world: World) -> None:
+def test_failures_are_counted_until_a_success(world: World) -> None:
     user = world.user()
     for expected in (1, 2, 3):
         attempt_id = world.claim(user)
@@ -100,7 +101,7 @@ def test_failures_are_counted_over_attempts_and_forgotten_after_success(world: W
     assert world.attempt(world.claim(user))["failures"] == 0
 
 
-def test_who_cancels_and_clicks_all_the_time_starts_thirty_an_hour(world: World) -> None:
+def test_a_user_who_keeps_cancelling_starts_thirty_an_hour(world: World) -> None:
     user, other = world.user(), world.user()
     for _ in range(MOST_PER_HOUR):
         world.claim(user)
@@ -117,7 +118,7 @@ def test_who_cancels_and_clicks_all_the_time_starts_thirty_an_hour(world: World)
     assert world.attempts.claim(user, uuid4(), WINDOW, LIMIT).claimed
 
 
-def test_who_waits_every_window_out_never_waits_for_the_hour() -> None:
+def test_waiting_out_every_window_never_meets_the_hourly_limit() -> None:
     default = 120
     assert MOST_PER_HOUR * default >= 3600
 
@@ -132,7 +133,7 @@ def test_a_linked_device_needs_no_attempt(world: World) -> None:
     assert (claim.claimed, claim.linked) == (False, True)
 
 
-def test_a_user_whose_row_lies_is_shown_as_linked_again(world: World) -> None:
+def test_a_deleted_session_row_of_a_linked_user_is_written_again(world: World) -> None:
     user = world.user()
     world.link(user, Secret())
     world.sql("DELETE FROM public.whatsapp_sessions")
@@ -318,7 +319,7 @@ class Revived(Attempts):
 
 
 @pytest.mark.parametrize("workflow_entered", [True, False])
-def test_a_click_leaves_an_attempt_that_is_back_in_this_moment(world: World, workflow_entered: bool) -> None:
+def test_a_click_leaves_an_attempt_whose_window_just_opened(world: World, workflow_entered: bool) -> None:
     user = world.user()
     attempt_id = world.claim(user)
     if workflow_entered:
@@ -331,7 +332,7 @@ def test_a_click_leaves_an_attempt_that_is_back_in_this_moment(world: World, wor
     assert world.attempt(attempt_id)["outcome"] is None
 
 
-def test_a_click_ends_an_overdue_attempt_with_what_its_linker_found_out(world: World) -> None:
+def test_a_click_ends_an_overdue_attempt_with_its_verdict(world: World) -> None:
     user = world.user()
     overdue = world.claim(user)
     world.leases.release(overdue, world.lease(overdue), Reason.ACCOUNT_BANNED)
@@ -389,7 +390,7 @@ def test_a_click_ends_an_attempt_with_a_verdict_and_no_linker(world: World) -> N
     assert world.sessions.get(user).status is Status.CONNECTING
 
 
-def test_an_attempt_with_a_verdict_takes_no_place(world: World) -> None:
+def test_an_attempt_with_a_verdict_does_not_count_as_live(world: World) -> None:
     judged(world, world.user(), Reason.CLIENT_OUTDATED)
     assert connect(world.user(), WINDOW, 1, world.services(RecordedWorkflow()))
 
@@ -403,7 +404,7 @@ def test_a_dismissed_verdict_is_not_shown_again(world: World) -> None:
 
 
 @pytest.mark.parametrize(("workflow", "since"), [(True, OVERDUE_SECONDS + 1), (False, 1)])
-def test_an_attempt_that_nobody_ends_is_not_shown_as_running(world: World, workflow: bool, since: int) -> None:
+def test_an_overdue_attempt_is_not_shown_as_running(world: World, workflow: bool, since: int) -> None:
     user = world.user()
     attempt_id = world.claim(user)
     if workflow:
@@ -419,7 +420,7 @@ def test_an_attempt_that_nobody_ends_is_not_shown_as_running(world: World, workf
     assert row["session_status"] == "error"
 
 
-def test_a_linked_user_who_was_deleted_is_nobody(world: World) -> None:
+def test_a_linked_user_who_was_deleted_is_refused(world: World) -> None:
     user = world.user()
     world.link(user, Secret())
     world.sql("DELETE FROM auth.users WHERE id = %s", user)
@@ -439,7 +440,7 @@ def test_connect_inside_the_pause_says_how_long(world: World) -> None:
     assert workflow.calls == []
 
 
-def test_a_full_system_takes_nobody_new_and_turns_nobody_out(world: World) -> None:
+def test_a_full_system_refuses_new_users_and_keeps_the_others(world: World) -> None:
     """Nobody can fill it alone: one user has one attempt."""
     inside, outside, workflow = world.user(), world.user(), RecordedWorkflow()
     limit = 3
@@ -456,7 +457,7 @@ def test_a_full_system_takes_nobody_new_and_turns_nobody_out(world: World) -> No
     assert connect(outside, WINDOW, limit, world.services(workflow))
 
 
-def test_attempts_whose_workflow_is_gone_take_no_place(world: World) -> None:
+def test_attempts_without_a_workflow_do_not_count_as_live(world: World) -> None:
     limit, workflow = 3, RecordedWorkflow()
     for _ in range(limit):
         world.claim()

@@ -18,10 +18,11 @@ from whatsapp_pairing.runtime.database import Connection, Database
 from whatsapp_pairing.session.sessions import Sessions
 
 from infra.template.reading import read_template
+from tests.support.logins import backend, login
 from tests.support.pgbouncer import PgBouncer
 from tests.support.pooler import Pooler, pooling
+from tests.support.repositories import World
 from tests.support.stack import ROOT
-from tests.support.world import World, backend, login
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_a_connection_that_died_between_two_calls_is_replaced(world: World, data
     assert database.run(backend) != first
 
 
-def test_a_connection_that_dies_twice_is_given_up_and_works_the_next_time(world: World, database: Database) -> None:
+def test_a_connection_that_dies_twice_works_at_the_next_call(world: World, database: Database) -> None:
     calls = []
 
     def suicide(connection: Connection) -> None:
@@ -113,9 +114,7 @@ def pooled(pooler: Pooler, postgres: Any, world: World) -> Iterator[Database]:
 
 @pytest.mark.direct
 @pytest.mark.parametrize("sqlstate", ["57P01", "XX000", "08P01"])
-def test_a_pooler_that_hangs_up_is_asked_again_whatever_it_calls_that(
-    pooler: Pooler, pooled: Database, sqlstate: str
-) -> None:
+def test_a_pooler_that_hangs_up_is_asked_again(pooler: Pooler, pooled: Database, sqlstate: str) -> None:
     first = pooled.run(backend)
     pooler.hang_ups = [sqlstate]
     assert pooled.run(backend) != first
@@ -126,7 +125,7 @@ def test_a_pooler_that_hangs_up_is_asked_again_whatever_it_calls_that(
 
 
 @pytest.mark.direct
-def test_a_pooler_without_a_connection_to_give_is_given_up_in_time(
+def test_a_pooler_without_a_free_connection_is_given_up_in_time(
     pooler: Pooler, pooled: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     silent, patience = 4.0, 4.5
@@ -148,18 +147,18 @@ def test_a_pooler_without_a_connection_to_give_is_given_up_in_time(
     assert waited[-1] <= patience - silent  # it was asked again, but not for as long
 
 
-def test_the_patience_ends_before_the_functions_do() -> None:
+def test_the_patience_is_shorter_than_every_timeout() -> None:
     template = read_template(ROOT / "template.yaml", {}, {"SupabaseUrl": "https://x.test", "AllowedOrigins": ""})
     timeouts = {one.short_name: one.timeout for one in template.functions.values()}
     assert module._SILENT_SECONDS < module._PATIENCE_SECONDS < min(timeouts.values())
 
 
-def test_nothing_is_asked_before_the_last_answer_has_come(database: Database) -> None:
+def test_the_next_statement_waits_for_the_last_answer(database: Database) -> None:
     """Supabase's pooler may give the second answer to somebody else."""
     assert database.run(lambda connection: connection.pgconn.pipeline_status) == PipelineStatus.OFF
 
 
-def test_a_text_is_one_exchange_and_answers_with_its_last_row(database: Database) -> None:
+def test_a_text_is_one_exchange_and_returns_its_last_row(database: Database) -> None:
     text = "BEGIN; SET LOCAL lock_timeout = '1s'; SELECT 1 AS one; COMMIT; SELECT %(two)s AS two;"
     assert database.run_text(text, {"two": 2}) == {"two": 2}
     shown = database.run(lambda connection: connection.execute("SHOW lock_timeout").fetchone())
@@ -167,7 +166,7 @@ def test_a_text_is_one_exchange_and_answers_with_its_last_row(database: Database
 
 
 @pytest.mark.parametrize("refused", ["SELECT 1 / 0", "SELECT pg_sleep(1)", "SELECT nothing"])
-def test_a_refused_text_keeps_nothing_and_the_connection(world: World, database: Database, refused: str) -> None:
+def test_a_refused_text_is_undone_and_keeps_the_connection(world: World, database: Database, refused: str) -> None:
     pid, attempt_id = database.run(backend), world.claim()
     clear = "UPDATE whatsapp_private.attempts SET task_token = NULL WHERE id = %(id)s"
     world.sql("UPDATE whatsapp_private.attempts SET task_token = 'kept', ended_at = now(), outcome = 'cancelled'")
@@ -321,7 +320,7 @@ def test_a_malformed_url_is_not_quoted(url: str) -> None:
     assert "topsecret" not in "".join(traceback.format_exception(refused.value))
 
 
-def test_closing_twice_is_closing(database: Database) -> None:
+def test_a_connection_may_be_closed_twice(database: Database) -> None:
     database.run(backend)
     database.close()
     database.close()

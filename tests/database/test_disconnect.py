@@ -10,8 +10,9 @@ from whatsapp_pairing.pairing.attempt import Phase
 from whatsapp_pairing.pairing.disconnect import disconnect
 from whatsapp_pairing.session.session import Status
 
+from tests.support.adv_secret import Secret
 from tests.support.recorded_workflow import RecordedWorkflow
-from tests.support.world import LIMIT, WINDOW, Secret, World, entered
+from tests.support.repositories import LIMIT, WINDOW, World, entered
 
 
 def test_disconnect_without_anything_changes_nothing(world: World) -> None:
@@ -99,7 +100,7 @@ def test_disconnect_after_an_error_clears_it(world: World) -> None:
     assert world.sessions.get(user).status is Status.DISCONNECTED
 
 
-def test_disconnect_clears_a_qr_under_a_status_that_its_owner_has_written(world: World) -> None:
+def test_disconnect_clears_a_qr_from_an_edited_session_row(world: World) -> None:
     user, secret = world.user(), Secret()
     attempt_id = world.claim(user)
     world.show(attempt_id, world.lease(attempt_id), secret)

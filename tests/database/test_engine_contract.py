@@ -14,8 +14,8 @@ import whatsapp_engine
 from whatsapp_engine.process import ProcessEngine
 from whatsapp_pairing.core.engine import Died, Engine, Reached
 
+from tests.support.repositories import World
 from tests.support.scripted_engine import Clock, ScriptedRun, Stage
-from tests.support.world import World
 
 OVER = Died("its time was over")
 PATIENCE = 60.0
@@ -77,7 +77,7 @@ def test_an_engine_ends_when_its_time_is_over(engine: Given) -> None:
         assert run.next_event(PATIENCE) == OVER
 
 
-def test_an_engine_does_not_come_back_to_life(engine: Given) -> None:
+def test_an_engine_that_has_ended_stays_ended(engine: Given) -> None:
     started, clock = engine
     with started.pair(clock() - 1) as run:
         assert run.next_event(PATIENCE) == OVER

@@ -15,9 +15,10 @@ from whatsapp_pairing.runtime import database as module
 from whatsapp_pairing.runtime.database import Connection, Database
 
 from tests.support import pgbouncer
+from tests.support.logins import login
 from tests.support.pooler import Pooler, pooling
+from tests.support.repositories import World
 from tests.support.stack import PATIENCE_SECONDS
-from tests.support.world import World, login
 
 ROLE = "crowded"
 
@@ -209,7 +210,7 @@ def test_another_refusal_is_not_tried_again(
 
 
 @pytest.mark.direct
-def test_a_pooler_that_is_full_at_the_first_statement_is_asked_again(
+def test_a_pooler_full_at_the_first_statement_is_asked_again(
     pauses: Pauses, world: World, postgres: Any, pooler: Pooler
 ) -> None:
     pooler.hang_ups = ["53300"]
@@ -219,6 +220,6 @@ def test_a_pooler_that_is_full_at_the_first_statement_is_asked_again(
     database.close()
 
 
-def test_the_pauses_fit_into_a_calls_patience() -> None:
+def test_the_pauses_of_a_call_end_within_its_patience() -> None:
     most = module._LONGEST_PAUSE_SECONDS
     assert module._FIRST_PAUSE_SECONDS < most < module._PATIENCE_SECONDS / 4

@@ -11,8 +11,10 @@ import psycopg
 import pytest
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 
+from tests.support.adv_secret import Secret
+from tests.support.logins import login
+from tests.support.repositories import World
 from tests.support.whatsmeow_tables import JID, KEYS, SAVE, keys
-from tests.support.world import Secret, World, login
 
 OTHER_JID = "5215550002:1@s.whatsapp.net"
 SLEEPS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
@@ -245,7 +247,7 @@ def test_a_number_is_deleted_with_the_last_keys_of_its_phone(world: World, engin
     assert known(world) == {"tokens": None if last else [same_phone], "numbers": None if last else [NUMBER]}
 
 
-def test_a_longer_number_keeps_no_shorter_one(world: World, engine: Engine) -> None:
+def test_a_longer_number_does_not_keep_a_shorter_one(world: World, engine: Engine) -> None:
     linked(world, engine, Secret(), "52155500012:1@s.whatsapp.net")
     linked(world, engine, Secret())
     engine.know()

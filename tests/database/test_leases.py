@@ -17,8 +17,9 @@ from whatsapp_pairing.pairing.leases import Connected, Leases
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 from whatsapp_pairing.session.session import Status
 
+from tests.support.adv_secret import Secret
+from tests.support.repositories import WINDOW, World
 from tests.support.stack import PATIENCE_SECONDS
-from tests.support.world import WINDOW, Secret, World
 
 JID = "5215550009:3@s.whatsapp.net"
 T = TypeVar("T")
@@ -62,7 +63,7 @@ def there(found: T | None) -> T:
 # ── the lease itself ──
 
 
-def test_ten_linkers_at_once_are_one(world: World) -> None:
+def test_one_of_ten_linkers_at_once_gets_the_lease(world: World) -> None:
     attempt_id, start = world.claim(), threading.Barrier(10)
     databases = [world.new_database("whatsapp_worker") for _ in range(10)]
 
@@ -77,14 +78,14 @@ def test_ten_linkers_at_once_are_one(world: World) -> None:
     assert world.attempt(attempt_id)["legs"] == 1
 
 
-def test_a_linker_that_asks_for_its_lease_again_is_the_same(world: World) -> None:
+def test_a_repeated_take_of_a_lease_counts_one_linker(world: World) -> None:
     """The answer to its first question may have been lost."""
     attempt_id, lease = world.claim(), uuid4()
     for _ in range(2):
         assert there(world.leases.take(attempt_id, lease)).legs == 1
 
 
-def test_a_lease_passes_on_when_it_has_run_out(pairing: Pairing) -> None:
+def test_an_expired_lease_passes_to_the_next_linker(pairing: Pairing) -> None:
     world = pairing.world
     world.age(LEASE_SECONDS - 2)
     assert world.leases.take(pairing.attempt_id, uuid4()) is None
@@ -132,14 +133,14 @@ def test_a_renewed_lease_lives_on(pairing: Pairing) -> None:
     assert LEASE_SECONDS - 7 < left["s"] <= LEASE_SECONDS - 6
 
 
-def test_renewing_brings_the_workflows_present_token(pairing: Pairing) -> None:
+def test_a_renewal_returns_the_workflow_s_present_token(pairing: Pairing) -> None:
     world = pairing.world
     world.open_auth(pairing.attempt_id, "token-auth")
     renewed = there(world.leases.renew(pairing.attempt_id, pairing.lease))
     assert (renewed.task_token, renewed.phase) == ("token-auth", Phase.AUTH)
 
 
-def test_what_the_linker_last_found_of_whatsapp_is_kept_for_its_heir(pairing: Pairing) -> None:
+def test_the_next_linker_knows_whether_whatsapp_was_reachable(pairing: Pairing) -> None:
     world = pairing.world
     assert there(world.attempts.get(pairing.attempt_id)).reachable
     assert not there(world.leases.renew(pairing.attempt_id, pairing.lease, reachable=False)).reachable
@@ -168,7 +169,7 @@ def test_the_late_end_of_an_engine_does_not_hide_the_next_qr(pairing: Pairing) -
     assert world.sessions.get(pairing.user).qr == following.text(), "a late QR of the ended engine"
 
 
-def test_nobody_takes_an_attempt_that_is_over_or_has_its_verdict(world: World) -> None:
+def test_an_attempt_with_an_end_or_a_verdict_is_not_taken(world: World) -> None:
     ended, decided, released = world.claim(), world.claim(), world.claim()
     attempt = there(world.attempts.get(ended))
     world.attempts.end(attempt, Reason.CANCELLED)
@@ -239,7 +240,7 @@ def test_a_linker_without_its_lease_writes_nothing(
 # ── QR ──
 
 
-def test_a_qr_is_shown_and_its_device_bound(pairing: Pairing) -> None:
+def test_a_shown_qr_binds_its_device(pairing: Pairing) -> None:
     session, device = pairing.world.sessions.get(pairing.user), pairing.world.bound(pairing.secret)
     assert session.status is Status.WAITING_QR
     assert session.qr == pairing.secret.text()
@@ -251,7 +252,7 @@ def test_a_qr_is_shown_and_its_device_bound(pairing: Pairing) -> None:
     assert row["qr_code"] == pairing.secret.text()
 
 
-def test_the_next_qr_of_a_device_takes_the_place_of_the_last(pairing: Pairing) -> None:
+def test_the_next_qr_of_a_device_replaces_the_last(pairing: Pairing) -> None:
     world, text = pairing.world, pairing.secret.text(2)
     shown_at = world.attempt(pairing.attempt_id)["qr_shown_at"]
 
@@ -284,7 +285,7 @@ def test_a_scan_hides_the_qr_and_binds_the_jid(pairing: Pairing) -> None:
     assert (row["session_status"], row["qr_code"]) == ("waiting_qr", None)
 
 
-def test_a_scan_in_the_last_second_has_time_to_log_in_but_only_once(pairing: Pairing) -> None:
+def test_a_scan_in_the_last_second_extends_the_deadline_once(pairing: Pairing) -> None:
     world = pairing.world
     world.open_auth(pairing.attempt_id)
     world.age(WINDOW - 1)
@@ -296,12 +297,12 @@ def test_a_scan_in_the_last_second_has_time_to_log_in_but_only_once(pairing: Pai
     assert LOGIN_SECONDS - 52 < again.remaining <= LOGIN_SECONDS - 50
 
 
-def test_an_early_scan_leaves_the_deadline(pairing: Pairing) -> None:
+def test_an_early_scan_does_not_move_the_deadline(pairing: Pairing) -> None:
     deadline = pairing.world.attempt(pairing.attempt_id)["deadline"]
     assert pairing.scan().deadline == deadline
 
 
-def test_a_scan_before_the_workflow_opens_the_scans_window_keeps_its_time(pairing: Pairing) -> None:
+def test_a_scan_before_the_scan_window_opens_keeps_its_time(pairing: Pairing) -> None:
     """A quick phone: the QR was shown and scanned before WaitForAuth was entered."""
     pairing.scan()
     pairing.world.open_auth(pairing.attempt_id, seconds=5)
@@ -318,7 +319,7 @@ def test_a_scan_without_stored_keys_is_not_written(pairing: Pairing) -> None:
     assert pairing.world.snapshot() == before
 
 
-def test_a_scanned_device_is_resumed_even_if_nobody_was_told(pairing: Pairing) -> None:
+def test_a_scan_that_was_not_reported_is_resumed(pairing: Pairing) -> None:
     world = pairing.world
     before = there(world.leases.renew(pairing.attempt_id, pairing.lease))
     assert (before.stored_jid, before.scanned) == (None, False)
@@ -340,7 +341,7 @@ def test_the_newest_of_two_scanned_devices_is_resumed(pairing: Pairing) -> None:
     assert there(world.attempts.get(pairing.attempt_id)).stored_jid == "5215550009:4@s.whatsapp.net"
 
 
-def test_a_device_may_get_the_jid_of_one_that_is_gone_from_the_phone(world: World) -> None:
+def test_a_device_may_get_the_jid_of_a_removed_device(world: World) -> None:
     """A phone that removed its device may link the next one under the same number; the old binding is still here."""
     earlier = Pairing(world)
     earlier.scan()
@@ -373,7 +374,7 @@ def test_a_scan_locks_the_attempt_before_its_device(pairing: Pairing) -> None:
 # ── connected ──
 
 
-def test_connected_ends_the_attempt_and_shows_the_number(pairing: Pairing) -> None:
+def test_connecting_ends_the_attempt_and_shows_the_number(pairing: Pairing) -> None:
     pairing.scan()
     attempt = pairing.connect().attempt
 
@@ -386,7 +387,7 @@ def test_connected_ends_the_attempt_and_shows_the_number(pairing: Pairing) -> No
     assert (device["state"], device["jid"], device["lease_id"]) == ("linked", JID, None)
 
 
-def test_connected_gives_up_what_earlier_legs_have_offered(pairing: Pairing) -> None:
+def test_connecting_gives_up_devices_of_earlier_linkers(pairing: Pairing) -> None:
     world, unused = pairing.world, Secret()
     world.show(pairing.attempt_id, pairing.lease, unused)
     pairing.scan()
@@ -395,7 +396,7 @@ def test_connected_gives_up_what_earlier_legs_have_offered(pairing: Pairing) -> 
     assert world.bound(pairing.secret)["state"] == "linked"
 
 
-def test_connected_names_earlier_devices_that_were_scanned(pairing: Pairing) -> None:
+def test_connecting_names_earlier_devices_that_were_scanned(pairing: Pairing) -> None:
     world, earlier = pairing.world, Secret()
     world.show(pairing.attempt_id, pairing.lease, earlier)
     world.store_keys(earlier, "5215550009:4@s.whatsapp.net")
@@ -411,7 +412,7 @@ def test_connected_names_earlier_devices_that_were_scanned(pairing: Pairing) -> 
 # ── release ──
 
 
-def test_a_verdict_stays_the_first(pairing: Pairing) -> None:
+def test_a_second_verdict_does_not_replace_the_first(pairing: Pairing) -> None:
     world = pairing.world
     world.sql("UPDATE whatsapp_private.attempts SET verdict = 'account_banned'")
     released = there(world.leases.release(pairing.attempt_id, pairing.lease, Reason.INTERNAL))
@@ -425,7 +426,7 @@ def test_a_released_attempt_can_be_taken_at_once(pairing: Pairing) -> None:
     assert world.bound(pairing.secret)["lease_id"] == heir
 
 
-def test_a_device_whose_linker_has_let_go_can_be_unlinked_at_once(pairing: Pairing) -> None:
+def test_a_device_without_its_linker_is_unlinked_at_once(pairing: Pairing) -> None:
     world = pairing.world
     pairing.scan()
     world.leases.release(pairing.attempt_id, pairing.lease, Reason.PAIRING_REJECTED)
@@ -437,7 +438,7 @@ def test_a_device_whose_linker_has_let_go_can_be_unlinked_at_once(pairing: Pairi
     assert taken.jid == JID
 
 
-def test_a_scan_in_the_moment_of_the_end_is_given_up(pairing: Pairing) -> None:
+def test_a_device_scanned_at_the_moment_of_the_end_is_given_up(pairing: Pairing) -> None:
     world = pairing.world
     assert world.attempts.disconnect(pairing.user).devices == []
     assert world.leases.let_go(pairing.attempt_id, pairing.lease) == []

@@ -26,9 +26,10 @@ from whatsapp_pairing.pairing.attempt import HANDOVER_SECONDS, HEARTBEAT_SECONDS
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 from whatsapp_pairing.session.session import Status
 
+from tests.support.adv_secret import Secret
 from tests.support.metrics import metrics_in, values
+from tests.support.repositories import WINDOW, World
 from tests.support.scripted_engine import JID, Stage, Step, online, outcome_of, qr, qrs, reached_qr, removed, scan
-from tests.support.world import WINDOW, Secret, World
 
 RESUME = f"resume {JID}"
 LOGIN: list[Step] = [Reached(), 0.3, online(), 0.5, Synced()]
@@ -65,9 +66,7 @@ def connected(stage: Stage, secret: Secret) -> None:
 
 
 @pytest.mark.parametrize("last", [[online(), 1.0, Synced()], [Synced(), 1.0, online()]], ids=["online", "synced"])
-def test_a_scan_connects_whichever_of_the_last_two_words_comes_first(
-    world: World, secret: Secret, last: list[Step]
-) -> None:
+def test_a_scan_connects_in_either_order_of_online_and_synced(world: World, secret: Secret, last: list[Step]) -> None:
     stage = Stage(world, [*reached_qr(secret), 5.0, *scan(world, secret), 1.0, *last])
 
     assert stage.link() == "connected"
@@ -80,7 +79,7 @@ def test_a_scan_connects_whichever_of_the_last_two_words_comes_first(
     ]
 
 
-def test_a_wait_that_opens_behind_the_last_renewal_is_answered(world: World, secret: Secret) -> None:
+def test_a_wait_that_opens_after_the_last_renewal_is_answered(world: World, secret: Secret) -> None:
     stage = Stage(world, [*reached_qr(secret), *scan(world, secret), *LOGIN], workflow_seconds=0.5)
     assert stage.link() == "connected"
     connected(stage, secret)
@@ -94,13 +93,13 @@ def test_a_qr_that_comes_after_90_seconds_still_pairs(world: World, secret: Secr
     assert stage.clock.now > 190
 
 
-def test_a_phone_that_never_finishes_its_sync_is_not_waited_for_long(world: World, secret: Secret) -> None:
+def test_a_linker_waits_only_briefly_for_a_sync(world: World, secret: Secret) -> None:
     stage = Stage(world, [*reached_qr(secret), *scan(world, secret), online()])
     assert stage.link() == "connected"
     assert stage.clock.now < 20
 
 
-def test_each_qr_is_shown_and_the_workflow_told_once(world: World, secret: Secret) -> None:
+def test_each_qr_is_shown_and_the_wait_is_answered_once(world: World, secret: Secret) -> None:
     shown: list[str | None] = []
 
     def look() -> None:
@@ -156,7 +155,7 @@ def test_a_login_of_one_engine_does_not_count_for_the_next(world: World, secret:
 
 
 @pytest.mark.parametrize("after", [Exhausted(), Replaced(), Unreachable()], ids=str)
-def test_an_engine_that_is_of_no_more_use_is_replaced(world: World, secret: Secret, after: Step) -> None:
+def test_an_engine_that_ended_without_a_scan_is_replaced(world: World, secret: Secret, after: Step) -> None:
     stage = Stage(world, [*reached_qr(Secret()), 100.0, after], [*reached_qr(secret), *scan(world, secret), *LOGIN])
     assert stage.link() == "connected"
     connected(stage, secret)
@@ -182,7 +181,7 @@ def test_a_login_that_hangs_is_tried_again_with_the_same_device(
 
 
 @pytest.mark.parametrize("end", [Exhausted(), Replaced(), Unreachable(), Died("boom")], ids=str)
-def test_a_qr_goes_with_the_engine_that_brought_it(world: World, end: Step) -> None:
+def test_a_qr_is_hidden_when_its_engine_ends(world: World, end: Step) -> None:
     shown = []
 
     def look() -> None:
@@ -203,7 +202,7 @@ def test_a_whatsapp_that_never_answers_is_unreachable(world: World) -> None:
     assert abs(stage.clock.now - WINDOW) < 3
 
 
-def test_who_is_online_when_the_window_ends_is_connected(world: World, secret: Secret) -> None:
+def test_a_device_online_when_the_window_ends_is_connected(world: World, secret: Secret) -> None:
     scanned_at = 119.0
     stage = Stage(
         world, [Reached(), qr(secret), scanned_at, *scan(world, secret)], HANGING[0], [Reached(), 14.9, online()]
@@ -213,7 +212,7 @@ def test_who_is_online_when_the_window_ends_is_connected(world: World, secret: S
     assert scanned_at + LOGIN_SECONDS - 5 < stage.clock.now < scanned_at + LOGIN_SECONDS
 
 
-def test_a_silent_whatsapp_is_waited_for_as_long_as_the_window_lasts(world: World) -> None:
+def test_a_linker_waits_for_a_silent_whatsapp_until_the_deadline(world: World) -> None:
     stage = Stage(world, [Reached()])
     assert stage.link() == Reason.QR_TIMEOUT
     assert stage.started == ["pair"]
@@ -271,9 +270,7 @@ def test_a_second_linker_is_not_needed(world: World, secret: Secret) -> None:
 # ── WhatsApp says no ──
 
 
-def test_a_device_that_the_phone_removed_before_it_was_online_gives_way_to_a_fresh_one(
-    world: World, secret: Secret
-) -> None:
+def test_a_device_removed_before_it_was_online_is_replaced(world: World, secret: Secret) -> None:
     other = "5215550009:4@s.whatsapp.net"
     gone = Secret()
     stage = Stage(
@@ -287,7 +284,7 @@ def test_a_device_that_the_phone_removed_before_it_was_online_gives_way_to_a_fre
     assert world.bound(gone)["state"] == "unlinking"
 
 
-def test_a_device_that_the_phone_removed_while_online_is_the_persons_choice(world: World, secret: Secret) -> None:
+def test_a_device_removed_while_online_ends_the_attempt(world: World, secret: Secret) -> None:
     stage = Stage(world, [*reached_qr(secret), *scan(world, secret), online(), 1.0, *removed(world)])
     assert stage.link() == Reason.UNLINKED_FROM_PHONE
     assert stage.workflow.calls[-1] == ("fail", "token-auth")
@@ -416,7 +413,7 @@ def test_an_end_does_not_overwrite_a_verdict_that_came_meanwhile(world: World) -
 # ── windows ──
 
 
-def test_nobody_scans(world: World) -> None:
+def test_an_attempt_ends_when_its_qr_is_not_scanned(world: World) -> None:
     first, second = Secret(), Secret()
     stage = Stage(world, [Reached(), *qrs(first), Exhausted()], [Reached(), *qrs(second), Exhausted()])
     assert stage.link() == Reason.SCAN_TIMEOUT
@@ -425,7 +422,7 @@ def test_nobody_scans(world: World) -> None:
     assert stage.longest_silence() < HEARTBEAT_SECONDS
 
 
-def test_whatsapp_that_refuses_every_connection_is_unreachable_on_time(world: World) -> None:
+def test_whatsapp_that_refuses_every_connection_is_unreachable(world: World) -> None:
     stage = Stage(world, *[[0.05, Unreachable()] for _ in range(100)])
     assert stage.link() == Reason.WHATSAPP_UNREACHABLE
     assert abs(stage.clock.now - WINDOW) < 1
@@ -459,7 +456,7 @@ def test_a_store_that_stays_away_ends_the_attempt_as_our_fault(
 
 
 @pytest.mark.parametrize("ends", [Exhausted(), Unreachable(), Died("boom"), Replaced()], ids=str)
-def test_whatsapp_that_gives_a_qr_and_hangs_up_is_left_alone(world: World, ends: Step) -> None:
+def test_engines_start_seldom_when_whatsapp_hangs_up_each_time(world: World, ends: Step) -> None:
     stage = Stage(world, *[[Reached(), 0.1, qr(Secret()), 0.1, ends] for _ in range(500)])
     assert stage.link() in (Reason.SCAN_TIMEOUT, Reason.WHATSAPP_UNREACHABLE)
     assert len(stage.started) < 60
@@ -468,7 +465,7 @@ def test_whatsapp_that_gives_a_qr_and_hangs_up_is_left_alone(world: World, ends:
     assert min(pauses[5:-1]) > 4
 
 
-def test_the_pauses_start_over_after_a_qr_that_has_lasted(world: World) -> None:
+def test_the_pauses_start_again_after_a_qr_that_lasted(world: World) -> None:
     short: list[Step] = [Reached(), qr(Secret()), 0.1, Exhausted()]
     stage = Stage(world, *[short] * 4, [Reached(), qr(Secret()), 61.0, Exhausted()], *[short] * 500)
     stage.link()
@@ -478,7 +475,7 @@ def test_the_pauses_start_over_after_a_qr_that_has_lasted(world: World) -> None:
 
 
 @pytest.mark.parametrize("moment", [20.0, 100.0])
-def test_the_workflow_knows_of_an_unreachable_whatsapp_as_well(world: World, moment: float) -> None:
+def test_settling_reports_an_unreachable_whatsapp(world: World, moment: float) -> None:
     stage = Stage(world, *[[0.05, Unreachable()] for _ in range(100)])
     stage.scripts[-1].append(KilledError())
     ends: list[object] = []
@@ -526,13 +523,13 @@ def test_a_qr_in_the_last_moment_does_not_wait_for_ever(world: World, secret: Se
     assert abs(stage.clock.now - WINDOW - HANDOVER_SECONDS) < 1
 
 
-def test_waiting_for_the_workflow_is_not_spinning(world: World, secret: Secret) -> None:
+def test_waiting_for_the_workflow_polls_seldom(world: World, secret: Secret) -> None:
     stage = Stage(world, [Reached(), WINDOW - 1.0, qr(secret)], workflow_seconds=1000.0)
     stage.link()
     assert stage.polls < 200
 
 
-def test_waiting_for_the_sync_after_the_window_is_not_spinning(world: World, secret: Secret) -> None:
+def test_waiting_for_the_sync_after_the_window_polls_seldom(world: World, secret: Secret) -> None:
     stage = Stage(world, [*reached_qr(secret), *scan(world, secret), 10.0, online()])
     stage.clock.at(12.0, lambda: world.sql("UPDATE whatsapp_private.attempts SET deadline = now()"))
     assert stage.link() == "connected"
@@ -543,7 +540,7 @@ def test_waiting_for_the_sync_after_the_window_is_not_spinning(world: World, sec
 
 
 @pytest.mark.parametrize("scanned", [False, True])
-def test_a_cancelled_attempt_is_let_go_within_a_renewal(world: World, secret: Secret, scanned: bool) -> None:
+def test_a_linker_lets_go_of_a_cancelled_attempt_in_a_renewal(world: World, secret: Secret, scanned: bool) -> None:
     stage = Stage(world, [*reached_qr(secret), *(scan(world, secret) if scanned else [])])
     tables = ("whatsapp_private.attempts", "public.whatsapp_sessions")
     seen: list[object] = []
@@ -562,14 +559,14 @@ def test_a_cancelled_attempt_is_let_go_within_a_renewal(world: World, secret: Se
 
 
 @pytest.mark.parametrize("moment", [60.0, 61.0, 62.0, 63.0, 64.0])
-def test_a_cancelled_attempt_is_let_go_between_two_engines_as_well(world: World, moment: float) -> None:
+def test_a_linker_between_engines_lets_go_of_a_cancelled_attempt(world: World, moment: float) -> None:
     stage = Stage(world, *[[0.05, Unreachable()] for _ in range(100)])
     stage.clock.at(moment, stage.disconnect)
     assert stage.link() == "lost"
     assert stage.clock.now <= moment + 3.1
 
 
-def test_a_scan_in_the_moment_of_the_cancel_is_unlinked(world: World, secret: Secret) -> None:
+def test_a_device_scanned_at_the_moment_of_cancel_is_unlinked(world: World, secret: Secret) -> None:
     stage = Stage(world)
     stage.scripts.append([*reached_qr(secret), 3.0, stage.disconnect, *scan(world, secret), *LOGIN])
     assert stage.link() == "lost"
@@ -594,7 +591,7 @@ def test_no_event_of_a_cancelled_attempt_is_written(world: World, secret: Secret
     assert stage.workflow.of("fail") == ["token-auth"]  # by the disconnect
 
 
-def test_a_deleted_user_is_let_go(world: World, secret: Secret) -> None:
+def test_a_linker_lets_go_of_a_deleted_user_s_attempt(world: World, secret: Secret) -> None:
     stage = Stage(world, reached_qr(secret))
     stage.clock.at(10.0, lambda: world.sql("DELETE FROM auth.users"))
     assert stage.link() == "lost"
@@ -604,7 +601,7 @@ def test_a_deleted_user_is_let_go(world: World, secret: Secret) -> None:
 
 
 @pytest.mark.parametrize("during", ["waiting", "qr", "scan", "online"])
-def test_the_database_may_be_away_for_as_long_as_the_lease_lasts(world: World, secret: Secret, during: str) -> None:
+def test_the_database_may_be_away_while_the_lease_lasts(world: World, secret: Secret, during: str) -> None:
     stage = Stage(world)
 
     def leave() -> None:
@@ -634,7 +631,7 @@ def test_the_database_may_be_away_for_as_long_as_the_lease_lasts(world: World, s
     assert stage.started == ["pair"]
 
 
-def test_a_linker_lets_go_when_the_database_is_away_for_longer_than_its_lease(world: World, secret: Secret) -> None:
+def test_a_linker_lets_go_when_postgres_is_away_too_long(world: World, secret: Secret) -> None:
     stage = Stage(world, reached_qr(secret))
 
     def leave() -> None:
@@ -675,7 +672,7 @@ def test_a_verdict_stands_while_the_workflow_is_away(world: World, secret: Secre
     assert stage.settle() == Reason.PASSKEY_REQUIRED
 
 
-def test_a_qr_of_which_the_workflow_was_not_told_is_told_at_the_next_look(world: World, secret: Secret) -> None:
+def test_a_wait_that_missed_its_answer_gets_it_at_a_renewal(world: World, secret: Secret) -> None:
     stage = Stage(world, [*reached_qr(secret), 30.0, *scan(world, secret), *LOGIN])
     stage.workflow.unavailable.add("succeed")
     stage.clock.at(15.0, stage.workflow.unavailable.clear)
@@ -716,7 +713,7 @@ LOGINS: list[list[Step]] = [
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), cancelled_at=st.none() | st.floats(0, 130))
-def test_whatever_happens_the_linker_ends_in_time_and_orphans_nothing(
+def test_a_linker_ends_in_time_and_leaves_no_orphan(
     world: World, data: st.DataObject, cancelled_at: float | None
 ) -> None:
     world.empty()

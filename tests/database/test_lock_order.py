@@ -20,8 +20,9 @@ from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.pairing.attempt import Phase
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 
+from tests.support.adv_secret import Secret
+from tests.support.repositories import LIMIT, WINDOW, World, entered
 from tests.support.stack import ROOT
-from tests.support.world import LIMIT, WINDOW, Secret, World, entered
 
 pytestmark = pytest.mark.direct  # the order is the same behind a pooler
 FUNCTIONS = ROOT / "migrations" / "functions"
@@ -206,7 +207,7 @@ def test_a_function_locks_in_the_order_of_its_header(world: World, function: str
 
 
 @pytest.mark.parametrize("function", CALLS)
-def test_no_function_waits_for_the_users_row(world: World, function: str) -> None:
+def test_no_function_waits_for_the_session_row(world: World, function: str) -> None:
     prepare, call = CALLS[function]
     scene = Scene(world)
     prepare(scene)

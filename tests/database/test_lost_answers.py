@@ -22,7 +22,9 @@ from whatsapp_pairing.pairing.leases import Leases
 from whatsapp_pairing.pairing.session_rows import SessionRows
 from whatsapp_pairing.runtime.database import Connection, Database, Row, T
 
-from tests.support.world import LIMIT, WINDOW, Secret, World, entered, login
+from tests.support.adv_secret import Secret
+from tests.support.logins import login
+from tests.support.repositories import LIMIT, WINDOW, World, entered
 
 JID = "5215550009:3@s.whatsapp.net"
 
@@ -71,7 +73,7 @@ def forgetful(world: World) -> Forgetful:
     return Forgetful(world)
 
 
-def test_a_pairing_whose_answers_are_all_lost_connects(world: World, forgetful: Forgetful) -> None:
+def test_a_pairing_that_loses_every_first_answer_connects(world: World, forgetful: Forgetful) -> None:
     user, attempt_id, lease, secret = world.user(), uuid4(), uuid4(), Secret()
 
     assert forgetful.api.claim(user, attempt_id, WINDOW, LIMIT).claimed

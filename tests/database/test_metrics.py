@@ -15,10 +15,11 @@ from whatsapp_pairing.pairing.disconnect import disconnect
 from whatsapp_pairing.pairing.ending import end
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 
+from tests.support.adv_secret import Secret
 from tests.support.metrics import Metric, metrics_in, values
 from tests.support.recorded_workflow import RecordedWorkflow
+from tests.support.repositories import LIMIT, OVERDUE_SECONDS, WINDOW, World
 from tests.support.scripted_engine import Stage, Step, online, qr, reached_qr, scan
-from tests.support.world import LIMIT, OVERDUE_SECONDS, WINDOW, Secret, World
 
 # Script seconds pass in no time; the statements between them take some.
 SLOW_MACHINE_MS = 5000
@@ -69,7 +70,7 @@ def test_a_good_pairing_is_counted_once_with_its_times(world: World, counted: Co
     assert ends(metrics) == ["connected"]
 
 
-def test_a_replaced_linker_is_counted_and_the_times_go_on(world: World, counted: Counted) -> None:
+def test_a_replaced_linker_is_counted_and_keeps_the_times(world: World, counted: Counted) -> None:
     secret = Secret()
     stage = Stage(world, [Reached(), 30.0, qr(Secret()), KilledError()])
     with pytest.raises(KilledError):
@@ -181,7 +182,7 @@ def linked(world: World) -> Stage:
         (linked, "connected", 1),
     ],
 )
-def test_an_end_is_counted_once_whoever_brings_it_about_and_whoever_comes_later(
+def test_an_end_is_counted_once_for_each_way_to_end(
     world: World, counted: Counted, ended: Callable[[World], Stage], outcome: str, legs: int
 ) -> None:
     stage = ended(world)
@@ -197,7 +198,7 @@ def test_an_end_is_counted_once_whoever_brings_it_about_and_whoever_comes_later(
     assert [metric for metric in counted() if metric.name != "CleanupLeft"] == []
 
 
-def test_of_two_who_would_end_it_at_once_one_counts(world: World, counted: Counted) -> None:
+def test_of_two_ends_at_once_one_is_counted(world: World, counted: Counted) -> None:
     stage = overdue(world)
     seen = world.attempts.get(stage.attempt_id)
     assert seen is not None

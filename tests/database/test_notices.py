@@ -11,7 +11,8 @@ from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.pairing.attempt import Attempt
 from whatsapp_pairing.session.session import Status
 
-from tests.support.world import Secret, World
+from tests.support.adv_secret import Secret
+from tests.support.repositories import World
 
 JID = "5215550009:3@s.whatsapp.net"
 
@@ -72,7 +73,7 @@ def test_a_notice_comes_with_its_qr_and_stays(pairing: Pairing) -> None:
     assert pairing.world.sessions.get(pairing.user).qr == renewed.text()
 
 
-def test_a_renewed_secret_is_a_device_of_its_own(pairing: Pairing) -> None:
+def test_a_new_adv_secret_is_another_device(pairing: Pairing) -> None:
     renewed = Secret()
     pairing.show(renewed, Notice.SCAN_AGAIN)
     world = pairing.world
@@ -180,7 +181,7 @@ def test_a_refusal_is_counted_by_the_count_before_it(pairing: Pairing) -> None:
     assert pairing.refuse(refusals=1).refusals == 2
 
 
-def test_only_the_first_scan_of_an_attempt_buys_time(pairing: Pairing) -> None:
+def test_only_the_first_scan_of_an_attempt_extends_it(pairing: Pairing) -> None:
     world, second = pairing.world, Secret()
     world.open_auth(pairing.attempt_id)
     world.age(119)

@@ -15,9 +15,11 @@ from whatsapp_pairing.core.errors import StoreRefused
 from whatsapp_pairing.runtime.database import Connection, Database
 
 from tests.support import pgbouncer
+from tests.support.adv_secret import Secret
 from tests.support.environment import CALLER
+from tests.support.logins import backend, login
+from tests.support.repositories import World
 from tests.support.stack import PATIENCE_SECONDS, ROOT
-from tests.support.world import Secret, World, backend, login
 
 pytestmark = pytest.mark.direct  # each test stands behind a PgBouncer of its own
 LOCK = 20250115
@@ -62,7 +64,7 @@ def clients(url: str) -> Iterator[list[Database]]:
 
 
 @pytest.mark.parametrize(("ci", "ends"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
-def test_a_machine_without_pgbouncer_says_so(
+def test_a_machine_without_pgbouncer_skips_or_fails(
     monkeypatch: pytest.MonkeyPatch, ci: str, ends: type[BaseException]
 ) -> None:
     monkeypatch.setattr(pgbouncer, "_PROGRAM", None)

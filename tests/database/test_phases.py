@@ -12,8 +12,9 @@ from whatsapp_pairing.pairing.phases import open_phase, settle_phase
 from whatsapp_pairing.runtime.workflow import DECIDED
 from whatsapp_pairing.session.session import Status
 
+from tests.support.adv_secret import Secret
 from tests.support.recorded_workflow import RecordedWorkflow
-from tests.support.world import WINDOW, Secret, World, entered
+from tests.support.repositories import WINDOW, World, entered
 
 
 def test_opening_auth_starts_its_window_once(world: World) -> None:
@@ -33,7 +34,7 @@ def test_opening_auth_starts_its_window_once(world: World) -> None:
     assert again.task_token == "three"
 
 
-def test_opening_qr_leaves_its_window_alone_and_never_goes_back(world: World) -> None:
+def test_opening_qr_keeps_its_window_and_the_later_phase(world: World) -> None:
     attempt_id = world.claim()
     deadline = world.attempt(attempt_id)["deadline"]
     opened = world.attempts.open_phase(attempt_id, entered(Phase.QR, "one"), 60)
@@ -88,7 +89,7 @@ def test_a_wait_starts_a_linker_unless_one_is_alive(world: World) -> None:
     assert opened(world, attempt_id, Phase.QR) == [("call_linker", attempt_id)]
 
 
-def test_a_wait_that_has_nothing_to_wait_for_is_answered_at_once(world: World) -> None:
+def test_a_wait_whose_outcome_is_known_is_answered_at_once(world: World) -> None:
     shown, refused, cancelled = world.claim(), world.claim(), world.claim()
     world.show(shown, world.lease(shown), Secret())
     world.leases.release(refused, world.lease(refused), Reason.PASSKEY_REQUIRED)
@@ -103,7 +104,7 @@ def test_a_wait_that_has_nothing_to_wait_for_is_answered_at_once(world: World) -
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_an_end_is_recorded_and_leaves_nothing_behind(world: World, reason: Reason) -> None:
+def test_an_end_is_recorded_and_gives_up_the_devices(world: World, reason: Reason) -> None:
     user, secret = world.user(), Secret()
     attempt_id = world.claim(user)
     world.show(attempt_id, world.lease(attempt_id), secret)
@@ -139,7 +140,7 @@ def test_an_end_names_the_devices_that_have_keys(world: World) -> None:
     assert ended.devices == [world.bound(scanned)["id"]]
 
 
-def test_an_end_that_was_decided_on_an_old_deadline_changes_nothing(world: World) -> None:
+def test_an_end_decided_on_an_old_deadline_changes_nothing(world: World) -> None:
     attempt_id = world.claim()
     decided_on = world.attempts.get(attempt_id)
     assert decided_on is not None
@@ -177,7 +178,7 @@ def test_a_lost_linker_inside_the_window_is_replaced(world: World) -> None:
     assert world.attempt(attempt_id)["outcome"] is None
 
 
-def test_a_lost_linker_after_the_window_ends_it(world: World) -> None:
+def test_a_lost_linker_after_the_window_ends_the_attempt(world: World) -> None:
     attempt_id, workflow = world.claim(), RecordedWorkflow()
     world.lease(attempt_id)
     world.age(WINDOW)
@@ -186,7 +187,7 @@ def test_a_lost_linker_after_the_window_ends_it(world: World) -> None:
     assert settle(world, attempt_id, "States.Timeout", workflow) == "qr_timeout"
 
 
-def test_settling_unlinks_what_has_keys(world: World) -> None:
+def test_settling_unlinks_devices_that_have_keys(world: World) -> None:
     attempt_id, workflow, secret = world.claim(), RecordedWorkflow(), Secret()
     lease = world.lease(attempt_id)
     world.show(attempt_id, lease, secret)
@@ -197,7 +198,7 @@ def test_settling_unlinks_what_has_keys(world: World) -> None:
     assert workflow.of("call_unlinks") == [[world.bound(secret)["id"]]]
 
 
-def test_settling_a_connected_or_forgotten_attempt_only_says_so(world: World) -> None:
+def test_settling_a_connected_or_deleted_attempt_changes_nothing(world: World) -> None:
     user, workflow = world.user(), RecordedWorkflow()
     connected = world.link(user, Secret())
     before = world.snapshot()
@@ -207,7 +208,7 @@ def test_settling_a_connected_or_forgotten_attempt_only_says_so(world: World) ->
     assert world.snapshot() == before
 
 
-def test_settling_writes_the_row_of_an_attempt_that_has_ended(world: World) -> None:
+def test_settling_writes_the_session_row_of_an_ended_attempt(world: World) -> None:
     """The function that ended it died before it wrote the row."""
     user, workflow = world.user(), RecordedWorkflow()
     attempt_id = world.claim(user)

@@ -20,10 +20,11 @@ from whatsapp_pairing.pairing.session_rows import SessionRows
 from whatsapp_pairing.runtime.database import Connection, Database
 from whatsapp_pairing.session.sessions import Sessions
 
+from tests.support.adv_secret import Secret
+from tests.support.logins import connect as administer
 from tests.support.many_rows import fill
 from tests.support.recorded_workflow import RecordedWorkflow
-from tests.support.world import LIMIT, WINDOW, Secret, World, entered
-from tests.support.world import connect as administer
+from tests.support.repositories import LIMIT, WINDOW, World, entered
 
 USERS, STALE = 50_000, 500
 BIG = "('users', 'attempts', 'devices', 'sessions', 'whatsapp_sessions', 'whatsmeow_device')"

@@ -7,9 +7,10 @@ from whatsapp_pairing.core.engine import Died, Exhausted, Reached, Refused, Stor
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.probe import Probe, probe
 
+from tests.support.adv_secret import Secret
 from tests.support.metrics import metrics_in, values
+from tests.support.repositories import World
 from tests.support.scripted_engine import Stage, Step, qr
-from tests.support.world import Secret, World
 
 LIMIT = 45.0
 
@@ -19,7 +20,7 @@ def ask(world: World, *script: Step) -> tuple[Probe, Stage]:
     return probe(stage, LIMIT, stage.clock), stage
 
 
-def test_a_qr_is_good_news_and_is_let_go(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_probe_that_gets_a_qr_succeeds_and_stores_nothing(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     secret = Secret()
     before = world.snapshot("whatsapp_private.devices", "public.whatsapp_sessions")
 
@@ -50,7 +51,7 @@ def test_a_qr_is_good_news_and_is_let_go(world: World, capsys: pytest.CaptureFix
     ],
     ids=str,
 )
-def test_anything_else_is_a_failure_with_its_reason(
+def test_a_probe_without_a_qr_fails_with_a_reason(
     world: World, capsys: pytest.CaptureFixture[str], script: list[Step], reason: Reason, seconds: float
 ) -> None:
     probed, stage = ask(world, *script)

@@ -17,7 +17,9 @@ from whatsapp_pairing.pairing.attempt import LOGIN_SECONDS, MOST_PER_HOUR, PAUSE
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 from whatsapp_pairing.session.session import Status
 
-from tests.support.world import LIMIT, WINDOW, Secret, World, entered, login
+from tests.support.adv_secret import Secret
+from tests.support.logins import login
+from tests.support.repositories import LIMIT, WINDOW, World, entered
 
 JID = "5215550009:3@s.whatsapp.net"
 T = TypeVar("T")
@@ -104,7 +106,7 @@ def claiming(user: UUID, attempt_id: UUID) -> list[object]:
     return [user, attempt_id, WINDOW, LIMIT, [float(pause) for pause in PAUSES], MOST_PER_HOUR]
 
 
-def test_a_click_does_not_bring_back_what_is_just_disconnected(world: World) -> None:
+def test_a_click_does_not_revive_a_disconnect_in_progress(world: World) -> None:
     user, secret = world.user(), Secret()
     world.link(user, secret)
     world.age(3600)
@@ -152,7 +154,7 @@ def test_a_scan_keeps_its_time_when_the_window_opens_just_then(world: World) -> 
     assert attempt.remaining == pytest.approx(LOGIN_SECONDS, abs=11)
 
 
-def test_a_scan_is_noted_whatever_window_opens_just_then(world: World) -> None:
+def test_a_scan_is_noted_while_the_scan_window_opens(world: World) -> None:
     attempt_id, secret = world.claim(), Secret()
     lease = world.lease(attempt_id)
     world.show(attempt_id, lease, secret)
@@ -198,7 +200,7 @@ CHANGES: dict[str, Callable[[Deletion], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_waits_for_a_deletion_without_a_row_of_its_own(world: World, change: str) -> None:
+def test_a_change_that_waits_for_a_deletion_holds_no_row(world: World, change: str) -> None:
     """A deletion locks the user, and then what hangs on the user. A change that holds such a row would deadlock."""
     one = Deletion(world)
     with psycopg.connect(world.url) as deletion, ThreadPoolExecutor(1) as pool:

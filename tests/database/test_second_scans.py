@@ -11,9 +11,10 @@ from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.pairing.attempt import LOGIN_SECONDS, SCAN_AGAIN_SECONDS
 from whatsapp_pairing.session.session import Session, Status
 
+from tests.support.adv_secret import Secret
 from tests.support.metrics import metrics_in, values
+from tests.support.repositories import WINDOW, World
 from tests.support.scripted_engine import JID, Stage, Step, online, outcome_of, qr, reached_qr, removed, scan
-from tests.support.world import WINDOW, Secret, World
 
 REJECTED = Refused(Reason.PAIRING_REJECTED)
 # Postgres does not take the keys of a device that a phone has just scanned.
@@ -43,7 +44,7 @@ class Watched(Stage):
         self.seen.append(self.world.sessions.get(self.user))
 
 
-def test_a_renewed_qr_shows_with_its_notice_and_pairs(world: World) -> None:
+def test_a_renewed_qr_is_shown_with_its_notice_and_pairs(world: World) -> None:
     first, second = Secret(), Secret()
     stage = Watched(world)
     stage.scripts.append(
@@ -75,7 +76,7 @@ def test_a_notice_stays_for_the_next_qrs(world: World) -> None:
 
 @pytest.mark.parametrize("refusals", [1, 2, 3])
 @pytest.mark.parametrize("refused", [REJECTED, FULL], ids=["engine", "store"])
-def test_a_refused_pairing_is_given_another_qr(world: World, refusals: int, refused: Step) -> None:
+def test_a_refused_pairing_gets_another_qr(world: World, refusals: int, refused: Step) -> None:
     stage = Watched(world)
     for _ in range(refusals):
         stage.scripts.append([*reached_qr(Secret()), refused])
@@ -116,7 +117,7 @@ def test_refusals_of_all_linkers_are_counted(world: World) -> None:
 
 
 @pytest.mark.parametrize(("left", "outcome"), [(SCAN_AGAIN_SECONDS + 3, "connected"), (25, "pairing_rejected")])
-def test_a_late_refusal_gives_no_qr_that_nobody_can_scan(world: World, left: float, outcome: str) -> None:
+def test_a_refusal_too_late_for_a_scan_gets_no_qr(world: World, left: float, outcome: str) -> None:
     stage = Stage(world, [*reached_qr(Secret()), WINDOW - left, REJECTED], pairs(world))
     assert stage.link() == outcome
 
@@ -127,7 +128,7 @@ def refused_login(world: World, jid: str = JID) -> list[Step]:
     return [*reached_qr(secret), *scan(world, secret, jid), 1.0, *removed(world, jid)]
 
 
-def test_a_refused_login_is_given_another_qr(world: World) -> None:
+def test_a_refused_login_gets_another_qr(world: World) -> None:
     stage = Watched(world, refused_login(world))
     stage.scripts.append([stage.look, Reached(), qr(Secret()), stage.look, *pairs(world)[1:]])
 
@@ -140,7 +141,7 @@ def test_a_refused_login_is_given_another_qr(world: World) -> None:
     assert outcome_of(world, stage.attempt_id) == "connected"
 
 
-def test_a_refused_login_that_nobody_repeats_says_so(world: World) -> None:
+def test_a_refused_login_without_another_scan_says_so(world: World) -> None:
     stage = Stage(world, refused_login(world), reached_qr(Secret()))
     assert stage.link() == Reason.SCAN_NOT_REPEATED
 
@@ -161,7 +162,7 @@ def test_keys_left_after_a_refused_login_are_not_resumed(world: World) -> None:
 
 
 @pytest.mark.parametrize("end", ["disconnect", "settle"])
-def test_keys_left_after_a_refused_login_go_with_the_end(world: World, end: str) -> None:
+def test_keys_left_after_a_refused_login_are_unlinked_at_the_end(world: World, end: str) -> None:
     gone = Secret()
     stage = Stage(world, [*reached_qr(gone), *scan(world, gone), 1.0, removed(world)[1]])
     if end == "disconnect":
@@ -181,7 +182,7 @@ def test_a_refused_login_whose_linker_dies_is_not_scanned(world: World) -> None:
     assert stage.link() == Reason.SCAN_NOT_REPEATED
 
 
-def test_the_second_scan_buys_no_more_time(world: World) -> None:
+def test_the_second_scan_does_not_extend_the_deadline(world: World) -> None:
     """An attempt gets the 60 seconds once, for the first device that is scanned."""
     late: list[Step] = [*reached_qr(first := Secret()), WINDOW - 1, *scan(world, first), 1.0, *removed(world)]
     other = "5215550009:4@s.whatsapp.net"

@@ -11,7 +11,9 @@ import pytest
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.session.session import Session, Status
 
-from tests.support.world import Secret, World, act_as
+from tests.support.adv_secret import Secret
+from tests.support.logins import act_as
+from tests.support.repositories import World
 
 JID = "5215550009:3@s.whatsapp.net"
 
@@ -33,19 +35,19 @@ def as_user(world: World, user: UUID, statement: str) -> int:
         return connection.execute(statement.encode()).rowcount
 
 
-def test_a_user_without_anything_is_disconnected(world: World) -> None:
+def test_a_user_without_an_attempt_is_disconnected(world: World) -> None:
     assert world.sessions.get(world.user()) == Session(Status.DISCONNECTED, datetime.now(UTC))
     assert world.sessions.get(uuid4()) == Session(Status.DISCONNECTED, datetime.now(UTC))
 
 
-def test_a_session_says_when_it_was_read_by_the_databases_clock(world: World) -> None:
+def test_a_session_has_the_time_of_the_database_s_clock(world: World) -> None:
     user, *_ = shown(world)
     for one in (user, world.user()):
         before = world.value("SELECT clock_timestamp()")
         assert before < world.sessions.get(one).read_at < world.value("SELECT clock_timestamp()")
 
 
-def test_a_user_does_not_see_anothers_row(world: World) -> None:
+def test_a_user_does_not_see_another_user_s_row(world: World) -> None:
     user, *_ = shown(world)
     assert world.sessions.get(world.user()).qr is None
     assert world.sessions.get(user).qr is not None
@@ -62,7 +64,7 @@ def test_an_expired_qr_is_hidden(world: World) -> None:
     assert (session.status, session.qr, session.qr_expires_at) == (Status.CONNECTING, None, None)
 
 
-def test_a_qr_goes_with_the_linker_that_showed_it(world: World) -> None:
+def test_a_qr_is_hidden_when_its_linker_s_lease_ends(world: World) -> None:
     user, *_ = shown(world)
     world.age(9)
     assert (world.sessions.get(user).status, world.sessions.get(user).qr) == (Status.CONNECTING, None)
@@ -103,7 +105,7 @@ EDITS = {
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_a_user_who_edits_the_row_in_the_middle_still_connects(world: World, edit: str) -> None:
+def test_a_user_who_edits_the_row_while_pairing_still_connects(world: World, edit: str) -> None:
     user, attempt_id, lease, secret = shown(world)
     before = world.snapshot("whatsapp_private.attempts", "whatsapp_private.devices")
     assert as_user(world, user, EDITS[edit]) == 1
@@ -123,7 +125,7 @@ def test_a_user_who_edits_the_row_in_the_middle_still_connects(world: World, edi
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_what_a_user_writes_into_the_row_changes_no_session(world: World, edit: str) -> None:
+def test_an_edit_of_the_session_row_changes_no_session(world: World, edit: str) -> None:
     user, *_ = shown(world)
     before = world.sessions.get(user)
 
@@ -133,13 +135,13 @@ def test_what_a_user_writes_into_the_row_changes_no_session(world: World, edit: 
     assert before.status is Status.WAITING_QR
 
 
-def test_a_row_from_before_that_says_connected_is_disconnected(world: World) -> None:
+def test_an_old_row_that_says_connected_reads_as_disconnected(world: World) -> None:
     user = world.user()
     world.sql("INSERT INTO public.whatsapp_sessions (user_id, session_status) VALUES (%s, 'connected')", user)
     assert world.sessions.get(user).status is Status.DISCONNECTED
 
 
-def test_a_user_cannot_touch_anothers_row_nor_give_away_their_own(world: World) -> None:
+def test_a_user_can_change_no_owner_and_no_row_of_another(world: World) -> None:
     user, *_ = shown(world)
     stranger = world.user()
     before = world.snapshot()

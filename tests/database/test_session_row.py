@@ -11,7 +11,9 @@ import pytest
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.pairing.session_rows import SessionRows
 
-from tests.support.world import Secret, World, act_as
+from tests.support.adv_secret import Secret
+from tests.support.logins import act_as
+from tests.support.repositories import World
 
 ROWS = "public.whatsapp_sessions"
 
@@ -52,7 +54,7 @@ def test_a_write_for_an_earlier_version_catches_up(world: World, user: UUID) -> 
     assert not behind(world, user)
 
 
-def test_rows_that_are_not_wanted_are_not_written(world: World, user: UUID) -> None:
+def test_session_rows_are_not_written_when_switched_off(world: World, user: UUID) -> None:
     assert SessionRows(world.databases[0], written=False).write(user, version(world, user))
     assert world.row(user) is None
     assert behind(world, user)
@@ -64,7 +66,7 @@ def test_a_disconnected_user_gets_no_row(world: World) -> None:
     assert world.row(user) is None
 
 
-def test_the_products_counters_stay(world: World, user: UUID) -> None:
+def test_the_product_s_counters_are_kept(world: World, user: UUID) -> None:
     world.show_row(user)
     world.sql(f"UPDATE {ROWS} SET messages_sent = 3, messages_received = 4, last_seen = '2030-01-01'")
     row = world.show_row(user)
@@ -193,7 +195,7 @@ DROPPED = {
 
 @pytest.mark.direct  # an emptied plan would stay on the pooler's server connections
 @pytest.mark.parametrize("dropped", DROPPED)
-def test_a_write_that_the_product_drops_leaves_the_row_behind(world: World, user: UUID, dropped: str) -> None:
+def test_a_write_dropped_by_a_trigger_leaves_the_row_behind(world: World, user: UUID, dropped: str) -> None:
     world.show_row(user)
     world.attempts.disconnect(user)
     make, remove = DROPPED[dropped]

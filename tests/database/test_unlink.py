@@ -10,7 +10,8 @@ import pytest
 from whatsapp_pairing.core.errors import DeviceBusy
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 
-from tests.support.world import Secret, World
+from tests.support.adv_secret import Secret
+from tests.support.repositories import World
 
 JID = "5215550001:7@s.whatsapp.net"
 KEYS = """
@@ -46,7 +47,7 @@ def test_a_device_is_taken_once_and_renewed_by_its_holder(world: World) -> None:
     assert not world.devices.renew(device_id, uuid4())
 
 
-def test_a_lease_that_ran_out_passes_on(world: World) -> None:
+def test_an_unlink_takes_a_device_whose_lease_has_expired(world: World) -> None:
     device_id, lease, heir = unlinking(world, Secret()), uuid4(), uuid4()
     world.devices.take(device_id, lease)
     world.age(LEASE_SECONDS)
@@ -60,7 +61,7 @@ def test_a_lease_that_ran_out_passes_on(world: World) -> None:
     assert world.snapshot() == before
 
 
-def test_what_is_given_back_can_be_taken_at_once(world: World) -> None:
+def test_a_device_that_is_given_back_can_be_taken_at_once(world: World) -> None:
     device_id, lease = unlinking(world, Secret()), uuid4()
     world.devices.take(device_id, lease)
     world.devices.give_back(device_id, lease)
@@ -85,7 +86,7 @@ def test_a_device_without_keys_has_no_jid(world: World) -> None:
 
 
 @pytest.mark.parametrize("had_keys", [True, False])
-def test_a_take_that_waited_answers_the_keys_of_now(world: World, had_keys: bool) -> None:
+def test_a_take_that_waited_sees_the_present_keys(world: World, had_keys: bool) -> None:
     """Another transaction holds the device, and the keys come or go before it ends."""
     secret = Secret()
     device_id = unlinking(world, secret)
@@ -116,7 +117,7 @@ def test_a_take_finds_no_device_that_ended_while_it_waited(world: World) -> None
         assert taken.result() is None
 
 
-def test_the_stored_jid_is_told_to_the_leases_holder(world: World) -> None:
+def test_only_the_lease_s_holder_reads_the_stored_jid(world: World) -> None:
     device_id, lease = unlinking(world, Secret()), uuid4()
     world.devices.take(device_id, lease)
     assert world.devices.stored_jid(device_id, lease) == JID
@@ -131,7 +132,7 @@ def forget(world: World, device_id: UUID) -> None:
     world.devices.forget(device_id, lease)
 
 
-def test_forgetting_takes_every_key_of_the_device(world: World) -> None:
+def test_forgetting_deletes_every_key_of_the_device(world: World) -> None:
     secret = Secret()
     device_id = unlinking(world, secret)
     assert world.sql(KEYS) == [{"device": 1, "pre_keys": 1, "privacy_tokens": 0, "lid_map": 1}]
@@ -142,14 +143,14 @@ def test_forgetting_takes_every_key_of_the_device(world: World) -> None:
     assert world.device(secret) is None
 
 
-def test_forgetting_takes_what_hangs_on_the_device_without_a_foreign_key(world: World) -> None:
+def test_forgetting_deletes_rows_without_a_foreign_key(world: World) -> None:
     device_id = unlinking(world, Secret())
     world.sql("INSERT INTO whatsapp_engine.whatsmeow_privacy_tokens VALUES (%s, 'somebody', 't', 1)", JID)
     forget(world, device_id)
     assert world.sql(KEYS) == [NOTHING]
 
 
-def test_forgetting_a_device_whose_scan_was_never_noted_takes_its_number_too(world: World) -> None:
+def test_forgetting_an_unreported_scan_deletes_its_number(world: World) -> None:
     user, secret = world.user(), Secret()
     attempt_id = world.claim(user)
     world.show(attempt_id, world.lease(attempt_id), secret)

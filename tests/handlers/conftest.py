@@ -19,7 +19,8 @@ from whatsapp_pairing.runtime.settings import settings
 
 from infra.template.reading import read_template
 from tests.support.handlers import ROOT, Aws, Call, Context, load
-from tests.support.world import World, connect, login
+from tests.support.logins import connect, login
+from tests.support.repositories import World
 
 
 @pytest.fixture(scope="session")

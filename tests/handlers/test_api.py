@@ -21,7 +21,7 @@ CALLS = ["connect", "status", "qr", "disconnect"]
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_nobody_is_told_to_sign_in(call: Call, name: str) -> None:
+def test_a_request_without_a_user_is_a_401(call: Call, name: str) -> None:
     response = call(name, request(name, None))
     refused(response, 401, "unauthorized")
     assert response["headers"]["WWW-Authenticate"] == "Bearer"
@@ -61,7 +61,7 @@ def test_a_token_that_has_ended_since_is_refused(
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_weak_sign_in_is_told_to_use_the_second_factor(call: Call, aws: Aws, name: str) -> None:
+def test_a_weak_sign_in_is_asked_for_the_second_factor(call: Call, aws: Aws, name: str) -> None:
     asked = request(name, None)
     asked["requestContext"]["authorizer"]["lambda"] = {
         "refused": "second_factor",
@@ -86,7 +86,7 @@ def test_a_weak_token_that_has_ended_since_is_expired(call: Call, name: str, cap
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_database_that_is_away_is_a_503_that_says_nothing_but_to_the_log(
+def test_a_database_that_is_away_is_a_503_with_a_log_line(
     call: Call, environment: pytest.MonkeyPatch, name: str
 ) -> None:
     environment.setenv("DATABASE_URL", "postgresql://me:topsecret@127.0.0.1:1/db")

@@ -117,12 +117,12 @@ def test_a_sign_in_of_the_demanded_level_names_its_user(project: Project) -> Non
 
 
 @pytest.mark.parametrize("level", [None, "aal1", "aal2", "AAL2", ["aal2"]], ids=repr)
-def test_any_level_will_do_where_none_is_demanded(project: Project, level: object) -> None:
+def test_any_level_is_accepted_where_none_is_demanded(project: Project, level: object) -> None:
     assert ask(f"Bearer {project.token(aal=level)}")["context"]["userId"] == str(project.user)
 
 
 @pytest.mark.usefixtures("second_factor")
-def test_a_bad_token_is_told_nothing_of_a_second_factor(project: Project) -> None:
+def test_a_bad_token_is_not_asked_for_a_second_factor(project: Project) -> None:
     stranger = ec.generate_private_key(ec.SECP256R1())
     for level in ("aal1", "aal2"):
         assert ask(f"Bearer {project.token(aal=level, key=stranger)}") == nobody(Refusal.SIGNATURE)
@@ -131,7 +131,7 @@ def test_a_bad_token_is_told_nothing_of_a_second_factor(project: Project) -> Non
     assert ask(None) == nobody(Refusal.NO_TOKEN)
 
 
-def test_a_misspelt_level_lets_nobody_in(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_misspelt_level_refuses_every_token(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUIRED_ASSURANCE_LEVEL", "AAL2")
     settings.cache_clear()
     with pytest.raises(MisconfiguredError, match="REQUIRED_ASSURANCE_LEVEL"):
@@ -148,7 +148,7 @@ def test_a_token_is_not_logged(project: Project, caplog: pytest.LogCaptureFixtur
     assert token.rpartition(".")[0] not in written
 
 
-def test_a_legacy_token_is_believed_where_the_template_names_its_secret(
+def test_a_legacy_token_is_accepted_when_its_secret_is_named(
     project: Project, monkeypatch: pytest.MonkeyPatch, aws: Aws
 ) -> None:
     secret = "a shared secret of more than thirty-two bytes"

@@ -12,11 +12,12 @@ from whatsapp_pairing.core.errors import (
 )
 from whatsapp_pairing.runtime.settings import settings
 
+from tests.support.adv_secret import Secret
 from tests.support.handlers import Aws, Call, event
-from tests.support.world import JID, Secret
+from tests.support.repositories import JID
 
 
-def test_cleanup_ends_what_is_lost_and_says_how_much(call: Call, aws: Aws, world: Any, user: UUID) -> None:
+def test_cleanup_ends_lost_attempts_and_counts_them(call: Call, aws: Aws, world: Any, user: UUID) -> None:
     lost, secret = world.claim(user), Secret()
     world.show(lost, world.lease(lost), secret)
     world.store_keys(secret, JID)
@@ -31,7 +32,7 @@ def test_cleanup_ends_what_is_lost_and_says_how_much(call: Call, aws: Aws, world
     assert aws.invocations == [unlink, unlink]
 
 
-def test_a_dry_run_says_how_much_there_is_and_changes_nothing(call: Call, aws: Aws, world: Any, user: UUID) -> None:
+def test_a_dry_run_counts_and_changes_nothing(call: Call, aws: Aws, world: Any, user: UUID) -> None:
     lost, secret = world.claim(user), Secret()
     world.show(lost, world.lease(lost), secret)
     world.age(1000)

@@ -10,9 +10,9 @@ import pytest
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.runtime.settings import settings
 
+from tests.support.adv_secret import Secret
 from tests.support.handlers import Aws, Call, body, end, refused, request
 from tests.support.metrics import Metric, metrics_in
-from tests.support.world import Secret
 
 STATUS = {
     "success", "status", "connected", "qr", "qrExpiresAt", "attempt", "phoneNumber", "connectedAt", "lastSeen",
@@ -42,7 +42,7 @@ def test_a_second_click_is_answered_with_the_running_attempt(call: Call, aws: Aw
     assert len(aws.executions()) == 1
 
 
-def test_connect_when_connected_says_so(call: Call, aws: Aws, world: Any, user: UUID) -> None:
+def test_connect_of_a_connected_user_answers_connected(call: Call, aws: Aws, world: Any, user: UUID) -> None:
     world.link(user, Secret())
     response = call("connect", request("connect", user))
     answer = body(response)
@@ -51,7 +51,7 @@ def test_connect_when_connected_says_so(call: Call, aws: Aws, world: Any, user: 
     assert aws.executions() == []
 
 
-def test_connect_too_soon_says_when(call: Call, aws: Aws, world: Any, user: UUID) -> None:
+def test_connect_within_the_pause_names_the_wait(call: Call, aws: Aws, world: Any, user: UUID) -> None:
     end(world, world.claim(user), Reason.QR_TIMEOUT)
     response = call("connect", request("connect", user))
     refused(response, 429, "too_soon")
@@ -59,7 +59,7 @@ def test_connect_too_soon_says_when(call: Call, aws: Aws, world: Any, user: UUID
     assert aws.executions() == []
 
 
-def test_connect_beyond_what_the_system_is_meant_for_is_a_503_that_says_when(
+def test_connect_to_a_full_system_is_a_503_with_retry_after(
     call: Call, environment: pytest.MonkeyPatch, aws: Aws, world: Any, user: UUID
 ) -> None:
     world.claim()
@@ -86,7 +86,7 @@ def test_connect_when_step_functions_refuses_can_be_repeated(
     assert len(aws.executions()) == 1
 
 
-def test_connect_counts_what_it_started_for_the_stack_and_for_nobody_in_particular(
+def test_connect_counts_its_start_without_naming_the_user(
     call: Call, user: UUID, capsys: pytest.CaptureFixture[str]
 ) -> None:
     call("connect", request("connect", user))

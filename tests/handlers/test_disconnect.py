@@ -10,12 +10,12 @@ from uuid import UUID
 import pytest
 from whatsapp_pairing.runtime.workflow import Workflow
 
+from tests.support.adv_secret import Secret
 from tests.support.handlers import Aws, Call, Context, body, request, show
 from tests.support.metrics import metrics_in, values
-from tests.support.world import Secret
 
 
-def test_disconnect_counts_the_pairing_that_it_ends_and_not_the_session(
+def test_disconnect_counts_a_pairing_that_it_ends_only(
     call: Call, world: Any, user: UUID, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world.claim(user)
@@ -27,7 +27,7 @@ def test_disconnect_counts_the_pairing_that_it_ends_and_not_the_session(
     assert metrics_in(capsys.readouterr().out) == []
 
 
-def test_disconnect_with_nothing_to_end(call: Call, aws: Aws, user: UUID) -> None:
+def test_disconnect_with_nothing_to_end_succeeds(call: Call, aws: Aws, user: UUID) -> None:
     response = call("disconnect", request("disconnect", user))
     assert response["statusCode"] == 200
     assert body(response) == {"success": True, "status": "already_disconnected"}
@@ -59,6 +59,6 @@ def test_disconnect_while_pairing_wakes_the_workflow(
     assert world.attempt(attempt_id)["outcome"] == "cancelled"
 
 
-def test_disconnect_with_a_token_that_is_long_gone(call: Call, world: Any, user: UUID) -> None:
+def test_disconnect_with_an_unknown_task_token_succeeds(call: Call, world: Any, user: UUID) -> None:
     world.open_auth(show(world, user, Secret()), "token-auth")  # Step Functions never gave such a token
     assert body(call("disconnect", request("disconnect", user)))["status"] == "disconnected"

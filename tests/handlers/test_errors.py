@@ -21,9 +21,9 @@ from whatsapp_pairing.runtime.workflow import Workflow
 from whatsapp_pairing.session.session import Session, Status
 from whatsapp_pairing.web import http
 
+from tests.support.adv_secret import Secret
 from tests.support.handlers import Context, event, request
 from tests.support.played_engine import Played
-from tests.support.world import Secret
 
 MARKER = "https://wa.me/settings/linked_devices#2@never-to-be-written"
 Written = Callable[[], str]
@@ -67,7 +67,9 @@ def failing(statements: list[str], value: str = MARKER) -> Callable[[Connection]
 
 
 @pytest.mark.parametrize(("statements", "said"), REFUSED.values(), ids=REFUSED)
-def test_what_postgres_refuses_is_told_by_names(world: Any, written: Written, statements: list[str], said: str) -> None:
+def test_a_refusal_of_postgres_is_logged_by_its_names(
+    world: Any, written: Written, statements: list[str], said: str
+) -> None:
     database = world.new_database("postgres")
     answer = http.answers_errors(lambda _event, _context: database.run(failing(statements)))({}, None)
     assert (answer["statusCode"], json.loads(answer["body"])["error"]) == (500, "internal")
@@ -78,13 +80,13 @@ def test_what_postgres_refuses_is_told_by_names(world: Any, written: Written, st
         assert "never-to-be-written" not in text
 
 
-def test_what_the_driver_refuses_is_told_by_its_name(world: Any, written: Written) -> None:
+def test_a_refusal_of_the_driver_is_logged_by_its_name(world: Any, written: Written) -> None:
     with pytest.raises(StoreRefused, match=r"^DataError$"):
         world.new_database("postgres").run(failing(["SELECT %(v)s"], MARKER + "\0"))
     assert "never-to-be-written" not in written()
 
 
-def test_a_server_that_gives_up_is_told_by_names(world: Any, written: Written) -> None:
+def test_a_server_that_gives_up_is_logged_by_its_names(world: Any, written: Written) -> None:
     raised = "DO $$ BEGIN RAISE 'never-to-be-written' USING ERRCODE = 'deadlock_detected'; END $$"
     answer = http.answers_errors(lambda _event, _context: world.new_database("postgres").run(failing([raised])))(
         {}, None
@@ -106,7 +108,7 @@ def no_qr(world: Any) -> Iterator[str]:
     world.sql("ALTER TABLE public.whatsapp_sessions DROP CONSTRAINT no_qr")
 
 
-def test_a_row_that_refuses_the_qr_is_told_without_it(
+def test_a_row_that_refuses_a_qr_is_logged_without_the_qr(
     app: App, world: Any, environment: pytest.MonkeyPatch, no_qr: str, written: Written
 ) -> None:
     attempt_id, secret, linker = world.claim(), Secret(), app("linker")
@@ -161,7 +163,7 @@ def test_no_url_is_quoted(written: Written, url: str) -> None:
     assert "to-be-written" not in "".join(traceback.format_exception(refused.value)) + written()
 
 
-def test_a_password_with_escaped_signs_is_none_of_the_malformed(world: Any) -> None:
+def test_a_password_with_escaped_signs_is_well_formed(world: Any) -> None:
     database = Database(lambda: world.url.replace("postgres@", "postgres:a%40b%2Fc?d#e@"))
     try:
         assert database.run(lambda connection: connection.execute("SELECT 1 AS one").fetchone()) == {"one": 1}
@@ -194,7 +196,7 @@ def aws_errors() -> list[Exception]:
     ],
     ids=["heartbeat", "fail", "start", "invoke"],
 )
-def test_what_aws_says_is_not_repeated(
+def test_an_error_text_of_aws_is_not_logged(
     monkeypatch: pytest.MonkeyPatch, written: Written, call: Callable[[Workflow], object], error: Exception
 ) -> None:
     class Refusing:
@@ -219,7 +221,7 @@ def test_what_aws_says_is_not_repeated(
     assert "to-be-written" not in log + answer["body"]
 
 
-def test_a_token_of_the_wrong_kind_is_not_quoted_by_the_real_client(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_of_the_wrong_type_is_not_quoted_by_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     with pytest.raises(WorkflowUnavailable, match="send_task_heartbeat: ParamValidationError") as refused:
         Workflow(Settings({})).heartbeat([TOKEN])  # type: ignore[arg-type]

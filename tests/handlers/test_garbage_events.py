@@ -123,7 +123,7 @@ def test_any_request_of_a_user_is_answered(handler: Any, user: UUID, name: str) 
 
 
 @pytest.mark.parametrize("name", PATHS)
-def test_any_other_word_of_the_authorizer_is_nobody(handler: Any, name: str) -> None:
+def test_any_other_answer_of_the_authorizer_is_a_401(handler: Any, name: str) -> None:
     """API Gateway hands on a context of texts, numbers and booleans; more is for good measure."""
     ask = handler({"qr": "status"}.get(name, name))
     found = json_values | st.fixed_dictionaries({"userId": json_values, "expiresAt": json_values})

@@ -19,8 +19,8 @@ from whatsapp_pairing.runtime import settings as module
 from whatsapp_pairing.runtime.settings import settings
 
 from infra.template.reading import read_template
+from tests.support.adv_secret import Secret
 from tests.support.handlers import ROOT, Aws, Call, Context, body, event, refused, request
-from tests.support.world import Secret
 
 App = Callable[[str], ModuleType]
 JID = "5215550001:7@s.whatsapp.net"
@@ -73,7 +73,7 @@ def linked(world: Any, user: UUID) -> None:
 
 @pytest.mark.usefixtures("hanging_aws")
 @pytest.mark.parametrize("pairs", [True, False], ids=["pairing", "linked"])
-def test_a_disconnect_is_a_success_although_aws_hangs(
+def test_a_disconnect_succeeds_while_aws_hangs(
     app: App, world: Any, user: UUID, waits: list[float], pairs: bool
 ) -> None:
     if pairs:
@@ -127,14 +127,14 @@ def test_a_connect_says_that_it_could_not_start(app: App, world: Any, user: UUID
 
 
 @pytest.mark.usefixtures("hanging_aws")
-def test_a_workflows_task_fails_in_time_when_aws_hangs(app: App, world: Any, user: UUID) -> None:
+def test_a_task_of_the_workflow_fails_in_time_when_aws_hangs(app: App, world: Any, user: UUID) -> None:
     opening = event("open_phase") | {"attemptId": str(world.claim(user))}
     with pytest.raises(WorkflowUnavailable, match="OutOfTime"):
         app("open_phase").handler(opening, Until(2))
 
 
 @pytest.mark.usefixtures("hanging_aws")
-def test_an_attempt_ends_although_aws_hangs(app: App, world: Any, user: UUID) -> None:
+def test_an_attempt_ends_while_aws_hangs(app: App, world: Any, user: UUID) -> None:
     attempt_id, secret = world.claim(user), Secret()
     world.show(attempt_id, world.lease(attempt_id), secret)
     world.store_keys(secret, JID)
@@ -170,7 +170,7 @@ def test_a_postgres_that_freezes_is_unavailable(app: App, world: Any, user: UUID
 
 
 @pytest.mark.parametrize("name", ["open_phase", "settle_phase"])
-def test_a_workflows_task_fails_in_time_when_postgres_hangs(
+def test_a_workflow_s_task_fails_in_time_when_postgres_hangs(
     app: App, environment: pytest.MonkeyPatch, silent: str, name: str
 ) -> None:
     environment.setenv("DATABASE_URL", f"postgresql://me@{silent}/db")

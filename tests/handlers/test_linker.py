@@ -14,9 +14,10 @@ from whatsapp_pairing.core.engine import (
     Synced,
 )
 
+from tests.support.adv_secret import Secret
 from tests.support.handlers import App, Context, event, task
 from tests.support.played_engine import Played
-from tests.support.world import JID, Secret
+from tests.support.repositories import JID
 
 
 def test_the_linker_pairs_and_says_nothing_secret(
@@ -41,7 +42,7 @@ def test_the_linker_pairs_and_says_nothing_secret(
         assert hidden not in written
 
 
-def test_a_linker_that_nobody_needs(app: App, environment: pytest.MonkeyPatch) -> None:
+def test_a_linker_without_an_attempt_answers_not_needed(app: App, environment: pytest.MonkeyPatch) -> None:
     linker, played = app("linker"), Played()
     environment.setattr(linker, "ProcessEngine", played)
     assert linker.handler(event("linker"), Context()) == {"outcome": "not_needed"}

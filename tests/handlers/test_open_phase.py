@@ -30,9 +30,7 @@ def test_open_phase_auth_starts_the_window_of_its_setting(call: Call, aws: Aws, 
     assert aws.invocations == []
 
 
-def test_open_phase_that_cannot_start_a_linker_fails_so_that_the_workflow_knows(
-    app: App, world: Any, environment: pytest.MonkeyPatch
-) -> None:
+def test_open_phase_fails_when_it_cannot_start_a_linker(app: App, world: Any, environment: pytest.MonkeyPatch) -> None:
     environment.setenv("AWS_ENDPOINT_URL_LAMBDA", "http://127.0.0.1:1")
     with pytest.raises(WorkflowUnavailable):
         app("open_phase").handler(task("open_phase", attemptId=world.claim()), Context())

@@ -77,7 +77,9 @@ PAGE, FILES = "/home/settings/whatsapp", "/home/settings/whatsapp/{proxy+}"
         (PAGE, "https://a.example/home/settings/whatsapp/", "https://a.example/home/settings/whatsapp"),
     ],
 )
-def test_the_root_and_a_slash_lead_to_the_page(page: ModuleType, method: str, route: str, asked: str, led: str) -> None:
+def test_the_root_and_a_slash_redirect_to_the_page(
+    page: ModuleType, method: str, route: str, asked: str, led: str
+) -> None:
     parts = urlsplit(asked)
     event = {"routeKey": f"{method} {route}", "rawPath": parts.path or "/", "rawQueryString": parts.query}
     if route == FILES:
@@ -89,7 +91,7 @@ def test_the_root_and_a_slash_lead_to_the_page(page: ModuleType, method: str, ro
 
 
 @pytest.mark.parametrize("query", ["a=\r\nSet-Cookie: x=y", "\0", "é=\ud800", "//evil.example", "#x", "a b"])
-def test_no_query_leaves_its_place(page: ModuleType, query: str) -> None:
+def test_no_query_can_change_the_redirect_s_target(page: ModuleType, query: str) -> None:
     event = {"routeKey": "GET /", "rawPath": "/", "rawQueryString": query}
     location = page.handler(event, None)["headers"]["Location"]
     assert location.isascii()
@@ -99,7 +101,7 @@ def test_no_query_leaves_its_place(page: ModuleType, query: str) -> None:
 
 
 @pytest.mark.parametrize("route", [PAGE, FILES])
-def test_the_page_and_its_files_lead_nowhere(page: ModuleType, route: str) -> None:
+def test_the_page_and_its_files_are_not_redirected(page: ModuleType, route: str) -> None:
     for name in ("app.js", "a/b/", "/"):
         event = {"routeKey": f"GET {route}", "rawPath": f"{PAGE}/{name}", "pathParameters": {"proxy": name}}
         assert page.leads_to(event) is None
@@ -107,7 +109,7 @@ def test_the_page_and_its_files_lead_nowhere(page: ModuleType, route: str) -> No
     assert page.leads_to({}) is None
 
 
-def test_page_is_html(get: Get) -> None:
+def test_the_page_is_html(get: Get) -> None:
     reply = get()
     assert reply["statusCode"] == 200
     assert reply["headers"]["Content-Type"] == "text/html; charset=utf-8"
@@ -126,7 +128,7 @@ def test_every_asset_is_served_with_its_type(get: Get, name: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["{}", "W/{}", '"other", {}'])
-def test_known_asset_costs_a_304(get: Get, form: str) -> None:
+def test_an_asset_that_the_browser_has_is_a_304(get: Get, form: str) -> None:
     first = get("app.js")
     assert first["headers"]["Cache-Control"] == "no-cache"
     again = get("app.js", if_none_match=form.format(first["headers"]["ETag"]))
@@ -157,7 +159,7 @@ def test_known_asset_costs_a_304(get: Get, form: str) -> None:
         "app.js/",
     ],
 )
-def test_anything_else_is_not_found(get: Get, name: str) -> None:
+def test_another_path_of_the_page_is_not_found(get: Get, name: str) -> None:
     reply = get(name)
     assert reply["statusCode"] == 404
     assert reply["headers"]["Cache-Control"] == "no-store"
@@ -166,7 +168,7 @@ def test_anything_else_is_not_found(get: Get, name: str) -> None:
     assert (body["success"], body["error"]) == (False, "not_found")
 
 
-def test_config_names_supabase(get: Get) -> None:
+def test_the_page_s_config_names_supabase(get: Get) -> None:
     reply = get("config.json")
     assert reply["headers"]["Content-Type"] == "application/json; charset=utf-8"
     assert reply["headers"]["Cache-Control"] == "no-store"
@@ -176,7 +178,7 @@ def test_config_names_supabase(get: Get) -> None:
     }
 
 
-def test_config_without_supabase(get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_s_config_may_name_no_supabase(get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SUPABASE_URL")
     monkeypatch.delenv("SUPABASE_ANON_KEY")
     assert json.loads(get("config.json")["body"]) == {"supabaseUrl": "", "supabaseAnonKey": ""}
@@ -184,7 +186,7 @@ def test_config_without_supabase(get: Get, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("name", [None, "app.js", "config.json", "nothing"])
-def test_every_answer_is_guarded(get: Get, name: str | None) -> None:
+def test_every_answer_has_the_security_headers(get: Get, name: str | None) -> None:
     headers = get(name)["headers"]
     policy = dict(part.strip().partition(" ")[::2] for part in headers["Content-Security-Policy"].split(";"))
     assert policy == {
@@ -214,12 +216,14 @@ def test_every_answer_is_guarded(get: Get, name: str | None) -> None:
         ("https://app.example.com https://b.example.com", "https://app.example.com https://b.example.com"),
     ],
 )
-def test_frames_are_a_parameter(get: Get, monkeypatch: pytest.MonkeyPatch, value: str, sources: str) -> None:
+def test_the_template_s_parameter_allows_framing_pages(
+    get: Get, monkeypatch: pytest.MonkeyPatch, value: str, sources: str
+) -> None:
     monkeypatch.setenv("FRAME_ANCESTORS", value)
     assert f"frame-ancestors {sources};" in get()["headers"]["Content-Security-Policy"]
 
 
-def test_page_names_no_other_host_and_nothing_inline() -> None:
+def test_the_page_names_no_other_host_and_nothing_inline() -> None:
     for path in STATIC.iterdir():
         text = path.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
         assert "http:" not in text, path.name
@@ -230,7 +234,7 @@ def test_page_names_no_other_host_and_nothing_inline() -> None:
     assert html.count("<script") == html.count('<script type="module" src=')
 
 
-def test_import_stays_light() -> None:
+def test_the_page_function_imports_no_heavy_module() -> None:
     """A cold start must not pay for what the page does not use."""
     code = "import sys, app; print({'boto3', 'psycopg', 'pydantic', 'aws_lambda_powertools'} & set(sys.modules))"
     command = [sys.executable, "-B", "-c", code]

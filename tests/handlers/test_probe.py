@@ -13,10 +13,10 @@ from whatsapp_pairing.core.engine import (
 )
 from whatsapp_pairing.core.reasons import Reason
 
+from tests.support.adv_secret import Secret
 from tests.support.handlers import App, Context, event
 from tests.support.metrics import metrics_in, values
 from tests.support.played_engine import Played
-from tests.support.world import Secret
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from tests.support.world import Secret
         ([Reached(), Refused(Reason.CLIENT_OUTDATED)], "client_outdated", 0),
     ],
 )
-def test_the_probe_says_how_it_went(
+def test_the_probe_answers_with_its_result(
     app: App, environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], said: list[Event],
     failure: str | None, value: int,
 ) -> None:  # fmt: skip

@@ -10,9 +10,10 @@ import pytest
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.runtime.workflow import DECIDED
 
+from tests.support.adv_secret import Secret
 from tests.support.handlers import Aws, Call, task
 from tests.support.metrics import metrics_in, values
-from tests.support.world import JID, Secret
+from tests.support.repositories import JID
 
 
 def test_a_lost_linker_gets_another_for_the_rest_of_the_window(call: Call, world: Any) -> None:
@@ -26,7 +27,7 @@ def test_a_lost_linker_gets_another_for_the_rest_of_the_window(call: Call, world
 
 
 @pytest.mark.parametrize("error", ["WorkflowUnavailable", "Sandbox.Timedout", "Lambda.TooManyRequestsException"])
-def test_a_wait_that_failed_at_once_is_entered_again_after_a_pause(call: Call, world: Any, error: str) -> None:
+def test_a_wait_that_failed_at_once_starts_again_after_a_pause(call: Call, world: Any, error: str) -> None:
     event = task("settle_phase", attemptId=world.claim(), error=error)
     answer = call("settle_phase", event)
     assert (answer["next"], answer["pause"]) == ("qr", 2)
@@ -53,7 +54,7 @@ NOT_SCANNED = (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT, Reason.SCAN_NOT_REPEATED)
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason not in NOT_SCANNED])
-def test_every_verdict_ends_it_and_unlinks_what_was_scanned(call: Call, aws: Aws, world: Any, reason: Reason) -> None:
+def test_every_verdict_ends_it_and_unlinks_scanned_devices(call: Call, aws: Aws, world: Any, reason: Reason) -> None:
     attempt_id, secret = world.claim(), Secret()
     lease = world.lease(attempt_id)
     world.show(attempt_id, lease, secret)
@@ -64,7 +65,7 @@ def test_every_verdict_ends_it_and_unlinks_what_was_scanned(call: Call, aws: Aws
     assert aws.invocations == [("unlink", "Event", {"deviceId": str(world.bound(secret)["id"])})]
 
 
-def test_a_connected_or_forgotten_attempt_is_only_reported(call: Call, world: Any, user: UUID) -> None:
+def test_a_connected_or_deleted_attempt_is_only_reported(call: Call, world: Any, user: UUID) -> None:
     attempt_id = world.link(user, Secret())
     assert call("settle_phase", task("settle_phase", attemptId=attempt_id))["next"] == "connected"
     assert call("settle_phase", task("settle_phase", attemptId=uuid4()))["next"] == "internal"

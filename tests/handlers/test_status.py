@@ -14,12 +14,12 @@ from PIL import Image
 from whatsapp_pairing.core.notices import Notice, instruction
 from whatsapp_pairing.core.reasons import Reason, sentence
 
+from tests.support.adv_secret import Secret
 from tests.support.handlers import Call, body, end, refused, request, show
-from tests.support.world import Secret
 
 
 @pytest.mark.parametrize(("speaks", "language"), [("es-MX,es;q=0.9", "es"), ("de,en;q=0.5", "en"), ("", "en")])
-def test_status_says_why_in_the_callers_language(
+def test_status_gives_the_reason_in_the_caller_s_language(
     call: Call, world: Any, user: UUID, speaks: str, language: str
 ) -> None:
     end(world, world.claim(user), Reason.PASSKEY_REQUIRED)
@@ -86,7 +86,7 @@ def test_the_qr_as_text_says_its_encoding(call: Call, world: Any, user: UUID) ->
     assert response["headers"]["Content-Type"] == "text/plain; charset=utf-8"
 
 
-def test_status_of_a_new_user(call: Call, user: UUID) -> None:
+def test_status_of_a_new_user_is_disconnected(call: Call, user: UUID) -> None:
     answer = body(call("status", request("status", user)))
     assert answer == {
         "success": True, "status": "disconnected", "connected": False, "qr": None, "qrExpiresAt": None,
@@ -105,7 +105,7 @@ def test_status_shows_the_qr_and_its_end(call: Call, world: Any, user: UUID) -> 
     assert answer["attempt"]["deadline"] > answer["attempt"]["startedAt"]
 
 
-def test_status_says_what_the_person_is_asked_to_do(call: Call, world: Any, user: UUID) -> None:
+def test_status_has_the_notice_for_the_person(call: Call, world: Any, user: UUID) -> None:
     show(world, user, Secret())
     etag = call("status", request("status", user, {"accept-language": "es"}))["headers"]["ETag"]
     world.sql("UPDATE whatsapp_private.attempts SET notice = 'scan_again' WHERE user_id = %s", user)
@@ -114,7 +114,7 @@ def test_status_says_what_the_person_is_asked_to_do(call: Call, world: Any, user
     assert body(response)["notice"] == {"code": "scan_again", "message": instruction(Notice.SCAN_AGAIN, "es")}
 
 
-def test_no_qr_is_a_404(call: Call, world: Any, user: UUID) -> None:
+def test_a_session_without_a_qr_is_a_404(call: Call, world: Any, user: UUID) -> None:
     refused(call("qr", request("qr", user)), 404, "no_qr")
     world.claim(user)
     refused(call("qr", request("qr", user)), 404, "no_qr")

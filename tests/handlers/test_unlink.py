@@ -22,10 +22,11 @@ from whatsapp_pairing.core.errors import (
 )
 from whatsapp_pairing.core.reasons import Reason
 
+from tests.support.adv_secret import Secret
 from tests.support.handlers import App, Context, task
 from tests.support.metrics import metrics_in, values
 from tests.support.played_engine import Played
-from tests.support.world import JID, Secret
+from tests.support.repositories import JID
 
 
 def unlink(app: App, environment: pytest.MonkeyPatch, played: Played, device_id: UUID) -> None:
@@ -43,7 +44,7 @@ def unlinking(world: Any, user: UUID) -> tuple[UUID, Secret]:
     return device_id, secret
 
 
-def test_unlink_removes_the_device_at_whatsapp_and_then_its_keys(
+def test_unlink_logs_the_device_out_before_it_deletes_the_keys(
     app: App, world: Any, unlinking: tuple[UUID, Secret], environment: pytest.MonkeyPatch
 ) -> None:
     device_id, secret = unlinking
@@ -61,7 +62,7 @@ def test_unlink_removes_the_device_at_whatsapp_and_then_its_keys(
 
 
 @pytest.mark.parametrize("last", [Died("boom"), Unreachable(), Refused(Reason.CLIENT_OUTDATED)], ids=str)
-def test_unlink_that_whatsapp_did_not_confirm_keeps_the_keys_and_fails(
+def test_an_unlink_without_whatsapp_s_answer_keeps_the_keys(
     app: App, world: Any, unlinking: tuple[UUID, Secret], environment: pytest.MonkeyPatch, last: Event
 ) -> None:
     device_id, secret = unlinking
@@ -88,7 +89,7 @@ def test_unlink_without_a_store_does_not_blame_whatsapp(
     assert world.bound(secret)["lease_id"] is None
 
 
-def test_unlink_without_keys_asks_nobody(
+def test_unlink_of_a_device_without_keys_starts_no_engine(
     app: App, world: Any, unlinking: tuple[UUID, Secret], environment: pytest.MonkeyPatch
 ) -> None:
     device_id, secret = unlinking
@@ -121,7 +122,7 @@ def test_unlink_that_loses_its_lease_stops(
     assert len(played.steps) == 1  # what the engine said later was not waited for
 
 
-def test_unlink_waits_for_a_linker_to_let_go_but_not_for_ever(
+def test_unlink_waits_a_limited_time_for_a_linker_to_let_go(
     world: Any, unlinking: tuple[UUID, Secret], environment: pytest.MonkeyPatch
 ) -> None:
     from whatsapp_pairing.keeper.unlink import PATIENCE_SECONDS

@@ -106,7 +106,7 @@ attempts = st.builds(
 
 
 @given(attempts, st.booleans())
-def test_every_attempt_goes_on_in_its_phase_or_ends_with_a_reason(attempt: Attempt, at_once: bool) -> None:
+def test_every_attempt_goes_on_or_ends_with_a_reason(attempt: Attempt, at_once: bool) -> None:
     step = next_step(attempt, at_once)
     if isinstance(step, Reason):
         return
@@ -121,21 +121,21 @@ def test_every_attempt_goes_on_in_its_phase_or_ends_with_a_reason(attempt: Attem
 
 
 @given(attempts)
-def test_a_linker_that_goes_on_dying_ends_every_attempt(attempt: Attempt) -> None:
+def test_linkers_that_keep_dying_end_every_attempt(attempt: Attempt) -> None:
     for legs in range(attempt.legs, attempt.legs + MAX_LEGS + 1):
         if isinstance(next_step(replace(attempt, legs=legs, alive=False)), Reason):
             return
     raise AssertionError("it goes on for ever")
 
 
-def test_whatsapp_is_not_blamed_for_a_linker_that_never_came() -> None:
+def test_a_timeout_without_a_linker_is_our_fault() -> None:
     assert timeout_reason(replace(LIVE, legs=0)) is Reason.LINKER_FAILED
     assert timeout_reason(replace(LIVE, legs=0, task_token=None)) is Reason.INTERNAL
     assert timeout_reason(replace(LIVE, legs=1)) is Reason.QR_TIMEOUT
 
 
 @given(attempts)
-def test_a_timeout_never_forgets_a_scan(attempt: Attempt) -> None:
+def test_a_timeout_after_a_scan_never_says_not_scanned(attempt: Attempt) -> None:
     reason = timeout_reason(attempt)
     if attempt.scanned or not attempt.legs:
         assert reason in (Reason.LINKER_FAILED, Reason.WHATSAPP_UNREACHABLE, Reason.INTERNAL)
@@ -158,18 +158,18 @@ def test_a_timeout_never_forgets_a_scan(attempt: Attempt) -> None:
         ({"remaining": 1.0, "phase": Phase.QR}, False),
     ],
 )
-def test_a_refusal_is_answered_if_it_helps(changes: dict[str, object], may: bool) -> None:
+def test_a_refused_pairing_gets_a_qr_while_time_is_left(changes: dict[str, object], may: bool) -> None:
     attempt = replace(LIVE, phase=Phase.AUTH)
     assert replace(attempt, **changes).may_scan_again is may  # type: ignore[arg-type]
 
 
-def test_the_clocks_fit_each_other() -> None:
+def test_a_lease_ends_before_a_heartbeat_is_missed() -> None:
     """A dead linker's lease is over before its heartbeat is missed, and one renewal may fail without harm."""
     assert LEASE_SECONDS < HEARTBEAT_SECONDS
     assert 2 * RENEW_SECONDS < LEASE_SECONDS
 
 
-def test_linkers_that_die_over_and_over_are_blamed_before_the_window_is_over() -> None:
+def test_linkers_that_keep_dying_are_blamed_within_the_window() -> None:
     assert MAX_LEGS * (HEARTBEAT_SECONDS + 3) < 120
 
 
@@ -193,5 +193,5 @@ def test_secrets_are_not_in_a_repr() -> None:
         (Session(Status.ERROR, NOW), 15_000),
     ],
 )
-def test_when_asking_again_is_worth_it(session: Session, milliseconds: int) -> None:
+def test_each_status_names_the_time_until_the_next_poll(session: Session, milliseconds: int) -> None:
     assert session.poll_after_ms == milliseconds

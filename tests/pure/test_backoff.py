@@ -10,7 +10,7 @@ from whatsapp_pairing.core import backoff
 from whatsapp_pairing.core.backoff import Backoff
 
 
-def test_the_examples_hold() -> None:
+def test_the_docstring_examples_are_true() -> None:
     results = doctest.testmod(backoff)
     assert results.attempted > 0
     assert results.failed == 0

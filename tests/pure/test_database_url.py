@@ -34,7 +34,7 @@ AWKWARD = [
 ]
 
 
-def test_the_examples_hold() -> None:
+def test_the_docstring_examples_are_true() -> None:
     results = doctest.testmod(module)
     assert (results.attempted, results.failed) == (1, 0)
 
@@ -54,7 +54,7 @@ def test_the_examples_hold() -> None:
         "user=me\npassword='s3cret'\nhost=db.example.com\nport=5432\ndbname=app\n",
     ],
 )  # fmt: skip
-def test_a_copy_is_read_as_what_it_means(text: str) -> None:
+def test_each_copied_form_is_read_as_the_same_url(text: str) -> None:
     assert normalised(text) == PLAIN
 
 
@@ -113,7 +113,7 @@ def said(text: str) -> str:
 @given(st.text())
 @example("postgresql://me:s3cret@h:5432:1/app")
 @example("postgresql://\ud800:s3cret@h")
-def test_any_text_is_read_or_refused_in_a_sentence(text: str) -> None:
+def test_any_text_is_read_or_refused_with_a_sentence(text: str) -> None:
     for one in (text, f"postgresql://{text}", PLAIN + text):
         answer = said(one)
         assert answer.startswith("The database's URL ") or said(answer) == answer
@@ -170,7 +170,7 @@ def test_any_text_is_read_or_refused_in_a_sentence(text: str) -> None:
         (POOLER.replace("postgres.abcd", "postgres"), "user without its project"),
     ],
 )
-def test_the_wrong_part_is_named_and_nothing_quoted(text: str, named: str) -> None:
+def test_a_refusal_names_the_wrong_part_and_quotes_nothing(text: str, named: str) -> None:
     with pytest.raises(MisconfiguredError) as wrong:
         normalised(text)
     said = str(wrong.value)

@@ -86,7 +86,7 @@ def test_a_line_comes_back_as_its_event(name: str, fields: dict[str, Any], event
 
 
 @pytest.mark.parametrize("name", [protocol.BEAT, protocol.DONE])
-def test_a_sign_of_life_is_no_event(name: str) -> None:
+def test_a_beat_line_and_a_done_line_are_no_events(name: str) -> None:
     assert protocol.decode(protocol.encode(name)) == name
 
 
@@ -149,6 +149,6 @@ def test_the_engines_url(url: str, dsn: str) -> None:
 
 
 @pytest.mark.parametrize("word", ["channel_binding=prefer", "gssencmode=disable", "keepalives_idle=15"])
-def test_what_only_libpq_knows_is_not_passed_on_to_gos_driver(word: str) -> None:
+def test_gos_driver_gets_no_option_that_only_libpq_knows(word: str) -> None:
     """Go's driver sends it to the server as a setting, which refuses the connection (seen with the real engine)."""
     assert word not in engine_dsn(f"postgresql://me@db.example.com/db?sslmode=require&{word}")

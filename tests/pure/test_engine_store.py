@@ -61,7 +61,7 @@ def test_a_fault_is_told_in_our_own_words(text: str, told: tuple[str, ...], pass
         "noise handshake failed: EOF",
     ],
 )
-def test_a_fault_of_whatsapp_is_none_of_the_store(text: str) -> None:
+def test_a_fault_of_whatsapp_is_no_fault_of_the_store(text: str) -> None:
     assert store_fault(text) is None
 
 
@@ -99,12 +99,12 @@ def test_a_fault_in_whatsmeows_log_is_told(line: str, told: str, passes: bool) -
         "Failed to get number of prekeys in database: context canceled",
     ],
 )  # fmt: skip
-def test_any_other_line_of_its_log_is_no_fault_of_the_store(line: str) -> None:
+def test_another_line_of_the_log_is_no_fault_of_the_store(line: str) -> None:
     assert logged_fault(line) is None
 
 
 @given(st.from_regex(r"[A-Z]{6,12}[0-9]{4}", fullmatch=True), st.sampled_from([text for text, _, _ in FAULTS]))
-def test_a_value_in_the_text_is_never_told(value: str, text: str) -> None:
+def test_a_value_in_a_fault_s_text_is_never_passed_on(value: str, text: str) -> None:
     for changed in (text.replace("pq: ", f'pq: "{value}" '), f"{value} {text}", text.replace("failed", value)):
         fault = store_fault(changed)
         assert fault is not None

@@ -37,7 +37,7 @@ def known(lives: float = 60) -> dict[str, str]:
 # ── caller ──
 
 
-def test_the_caller_is_whom_the_authorizer_found() -> None:
+def test_the_caller_is_the_user_that_the_authorizer_names() -> None:
     assert http.caller(event(known())) == USER
 
 
@@ -76,7 +76,7 @@ class Watched(dict[str, Any]):
         return super().get(key, default)
 
 
-def test_nothing_that_the_client_sends_is_looked_at_to_find_the_caller() -> None:
+def test_the_caller_is_read_from_the_authorizer_s_words_only() -> None:
     seen: set[str] = set()
     assert http.caller(Watched(event(known(), x_user_id="x"), seen)) == USER
     steps = ["requestContext", "requestContext.authorizer", "requestContext.authorizer.lambda"]
@@ -84,7 +84,7 @@ def test_nothing_that_the_client_sends_is_looked_at_to_find_the_caller() -> None
 
 
 @pytest.mark.parametrize("found", NOBODIES.values(), ids=NOBODIES)
-def test_anybody_else_is_nobody(found: object) -> None:
+def test_a_request_without_a_named_user_is_refused(found: object) -> None:
     with pytest.raises(Unauthorized):
         http.caller(event(found))
 
@@ -92,7 +92,7 @@ def test_anybody_else_is_nobody(found: object) -> None:
 @pytest.mark.parametrize(
     "request_context", [{}, {"authorizer": {}}, {"authorizer": None}, {"authorizer": {"lambda": None}}, None]
 )
-def test_a_request_without_an_authorizer_is_nobodys(request_context: object) -> None:
+def test_a_request_without_an_authorizer_is_refused(request_context: object) -> None:
     with pytest.raises(Unauthorized):
         http.caller({"requestContext": request_context})
 
@@ -118,13 +118,13 @@ garbage_events = st.fixed_dictionaries(
 
 
 @given(garbage_events)
-def test_no_event_makes_us_stumble_over_its_caller(happened: dict[str, Any]) -> None:
+def test_reading_the_caller_of_any_event_never_crashes(happened: dict[str, Any]) -> None:
     with contextlib.suppress(PairingError):
         assert isinstance(http.caller(happened), UUID)
 
 
 @given(garbage_events)
-def test_no_event_makes_us_stumble_over_its_headers(happened: dict[str, Any]) -> None:
+def test_reading_the_headers_of_any_event_never_crashes(happened: dict[str, Any]) -> None:
     assert http.language(happened) in ("en", "es")
     with contextlib.suppress(errors.NotAcceptable):
         assert http.accepted(happened, OFFERED) in OFFERED
@@ -132,7 +132,7 @@ def test_no_event_makes_us_stumble_over_its_headers(happened: dict[str, Any]) ->
 
 
 @given(garbage_events)
-def test_a_handler_answers_whatever_comes(happened: dict[str, Any]) -> None:
+def test_a_handler_answers_any_event(happened: dict[str, Any]) -> None:
     handler = http.answers_errors(lambda event, _: http.success({"user": str(http.caller(event))}))
     response = handler(happened, None)
     assert response["statusCode"] in (200, 401)
@@ -142,7 +142,7 @@ def test_a_handler_answers_whatever_comes(happened: dict[str, Any]) -> None:
 # ── answers ──
 
 
-def test_success_is_json_that_nobody_keeps() -> None:
+def test_a_success_is_json_that_no_cache_stores() -> None:
     answer = http.success({"name": "José"}, 202)
     assert answer["statusCode"] == 202
     assert answer["headers"] == {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store"}
@@ -208,7 +208,7 @@ def test_every_error_class_is_in_the_table() -> None:
     }
 
 
-def test_any_other_exception_is_internal_and_keeps_its_words() -> None:
+def test_any_other_exception_is_a_500_without_its_text() -> None:
     def handler(event: http.Event, context: object) -> http.Response:
         raise ValueError("the password is x")
 
@@ -230,9 +230,7 @@ def test_any_other_exception_is_internal_and_keeps_its_words() -> None:
     ],
     ids=lambda value: repr(value)[:12],
 )  # fmt: skip
-def test_a_body_of_more_than_a_kibibyte_is_refused_and_less_is_ignored(
-    body: str | None, encoded: bool, status: int
-) -> None:
+def test_a_body_above_one_kibibyte_is_refused_others_ignored(body: str | None, encoded: bool, status: int) -> None:
     handler = http.answers_errors(lambda _event, _: http.success({}))
     answer = handler({"body": body, "isBase64Encoded": encoded}, None)
     assert answer["statusCode"] == status
@@ -243,7 +241,7 @@ def test_a_body_of_more_than_a_kibibyte_is_refused_and_less_is_ignored(
 # ── caching ──
 
 
-def test_what_the_caller_has_is_not_sent_again() -> None:
+def test_an_answer_that_the_caller_has_is_not_sent_again() -> None:
     first = http.cacheable(event(), http.success({"a": 1}))
     tag = first["headers"]["ETag"]
     assert tag.startswith('"')
@@ -267,7 +265,7 @@ def test_a_document_is_text_or_base64() -> None:
     assert (base64.b64decode(png["body"]), png["isBase64Encoded"]) == (b"\x89PNG", True)
 
 
-def test_times_are_iso_with_an_offset() -> None:
+def test_times_are_written_as_iso_with_an_offset() -> None:
     moment = datetime(2026, 11, 22, 19, 30, 0, 123456, UTC)
     there = moment.astimezone(timezone(timedelta(hours=2)))
     answer = http.shown({}, Session(Status.CONNECTED, moment, connected_at=moment, last_seen=there))
@@ -293,7 +291,7 @@ def test_a_notice_comes_with_its_instruction(notice: Notice, language: str) -> N
     assert json.loads(answer["body"])["notice"] == {"code": notice, "message": instruction(notice, language)}
 
 
-def test_a_notice_that_comes_or_changes_is_sent() -> None:
+def test_a_new_or_changed_notice_is_sent() -> None:
     def tag(notice: Notice | None) -> str:
         session = Session(Status.WAITING_QR, datetime.now(UTC), qr="2@x", notice=notice)
         return str(http.cacheable(event(), http.shown(event(), session))["headers"]["ETag"])

@@ -85,7 +85,7 @@ MEDIA = {
 
 
 @pytest.mark.parametrize(("accept", "expected"), MEDIA.items())
-def test_the_media_type_is_the_one_that_weighs_most(accept: str, expected: str | None) -> None:
+def test_the_media_type_with_the_highest_weight_is_chosen(accept: str, expected: str | None) -> None:
     assert media_type(accept, OFFERED) == expected
 
 
@@ -129,7 +129,7 @@ SPOKEN = {
 
 
 @pytest.mark.parametrize(("header", "expected"), SPOKEN.items())
-def test_the_language_is_the_one_that_weighs_most(header: str, expected: str) -> None:
+def test_the_language_with_the_highest_weight_is_chosen(header: str, expected: str) -> None:
     assert language(header, LANGUAGES) == expected
 
 

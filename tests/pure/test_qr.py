@@ -109,11 +109,11 @@ def test_the_png_reads_back(text: str) -> None:
 
 @pytest.mark.parametrize(("ground", "ink"), GROUNDS.values(), ids=GROUNDS)
 @pytest.mark.parametrize("text", TEXTS)
-def test_the_terminals_blocks_read_back_on_any_ground(text: str, ground: int, ink: int) -> None:
+def test_the_terminal_s_qr_reads_back_on_any_background(text: str, ground: int, ink: int) -> None:
     assert decode(on_a_terminal(qr.terminal(text).decode(), ground, ink)) == text
 
 
-def test_without_its_colours_it_reads_on_a_dark_ground() -> None:
+def test_a_qr_without_colours_reads_on_a_dark_background() -> None:
     plain = re.sub(r"\x1b\[[\d;]*m", "", qr.terminal(TEXTS[0]).decode())
     assert decode(on_a_terminal(plain, ground=0, ink=255)) == TEXTS[0]
 
@@ -124,7 +124,7 @@ def test_any_text_reads_back(text: str) -> None:
     assert decode(Image.open(io.BytesIO(qr.png(text)))) == text
 
 
-def test_there_is_a_quiet_zone_of_four_modules() -> None:
+def test_the_picture_has_a_quiet_zone_of_four_modules() -> None:
     picture = Image.open(io.BytesIO(qr.png(TEXTS[0]))).convert("L")
     width, height = picture.size
     for box in ((0, 0, width, 32), (0, 0, 32, height), (width - 32, 0, width, height), (0, height - 32, width, height)):

@@ -29,7 +29,7 @@ def test_any_other_text_is_no_reason(other: str | None) -> None:
     assert Reason.parse(other) is None
 
 
-def test_two_ends_are_wanted() -> None:
+def test_two_reasons_are_the_person_s_own_choice() -> None:
     assert {reason for reason in Reason if reason.by_choice} == {Reason.CANCELLED, Reason.UNLINKED_FROM_PHONE}
 
 

@@ -11,19 +11,19 @@ from tests.support.stack import ROOT
 
 
 def listed(root: Path = ROOT) -> list[str]:
-    """Return what git knows and what it does not know yet; without git, what .gitignore does not name."""
+    """Return the files that git tracks or would add. Without git, return the files that .gitignore does not name."""
     try:
         if not _git(root, "rev-parse", "--show-cdup").strip():
             names = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
             return [name for name in names if name and (root / name).is_file()]
     except (OSError, subprocess.CalledProcessError):
-        pass  # no git, no repository, or one of another user
+        pass  # no git, no repository, or a repository of another user
     ignored = [line.rstrip("/") for line in (root / ".gitignore").read_text().split()]
     return sorted(_walk(root, [*ignored, ".git"]))
 
 
 def _git(root: Path, *arguments: str) -> str:
-    # Inside a hook, GIT_DIR and the like name another repository.
+    # In a git hook, variables like GIT_DIR name another repository.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     command = ["git", "-C", str(root), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout

@@ -1,22 +1,24 @@
-"""A run of cleanup, and a database in which it finds as many of everything as a test wants."""
+"""Runs cleanup, and makes a database in which each sweep finds as many rows as a test wants."""
 
 from __future__ import annotations
 
 from whatsapp_pairing.cleanup import Cleaning, Swept
 
+from tests.support.adv_secret import Secret
 from tests.support.recorded_workflow import RecordedWorkflow
+from tests.support.repositories import OVERDUE_SECONDS, WINDOW, World
 from tests.support.stale_rows import lost_pairing
-from tests.support.world import OVERDUE_SECONDS, WINDOW, Secret, World
 
 NOTHING = Swept()
 
 
 def sweep(world: World, workflow: RecordedWorkflow | None = None, batch: int = 200) -> Swept:
+    """Run cleanup once."""
     return Cleaning(world.services(workflow or RecordedWorkflow()), world.sweeps, lambda: 120.0, batch).run()
 
 
 def stale_everything(world: World, each: int) -> None:
-    """Leave ``each`` of everything that cleanup looks for, and as many of everything that it must not touch."""
+    """Make ``each`` of every kind that cleanup looks for, and as many that it must not touch."""
     for number in range(each):
         jid = f"52155501{number:02}:{{}}@s.whatsapp.net"
         lost_pairing(world)  # overdue
@@ -38,7 +40,7 @@ def stale_everything(world: World, each: int) -> None:
 
 
 def everything(each: int) -> Swept:
-    """What a run finds of ``each``; the devices of the overdue attempts are given up and forgotten."""
+    """What a run finds after ``stale_everything``. It also forgets the devices of the overdue attempts."""
     return Swept(
         attempts_ended=each,
         orphans_given_up=each,
@@ -49,5 +51,5 @@ def everything(each: int) -> Swept:
 
 
 def total(*runs: Swept) -> Swept:
-    """What several runs have found."""
+    """The sum of several runs."""
     return Swept(**{name: sum(run.as_dict()[name] for run in runs) for name in NOTHING.as_dict()})

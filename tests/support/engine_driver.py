@@ -1,7 +1,7 @@
-"""The real engine in a process of its own: prints one JSON object for each thing that happens.
+"""Runs the real engine in a process of its own, and prints one JSON object for each event.
 
-usage: engine.py DSN pair | resume NUMBER DEVICE
-Standard input takes commands, one a line: logout, disconnect.
+usage: engine_driver.py DSN pair | resume NUMBER DEVICE
+Standard input takes one command per line: logout, disconnect.
 """
 
 import ctypes
@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-# The engine prints to both standard streams: keep ours for the events and lead its own to a log.
+# The engine prints to both standard streams. Keep standard output for the events, and send the engine's text to a log.
 OUT = os.fdopen(os.dup(1), "w", buffering=1)
 os.dup2(2, 1)
 

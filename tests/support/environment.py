@@ -1,4 +1,4 @@
-"""The environment of the tests: what the local stack keeps, and the knobs of the tests themselves."""
+"""The tests' environment variables: those that the local runner keeps, and those that set up the tests."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import signal
 
 from infra.local.environment import clean
 
-KNOBS = ("CI", "TEST_POSTGRES", "FUZZ_SEED", "FUZZ_REQUESTS", "MODEL_RUNS", "STORM_CALLS", "STORM_SEED")
+KNOBS = ("CI", "TEST_POSTGRES", "FUZZ_SEED", "FUZZ_REQUESTS", "MODEL_RUNS", "RANDOM_CALLS", "RANDOM_CALLS_SEED")
 
 CALLER = clean(os.environ, also=KNOBS)
-"""The caller's whole environment, for builds: pip may need a proxy, a CA or another index."""
+"""The caller's environment before it is cleaned. Builds use it, because pip may need a proxy, a CA or another index."""
 
-# A shell that starts the tests in the background has SIGINT ignored, and every child would inherit that.
+# A shell that starts the tests in the background lets them ignore SIGINT. Every child process would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""How Postgres would run, or has run, the statements of a use case."""
+"""Asks Postgres for the plan of each statement of a use case."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from whatsapp_pairing.runtime.database import Connection, Database, T
 
 @dataclass
 class Plan:
-    """One statement's plan: its steps (``nodes``) as EXPLAIN names them."""
+    """The plan of one statement. ``nodes`` are its steps, as EXPLAIN names them."""
 
     statement: str
     explained: dict[str, Any]
@@ -33,12 +33,12 @@ class Plan:
 
 
 class ExplainedDatabase(Database):
-    """Explains each statement before it runs it; ``plans`` has them in their order.
+    """Explains each statement, and then runs it. ``plans`` has the plans in the order of the statements.
 
     Parameters
     ----------
     how : str
-        EXPLAIN's options besides JSON. With ANALYZE the statement runs twice, the first time rolled back.
+        Further options of EXPLAIN. With ANALYZE the statement runs twice, and the first run is rolled back.
     """
 
     def __init__(self, url: Callable[[], str], how: str = "") -> None:

@@ -1,4 +1,4 @@
-"""What the handlers' tests share: modules by path, recorded events, the look of an answer."""
+"""What the tests of handlers share: loading a function, recorded events, and the form of every answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from uuid import UUID
 import boto3
 from whatsapp_pairing.core.reasons import Reason
 
-from tests.support.world import Secret
+from tests.support.adv_secret import Secret
 
 ROOT = Path(__file__).resolve().parents[2]
 App = Callable[[str], ModuleType]
@@ -24,7 +24,7 @@ Call = Callable[..., Any]
 
 
 def load(path: Path, name: str) -> ModuleType:
-    """Import a file by its path: every function's module is called ``app``."""
+    """Import a file by its path, because the module of every function is called ``app``."""
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec
     assert spec.loader
@@ -35,7 +35,7 @@ def load(path: Path, name: str) -> ModuleType:
 
 
 class Context:
-    """What Lambda tells a handler about the invocation."""
+    """The context that Lambda gives to a handler."""
 
     function_name = "whatsapp-pairing"
     memory_limit_in_mb = 256
@@ -44,13 +44,13 @@ class Context:
 
     @staticmethod
     def get_remaining_time_in_millis() -> int:
-        """As if it had just begun."""
+        """The time that an invocation has at its start."""
         return 120_000
 
 
 @dataclass
 class Aws:
-    """moto's AWS: what was started in it, and what was asked of Lambda."""
+    """The AWS that moto simulates: its executions, and the calls to Lambda and by task token."""
 
     state_machine: str
     invocations: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
@@ -69,7 +69,7 @@ def event(name: str) -> Any:
 
 
 def request(name: str, user: UUID | None, headers: dict[str, str] | None = None, lives: float = 600) -> Any:
-    """A recorded HTTP API request, of this user or (None) of nobody."""
+    """A recorded HTTP API request of this user. None means that the authorizer has named no user."""
     recorded = event(name)
     recorded["headers"] |= headers or {}
     found = {"userId": str(user), "expiresAt": str(int(time.time() + lives))} if user else {}
@@ -78,7 +78,7 @@ def request(name: str, user: UUID | None, headers: dict[str, str] | None = None,
 
 
 def body(response: Any) -> Any:
-    """The response's JSON, after a look at what every JSON answer has."""
+    """Return the JSON of a response, and check what every JSON answer has."""
     assert response["headers"]["Content-Type"] == "application/json; charset=utf-8"
     assert response["headers"]["Cache-Control"] == "no-store"
     parsed = json.loads(response["body"])
@@ -87,7 +87,7 @@ def body(response: Any) -> Any:
 
 
 def refused(response: Any, status: int, code: str) -> Any:
-    """The error's body, in the API's own shape."""
+    """Return the body of an error, and check that it has the form of the API's errors."""
     parsed = body(response)
     assert response["statusCode"] == status
     assert set(parsed) == {"success", "error", "message"}
@@ -97,14 +97,14 @@ def refused(response: Any, status: int, code: str) -> Any:
 
 
 def show(world: Any, user: UUID, secret: Secret) -> UUID:
-    """Let the user's pairing show its QR."""
+    """Start an attempt of the user, let its linker show a QR, and return the attempt's id."""
     attempt_id: UUID = world.claim(user)
     world.show(attempt_id, world.lease(attempt_id), secret)
     return attempt_id
 
 
 def end(world: Any, attempt_id: UUID, reason: Reason) -> None:
-    """Let the pairing end badly."""
+    """End the attempt with this reason."""
     assert world.attempts.end(world.attempts.get(attempt_id), reason) is not None
 
 

@@ -1,4 +1,4 @@
-"""A Supabase project's keys on a loopback HTTP server, and tokens signed with them or not."""
+"""Publishes the keys of a Supabase project on a loopback HTTP server, and signs tokens with these or other keys."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 class Project:
-    """One project: its published keys, and who asked for them."""
+    """One project: its keys, and the requests for them."""
 
     def __init__(self) -> None:
         self.keys: dict[str, PrivateKey] = {}
         self.asked = 0
-        # The server answers this status and body instead of the keys.
+        # If set, the server answers with this status and body instead of the keys.
         self.instead: tuple[int, bytes] | None = None
-        # This function writes the whole answer, if there is one.
+        # If set, this function writes the whole answer.
         self.answers: Callable[[BaseHTTPRequestHandler], None] | None = None
-        self.headers: Message | None = None  # of the last question
+        self.headers: Message | None = None  # of the last request
         self.url = ""
         self.add("ec", ec.generate_private_key(ec.SECP256R1()))
         self.add("rsa", rsa.generate_private_key(65537, 2048))
         self.user = uuid4()
 
     def reset(self) -> None:
-        """Bring the server into good order, asked by nobody yet."""
+        """Let the server answer with the keys again, and count requests from zero."""
         self.asked, self.instead, self.answers, self.headers = 0, None, None, None
 
     def add(self, kid: str, key: PrivateKey) -> None:
@@ -48,11 +48,11 @@ class Project:
 
     @property
     def issuer(self) -> str:
-        """Who signs."""
+        """The issuer that the tokens name."""
         return f"{self.url}/auth/v1"
 
     def claims(self, **changed: object) -> dict[str, object]:
-        """An end user's claims, with changes; a change to None leaves the claim out."""
+        """The claims of an end user, with changes. A change to None removes the claim."""
         now = int(time.time())
         claims: dict[str, object] = {
             "iss": self.issuer, "sub": str(self.user), "aud": "authenticated", "role": "authenticated",
@@ -61,12 +61,12 @@ class Project:
         return {name: value for name, value in (claims | changed).items() if value is not None}
 
     def token(self, kid: str = "ec", key: PrivateKey | None = None, **changed: object) -> str:
-        """A token signed with the project's key of this name, or with another."""
+        """A token signed with the project's key of this id, or with the given key."""
         algorithm = "RS256" if isinstance(key or self.keys[kid], rsa.RSAPrivateKey) else "ES256"
         return jwt.encode(self.claims(**changed), key or self.keys[kid], algorithm, {"kid": kid})
 
     def jwks(self) -> bytes:
-        """The published keys."""
+        """The published keys, as JSON."""
         return json.dumps({"keys": [self._jwk(kid, key) for kid, key in self.keys.items()]}).encode()
 
     def _jwk(self, kid: str, key: PrivateKey) -> dict[str, Any]:
@@ -77,25 +77,25 @@ class Project:
 
 
 def unsigned(header: dict[str, object], claims: dict[str, object], signature: bytes = b"") -> str:
-    """A token put together by hand."""
+    """A token with this signature, without any signing."""
     parts = (json.dumps(header).encode(), json.dumps(claims).encode(), signature)
     return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
 
 
 def legacy_key(role: str) -> str:
-    """A project's anon or service key, as Supabase makes them with the legacy secret."""
+    """An anon or service key, as Supabase makes it with the legacy secret."""
     claims = {"iss": "supabase", "ref": "abcd", "role": role, "iat": int(time.time()), "exp": int(time.time()) + 3600}
     return jwt.encode(claims, SECRET, "HS256")
 
 
 def unknown(project: Project, number: int = 0) -> str:
-    """A well-made token of a key that nobody has published."""
+    """A well-formed token that names a key which is not published."""
     return jwt.encode(project.claims(), project.keys["ec"], "ES256", {"kid": f"unknown-{number}"})
 
 
 @contextmanager
 def served(project: Project, tls: ssl.SSLContext | None = None) -> Iterator[Project]:
-    """Serve the project's keys."""
+    """Serve the project's keys until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

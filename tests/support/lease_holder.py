@@ -1,6 +1,6 @@
-"""A linker or an unlink in a process of its own, on a real database and with a real engine.
+"""Runs a linker or an unlink in a process of its own, on a real database and with a real engine.
 
-usage: holder.py link ATTEMPT_ID URL ENGINE_URL | unlink DEVICE_ID URL ENGINE_URL
+usage: lease_holder.py link ATTEMPT_ID URL ENGINE_URL | unlink DEVICE_ID URL ENGINE_URL
 """
 
 import sys

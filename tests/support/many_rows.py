@@ -1,12 +1,12 @@
-"""Many users at once, by a few statements: most are connected, some have left what cleanup looks for."""
+"""Fills a database with many users by a few statements. Most are connected; some have rows that cleanup looks for."""
 
 from __future__ import annotations
 
-from tests.support.world import World
+from tests.support.repositories import World
 
-# Of ``users`` users, the first ``stale`` have an attempt that lost its workflow, the next a stuck row, the next a
-# device although they were deleted, the next an offer that nobody scanned, the next keys that should be gone. All
-# others are connected. What is named after its number can be found again.
+# The users come in groups of ``stale`` (``kind``). Group 0 has attempts that lost their workflow, group 1 stuck session
+# rows, group 2 devices of deleted users, group 3 offered devices without a scan, group 4 keys that should be deleted.
+# All others are connected. JIDs and secrets follow from a user's number.
 _FILL = """
 CREATE TEMP TABLE crowd AS
 SELECT n, gen_random_uuid() AS "user", gen_random_uuid() AS attempt, n / {stale} AS kind,
@@ -53,7 +53,7 @@ TABLES = (
 
 
 def fill(world: World, users: int, stale: int, keys: int | None = None) -> None:
-    """Add users to an empty world, ``stale`` for each sweep; ``keys`` of the devices (default: all) have their keys."""
+    """Add users to an empty database, ``stale`` in each group. The first ``keys`` devices (default: all) have keys."""
     world.sql(_FILL.format(users=users, stale=stale, keys=users if keys is None else keys))
     for table in TABLES:
         world.sql(f"VACUUM ANALYZE {table}")

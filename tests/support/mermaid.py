@@ -1,7 +1,7 @@
 """Reads the Mermaid diagrams of the documents, so that tests can hold their names to the code.
 
-Each reader knows the part of Mermaid that our documents use. A line that it does not know is an error: otherwise a test
-would pass although it has not seen the whole diagram.
+Each reader knows the part of Mermaid that our documents use. It raises an error for any other line. Otherwise a test
+would pass without having seen the whole diagram.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Diagram:
 
     @property
     def undefined(self) -> set[str]:
-        """The ends of arrows that the diagram does not define. Mermaid would draw each as one more box."""
+        """The nodes that have an arrow and no definition. Mermaid would draw each as one more box."""
         ends = {end for arrow in self.arrows for end in (arrow.source, arrow.target)}
         return ends - self.names.keys() - self.groups.keys() - {"[*]"}
 
@@ -83,7 +83,7 @@ class Diagram:
 
     @property
     def lonely(self) -> set[str]:
-        """What the diagram defines and connects with nothing. An arrow of a subgraph connects all its nodes."""
+        """The nodes that no arrow connects. An arrow of a subgraph connects all its nodes."""
         return self.names.keys() - {end for arrow in self.each_arrow for end in arrow}
 
 
@@ -179,7 +179,7 @@ def states(text: str) -> Diagram:
 
 
 def _lines(text: str, kind: str) -> list[str]:
-    """The lines after the first, which must say the kind of diagram."""
+    """The lines after the first. The first line must name this kind of diagram."""
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith("%%")]
     if not lines or lines[0].split()[0] != kind:
@@ -236,4 +236,4 @@ def _expect(names: dict[str, str], ids: list[str], line: str) -> None:
 
 
 def _unknown(line: str) -> ValueError:
-    return ValueError(f"not of the part of Mermaid that tests/mermaid.py reads: {line!r}")
+    return ValueError(f"not of the part of Mermaid that tests/support/mermaid.py reads: {line!r}")

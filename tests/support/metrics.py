@@ -1,4 +1,4 @@
-"""Metrics as CloudWatch finds them in a log: one JSON object a line, in its embedded metric format."""
+"""Reads metrics from a log, as CloudWatch does: one JSON object per line, in the embedded metric format."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Metric:
-    """One value of one metric; a metric with other dimensions is another metric."""
+    """One value of one metric. The same name with other dimensions is another metric."""
 
     namespace: str
     name: str
@@ -19,18 +19,18 @@ class Metric:
     value: float
 
     def of(self, name: str) -> str | None:
-        """Return the value of a dimension, None when it is not there."""
+        """Return the value of a dimension, or None."""
         return dict(self.dimensions).get(name)
 
 
 def metrics_in(log: str) -> list[Metric]:
-    """Return what the lines of a log hold, in their order."""
+    """Return the metrics of a log, in the order of its lines."""
     lines = (json.loads(line[line.index("{") :]) for line in log.splitlines() if '"_aws"' in line)
     return [metric for line in lines for metric in _metrics(line)]
 
 
 def values(metrics: list[Metric], name: str, **dimensions: str) -> list[float]:
-    """Return the values of a metric with these dimensions beside ``service`` and no others."""
+    """Return the values of a metric that has exactly these dimensions, besides ``service``."""
     return [
         metric.value
         for metric in metrics

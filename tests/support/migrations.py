@@ -1,4 +1,4 @@
-"""Folders of migrations, and statements on the database that they have made."""
+"""Writes folders of small migrations, and queries the database to which they were applied."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Debian's PgBouncer in transaction mode before the tests' Postgres, as Supabase's pooler stands before a project."""
+"""Starts Debian's PgBouncer in transaction mode in front of the tests' Postgres, like Supabase's pooler."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from infra.postgres.server import free_port
 from tests.support.environment import CALLER
 from tests.support.stack import PATIENCE_SECONDS
 
-# Debian's place for it is not in every user's PATH.
+# Debian installs it into a folder that is not in every user's PATH.
 _PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
 
 _SETTINGS = {
@@ -32,7 +32,7 @@ _SETTINGS = {
     "auth_file": "users",
     "admin_users": "postgres",
     "pool_mode": "transaction",
-    # After Postgres has refused a connection, PgBouncer refuses its clients for so long without asking.
+    # After Postgres has refused a connection, PgBouncer refuses its clients for this many seconds.
     "server_login_retry": "1",
 }
 
@@ -43,13 +43,13 @@ class PgBouncer:
     Parameters
     ----------
     postgres_port : int
-        Where its Postgres listens.
+        The port of its Postgres.
     folder : Path
         An empty folder for its configuration and its log.
     settings : dict
-        PgBouncer's settings beside `_SETTINGS`.
+        Further settings of PgBouncer.
     users : tuple of str
-        Roles that may log in beside the superuser and the three of the functions.
+        Further roles that may log in. The superuser and the three login roles may always.
     """
 
     def __init__(self, postgres_port: int, folder: Path, settings: dict[str, object], users: tuple[str, ...]) -> None:
@@ -75,16 +75,16 @@ class PgBouncer:
         self._wait_until_ready()
 
     def url(self, database: str) -> str:
-        """The URL of a database behind it, as the superuser."""
+        """The superuser's URL of a database, through PgBouncer."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
     def reconnect(self) -> None:
-        """Let the next statements have new connections to Postgres."""
+        """Let PgBouncer open new connections to Postgres for the next statements."""
         with psycopg.connect(self.url("pgbouncer"), autocommit=True, cursor_factory=psycopg.ClientCursor) as console:
             console.execute("RECONNECT")
 
     def stop(self) -> None:
-        """End it at once."""
+        """End PgBouncer at once."""
         self._process.kill()
         self._process.wait()
         self._guard.forget(self._process.pid)
@@ -111,9 +111,9 @@ def require() -> None:
 
 @contextmanager
 def pooling(postgres_port: int, users: tuple[str, ...] = (), **settings: object) -> Iterator[PgBouncer]:
-    """A PgBouncer before the Postgres on this port, for as long as the block lasts."""
+    """A PgBouncer in front of the Postgres on this port. It ends with the block."""
     folder = Path(tempfile.mkdtemp(prefix="whatsapp-pairing-pgbouncer-"))
-    folder.chmod(0o755)  # under root, it runs as nobody
+    folder.chmod(0o755)  # as root, it runs as the user nobody
     try:
         pooler = PgBouncer(postgres_port, folder, settings, users)
         try:

@@ -1,18 +1,15 @@
-"""An engine for the tests of handlers, which say what it answers."""
+"""Lets the test of a handler choose what the engine reports."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
 
-from whatsapp_pairing.core.engine import (
-    Died,
-    Event,
-)
+from whatsapp_pairing.core.engine import Died, Event
 
 
 class Played:
-    """An engine that says what it is told to and remembers what it was asked: no WhatsApp in a handler's test."""
+    """An engine that reports the given events, calls the given functions, and remembers its tasks."""
 
     def __init__(self, *steps: Event | Callable[[], object]) -> None:
         self.steps, self.asked, self.closed = list(steps), [], 0  # type: ignore[var-annotated]

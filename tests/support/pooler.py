@@ -1,4 +1,4 @@
-"""A pooler that misbehaves when it is told to, as Supavisor may. pgbouncer.py starts the real PgBouncer."""
+"""A pooler that fails on demand in the ways of Supavisor. (pgbouncer.py starts the real PgBouncer.)"""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from collections.abc import Iterator
 
 
 class Pooler:
-    """Passes every byte on to a real Postgres, until it is told to misbehave.
+    """Passes every byte on to a real Postgres, until a test sets one of its attributes.
 
     Attributes
     ----------
     port : int
-        Where it listens, on 127.0.0.1.
+        Its port on 127.0.0.1.
     hang_ups : list of str
-        The SQLSTATEs with which it ends the next connections that ask something.
+        The SQLSTATEs with which it ends the next connections that send a statement.
     refusals : list of tuple of str
-        The SQLSTATEs and words with which it refuses the next clients that want to log in.
+        The SQLSTATEs and messages with which it refuses the next logins.
     clients : int
-        How many clients have come.
+        The number of connections so far.
     silent : bool
-        Lets clients log in and then answers nothing, as one that has no connection to give.
+        If true, clients can log in, but get no answer, as from a pooler without a free connection.
     """
 
     def __init__(self, port: int) -> None:
@@ -37,7 +37,7 @@ class Pooler:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Listen no more; the connections end with their clients."""
+        """Accept no more connections. Open connections end with their clients."""
         self._listening.close()
 
     def _accept(self) -> None:
@@ -74,7 +74,7 @@ class Pooler:
 
 @contextlib.contextmanager
 def pooling(port: int) -> Iterator[Pooler]:
-    """A pooler before the Postgres on ``port``, for as long as the block lasts."""
+    """A pooler in front of the Postgres on ``port``. It ends with the block."""
     pooler = Pooler(port)
     try:
         yield pooler

@@ -1,7 +1,7 @@
-"""A throwaway Postgres with as many databases as the tests want.
+"""A Postgres for the tests, whose data is deleted at the end.
 
 The server listens on 127.0.0.1 because the Go engine connects over TCP. ``TEST_POSTGRES`` chooses another
-Postgres: ``16`` or ``18`` (both in the wheel), or a directory with ``initdb`` and ``postgres`` in it.
+Postgres: ``16`` or ``18`` (the wheel has both), or a directory with ``initdb`` and ``postgres`` in it.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from infra.children import Guard
 from infra.postgres.server import EmbeddedPostgres
 from tests.support.environment import CALLER
 
-# The data is thrown away at the end. No autovacuum: it would sit in a template database at the moment it is copied.
+# The data need not survive a crash. Autovacuum is off, because Postgres copies no template database that is in use.
 THROWAWAY = {"synchronous_commit": "off", "autovacuum": "off"}
 
 
 class Postgres:
-    """A throwaway server on 127.0.0.1, and databases in it."""
+    """A server on 127.0.0.1 whose data is deleted at the end, and databases in it."""
 
     def __init__(self, version: str, **settings: str) -> None:
         self._numbers = itertools.count(1)
         self._directory = Path(tempfile.mkdtemp(prefix="whatsapp-pairing-postgres-"))
-        self._directory.chmod(0o755)  # under root, the server runs as nobody
+        self._directory.chmod(0o755)  # as root, the server runs as the user nobody
         self._guard = Guard()
         self._server = EmbeddedPostgres(
             self._directory / "data", self._directory / "log", self._guard, THROWAWAY | settings, version
@@ -54,7 +54,7 @@ class Postgres:
 
     @contextmanager
     def database(self, template: str = "template1") -> Iterator[str]:
-        """A fresh copy of `template`, by its URL; dropped at the end, whoever is still connected."""
+        """A fresh copy of `template`: its URL. The block's end drops it, even if clients are still connected."""
         name = self.create(template)
         try:
             yield self.url(name)
@@ -76,11 +76,11 @@ class Postgres:
 
     @property
     def log(self) -> Path:
-        """What the server writes."""
+        """The path of the server's log."""
         return self._server.log
 
     def halt(self) -> None:
-        """End the server at once, as a crash would; its data stays."""
+        """End the server at once, as a crash would. Its data stays."""
         self._server.stop(signal.SIGQUIT)
 
     def signal(self, number: signal.Signals) -> None:
@@ -91,7 +91,7 @@ class Postgres:
                 process.send_signal(number)
 
     def resume(self) -> None:
-        """Start a halted server again, on the same port; it recovers what it had committed."""
+        """Start a halted server again, on the same port. It recovers what was committed."""
         self._server.resume()
 
     def _admin(self, statement: str, *names: str) -> None:
@@ -101,7 +101,7 @@ class Postgres:
 
 @contextmanager
 def serving() -> Iterator[Postgres]:
-    """A server of the version that is tested, for as long as the block lasts."""
+    """A server of the tested version. It ends with the block."""
     server = Postgres(CALLER.get("TEST_POSTGRES", "16"))
     try:
         yield server

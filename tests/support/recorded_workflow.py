@@ -1,4 +1,4 @@
-"""What is said to Step Functions and to the asynchronous functions, written down."""
+"""Records the calls to Step Functions and to the asynchronous functions, so that tests can compare them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from whatsapp_pairing.runtime.workflow import Workflow
 
 
 class RecordedWorkflow(Workflow):
-    """Stands in for AWS, which is tested elsewhere: here the order of calls counts, and failures on demand.
+    """A workflow that records each call and sends nothing.
 
-    ``unavailable`` names the calls that fail; ``hear`` is told of every call that does not.
+    ``unavailable`` names the calls that fail. ``hear`` is called with each call that succeeds.
     """
 
     def __init__(self, unavailable: set[str] | None = None, hear: Callable[..., None] | None = None) -> None:
@@ -24,7 +24,7 @@ class RecordedWorkflow(Workflow):
         self._hear = hear
 
     def of(self, name: str) -> list[Any]:
-        """The first argument of each call of this name."""
+        """The first argument of each call with this name."""
         return [arguments[0] for called, *arguments in self.calls if called == name]
 
     def _record(self, name: str, *arguments: object) -> bool:

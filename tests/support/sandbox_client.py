@@ -1,4 +1,4 @@
-"""A small blocking client of the sandbox's HTTP control."""
+"""A client of the sandbox's HTTP control."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SandboxRefusedError(Exception):
     status
         The HTTP status.
     code
-        A word to tell errors apart, as `unknown_qr`.
+        The kind of error, as `unknown_qr`.
     message
         A sentence for a person.
     """
@@ -36,7 +36,7 @@ class SandboxClient:
     Parameters
     ----------
     control_url
-        The `control` of the sandbox's ready line.
+        The `control` in the sandbox's ready line.
 
     Examples
     --------
@@ -47,15 +47,15 @@ class SandboxClient:
 
     def __init__(self, control_url: str) -> None:
         self._url = control_url.rstrip("/")
-        # The machine's own proxy must not come between.
+        # Requests must not go through the machine's proxy.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def scan(self, qr: str, number: str) -> dict[str, Any]:
-        """Scan a QR with the phone of this number; returns `jid` and `number` once the client is paired."""
+        """Scan a QR with the phone of this number. Return `jid` and `number` when the client is paired."""
         return self._call("POST", "/phone/scan", {"qr": qr, "number": number})
 
     def unlink(self, number: str) -> int:
-        """Unlink all devices of a phone; returns how many there were."""
+        """Unlink all devices of a phone, and return how many there were."""
         return int(self._call("POST", "/phone/unlink", {"number": number})["removed"])
 
     def devices(self, number: str) -> list[dict[str, Any]]:
@@ -68,11 +68,11 @@ class SandboxClient:
         return self._call("GET", "/knobs")
 
     def set_knobs(self, **values: object) -> dict[str, Any]:
-        """Set some knobs by their camelCase names; returns all."""
+        """Set some knobs by their camelCase names, and return all."""
         return self._call("PATCH", "/knobs", values)
 
     def reset_knobs(self) -> dict[str, Any]:
-        """Put all knobs back to their defaults."""
+        """Set all knobs to their defaults."""
         return self._call("DELETE", "/knobs")
 
     def state(self) -> dict[str, Any]:

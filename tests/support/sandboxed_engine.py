@@ -1,4 +1,4 @@
-"""A running sandbox, and real engines that are led to it."""
+"""Fixtures: a running sandbox, and real engines that connect to it instead of WhatsApp."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Event = dict[str, Any]
 
 
 class Engine:
-    """The real engine in a child process, and what it has reported so far."""
+    """The real engine in a child process, and the events that it has reported so far."""
 
     def __init__(self, environment: dict[str, str], log: Path, *arguments: str) -> None:
         self._log = log
@@ -50,7 +50,7 @@ class Engine:
         self._events.put(None)
 
     def wait(self, name: str, seconds: float = 10, **fields: object) -> Event:
-        """Return the next event of this name with these fields; fail when it does not come."""
+        """Return the next event of this name with these fields. The test fails if none comes in time."""
         deadline = time.monotonic() + seconds
         while True:
             try:
@@ -64,7 +64,7 @@ class Engine:
                 return event
 
     def names(self, seconds: float = 0.3) -> list[str]:
-        """Return the names of all events so far, after a pause for those on their way."""
+        """Return the names of all events so far, after a pause in which late events can arrive."""
         time.sleep(seconds)
         while not self._events.empty():
             if event := self._events.get():
@@ -76,13 +76,13 @@ class Engine:
         return str(self.wait("qr")["text"])
 
     def command(self, text: str) -> None:
-        """Have the engine do something."""
+        """Send the engine a command."""
         assert self._process.stdin
         self._process.stdin.write(text + "\n")
         self._process.stdin.flush()
 
     def kill(self) -> None:
-        """End its process: an unpaired engine ends in no other way."""
+        """Kill the process, because an unpaired engine has no other way to end."""
         self._process.kill()
         self._reader.join()
         with self._process:  # closes the pipes
@@ -91,7 +91,7 @@ class Engine:
 
 @pytest.fixture(scope="session")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    """One sandbox for all tests that do not restart it."""
+    """One sandbox for all tests, except those that restart it."""
     running = SandboxProcess.start(tmp_path_factory.mktemp("sandbox"))
     yield running
     running.stop()
@@ -99,7 +99,7 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
 
 @pytest.fixture
 def sandbox(process: SandboxProcess) -> Iterator[SandboxClient]:
-    """The shared sandbox's control, with the knobs as they come."""
+    """The control of the shared sandbox, with default knobs."""
     client = SandboxClient(process.ready["control"])
     client.reset_knobs()
     yield client
@@ -108,8 +108,8 @@ def sandbox(process: SandboxProcess) -> Iterator[SandboxClient]:
 
 @pytest.fixture
 def led(process: SandboxProcess, sandbox: SandboxClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Engines that this process and its children start are led to the sandbox."""
-    del sandbox  # its knobs are as they come
+    """Let engines that this process or its children start connect to the sandbox."""
+    del sandbox  # requested only for its default knobs
     environment = process.engine_environment()
     monkeypatch.syspath_prepend(environment.pop("PYTHONPATH"))
     for name, value in environment.items():
@@ -118,7 +118,7 @@ def led(process: SandboxProcess, sandbox: SandboxClient, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def causes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The causes that the log gives for faults of the engine's database."""
+    """The causes that are logged when the engine's database fails."""
     written: list[str] = []
     monkeypatch.setattr(process_module.logger, "error", lambda _, extra: written.append(extra["why"]))
     return written
@@ -126,7 +126,7 @@ def causes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Engine]]:
-    """Start engines by `start(sandbox_process, "pair")`; they share a device store and end with the test."""
+    """Start engines by `start(sandbox_process, "pair")`. They share a device store, and end with the test."""
     engines: list[Engine] = []
 
     def start_engine(process: SandboxProcess, *arguments: str) -> Engine:
@@ -147,5 +147,5 @@ def pair(process: SandboxProcess, start: Callable[..., Engine]) -> Callable[[], 
 
 @pytest.fixture
 def number() -> str:
-    """A phone number of one's own."""
+    """A phone number that no other test uses."""
     return f"346{time.time_ns() % 10**8:08d}"

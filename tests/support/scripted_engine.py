@@ -1,7 +1,7 @@
-"""An engine that plays a script, and a clock that moves only when somebody waits.
+"""Lets a linker meet any order of events within milliseconds: an engine that plays a script, and a clock without waits.
 
-Both let a test reach every order of events in milliseconds. The repository is the real one on a real Postgres: when
-the clock moves, every time in the private tables moves with it.
+The clock moves only when the linker or the engine waits. Then every time in the private tables moves with it. The
+repositories are the real ones on a real Postgres.
 """
 
 from __future__ import annotations
@@ -21,17 +21,19 @@ from whatsapp_pairing.pairing.phases import open_phase, settle_phase
 from whatsapp_pairing.pairing.session_rows import SessionRows
 from whatsapp_pairing.runtime.database import Connection, Database, Row, T
 
+from tests.support.adv_secret import Secret
+from tests.support.logins import login
 from tests.support.recorded_workflow import RecordedWorkflow
-from tests.support.world import WINDOW, Secret, World, entered, login
+from tests.support.repositories import WINDOW, World, entered
 
-# Seconds of silence, an event, something that happens beside it, or an error in the engine.
+# Seconds of silence, an event, a call that does something else meanwhile, or an error that the engine raises.
 Step = float | Event | Callable[[], object] | BaseException
 JID = "5215550009:3@s.whatsapp.net"
 OVER = "its time was over"
 
 
 class Clock:
-    """Time that passes only when somebody waits for it."""
+    """A clock that moves only by ``sleep``."""
 
     def __init__(self, world: World) -> None:
         self.now = 0.0
@@ -42,12 +44,12 @@ class Clock:
         return self.now
 
     def at(self, moment: float, happens: Callable[[], object]) -> None:
-        """Let something happen when the clock gets there."""
+        """Call ``happens`` when the clock reaches ``moment``."""
         self._plans.append((moment, happens))
         self._plans.sort(key=lambda plan: plan[0])
 
     def sleep(self, seconds: float) -> None:
-        """Move on."""
+        """Move the clock, and do what was planned for the time between."""
         until = self.now + seconds
         while self._plans and self._plans[0][0] <= until:
             moment, happens = self._plans.pop(0)
@@ -62,7 +64,7 @@ class Clock:
 
 
 class ScriptedRun:
-    """An engine that plays one script and is then silent. It ends by itself when its time is over."""
+    """An engine that plays one script and then reports nothing. It ends by itself when its time is over."""
 
     def __init__(self, stage: Stage, script: list[Step], until: float) -> None:
         self._stage = stage
@@ -94,7 +96,7 @@ class ScriptedRun:
         return Died(OVER)
 
     def live_until(self, moment: float) -> None:
-        """Live longer, if it still lives."""
+        """Move the end of the engine. An engine that has ended stays ended."""
         if self._stage.clock.now < self._until:
             self._until = moment
 
@@ -112,7 +114,7 @@ class ScriptedRun:
 
 
 class FlakyDatabase(Database):
-    """A database that can be sent away. ``hang`` is called first, for a call that waits before it gives up."""
+    """A database that is unavailable while ``away`` is set. ``hang`` runs first, so a call can wait before it fails."""
 
     away = False
     hang: Callable[[], object] = staticmethod(lambda: None)
@@ -132,9 +134,10 @@ class FlakyDatabase(Database):
 
 
 class Stage:
-    """One attempt, the workflow that waits for it, and an engine with a script for each time that it is started.
+    """One attempt, the workflow that waits for it, and one script for each start of an engine.
 
-    The workflow is in its first wait; when that is answered it enters the second after ``workflow_seconds``.
+    The workflow is in its first wait. When the linker answers it, the workflow enters the second wait after
+    ``workflow_seconds``.
     """
 
     def __init__(self, world: World, *scripts: list[Step], workflow_seconds: float = 0.0) -> None:
@@ -143,7 +146,9 @@ class Stage:
         self.database = FlakyDatabase(lambda: login(world.url, "whatsapp_worker"))
         world.databases.append(self.database)
         for database in world.databases:
-            database.run(lambda connection: connection.execute("SELECT"))  # logging in must not cost the attempt time
+            database.run(
+                lambda connection: connection.execute("SELECT")
+            )  # so that logging in takes no time of the attempt
         self.attempt_id = world.claim(self.user)
         self.workflow = RecordedWorkflow(hear=self._hear)
         self.leases, self.session_rows = Leases(self.database), SessionRows(self.database)
@@ -159,19 +164,19 @@ class Stage:
         world.attempts.open_phase(self.attempt_id, entered(Phase.QR, "token-qr"), WINDOW)
 
     def link(self) -> str:
-        """Run a linker to its end."""
+        """Run a linker until it ends."""
         return link(self.attempt_id, self.leases, self.session_rows, self.workflow, self, self.clock, self.clock.sleep)
 
     def disconnect(self) -> None:
-        """The user gives up."""
+        """Let the user disconnect."""
         disconnect(self.user, self.world.services(self.workflow))
 
     def settle(self, error: str = "States.Timeout") -> object:
-        """The workflow's wait ends badly."""
+        """Let the workflow's wait end with this error."""
         return settle_phase(self.attempt_id, error, self.world.services(self.workflow))
 
     def open_wait(self, phase: Phase) -> None:
-        """The workflow enters a wait."""
+        """Let the workflow enter a wait."""
         open_phase(self.attempt_id, entered(phase, f"token-{phase}"), WINDOW, self.world.services(self.workflow))
 
     # ── the engine ──
@@ -180,7 +185,10 @@ class Stage:
         return self._start("pair", until)
 
     def resume(self, jid: str, until: float) -> ScriptedRun:
-        """Resume a device: one that is stored (any other would abort the process), in the attempt's own hands."""
+        """Resume a device whose keys are stored and that the attempt's linker holds.
+
+        A real engine would abort its process if the keys were missing.
+        """
         held = self.world.value(
             "SELECT count(*) FROM whatsapp_engine.whatsmeow_device e "
             "JOIN whatsapp_private.devices d ON d.fingerprint = sha256(e.adv_key) "
@@ -192,7 +200,7 @@ class Stage:
         return self._start(f"resume {jid}", until)
 
     def log_out(self, jid: str, until: float) -> ScriptedRun:  # noqa: ARG002
-        raise AssertionError(f"a linker logs nobody out, {jid} neither")
+        raise AssertionError(f"a linker must not log {jid} out")
 
     def _start(self, task: str, until: float) -> ScriptedRun:
         self.started.append(task)
@@ -209,18 +217,18 @@ class Stage:
             self.clock.sleep(0)
 
     def longest_silence(self) -> float:
-        """The longest time without a heartbeat, from the start until now."""
+        """The longest time between two heartbeats, from the start until now."""
         beats = [*self.beats, self.clock.now]
         return max(later - earlier for earlier, later in pairwise(beats))
 
 
 def qr(secret: Secret, number: int = 1, seconds: float = 60) -> Qr:
-    """One QR of a device."""
+    """The QR event with the ``number``-th QR of a device."""
     return Qr(secret.text(number), seconds)
 
 
 def qrs(secret: Secret) -> Iterator[Step]:
-    """All six, with their pauses; then none is left."""
+    """All six QRs of a device, with the pauses between them."""
     yield qr(secret)
     yield 60.0
     for number in range(2, 7):
@@ -229,7 +237,7 @@ def qrs(secret: Secret) -> Iterator[Step]:
 
 
 def scan(world: World, secret: Secret, jid: str = JID) -> list[Step]:
-    """A phone scans: whatsmeow stores the keys, then says so."""
+    """A phone scans: whatsmeow stores the keys, and then it reports the scan."""
     return [lambda: world.store_keys(secret, jid), Scanned(jid)]
 
 
@@ -239,16 +247,16 @@ def online(jid: str = JID) -> Online:
 
 
 def removed(world: World, jid: str = JID) -> list[Step]:
-    """WhatsApp does not know the device: whatsmeow drops its keys, then says so."""
+    """WhatsApp does not know the device: whatsmeow deletes its keys, and then it reports the logout."""
     return [lambda: world.drop_keys(jid), LoggedOut()]
 
 
 def reached_qr(secret: Secret) -> list[Step]:
-    """How every pairing begins."""
+    """The first steps of every pairing: WhatsApp is reached, and a QR comes."""
     return [Reached(), 0.1, qr(secret)]
 
 
 def outcome_of(world: World, attempt_id: UUID) -> str | None:
-    """How the attempt has ended, if it has."""
+    """The outcome of the attempt, None while it lives."""
     outcome: str | None = world.attempt(attempt_id)["outcome"]
     return outcome

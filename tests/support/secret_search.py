@@ -1,4 +1,4 @@
-"""What a run has written where people or machines read it, and the one search for secrets in it."""
+"""Searches for secrets in everything that a run has written: logs, executions, answers."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from typing import Any
 
 from tests.support.stack import Stack
 
-# How any QR, access token, JID and database URL looks, whoever's it is.
+# A text that every QR, access token, JID or database URL has in it.
 SHAPES = {
     "a QR": "linked_devices#",
     "an access token": "eyJhbGci",
     "a JID": "@s.whatsapp.net",
     "a database URL": "postgresql://",
 }
-# Shorter texts are in any log by chance.
+# A shorter text may be in a log by chance.
 _SHORTEST = 8
 
 
 class Secrets:
-    """What nothing that is written may hold: what always looks the same, and what is added while it can be seen."""
+    """The texts that must not be written: `SHAPES`, and the secrets that a test adds."""
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
-        # By their first characters: an engine makes 800 keys for each device.
+        # The secrets by their first characters, for speed: an engine makes 800 keys for each device.
         self._by_start: defaultdict[str, set[str]] = defaultdict(set)
         for name, text in SHAPES.items():
             self.add(name, text)
 
     def add(self, name: str, text: str) -> None:
-        """A secret, and a name for it that may be shown."""
+        """Add a secret, and a name for it that may be shown."""
         assert len(text) >= _SHORTEST, f"{name} is too short to be looked for"
         self.names[text] = name
         self._by_start[text[:_SHORTEST]].add(text)
 
     def add_qr(self, text: str) -> None:
-        """A QR's text and each of its parts: reference, keys, adv secret, whose bytes may be spelled otherwise."""
+        """Add the text of a QR and each of its parts: the reference, the keys and the adv secret."""
         self.add("QR", text)
         reference, *keys = text.partition("#")[2].split(",")
         self.add("reference of a QR", reference)
@@ -45,12 +45,12 @@ class Secrets:
             self.add_bytes(f"key {number} of a QR", base64.b64decode(key))
 
     def add_jwt(self, token: str) -> None:
-        """An access token, by its parts."""
+        """Add each part of an access token."""
         for number, part in enumerate(token.split(".")):
             self.add(f"part {number} of an access token", part)
 
     def add_bytes(self, name: str, value: bytes) -> None:
-        """A key, as JSON, Go, Python and Postgres would write it."""
+        """Add a key in each form in which JSON, Go, Python or Postgres would write it."""
         self.add(f"{name} in base64", base64.b64encode(value).decode().rstrip("="))
         self.add(f"{name} in URLs", base64.urlsafe_b64encode(value).decode().rstrip("="))
         self.add(f"{name} in hex", value.hex())
@@ -59,7 +59,7 @@ class Secrets:
         self.add(f"{name} in Python in JSON", json.dumps(repr(value)[2:-1])[1:-1])
 
     def found_in(self, text: str) -> set[str]:
-        """Return the names of what stands in a text."""
+        """Return the names of the secrets in a text."""
         found = set()
         for start in range(len(text) - _SHORTEST + 1):
             for secret in self._by_start.get(text[start : start + _SHORTEST], ()):
@@ -68,17 +68,17 @@ class Secrets:
         return found
 
     def told(self, written: dict[str, str]) -> list[str]:
-        """Return what was found where, fit to be shown."""
+        """Return which secret was found where, by names that may be shown."""
         return [f"{name} in {place}" for place, text in written.items() for name in sorted(self.found_in(text))]
 
 
 def logs(stack: Stack) -> dict[str, str]:
-    """All logs of a run, by function."""
+    """The logs of a run, by function."""
     return {path.stem: path.read_text(errors="replace") for path in (stack.data_dir / "logs").glob("*.log")}
 
 
 def executions(stack: Stack) -> dict[str, str]:
-    """Each execution by its name: description and every event, without the one thing that AWS itself puts there."""
+    """The description and every event of each execution, without the task tokens that AWS itself records."""
     states = stack.aws("stepfunctions")
     (machine,) = states.list_state_machines()["stateMachines"]
     written = {}
@@ -93,9 +93,10 @@ def executions(stack: Stack) -> dict[str, str]:
 
 
 def _without_token(event: dict[str, Any]) -> dict[str, Any]:
-    """A callback task gets its token by its parameters, and TaskScheduled records them, here as on AWS.
+    """Remove the task token from a TaskScheduled event.
 
-    Whoever reads it there cannot use it without the right to SendTask*, which our functions alone have.
+    A callback task gets its token as a parameter, so AWS records it in this event. A reader of the event cannot use the
+    token without the right to SendTask*, which only our functions have.
     """
     scheduled = event.get("taskScheduledEventDetails")
     if not scheduled or scheduled["resource"] != "invoke.waitForTaskToken":

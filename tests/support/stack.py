@@ -1,4 +1,4 @@
-"""The whole system in a process of its own, and a user of its API."""
+"""Runs the whole local system in a process of its own, and acts as a user of its API."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from tests.support.sandbox_client import SandboxClient
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 120
-# How long to wait for what happens within seconds, so that no test depends on the machine's speed.
+# The longest wait for something that takes seconds. It is so long that no test depends on the machine's speed.
 PATIENCE_SECONDS = 120.0
 
 
 class Stack:
-    """``python -m infra.local`` on a free port; everything it starts ends with ``stop``.
+    """``python -m infra.local`` on a free port. ``stop`` ends everything that it has started.
 
-    A database that the tests give it is theirs, so it may delete there unless a test says otherwise.
+    It may delete rows in the database that the tests give it, unless ``may_delete`` is false.
     """
 
     def __init__(self, data_dir: Path, *arguments: str, stderr: IO[str] | None = None, may_delete: bool = True) -> None:
@@ -59,12 +59,12 @@ class Stack:
         return line
 
     def stop(self) -> int:
-        """End it as ``kill`` would and return its exit status."""
+        """End it by SIGTERM and return its exit status."""
         self.process.send_signal(signal.SIGTERM)
         assert self.process.stdout
         try:
             status = self.process.wait(PATIENCE_SECONDS)
-            if not self.process.stdout.closed:  # stopped before
+            if not self.process.stdout.closed:  # ``stop`` was called before
                 self.printed += self.process.stdout.read()
             return status
         finally:
@@ -72,28 +72,28 @@ class Stack:
             self.process.stdout.close()
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """Run a statement on the database that this was given."""
+        """Run a statement on the system's database."""
         with psycopg.connect(self.database_url) as connection:
             cursor = connection.execute(statement.encode(), values)
             return cursor.fetchall() if cursor.description else []
 
     def user(self, user_id: str | None = None, level: str = "aal1") -> User:
-        """Return a signed-in user, a new one by default; with the level ``aal2``, one with a second factor."""
+        """Return a signed-in user, by default a new one. The level ``aal2`` means with a second factor."""
         asked = {"aal": level} | ({"userId": user_id} if user_id else {})
         token = call("POST", f"{self.url}/dev/token", asked).json()
         return User(self, token["userId"], token["accessToken"])
 
     @property
     def sandbox(self) -> SandboxClient:
-        """The loopback WhatsApp's control."""
+        """The control of the simulated WhatsApp."""
         return SandboxClient(call("GET", f"{self.url}/dev/config").json()["sandboxControl"])
 
     def devices(self, number: str) -> list[dict[str, Any]]:
-        """Return what the phone lists as linked devices."""
+        """Return the linked devices that the phone lists."""
         return self.sandbox.devices(number)
 
     def aws(self, service: str) -> Any:
-        """Return a client of the stack's own AWS."""
+        """Return a client of the local AWS."""
         return boto3.client(
             service,
             endpoint_url=call("GET", f"{self.url}/dev/config").json()["awsEndpoint"],
@@ -156,7 +156,7 @@ class User:
     def wait(
         self, seconds: float, what: str, holds: Callable[[dict[str, Any]], object], every: float = 0.05
     ) -> dict[str, Any]:
-        """Poll until ``holds(status)``; fails with the last status after ``seconds``."""
+        """Poll until ``holds(status)``. Fail with the last status after ``seconds``."""
         until = time.monotonic() + seconds
         while True:
             status = self.status()
@@ -175,7 +175,7 @@ class User:
         return self.wait(seconds, state, lambda status: status.get("status") == state)
 
     def let_window_end(self, when: str) -> None:
-        """Let the window be over as soon as ``when`` holds of the attempt, so that no test waits for its seconds."""
+        """End the window when the SQL condition ``when`` holds of the attempt, so that no test waits for its end."""
         statement = f"UPDATE whatsapp_private.attempts SET deadline = now() WHERE user_id = %s AND {when} RETURNING id"
         self.wait(PATIENCE_SECONDS, when, lambda _: self.stack.sql(statement, self.id))
 
@@ -184,7 +184,7 @@ class User:
         return call("POST", f"{self.stack.url}/dev/phone/scan", {"qr": qr, "number": number})
 
     def scan_each(self, number: str, times: int) -> str:
-        """Scan so many QRs, each of them once, and return the last one."""
+        """Scan this many QRs one after the other, and return the last one."""
         qr: str | None = None
         for _ in range(times):
             qr = self.qr(other_than=qr)
@@ -193,7 +193,7 @@ class User:
 
 
 def call(method: str, url: str, body: object = None, headers: dict[str, str] | None = None) -> Answer:
-    """Send one request; an HTTP error is an answer like any other."""
+    """Send one request. An HTTP error is returned like any other answer."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, headers or {}, method=method)
     try:

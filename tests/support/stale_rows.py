@@ -1,14 +1,15 @@
-"""Arrange what each sweep of cleanup finds, ``number`` times."""
+"""Makes rows that cleanup has to find: each function makes ``number`` of one kind."""
 
 from __future__ import annotations
 
 from uuid import UUID, uuid4
 
-from tests.support.world import Secret, World
+from tests.support.adv_secret import Secret
+from tests.support.repositories import World
 
 
 def lost_pairing(world: World, secret: Secret | None = None) -> tuple[UUID, UUID]:
-    """A pairing that has just shown its QR and whose linker is gone: its user and attempt."""
+    """Make an attempt whose linker has shown a QR and then died. Return its user and its id."""
     user = world.user()
     attempt_id = world.claim(user)
     world.show(attempt_id, world.lease(attempt_id), secret or Secret())
@@ -25,13 +26,13 @@ def stale_tokens(world: World, number: int) -> None:
 
 
 def stale_answers(world: World, number: int) -> None:
-    """Answers of calls that are long over."""
+    """Stored answers of calls that ended an hour ago."""
     for _ in range(number):
         world.sql("INSERT INTO whatsapp_private.answers VALUES (%s, '{}', now() - interval '1 h')", uuid4())
 
 
 def stale_attempts(world: World, number: int) -> None:
-    """Attempts that are a hundred days old and not their users' newest."""
+    """Attempts that are a hundred days old, of users who have a newer one."""
     for _ in range(number):
         user = world.user()
         old = world.claim(user)
@@ -49,7 +50,7 @@ def stale_orphans(world: World, number: int) -> None:
 
 
 def stray_devices(world: World, number: int) -> None:
-    """Devices that are offered, of attempts that have ended."""
+    """Offered devices of attempts that have ended."""
     for _ in range(number):
         user, attempt_id = lost_pairing(world)
         world.attempts.disconnect(user)
@@ -75,14 +76,14 @@ def due_unlinks(world: World, number: int) -> None:
 
 
 def grown_counters(world: World, number: int) -> None:
-    """Users' rows in which the product has counted."""
+    """Session rows whose counters the product has increased."""
     for _ in range(number):
         world.show_row(world.attempt(world.claim())["user_id"])
     world.sql("UPDATE public.whatsapp_sessions SET messages_sent = 1")
 
 
 def wrong_rows(world: World, number: int) -> None:
-    """Users' rows that show a pairing which does not exist."""
+    """Session rows that show a pairing that does not exist."""
     for _ in range(number):
         world.attempts.disconnect(user := world.attempt(world.claim())["user_id"])
         world.sql("UPDATE whatsapp_private.sessions SET shown_version = version WHERE user_id = %s", user)
@@ -91,7 +92,7 @@ def wrong_rows(world: World, number: int) -> None:
 
 
 def rows_behind(world: World, number: int) -> None:
-    """Users' rows that were not written."""
+    """Session rows that are behind their session."""
     for _ in range(number):
         world.claim()
     world.sql("UPDATE whatsapp_private.sessions SET show_due_at = now()")

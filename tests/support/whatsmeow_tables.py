@@ -1,13 +1,13 @@
-"""whatsmeow's own statement that stores a device's keys."""
+"""The statement by which whatsmeow stores the keys of a device."""
 
 from __future__ import annotations
 
-from tests.support.world import Secret
+from tests.support.adv_secret import Secret
 
 KEYS = "whatsapp_engine.whatsmeow_device"
 JID = "5215550001:1@s.whatsapp.net"
 
-# whatsmeow's statement to store a device, and to save it again.
+# whatsmeow runs this statement to store a device, and later to save it again.
 SAVE = f"""
 INSERT INTO {KEYS} AS d (jid, registration_id, noise_key, identity_key, signed_pre_key, signed_pre_key_id,
   signed_pre_key_sig, adv_key, adv_details, adv_account_sig, adv_account_sig_key, adv_device_sig, push_name)

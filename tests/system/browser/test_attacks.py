@@ -113,7 +113,7 @@ def test_script_that_got_in_would_not_run_and_could_not_tell(
 
 
 @pytest.mark.parametrize(("frames", "shown"), [("none", False), ("self", False), ("", False), ("EVIL", True)])
-def test_another_origin_frames_the_page_only_when_the_parameter_says_so(
+def test_another_origin_frames_the_page_only_by_the_parameter(
     site: Site, evil: Any, bare: Page, monkeypatch: pytest.MonkeyPatch, frames: str, shown: bool
 ) -> None:
     monkeypatch.setenv("FRAME_ANCESTORS", frames.replace("EVIL", evil.origin))

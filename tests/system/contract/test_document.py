@@ -83,7 +83,7 @@ def test_the_routes_that_want_a_token_are_those_that_say_so(template: Stack) -> 
     assert {(method, path) for method, path, one in OPERATIONS if 403 in answers(one)} == guarded
 
 
-def test_pages_of_other_origins_may_send_and_read_the_documented_headers(template: Stack) -> None:
+def test_other_origins_send_and_read_the_documented_headers(template: Stack) -> None:
     assert template.cors is not None
     readable = {"apigw-requestid", "etag", "retry-after", "server-time", "www-authenticate"}
     assert readable <= {name.lower() for name in template.cors.exposed}

@@ -14,9 +14,10 @@ from whatsapp_pairing.cleanup import Cleaning
 from whatsapp_pairing.core.engine import EngineRun, Online, Qr, Scanned, Synced
 from whatsapp_pairing.keeper.unlink import unlink
 
+from tests.support.logins import login
 from tests.support.recorded_workflow import RecordedWorkflow
+from tests.support.repositories import World, open_world
 from tests.support.sandbox_client import SandboxClient
-from tests.support.world import World, login, open_world
 
 EVENT_SECONDS = 60.0
 # No engine that these tests start has a lease.

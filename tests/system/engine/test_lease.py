@@ -16,10 +16,12 @@ import pytest
 from whatsapp_engine.process import ProcessEngine
 from whatsapp_pairing.core.engine import Online, Qr
 
+from tests.support.adv_secret import Secret
 from tests.support.databases import admin, transaction_pooler, way, world
+from tests.support.logins import connect, login
+from tests.support.repositories import World
 from tests.support.sandbox_client import SandboxClient
 from tests.support.stack import PATIENCE_SECONDS, ROOT
-from tests.support.world import Secret, World, connect, login
 
 pytestmark = pytest.mark.usefixtures("led")
 

@@ -13,9 +13,10 @@ from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.pairing.linker import link
 
 from tests.support.databases import admin, transaction_pooler, way, world
+from tests.support.logins import login
 from tests.support.recorded_workflow import RecordedWorkflow
+from tests.support.repositories import World
 from tests.support.sandbox_client import SandboxClient, SandboxRefusedError
-from tests.support.world import World, login
 
 pytestmark = pytest.mark.usefixtures("led")
 

@@ -16,11 +16,13 @@ from whatsapp_pairing.keeper.unlink import unlink
 from whatsapp_pairing.pairing.attempt import Phase
 from whatsapp_pairing.pairing.linker import link
 
+from tests.support.adv_secret import Secret
+from tests.support.logins import login
 from tests.support.metrics import metrics_in, values
 from tests.support.postgres import Postgres
 from tests.support.recorded_workflow import RecordedWorkflow
+from tests.support.repositories import World, entered, open_world
 from tests.support.sandbox_client import SandboxClient, SandboxRefusedError
-from tests.support.world import Secret, World, entered, login, open_world
 from tests.system.faults.wire import Wire
 
 pytestmark = pytest.mark.usefixtures("led")

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.world import World, connect
+from tests.support.logins import connect
+from tests.support.repositories import World
 
 
 @pytest.fixture(scope="module")

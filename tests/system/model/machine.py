@@ -11,7 +11,7 @@ from whatsapp_pairing.pairing.attempt import HEARTBEAT_SECONDS
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 from whatsapp_pairing.session.session import Status
 
-from tests.support.world import World
+from tests.support.repositories import World
 from tests.system.model.calls import Late
 from tests.system.model.process import Order, Process
 from tests.system.model.states import Execution

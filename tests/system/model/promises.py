@@ -12,7 +12,7 @@ from whatsapp_pairing.core.results import Result
 from whatsapp_pairing.pairing.attempt import MAX_LEGS, MOST_REFUSALS
 from whatsapp_pairing.session.session import Session, Status
 
-from tests.support.world import WINDOW
+from tests.support.repositories import WINDOW
 from tests.system.model.process import Process
 
 if TYPE_CHECKING:

@@ -25,9 +25,11 @@ from whatsapp_pairing.pairing.session_rows import SessionRows
 from whatsapp_pairing.runtime.database import Connection, Database, T
 from whatsapp_pairing.session.sessions import Sessions
 
+from tests.support.adv_secret import Secret
+from tests.support.logins import connect as log_in
+from tests.support.logins import login
+from tests.support.repositories import LIMIT, WINDOW, World
 from tests.support.whatsmeow_tables import SAVE, keys
-from tests.support.world import LIMIT, WINDOW, Secret, World, login
-from tests.support.world import connect as log_in
 from tests.system.model.calls import Late, Steps, Watched
 from tests.system.model.process import Order, Process
 from tests.system.model.promises import Promises

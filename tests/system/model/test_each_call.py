@@ -13,7 +13,7 @@ import pytest
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 from whatsapp_pairing.session.session import Status
 
-from tests.support.world import WINDOW, World
+from tests.support.repositories import WINDOW, World
 from tests.system.model.machine import come_to_rest
 from tests.system.model.process import Order, Process
 from tests.system.model.system import System

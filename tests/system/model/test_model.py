@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.support.world import World
+from tests.support.repositories import World
 from tests.system.model.machine import Machine
 
 _HOW = settings(
@@ -32,6 +32,6 @@ def test_no_order_of_events_breaks_a_promise(world: World) -> None:
 
 
 @pytest.mark.slow
-def test_no_order_of_events_breaks_a_promise_in_thousands_of_new_ones(world: World) -> None:
+def test_no_order_of_thousands_of_new_ones_breaks_a_promise(world: World) -> None:
     """``MODEL_RUNS`` says how many; other ones each time."""
     run(world, settings(_HOW, max_examples=int(os.environ.get("MODEL_RUNS", "3000")), derandomize=False))

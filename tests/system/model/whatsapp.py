@@ -21,7 +21,7 @@ from whatsapp_pairing.core.engine import (
 )
 from whatsapp_pairing.core.reasons import Reason
 
-from tests.support.world import Secret
+from tests.support.adv_secret import Secret
 from tests.system.model.process import Process
 
 if TYPE_CHECKING:

@@ -47,7 +47,7 @@ def test_from_token_to_disconnect_across_a_restart(postgres: Postgres, tmp_path:
     assert stack.stop() == 0
 
 
-def test_a_cancelled_pairing_leaves_nothing_and_the_next_one_works(stack: Stack) -> None:
+def test_a_cancelled_pairing_leaves_nothing_for_the_next_one(stack: Stack) -> None:
     user = stack.user()
     user.connect()
     user.qr()

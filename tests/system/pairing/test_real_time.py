@@ -72,7 +72,7 @@ def test_a_qr_that_never_comes_ends_at_120_seconds(pairings: dict[str, Pairing])
     the_next_click_works(silent, "34622000002")
 
 
-def test_a_qr_that_nobody_scans_ends_120_seconds_after_it_appeared(pairings: dict[str, Pairing]) -> None:
+def test_an_unscanned_qr_ends_the_attempt_after_120_seconds(pairings: dict[str, Pairing]) -> None:
     """Its end lies before or after the silent one's, so the time is taken from the attempt's own clock."""
     ignored = pairings["ignored"]
     session = ignored.user.reaches("error", WINDOW + HONOURED_WITHIN)

@@ -11,9 +11,10 @@ from whatsapp_pairing.core.errors import StoreRefused
 from whatsapp_pairing.pairing.connect import connect
 from whatsapp_pairing.session.session import Status
 
+from tests.support.adv_secret import Secret
 from tests.support.metrics import metrics_in, values
 from tests.support.recorded_workflow import RecordedWorkflow
-from tests.support.world import LIMIT, WINDOW, Secret, World, open_world
+from tests.support.repositories import LIMIT, WINDOW, World, open_world
 
 TABLE = "public.whatsapp_sessions"
 JID = "5215550001:7@s.whatsapp.net"

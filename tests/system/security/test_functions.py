@@ -11,7 +11,9 @@ import pytest
 from psycopg import errors as pg
 
 from infra.migrate.scope import LOGINS
-from tests.support.world import Secret, World, connect, login
+from tests.support.adv_secret import Secret
+from tests.support.logins import connect, login
+from tests.support.repositories import World
 from tests.system.security.catalog import FUNCTIONS
 
 # Who may call each function. The functions that stand for nobody are called by other functions only.

@@ -22,9 +22,11 @@ from whatsapp_pairing.runtime.database import Database
 from whatsapp_pairing.session.sessions import Sessions
 
 from tests.support import pgbouncer
+from tests.support.adv_secret import Secret
 from tests.support.databases import WAYS
+from tests.support.logins import act_as, login
 from tests.support.recorded_workflow import RecordedWorkflow
-from tests.support.world import LIMIT, WINDOW, Secret, World, act_as, login
+from tests.support.repositories import LIMIT, WINDOW, World
 
 # What their owner may do to a row through Supabase's API, and keep open.
 HELD = {

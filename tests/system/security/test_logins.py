@@ -18,8 +18,10 @@ from whatsapp_pairing.core.engine import LoggedOut, Online, Qr, Scanned
 
 from infra.migrate.scope import LOGINS
 from infra.sandbox.process import SandboxProcess
+from tests.support.adv_secret import Secret
+from tests.support.logins import login
+from tests.support.repositories import World
 from tests.support.sandbox_client import SandboxClient
-from tests.support.world import Secret, World, login
 
 USER, ATTEMPT, DEVICE = "gen_random_uuid()", "whatsapp_private.attempts", "whatsapp_private.devices"
 SESSIONS, ANSWERS = "whatsapp_private.sessions", "whatsapp_private.answers"

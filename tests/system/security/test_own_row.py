@@ -14,9 +14,11 @@ from whatsapp_pairing.pairing.connect import connect
 from whatsapp_pairing.pairing.disconnect import disconnect
 from whatsapp_pairing.web import http, qr
 
+from tests.support.adv_secret import Secret
 from tests.support.databases import WAYS
+from tests.support.logins import act_as
 from tests.support.recorded_workflow import RecordedWorkflow
-from tests.support.world import LIMIT, WINDOW, Secret, World, act_as
+from tests.support.repositories import LIMIT, WINDOW, World
 
 pytestmark = pytest.mark.parametrize("way", WAYS, indirect=True, scope="session")
 

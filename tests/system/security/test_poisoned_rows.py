@@ -10,8 +10,9 @@ import pytest
 from whatsapp_pairing.cleanup import Cleaning
 
 from tests.support.cleanup import everything, stale_everything
+from tests.support.logins import act_as
 from tests.support.recorded_workflow import RecordedWorkflow
-from tests.support.world import World, act_as, open_world
+from tests.support.repositories import World, open_world
 
 POISONED, EACH = 60, 3
 LIMIT = "ALTER TABLE public.whatsapp_sessions DROP CONSTRAINT whatsapp_sessions_qr_code_is_short"

@@ -12,7 +12,9 @@ import pytest
 from psycopg import errors as pg
 from psycopg.rows import dict_row
 
-from tests.support.world import Secret, World, act_as
+from tests.support.adv_secret import Secret
+from tests.support.logins import act_as
+from tests.support.repositories import World
 
 ROWS = "public.whatsapp_sessions"
 
@@ -62,7 +64,7 @@ def test_reading_shows_the_own_row_only(world: World, attacker: UUID, connection
     assert connection.execute(f"SELECT FROM {ROWS} FOR UPDATE").rowcount == 1
 
 
-def test_a_function_in_the_where_clause_is_shown_the_own_row_only(
+def test_a_function_in_a_where_clause_sees_only_the_own_row(
     world: World, attacker: UUID, connection: psycopg.Connection
 ) -> None:
     """A cheap function that tells what it sees is the classic way around a view's filter."""

@@ -11,7 +11,9 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from tests.support.world import Secret, World, login
+from tests.support.adv_secret import Secret
+from tests.support.logins import login
+from tests.support.repositories import World
 
 JID = "5215550001:7@s.whatsapp.net"
 ATTEMPT, DEVICE = "whatsapp_private.attempts", "whatsapp_private.devices"

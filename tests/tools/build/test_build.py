@@ -48,7 +48,7 @@ def test_the_interpreter_is_asked_which_one_it_is(tmp_path: Path) -> None:
     assert find(str(tmp_path / "absent")) is None
 
 
-def test_a_build_for_another_processor_or_without_python_cannot_run_here(tmp_path: Path) -> None:
+def test_a_build_for_another_machine_cannot_run_here(tmp_path: Path) -> None:
     build, python = tmp_path / "build", Path(sys.executable)
     assert "no python3.13" in str(obstacle(build, None))
     assert "make build" in str(obstacle(build, python))

@@ -47,7 +47,7 @@ def test_nothing_outlives_sigterm(stack: FixtureStack) -> None:
     assert not _living(family)
 
 
-def test_nothing_outlives_ctrl_c_for_long_while_a_function_is_busy(stack: FixtureStack) -> None:
+def test_ctrl_c_soon_ends_everything_while_a_function_is_busy(stack: FixtureStack) -> None:
     stack.start_execution("busy", "beat")
     eventually(lambda: _instance(stack, "token"), "busy function")
     family = psutil.Process(stack.process.pid).children(recursive=True)

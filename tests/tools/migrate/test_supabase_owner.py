@@ -17,8 +17,10 @@ from infra.migrate import up, verify
 from infra.migrate.scope import ROLES as ALL_ROLES
 from infra.migrate.trying import try_writes
 from infra.postgres import SUPABASE
+from tests.support.adv_secret import Secret
+from tests.support.logins import connect
 from tests.support.postgres import Postgres, serving
-from tests.support.world import Secret, World, connect
+from tests.support.repositories import World
 
 OWNER = "supabase_postgres"
 # These functions read or delete keys, which no other role may do.
@@ -84,7 +86,7 @@ def test_the_roles_were_made_by_a_role_like_supabases(server: Postgres, owner_ur
         assert connection.execute(query).fetchone() == (len(ALL_ROLES),)
 
 
-def test_another_database_of_the_server_finds_the_roles_and_uses_them(server: Postgres, owner_url: str) -> None:
+def test_another_database_of_the_server_uses_the_same_roles(server: Postgres, owner_url: str) -> None:
     with server.database() as url:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(SUPABASE.read_bytes())

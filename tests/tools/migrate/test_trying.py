@@ -9,7 +9,9 @@ import pytest
 
 from infra.migrate.__main__ import main
 from infra.migrate.trying import try_writes
-from tests.support.world import Secret, World, connect
+from tests.support.adv_secret import Secret
+from tests.support.logins import connect
+from tests.support.repositories import World
 
 TABLE = "public.whatsapp_sessions"
 

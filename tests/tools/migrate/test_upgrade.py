@@ -15,8 +15,10 @@ from whatsapp_pairing.session.session import Status
 
 from infra.migrate import MIGRATIONS, engine_tables, up, verify
 from infra.migrate.trying import try_writes
+from tests.support.adv_secret import Secret
+from tests.support.logins import connect
 from tests.support.recorded_workflow import RecordedWorkflow
-from tests.support.world import LIMIT, WINDOW, Secret, World, connect
+from tests.support.repositories import LIMIT, WINDOW, World
 
 BEFORE = "20250116"
 # Columns that the upgrade must not change.

@@ -36,7 +36,7 @@ FILLED_IN = {
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_an_environment_gives_what_the_template_wants_and_nothing_else(environment: str) -> None:
+def test_an_environment_gives_exactly_the_template_s_parameters(environment: str) -> None:
     """Reading the template refuses a parameter that it does not have, one without a value, and a wrong value."""
     given = overrides(environment)
     with pytest.raises(TemplateError, match="parameter SupabaseUrl"):
@@ -99,7 +99,7 @@ def test_the_deploying_workflow_holds_no_key_of_aws() -> None:
     assert "persist-credentials: false" in text
 
 
-def test_the_deploying_workflow_knows_the_environments_of_samconfig() -> None:
+def test_the_deploy_workflow_has_the_environments_of_samconfig() -> None:
     deploy = yaml.safe_load((ROOT / ".github" / "workflows" / "deploy.yml").read_text())
     offered = deploy[True]["workflow_dispatch"]["inputs"]["environment"]["options"]  # YAML reads "on" as true
     assert tuple(offered) == ENVIRONMENTS

@@ -168,7 +168,7 @@ def test_every_watched_metric_is_one_that_is_written(template: Template, counted
     assert unknown(template, counted) == []
 
 
-def test_functions_write_their_metrics_for_the_stack_that_the_alarms_watch(template: Template) -> None:
+def test_functions_write_the_metrics_that_their_stack_watches(template: Template) -> None:
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
     assert variables["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
 
@@ -204,7 +204,7 @@ def test_the_dashboard_names_only_what_the_template_has(template: Template) -> N
 # ── each alarm can ring, and says what to do ──
 
 
-def test_each_alarm_says_what_to_do_first_and_rings_where_it_is_told(template: Template) -> None:
+def test_each_alarm_names_a_first_step_and_uses_the_topic(template: Template) -> None:
     topic = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
     for name, alarm in alarms(template).items():
         properties = alarm["Properties"]

@@ -66,7 +66,7 @@ def test_every_bad_end_goes_through_one_state() -> None:
         assert catch["Next"] == "SettlePhase"
 
 
-def test_a_good_pairing_takes_at_most_six_transitions_and_nothing_polls() -> None:
+def test_a_good_pairing_has_few_transitions_and_no_polling() -> None:
     states = deployed()["States"]
     path, state = [], deployed()["StartAt"]
     while state:

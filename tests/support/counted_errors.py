@@ -1,4 +1,4 @@
-"""A database that notes every error, also one that the product hides, repeats or translates."""
+"""Counts every error of Postgres, also those that the product hides, repeats or translates."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from whatsapp_pairing.runtime.database import Connection, Database, T
 
 
 def _sqlstate(error: PairingError) -> str:
-    """What ``database`` says about a refusal: its class, its SQLSTATE, and names."""
+    """The SQLSTATE in the message of a refusal, or the whole message if it has none."""
     found = re.search(r"\b[0-9A-Z]{5}\b", str(error))
     return found[0] if found else str(error)
 
 
 class Errors:
-    """Which SQLSTATEs which calls have met."""
+    """How often each kind of call has met each SQLSTATE."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -32,7 +32,7 @@ class Errors:
             self.met[kind, what] += 1
 
 
-class Honest(Database):
+class CountingDatabase(Database):
     """A database that notes each error before the repository hides, repeats or translates it."""
 
     kind = ""

@@ -1,9 +1,7 @@
-"""A database full of users, seen from above: what the tests arrange, and what they compare afterwards."""
+"""The repositories on an empty database, and what tests arrange and compare there (the fixture ``world``)."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +10,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
-from psycopg.rows import dict_row
 from whatsapp_pairing.cleanup import Sweeps
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.keeper.devices import Devices
@@ -21,9 +18,11 @@ from whatsapp_pairing.pairing.attempts import Attempts
 from whatsapp_pairing.pairing.leases import Leases
 from whatsapp_pairing.pairing.services import Services
 from whatsapp_pairing.pairing.session_rows import SessionRows
-from whatsapp_pairing.runtime.database import Connection, Database
+from whatsapp_pairing.runtime.database import Database
 from whatsapp_pairing.session.sessions import Sessions
 
+from tests.support.adv_secret import Secret
+from tests.support.logins import connect, login
 from tests.support.stack import PATIENCE_SECONDS
 
 JID = "5215550001:7@s.whatsapp.net"
@@ -39,29 +38,16 @@ TABLES = (
     "whatsapp_engine.whatsmeow_lid_map",
 )
 WINDOW = 120.0
-OVERDUE_SECONDS = 30  # after its deadline, an attempt that lives has lost its workflow (overdue_before)
-LIMIT = 100  # live attempts
-
-
-class Secret:
-    """An adv secret, as the engine makes one for each fresh device."""
-
-    def __init__(self, name: str = "") -> None:
-        self.bytes = hashlib.sha256((name or str(uuid4())).encode()).digest()
-
-    @property
-    def fingerprint(self) -> bytes:
-        """What binds a device to its user."""
-        return hashlib.sha256(self.bytes).digest()
-
-    def text(self, number: int = 1) -> str:
-        """The ``number``-th QR text of this device."""
-        adv = base64.b64encode(self.bytes).decode()
-        return f"https://wa.me/settings/linked_devices#2@ref{number},noise,identity,{adv},1"
+# A live attempt has lost its workflow when its deadline is this long ago (``overdue_before``).
+OVERDUE_SECONDS = 30
+LIMIT = 100  # of live attempts
 
 
 class DeployedAttempts(Attempts):
-    """Each call as the login role of the functions that make it; ``end``, which both make, as the worker."""
+    """Makes each call as the login role of the function that makes it on AWS.
+
+    Functions of both roles call ``end``. Here it runs as ``whatsapp_worker``.
+    """
 
     def __init__(self, api: Database, worker: Database) -> None:
         super().__init__(worker)
@@ -71,9 +57,9 @@ class DeployedAttempts(Attempts):
 
 
 class World:
-    """The repositories on one database, each with the login role that its functions have, and everything behind them.
+    """The repositories on one database, and the tables behind them.
 
-    ``url`` is the superuser's.
+    Each repository logs in with the role that its functions have. ``url`` is the URL of the superuser.
     """
 
     def __init__(self, url: str, admin: psycopg.Connection[dict[str, Any]]) -> None:
@@ -86,11 +72,11 @@ class World:
         self.session_rows = SessionRows(worker)
 
     def services(self, workflow: Any, attempts: Attempts | None = None) -> Services:
-        """What the use cases of a pairing work with, with this workflow."""
+        """What the use cases of a pairing need, with this workflow."""
         return Services(attempts or self.attempts, self.session_rows, workflow)
 
     def new_database(self, role: str) -> Database:
-        """Another connection, logged in as this role, closed with the others."""
+        """Another connection of this role. ``close`` closes it, too."""
         self.databases.append(Database(lambda: login(self.url, role)))
         return self.databases[-1]
 
@@ -122,7 +108,7 @@ class World:
         return self.value("INSERT INTO auth.users DEFAULT VALUES RETURNING id")
 
     def row(self, user: UUID) -> dict[str, Any] | None:
-        """The user's row in ``whatsapp_sessions``, if there is one."""
+        """The session row of the user, if there is one."""
         return next(iter(self.sql("SELECT * FROM public.whatsapp_sessions WHERE user_id = %s", user)), None)
 
     def attempt(self, attempt_id: UUID) -> dict[str, Any]:
@@ -136,13 +122,13 @@ class World:
         return next(iter(found), None)
 
     def bound(self, secret: Secret) -> dict[str, Any]:
-        """The binding of this device, which is there."""
+        """The binding of this device, which must exist."""
         device = self.device(secret)
         assert device is not None
         return device
 
     def show_row(self, user: UUID) -> dict[str, Any] | None:
-        """Write the user's row as the session is now, and return it."""
+        """Write the session row as the session is now, and return it."""
         version = self.value("SELECT version FROM whatsapp_private.sessions WHERE user_id = %s", user)
         assert self.session_rows.write(user, version)
         return self.row(user)
@@ -164,13 +150,13 @@ class World:
         return self.leases.show_qr(attempt_id, lease, secret.text(), seconds, secret.fingerprint)
 
     def fail(self, attempt_id: UUID, reason: Reason = Reason.QR_TIMEOUT) -> None:
-        """The attempt ends with this reason."""
+        """End the attempt with this reason."""
         attempt = self.attempts.get(attempt_id)
         assert attempt is not None
         assert self.attempts.end(attempt, reason) is not None
 
     def link(self, user: UUID, secret: Secret, jid: str = JID) -> UUID:
-        """Bring a user all the way to ``connected``; returns the attempt's id."""
+        """Pair the user until ``connected``, and return the attempt's id."""
         attempt_id = self.claim(user)
         lease = self.lease(attempt_id)
         self.show(attempt_id, lease, secret)
@@ -190,7 +176,7 @@ class World:
         self.attempts.open_phase(attempt_id, entered(Phase.AUTH, token), seconds)
 
     def store_keys(self, secret: Secret, jid: str) -> None:
-        """Do what whatsmeow does at the moment of a scan: a device row, and one row that hangs on it."""
+        """Store what whatsmeow stores at a scan: the device, a key that refers to it, and its number."""
         number = jid.partition(":")[0]
         self.sql(
             "INSERT INTO whatsapp_engine.whatsmeow_device (jid, registration_id, noise_key, identity_key, "
@@ -206,7 +192,7 @@ class World:
         )
 
     def drop_keys(self, jid: str) -> None:
-        """Do what whatsmeow does when it is logged out."""
+        """Delete the device, as whatsmeow does when WhatsApp has logged it out."""
         self.sql("DELETE FROM whatsapp_engine.whatsmeow_device WHERE jid = %s", jid)
 
     def has_keys(self, secret: Secret) -> bool:
@@ -217,7 +203,7 @@ class World:
         return bool(found)
 
     def age(self, seconds: float, attempt_id: UUID | None = None) -> None:
-        """Let time pass in the private tables (of one attempt, or of all) without waiting for it."""
+        """Move every time in the private tables into the past, of one attempt or of all. Nothing waits."""
         times = {
             "attempts": (
                 "started_at deadline wait_entered_at lease_expires_at qr_shown_at qr_expires_at scanned_at ended_at"
@@ -234,21 +220,21 @@ class World:
             )
 
     def age_rows(self, seconds: float) -> None:
-        """Let time pass in the users' table, whose trigger would stamp the present."""
+        """Move ``updated_at`` of the session rows into the past, without the trigger that would set it to now."""
         self.sql("ALTER TABLE public.whatsapp_sessions DISABLE TRIGGER USER")
         self.sql("UPDATE public.whatsapp_sessions SET updated_at = updated_at - make_interval(secs => %s)", seconds)
         self.sql("ALTER TABLE public.whatsapp_sessions ENABLE TRIGGER USER")
 
     @contextmanager
     def holding(self, statement: str, *values: object) -> Iterator[None]:
-        """Keep what a statement locks for as long as the block lasts."""
+        """Run a statement, and hold its locks until the block ends."""
         with psycopg.connect(self.url) as holder:
             holder.execute(statement.encode(), values or None)
             yield
             holder.rollback()
 
     def wait_for_a_blocked_backend(self) -> None:
-        """Return when somebody on this database waits for a lock."""
+        """Return when a transaction on this database waits for a lock."""
         blocked = (
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )
@@ -258,10 +244,10 @@ class World:
         """Return when the condition holds."""
         until = time.monotonic() + PATIENCE_SECONDS
         while not condition():
-            assert time.monotonic() < until, "it does not come true"
+            assert time.monotonic() < until, "the condition does not come true"
 
     def empty(self) -> None:
-        """Remove everything."""
+        """Delete all rows."""
         for table in TABLES:
             self.sql(f"DELETE FROM {table}")
         self.sql("DELETE FROM auth.users")
@@ -272,33 +258,9 @@ def entered(phase: Phase, token: str) -> Wait:
     return Wait(phase, token, datetime.now(UTC))
 
 
-def login(url: str, role: str) -> str:
-    """The URL of the same database for another role; the tests' server asks for no password."""
-    return url.replace("postgres@", f"{role}@")
-
-
-def act_as(connection: psycopg.Connection[Any], claims: str) -> None:
-    """Run the rest of the transaction as PostgREST runs a user's request, with these claims of the access token."""
-    connection.execute(
-        "SELECT set_config('role', 'authenticated', true), set_config('request.jwt.claims', %s, true)", (claims,)
-    )
-
-
-def connect(url: str) -> psycopg.Connection[dict[str, Any]]:
-    """The administrator's connection, for as many worlds as live after each other."""
-    return psycopg.connect(url, autocommit=True, row_factory=dict_row)
-
-
 def open_world(url: str) -> Iterator[World]:
-    """A world on this database, for a fixture: it closes with the fixture."""
+    """A world on this database, for a fixture. It is closed when the fixture ends."""
     with connect(url) as admin:
         world = World(url, admin)
         yield world
         world.close()
-
-
-def backend(connection: Connection) -> int:
-    row = connection.execute("SELECT pg_backend_pid() AS pid").fetchone()
-    assert row is not None
-    pid: int = row["pid"]
-    return pid

@@ -1,7 +1,7 @@
-"""A storm of random calls: threads call everything that touches a few users' rows at once.
+"""Random calls of several threads at once. They look for deadlocks, so all calls concern the same few users.
 
-Deadlocks and errors are counted where they happen: ``Database.run`` repeats a call that was the victim of a deadlock,
-so its caller would not notice. Leases, pauses and windows are so short that each of them ends many times.
+``Database.run`` repeats a call that a deadlock has ended, so the caller of ``run`` sees no error. Therefore errors are
+counted inside the database class. Leases, pauses and windows are so short that each of them ends many times.
 """
 
 from __future__ import annotations
@@ -15,36 +15,36 @@ from unittest import mock
 from whatsapp_pairing.keeper import devices
 from whatsapp_pairing.pairing import attempts, leases, session_rows
 
-from tests.support.storm_errors import Errors
-from tests.support.storm_thread import Gust, Pair
-from tests.support.world import World
+from tests.support.counted_errors import Errors
+from tests.support.random_caller import Caller, Known
+from tests.support.repositories import World
 
 THREADS = 8
 USERS = 6
 
-# By the kind of call. A row that somebody has locked is not written, and a user who is deleted in the same moment gets
-# no attempt, no session and no row.
+# The SQLSTATEs that a kind of call may meet. A write passes over a locked session row. A user who is deleted meanwhile
+# gets no attempt and no session row.
 EXPECTED = {"write_row": {"55P03", "23503", "WA001"}, "claim": {"23503"}, "sweep": {"23503"}, "edit_row": {"23503"}}
 
 
-class Storm:
+class RandomCalls:
     """Random calls on one database.
 
     Parameters
     ----------
     seed : int
-        Of the choices. The order in which the threads come is the machine's.
+        Seed of the choices. The machine decides in which order the threads run.
     """
 
     def __init__(self, world: World, seed: int) -> None:
         self._world, self._seed = world, seed
         self.errors = Errors()
-        self.calls: Counter[str] = Counter()
+        self.made: Counter[str] = Counter()
         self.changed: Counter[str] = Counter()
-        self.pairs = [Pair(world.user()) for _ in range(USERS)]
+        self.pairs = [Known(world.user()) for _ in range(USERS)]
 
-    def blow(self, calls: int, seconds: float) -> None:
-        """Make so many calls, or as many as the time allows."""
+    def run(self, calls: int, seconds: float) -> None:
+        """Make this many calls, or as many as the time allows."""
         until = time.monotonic() + seconds
         with (
             mock.patch.object(attempts, "PAUSES", (0,)),
@@ -57,18 +57,18 @@ class Storm:
         ):
             chances = [random.Random(f"{self._seed} {number}") for number in range(THREADS)]
             for made in threads.map(lambda chance: self._work(chance, calls // THREADS, until), chances):
-                self.calls += made
+                self.made += made
 
     def unexpected(self) -> dict[tuple[str, str], int]:
-        """Return the errors that no call may meet, and how often each was met."""
+        """Return the errors that were not expected, and how often each was met."""
         return {
             (kind, what): often for (kind, what), often in self.errors.met.items() if what not in EXPECTED.get(kind, ())
         }
 
     def _work(self, chance: random.Random, calls: int, until: float) -> Counter[str]:
         made: Counter[str] = Counter()
-        with Gust(self.pairs, chance, self._world.url, self.errors) as gust:
+        with Caller(self.pairs, chance, self._world.url, self.errors) as caller:
             while made.total() < calls and time.monotonic() < until:
-                made[gust.call()] += 1
-            self.changed.update(gust.changed)
+                made[caller.call()] += 1
+            self.changed.update(caller.changed)
         return made
