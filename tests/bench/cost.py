@@ -12,7 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.bench.measuring import Work, recorded, running, transitions, work
-from tests.support.stack import Stack
+from tests.support.stack import RunningSystem
 
 # US dollars, us-east-1, arm64, the first tier of each.
 GB_SECOND = 0.0000133334
@@ -77,7 +77,7 @@ def main() -> int:
     return 0
 
 
-def pair(stack: Stack, number: str, thinking: float = THINKING_SECONDS) -> int:
+def pair(stack: RunningSystem, number: str, thinking: float = THINKING_SECONDS) -> int:
     """Pair as the page does, at the pace that it is told; returns the HTTP requests that it took."""
     user = stack.user()
     status = user.connect().json()

@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, FloatRect, Page, expect, sync_playwright
 
-from tests.support.stack import ROOT, Stack
+from tests.support.stack import ROOT, RunningSystem
 from tests.system.browser.conftest import ARGUMENTS, PATIENCE_SECONDS, installed
 from tests.system.browser.fakes import PAGE
 
@@ -73,7 +73,7 @@ def main() -> int:
 def take(browser: Browser) -> bytes:
     """Start the system, pair once and return the strip as a PNG."""
     with tempfile.TemporaryDirectory(prefix="whatsapp-pairing-pictures-") as directory:
-        stack = Stack(Path(directory))
+        stack = RunningSystem(Path(directory))
         try:
             shots = pair(browser, stack)
         finally:
@@ -81,7 +81,7 @@ def take(browser: Browser) -> bytes:
     return compose(browser, shots)
 
 
-def pair(browser: Browser, stack: Stack) -> list[Shot]:
+def pair(browser: Browser, stack: RunningSystem) -> list[Shot]:
     """Pair on the settings page, and photograph its four states."""
     stack.sandbox.set_knobs(loginDelaySeconds=LOGIN_DELAY_SECONDS)
     context = browser.new_context(locale="en-GB", timezone_id="Europe/Madrid", viewport=SCREEN, device_scale_factor=1)

@@ -9,7 +9,7 @@ import zxingcpp
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.support.stack import Stack
+from tests.support.stack import RunningSystem
 from tests.system.browser.conftest import OpenPage
 from tests.system.browser.fakes import PAGE
 
@@ -17,7 +17,7 @@ from tests.system.browser.fakes import PAGE
 def test_page_signs_in_with_the_printed_password(tmp_path: Path, open_page: OpenPage) -> None:
     said = tmp_path / "stderr"
     with said.open("w") as stderr:
-        stack = Stack(tmp_path / "data", "--host", "0.0.0.0", stderr=stderr)
+        stack = RunningSystem(tmp_path / "data", "--host", "0.0.0.0", stderr=stderr)
     try:
         password = said.read_text().partition("asks for this password (any user name): ")[2].split()[0]
         credentials = {"username": "me", "password": password}
@@ -48,7 +48,7 @@ def test_connect_scan_disconnect(runner_url: str, open_page: OpenPage) -> None:
     expect(page.get_by_role("heading", name="Connect your WhatsApp")).to_be_visible()
 
 
-def test_a_renewed_qr_is_asked_for_and_connects(stack: Stack, runner_url: str, open_page: OpenPage) -> None:
+def test_a_renewed_qr_is_asked_for_and_connects(stack: RunningSystem, runner_url: str, open_page: OpenPage) -> None:
     stack.sandbox.set_knobs(renewSecret=True, failTimes=1)
     page = open_page(runner_url.rstrip("/") + PAGE)
     page.get_by_role("button", name="Connect WhatsApp").click()

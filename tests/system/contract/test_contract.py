@@ -14,7 +14,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from tests.support.postgres import Postgres
-from tests.support.stack import PATIENCE_SECONDS, Stack, User
+from tests.support.stack import PATIENCE_SECONDS, RunningSystem, User
 from tests.system.contract.document import DOCUMENT, answers, complaints, operations
 
 API = schemathesis.openapi.from_dict(DOCUMENT)
@@ -59,7 +59,7 @@ def generated() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def pairing(stack: Stack) -> Iterator[User]:
+def pairing(stack: RunningSystem) -> Iterator[User]:
     """A user whose QR shows: `connect` starts nothing more, and there is something to see."""
     stack.sandbox.reset_knobs()
     user = stack.user()
@@ -70,14 +70,14 @@ def pairing(stack: Stack) -> Iterator[User]:
 
 
 @pytest.fixture(scope="module")
-def stranger(stack: Stack) -> User:
+def stranger(stack: RunningSystem) -> User:
     """A user with nothing."""
     return stack.user()
 
 
 @pytest.mark.parametrize(("label", "mode"), list(generated()))
 def test_no_request_gets_an_undocumented_answer(
-    stack: Stack, pairing: User, stranger: User, label: str, mode: GenerationMode
+    stack: RunningSystem, pairing: User, stranger: User, label: str, mode: GenerationMode
 ) -> None:
     # A stranger's connect would start a pairing; a disconnect would end the one that the others look at.
     users = {CONNECT: [pairing], DISCONNECT: [stranger]}.get(label, [pairing, stranger])
@@ -151,7 +151,7 @@ def visitor(runner_url: str) -> Iterator[Visitor]:
     visitor.close()
 
 
-def test_every_documented_answer_comes_and_is_as_documented(stack: Stack, visitor: Visitor) -> None:
+def test_every_documented_answer_comes_and_is_as_documented(stack: RunningSystem, visitor: Visitor) -> None:
     user = stack.user()
     _guards(visitor, user)
     _pairing(visitor, user)
@@ -167,7 +167,7 @@ def test_every_documented_answer_comes_and_is_as_documented(stack: Stack, visito
 def test_a_missing_second_factor_is_answered_as_documented(
     postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    demanding = Stack(
+    demanding = RunningSystem(
         tmp_path_factory.mktemp("demanding"),
         *("--database-url", postgres.url(postgres.create()), "--parameter", "RequiredAssuranceLevel=aal2"),
     )

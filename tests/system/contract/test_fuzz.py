@@ -16,7 +16,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
-from tests.support.stack import Stack
+from tests.support.stack import RunningSystem
 from tests.system.contract.garbage import Request, make
 
 SEED = int(os.environ.get("FUZZ_SEED") or 1)
@@ -93,7 +93,7 @@ def test_the_same_seed_makes_the_same_requests() -> None:
     assert first != [make(8, number, "a.b.c").wire for number in range(50)]
 
 
-def test_garbage_gets_no_5xx_and_harms_nobody(stack: Stack) -> None:
+def test_garbage_gets_no_5xx_and_harms_nobody(stack: RunningSystem) -> None:
     victim, user = stack.user(), stack.user()
     sender = Sender(stack.url)
     statuses: Counter[int] = Counter()

@@ -23,7 +23,7 @@ from tests.support.postgres import Postgres
 from tests.support.recorded_workflow import RecordedWorkflow
 from tests.support.repositories import World, entered, open_world
 from tests.support.sandbox_client import SandboxClient, SandboxRefusedError
-from tests.system.faults.wire import Wire
+from tests.system.faults.postgres_proxy import PostgresProxy
 
 pytestmark = pytest.mark.usefixtures("led")
 
@@ -212,7 +212,7 @@ def test_a_postgres_that_goes_away_is_no_refused_scan(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     sandbox.set_knobs(loginDelaySeconds=1)
-    way = Wire(postgres.port)
+    way = PostgresProxy(postgres.port)
 
     def cut(_: Event) -> None:
         way.close()

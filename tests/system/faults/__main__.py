@@ -17,7 +17,7 @@ from infra.documents.figures import record
 from tests.system.faults.cases import CASES
 from tests.system.faults.suite import Result, Suite
 
-RELIABILITY = Path(__file__).parents[3] / "reliability.md"
+RELIABILITY = Path(__file__).parents[2] / "reliability.md"
 HEADINGS = ("", "case", "runs", "ends", "slowest, s")
 
 

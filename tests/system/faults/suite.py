@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from tests.system.faults.checker import left_behind, note_orphans, told
-from tests.system.faults.world import PATIENCE, PATIENT, Kind, Pairing, World, until
+from tests.system.faults.disturbed_pairing import DisturbedPairing
+from tests.system.faults.disturbed_system import PATIENCE, PATIENT, DisturbedSystem, Kind, until
+from tests.system.faults.leftovers import left_behind, note_orphans, secrets_written
 
 # Most of a case is waiting for a heartbeat, so several systems fit on two cores.
-PATIENT_WORLDS = 3
+PATIENT_SYSTEMS = 3
 
-Fault = Callable[[Pairing], None]
+Fault = Callable[[DisturbedPairing], None]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Case:
     fault : callable
         Clicks, does the harm and scans as far as a person would; the suite waits for the end.
     ends : tuple of str
-        Ends that are right, as ``Pairing.end`` names them.
+        Ends that are right, as ``DisturbedPairing.end`` names them.
     runs : int
         How often, by default: more where the moment is random.
     kind : Kind
@@ -98,7 +99,7 @@ class Suite:
         # The others take turns in one lane, sorted so that each kind of system is started once.
         kinds = list(dict.fromkeys(one.kind for one in self.results))
         others = sorted((one for one in self.results if one.kind != PATIENT), key=lambda one: kinds.index(one.kind))
-        for lanes, wanted in ((PATIENT_WORLDS, patient), (1, others)):
+        for lanes, wanted in ((PATIENT_SYSTEMS, patient), (1, others)):
             waiting: queue.SimpleQueue[Case] = queue.SimpleQueue()
             for one in wanted:
                 waiting.put(one)
@@ -108,36 +109,36 @@ class Suite:
                 self._threads.append(thread)
 
     def stop(self) -> None:
-        """Start nothing more and wait until every world has ended."""
+        """Start nothing more and wait until every system has ended."""
         self._stopping = True
         for thread in self._threads:
             thread.join()
 
     def _work(self, waiting: queue.SimpleQueue[Case]) -> None:
         with contextlib.ExitStack() as cleanups:
-            world, kind = None, None
+            system, kind = None, None
             while not self._stopping:
                 try:
                     one = waiting.get_nowait()
                 except queue.Empty:
                     return
                 try:
-                    if world is None or one.kind != kind:
+                    if system is None or one.kind != kind:
                         cleanups.close()
-                        world, kind = World(one.kind), one.kind
-                        cleanups.callback(world.close)
+                        system, kind = DisturbedSystem(one.kind), one.kind
+                        cleanups.callback(system.close)
                     chance = random.Random(f"{self._seed} {one.name}")
-                    self.results[one].set_result(run(one, world, self._runs or one.runs, chance))
+                    self.results[one].set_result(run(one, system, self._runs or one.runs, chance))
                 except BaseException as error:  # whoever waits for the result must hear of it
                     self.results[one].set_exception(error)
 
 
-def run(one: Case, world: World, runs: int, chance: random.Random) -> Result:
+def run(one: Case, system: DisturbedSystem, runs: int, chance: random.Random) -> Result:
     """Run a case so many times; what went wrong is in the result's ``problems``."""
     result = Result(one)
     for turn in range(runs):
-        pairing = Pairing(world, world.stack.user(), world.number(), chance)
-        note_orphans(world)
+        pairing = DisturbedPairing(system, system.stack.user(), system.number(), chance)
+        note_orphans(system)
         began = time.monotonic()
         try:
             one.fault(pairing)
@@ -146,28 +147,28 @@ def run(one: Case, world: World, runs: int, chance: random.Random) -> Result:
             end = f"failed: {type(error).__name__}"
             result.problems.append(traceback.format_exc())
         finally:
-            world.sandbox.reset_knobs()
-            world.aws.heal()
+            system.sandbox.reset_knobs()
+            system.aws.heal()
         result.ends[end] += 1
         result.slowest = max(result.slowest, time.monotonic() - began)
         if end not in one.ends:
             result.problems.append(f"run {turn + 1} ended {end}; attempt {pairing.attempt_for_people()}")
         else:
-            result.problems += [f"run {turn + 1}: {thing}" for thing in left_behind(world)]
+            result.problems += [f"run {turn + 1}: {thing}" for thing in left_behind(system)]
         try:
             if turn == runs - 1:
                 _click_again(pairing)
             assert pairing.user.disconnect().status == 200
         except Exception:
             result.problems.append(f"run {turn + 1}, the next click: {traceback.format_exc()}")
-        result.problems += [f"run {turn + 1}, after disconnect: {thing}" for thing in left_behind(world)]
-    result.problems += [f"by the end: {thing}" for thing in told(world)]
+        result.problems += [f"run {turn + 1}, after disconnect: {thing}" for thing in left_behind(system)]
+    result.problems += [f"by the end: {thing}" for thing in secrets_written(system)]
     return result
 
 
-def _click_again(pairing: Pairing) -> None:
+def _click_again(pairing: DisturbedPairing) -> None:
     """Whatever happened, the next click pairs; it may have to wait until 5 seconds after the last."""
-    again = Pairing(pairing.world, pairing.user, pairing.number, pairing.chance)
+    again = DisturbedPairing(pairing.system, pairing.user, pairing.number, pairing.chance)
     again.user.disconnect()
     until("second attempt", lambda: again.user.connect().status == 202, 6, every=0.1)
     again.persist()

@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.support.checkout import listed
 from tests.support.stack import ROOT
 from tests.system.guards.guard import Guard
-from tests.system.guards.guard_list import GUARDS
+from tests.system.guards.guards_of_code import GUARDS
 
 
 @contextmanager

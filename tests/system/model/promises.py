@@ -16,7 +16,7 @@ from tests.support.repositories import WINDOW
 from tests.system.model.process import Process
 
 if TYPE_CHECKING:
-    from tests.system.model.system import System
+    from tests.system.model.modelled_system import ModelledSystem
 
 Row = dict[str, Any]
 
@@ -81,7 +81,7 @@ class Promises:
         When, by the system's clock, the users have last edited rows that nobody has written since.
     """
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: ModelledSystem) -> None:
         self._system = system
         self._before: dict[str, dict[str, Row]] = {"attempts": {}, "devices": {}}
         self.texts: dict[str, Process] = {}

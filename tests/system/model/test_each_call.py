@@ -14,9 +14,9 @@ from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 from whatsapp_pairing.session.session import Status
 
 from tests.support.repositories import WINDOW, World
-from tests.system.model.machine import come_to_rest
+from tests.system.model.modelled_system import ModelledSystem
 from tests.system.model.process import Order, Process
-from tests.system.model.system import System
+from tests.system.model.random_events import come_to_rest
 
 # A frozen process stands still until its lease and its workflow's heartbeat are over.
 _FROZEN_SECONDS = LEASE_SECONDS + 4
@@ -51,7 +51,7 @@ LOST_CALLS = (
 class Fault:
     """What one call meets, the first time that it is made. With no call, the fault only notes what is called."""
 
-    system: System
+    system: ModelledSystem
     call: str = ""
     how: str = ""
     called: set[str] = field(default_factory=set)
@@ -85,7 +85,7 @@ class Fault:
 class Story:
     """A person with a phone, whose session is looked at after each second."""
 
-    def __init__(self, system: System, fault: Fault) -> None:
+    def __init__(self, system: ModelledSystem, fault: Fault) -> None:
         self.system, self.fault = system, fault
         system.fault, system.agreeable = fault, False
         self.user = system.add_user()
@@ -144,7 +144,7 @@ class Story:
         self.system.promises.check()
 
 
-def pair_and_leave(system: System, fault: Fault) -> None:
+def pair_and_leave(system: ModelledSystem, fault: Fault) -> None:
     """All goes well, but for the fault."""
     story = Story(system, fault)
     story.pair()
@@ -157,7 +157,7 @@ def pair_and_leave(system: System, fault: Fault) -> None:
     story.system.run(system.clean())
 
 
-def fail_in_every_way(system: System, fault: Fault) -> None:
+def fail_in_every_way(system: ModelledSystem, fault: Fault) -> None:
     """WhatsApp refuses; a workflow gets lost; a person gives up before the scan; an unlink is refused."""
     lost, refused, gives_up = (Story(system, fault) for _ in range(3))
     for story, last in ((lost, "reach"), (refused, "refuse"), (gives_up, "reach")):
@@ -184,15 +184,15 @@ STORIES = {pair_and_leave: CALLS, fail_in_every_way: LOST_CALLS}
 
 
 @pytest.fixture
-def system(world: World) -> Iterator[System]:
+def system(world: World) -> Iterator[ModelledSystem]:
     world.empty()
-    system = System(world)
+    system = ModelledSystem(world)
     yield system
     system.end()
     system.close()
 
 
-def test_these_are_all_calls_of_the_stories(system: System) -> None:
+def test_these_are_all_calls_of_the_stories(system: ModelledSystem) -> None:
     fault = Fault(system)
     for story in STORIES:
         story(system, fault)
@@ -210,7 +210,7 @@ def every_fault_at_every_call() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("story", "call", "how"), list(every_fault_at_every_call()))
-def test_a_fault_at_this_call_breaks_no_promise(system: System, story: Any, call: str, how: str) -> None:
+def test_a_fault_at_this_call_breaks_no_promise(system: ModelledSystem, story: Any, call: str, how: str) -> None:
     fault = Fault(system, call, how)
     story(system, fault)
     assert call in fault.called

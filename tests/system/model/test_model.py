@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.support.repositories import World
-from tests.system.model.machine import Machine
+from tests.system.model.random_events import RandomEvents
 
 _HOW = settings(
     max_examples=100,
@@ -23,7 +23,7 @@ _HOW = settings(
 
 
 def run(world: World, how: settings) -> None:
-    machine = type("Run", (Machine,), {"world": world})
+    machine = type("Run", (RandomEvents,), {"world": world})
     run_state_machine_as_test(machine, settings=how)
 
 

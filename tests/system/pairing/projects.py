@@ -8,14 +8,14 @@ from pathlib import Path
 
 from tests.support.jwks import Project
 from tests.support.postgres import Postgres
-from tests.support.stack import Stack
+from tests.support.stack import RunningSystem
 
 
 @contextmanager
-def serving_users_of(project: Project, postgres: Postgres, folder: Path, *parameters: str) -> Iterator[Stack]:
+def serving_users_of(project: Project, postgres: Postgres, folder: Path, *parameters: str) -> Iterator[RunningSystem]:
     """Run a stack for the users of this project, with these parameters of the template (``Name=value``)."""
     given = [part for parameter in (f"SupabaseUrl={project.url}", *parameters) for part in ("--parameter", parameter)]
-    running = Stack(folder, "--database-url", postgres.url(postgres.create()), "--whatsapp", "live", *given)
+    running = RunningSystem(folder, "--database-url", postgres.url(postgres.create()), "--whatsapp", "live", *given)
     yield running
     if running.process.poll() is None:
         assert running.stop() == 0

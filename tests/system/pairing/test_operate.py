@@ -12,7 +12,7 @@ import pytest
 from tests.support.metrics import Metric, metrics_in, values
 from tests.support.postgres import Postgres
 from tests.support.secret_search import Secrets, logs
-from tests.support.stack import PATIENCE_SECONDS, Stack
+from tests.support.stack import PATIENCE_SECONDS, RunningSystem
 
 NUMBER = "34600987654"
 # Above what a busy machine takes, below what would be a wrong unit.
@@ -27,15 +27,15 @@ def database_url(postgres: Postgres) -> str:
 
 
 @pytest.fixture
-def stack(database_url: str, tmp_path: Path) -> Iterator[Stack]:
+def stack(database_url: str, tmp_path: Path) -> Iterator[RunningSystem]:
     """A stack of its own: its logs hold what this test did and nothing else."""
-    running = Stack(tmp_path, "--database-url", database_url)
+    running = RunningSystem(tmp_path, "--database-url", database_url)
     yield running
     if running.process.poll() is None:
         running.stop()
 
 
-def test_a_pairing_is_counted_once_and_its_logs_lead_to_it(stack: Stack, database_url: str) -> None:
+def test_a_pairing_is_counted_once_and_its_logs_lead_to_it(stack: RunningSystem, database_url: str) -> None:
     user = stack.user()
     stack.sandbox.set_knobs(qrDelaySeconds=QR_DELAY_MS / 1000)  # so that the first wait lasts long enough to be seen
     attempt = user.connect().json()["attempt"]["id"]
@@ -86,7 +86,7 @@ def counts(metrics: list[Metric]) -> dict[str, int]:
     return {name: len([one for one in metrics if one.name == name]) for name in names}
 
 
-def test_the_probe_runs_from_the_template_and_leaves_nothing(stack: Stack, database_url: str) -> None:
+def test_the_probe_runs_from_the_template_and_leaves_nothing(stack: RunningSystem, database_url: str) -> None:
     assert stack.instances("probe") == []  # its schedule is off
     answer = stack.invoke("ProbeFunction")
     assert answer["failure"] is None

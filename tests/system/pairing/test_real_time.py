@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from tests.support.postgres import Postgres
-from tests.support.stack import Stack, User
+from tests.support.stack import RunningSystem, User
 
 pytestmark = pytest.mark.slow
 
@@ -24,17 +24,17 @@ HONOURED_WITHIN = 60
 
 
 @dataclass(frozen=True)
-class Pairing:
+class TimedPairing:
     """A click on "Connect" and when it was answered, on the monotonic clock."""
 
-    stack: Stack
+    stack: RunningSystem
     database: str
     user: User
     started_at: float
 
 
 @pytest.fixture(scope="module")
-def pairings(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Pairing]]:
+def pairings(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, TimedPairing]]:
     """Start one system per WhatsApp that is late, silent or ignored by its user, and click in each."""
     kinds: dict[str, dict[str, object]] = {
         "late": {"qrDelaySeconds": 90},
@@ -45,16 +45,16 @@ def pairings(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> It
         running = {}
         for name, knobs in kinds.items():
             database = postgres.url(postgres.create())
-            stack = Stack(tmp_path_factory.mktemp(name), "--database-url", database)
+            stack = RunningSystem(tmp_path_factory.mktemp(name), "--database-url", database)
             cleanups.callback(stack.stop)
             stack.sandbox.set_knobs(**knobs)
             user = stack.user()
             assert user.connect().status == 202
-            running[name] = Pairing(stack, database, user, time.monotonic())
+            running[name] = TimedPairing(stack, database, user, time.monotonic())
         yield running
 
 
-def test_a_qr_that_comes_after_90_seconds_pairs(pairings: dict[str, Pairing]) -> None:
+def test_a_qr_that_comes_after_90_seconds_pairs(pairings: dict[str, TimedPairing]) -> None:
     """The owner's original failure: the old server gave up after 30 seconds."""
     late = pairings["late"]
     qr = late.user.qr(WINDOW)
@@ -63,7 +63,7 @@ def test_a_qr_that_comes_after_90_seconds_pairs(pairings: dict[str, Pairing]) ->
     assert late.user.reaches("connected")["phoneNumber"] == "34622000001"
 
 
-def test_a_qr_that_never_comes_ends_at_120_seconds(pairings: dict[str, Pairing]) -> None:
+def test_a_qr_that_never_comes_ends_at_120_seconds(pairings: dict[str, TimedPairing]) -> None:
     silent = pairings["silent"]
     session = silent.user.reaches("error", WINDOW + HONOURED_WITHIN)
     assert session["error"]["code"] == "qr_timeout"
@@ -72,7 +72,7 @@ def test_a_qr_that_never_comes_ends_at_120_seconds(pairings: dict[str, Pairing])
     the_next_click_works(silent, "34622000002")
 
 
-def test_an_unscanned_qr_ends_the_attempt_after_120_seconds(pairings: dict[str, Pairing]) -> None:
+def test_an_unscanned_qr_ends_the_attempt_after_120_seconds(pairings: dict[str, TimedPairing]) -> None:
     """Its end lies before or after the silent one's, so the time is taken from the attempt's own clock."""
     ignored = pairings["ignored"]
     session = ignored.user.reaches("error", WINDOW + HONOURED_WITHIN)
@@ -81,7 +81,7 @@ def test_an_unscanned_qr_ends_the_attempt_after_120_seconds(pairings: dict[str, 
     the_next_click_works(ignored, "34622000003")
 
 
-def test_the_scan_window_is_honoured(pairings: dict[str, Pairing]) -> None:
+def test_the_scan_window_is_honoured(pairings: dict[str, TimedPairing]) -> None:
     stack = pairings["ignored"].stack
     user = stack.user()
     user.connect()
@@ -91,7 +91,7 @@ def test_the_scan_window_is_honoured(pairings: dict[str, Pairing]) -> None:
     assert time.monotonic() - appeared_at < WINDOW + HONOURED_WITHIN
 
 
-def the_window_was_honoured(pairing: Pairing, since: str) -> None:
+def the_window_was_honoured(pairing: TimedPairing, since: str) -> None:
     """By the database's clock: the window is as long as it should be, and the attempt ended with it."""
     statement = f"""
         SELECT extract(epoch FROM deadline - {since}), extract(epoch FROM ended_at - deadline)
@@ -104,7 +104,7 @@ def the_window_was_honoured(pairing: Pairing, since: str) -> None:
     assert -1 < late < HONOURED_WITHIN
 
 
-def the_next_click_works(pairing: Pairing, number: str) -> None:
+def the_next_click_works(pairing: TimedPairing, number: str) -> None:
     """Pair for real, at once, after an attempt that ended badly."""
     pairing.stack.sandbox.reset_knobs()
     assert pairing.user.connect().status == 202

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.support.jwks import Project, served
 from tests.support.postgres import Postgres
 from tests.support.secret_search import Secrets, logs
-from tests.support.stack import Answer, Stack, call
+from tests.support.stack import Answer, RunningSystem, call
 from tests.system.pairing.projects import serving_users_of
 
 CALLS = [("POST", "connect"), ("GET", "status"), ("GET", "qr"), ("POST", "disconnect")]
@@ -28,20 +28,20 @@ def project() -> Iterator[Project]:
 
 
 @pytest.fixture(scope="module")
-def stack(project: Project, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(project: Project, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
     """A stack for the users of this project."""
     folder = tmp_path_factory.mktemp("second_factor")
     with serving_users_of(project, postgres, folder, "RequiredAssuranceLevel=aal2") as running:
         yield running
 
 
-def ask(stack: Stack, token: str, method: str = "GET", path: str = "status") -> Answer:
+def ask(stack: RunningSystem, token: str, method: str = "GET", path: str = "status") -> Answer:
     """Call the API with a token."""
     return call(method, f"{stack.url}/api/whatsapp/{path}", headers={"Authorization": f"Bearer {token}"})
 
 
 @pytest.mark.parametrize(("method", "path"), CALLS)
-def test_every_call_asks_for_the_second_factor(stack: Stack, project: Project, method: str, path: str) -> None:
+def test_every_call_asks_for_the_second_factor(stack: RunningSystem, project: Project, method: str, path: str) -> None:
     answer = ask(stack, project.token(aal="aal1"), method, path)
     assert (answer.status, answer.headers["WWW-Authenticate"]) == (403, STEP_UP)
     assert answer.json() == {
@@ -52,12 +52,12 @@ def test_every_call_asks_for_the_second_factor(stack: Stack, project: Project, m
 
 
 @pytest.mark.parametrize("level", [None, "AAL2", "aal3", "", ["aal2"], 2, True, {"aal2": True}], ids=repr)
-def test_a_strange_level_is_below_the_demanded_one(stack: Stack, project: Project, level: object) -> None:
+def test_a_strange_level_is_below_the_demanded_one(stack: RunningSystem, project: Project, level: object) -> None:
     answer = ask(stack, project.token(aal=level))
     assert (answer.status, answer.json()["error"]) == (403, "second_factor_required")
 
 
-def test_a_user_with_the_second_factor_is_served(stack: Stack, project: Project) -> None:
+def test_a_user_with_the_second_factor_is_served(stack: RunningSystem, project: Project) -> None:
     assert ask(stack, project.token(aal="aal1")).status == 403
     answer = ask(stack, project.token(aal="aal2"))
     assert (answer.status, answer.json()["status"]) == (200, "disconnected")
@@ -65,7 +65,7 @@ def test_a_user_with_the_second_factor_is_served(stack: Stack, project: Project)
 
 
 @pytest.mark.parametrize("level", ["aal1", "aal2"])
-def test_a_bad_token_is_still_a_401_of_its_own(stack: Stack, project: Project, level: str) -> None:
+def test_a_bad_token_is_still_a_401_of_its_own(stack: RunningSystem, project: Project, level: str) -> None:
     stranger = ec.generate_private_key(ec.SECP256R1())
     for changed in ({"key": stranger}, {"exp": int(time.time()) - 2}, {"exp": int(time.time()) - 60}, {"aud": "admin"}):
         answer = ask(stack, project.token(aal=level, **changed))  # type: ignore[arg-type]
@@ -73,12 +73,12 @@ def test_a_bad_token_is_still_a_401_of_its_own(stack: Stack, project: Project, l
         assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
 
 
-def test_an_anonymous_user_is_first_asked_for_an_account(stack: Stack, project: Project) -> None:
+def test_an_anonymous_user_is_first_asked_for_an_account(stack: RunningSystem, project: Project) -> None:
     answer = ask(stack, project.token(aal="aal1", is_anonymous=True))
     assert (answer.status, answer.json()["error"]) == (401, "anonymous_not_allowed")
 
 
-def test_the_refusal_leaves_its_class_and_nothing_of_the_token(stack: Stack, project: Project) -> None:
+def test_the_refusal_leaves_its_class_and_nothing_of_the_token(stack: RunningSystem, project: Project) -> None:
     """Ends the stack, for its logs."""
     user = str(uuid4())
     secrets = Secrets()

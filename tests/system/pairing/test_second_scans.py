@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 from whatsapp_pairing.pairing.attempt import MOST_REFUSALS
 
-from tests.support.stack import PATIENCE_SECONDS, Stack, User
+from tests.support.stack import PATIENCE_SECONDS, RunningSystem, User
 
 
 @pytest.fixture(autouse=True)
-def behaving_again(stack: Stack) -> Iterator[None]:
+def behaving_again(stack: RunningSystem) -> Iterator[None]:
     """Leave a WhatsApp that behaves."""
     yield
     stack.sandbox.reset_knobs()
 
 
 @pytest.fixture
-def user(stack: Stack) -> User:
+def user(stack: RunningSystem) -> User:
     """A user who has clicked."""
     user = stack.user()
     assert user.connect().status == 202

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.support.jwks import SECRET, Project, served
 from tests.support.postgres import Postgres
 from tests.support.secret_search import Secrets, logs
-from tests.support.stack import Answer, Stack, call
+from tests.support.stack import Answer, RunningSystem, call
 from tests.system.pairing.projects import serving_users_of
 
 OLD_ISSUER = "https://abcdefghijklmnopqrst.supabase.co/auth/v1"
@@ -30,7 +30,7 @@ def project() -> Iterator[Project]:
 
 
 @pytest.fixture(scope="module")
-def stack(project: Project, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(project: Project, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
     """A stack for the users of this project."""
     folder = tmp_path_factory.mktemp("tokens")
     with serving_users_of(
@@ -39,13 +39,13 @@ def stack(project: Project, postgres: Postgres, tmp_path_factory: pytest.TempPat
         yield running
 
 
-def status(stack: Stack, token: str | None, **headers: str) -> Answer:
+def status(stack: RunningSystem, token: str | None, **headers: str) -> Answer:
     """Ask for the session with a token."""
     sent = {} if token is None else {"Authorization": f"Bearer {token}"}
     return call("GET", f"{stack.url}/api/whatsapp/status", headers=sent | headers)
 
 
-def test_a_token_of_a_new_key_is_accepted_in_seconds(stack: Stack, project: Project) -> None:
+def test_a_token_of_a_new_key_is_accepted_in_seconds(stack: RunningSystem, project: Project) -> None:
     assert status(stack, project.token()).status == 200
     new = ec.generate_private_key(ec.SECP256R1())
     token = jwt.encode(project.claims(), new, "ES256", {"kid": "rotated"})
@@ -59,7 +59,7 @@ def test_a_token_of_a_new_key_is_accepted_in_seconds(stack: Stack, project: Proj
     assert status(stack, project.token()).status == 200
 
 
-def test_invented_keys_keep_nobody_out_and_ask_little(stack: Stack, project: Project) -> None:
+def test_invented_keys_keep_nobody_out_and_ask_little(stack: RunningSystem, project: Project) -> None:
     asked = project.asked
     started = time.monotonic()
     for number in range(60):
@@ -71,18 +71,18 @@ def test_invented_keys_keep_nobody_out_and_ask_little(stack: Stack, project: Pro
     assert project.asked - asked <= rounds * (1 + len(stack.instances("authorizer")))
 
 
-def test_a_token_that_names_the_first_address_is_accepted(stack: Stack, project: Project) -> None:
+def test_a_token_that_names_the_first_address_is_accepted(stack: RunningSystem, project: Project) -> None:
     assert status(stack, project.token(iss=OLD_ISSUER)).status == 200
     assert status(stack, project.token(iss="https://stranger.example/auth/v1")).status == 401
 
 
-def test_an_anonymous_user_is_told_to_sign_in_with_an_account(stack: Stack, project: Project) -> None:
+def test_an_anonymous_user_is_told_to_sign_in_with_an_account(stack: RunningSystem, project: Project) -> None:
     answer = status(stack, project.token(is_anonymous=True))
     assert (answer.status, answer.json()["error"]) == (401, "anonymous_not_allowed")
     assert answer.json()["message"].startswith("Sign in with an account")
 
 
-def test_each_refusal_leaves_its_class_and_nothing_of_the_token(stack: Stack, project: Project) -> None:
+def test_each_refusal_leaves_its_class_and_nothing_of_the_token(stack: RunningSystem, project: Project) -> None:
     """Ends the stack, for its logs."""
     stranger = ec.generate_private_key(ec.SECP256R1())
     now = int(time.time())

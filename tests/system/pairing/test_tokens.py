@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support.jwks import unsigned
-from tests.support.stack import Answer, Stack, call
+from tests.support.stack import Answer, RunningSystem, call
 
 CALLS = [("GET", "status"), ("GET", "qr"), ("POST", "connect"), ("POST", "disconnect")]
 
@@ -24,7 +24,7 @@ CALLS = [("GET", "status"), ("GET", "qr"), ("POST", "connect"), ("POST", "discon
 class Mint:
     """Makes tokens as the stack's own Supabase would, or nearly."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: RunningSystem) -> None:
         self.user = stack.user()
         self.key = serialization.load_pem_private_key((stack.data_dir / "signing-key.pem").read_bytes(), None)
         self.header = {"kid": jwt.get_unverified_header(self.user.token)["kid"]}
@@ -91,24 +91,24 @@ BAD: dict[str, Callable[[Mint], str]] = {
 
 
 @pytest.fixture(scope="module")
-def mint(stack: Stack) -> Mint:
+def mint(stack: RunningSystem) -> Mint:
     """What signs for the running stack."""
     return Mint(stack)
 
 
-def everywhere(stack: Stack, token: str) -> Iterator[Answer]:
+def everywhere(stack: RunningSystem, token: str) -> Iterator[Answer]:
     """Try each call of the API with a token."""
     for method, path in CALLS:
         yield call(method, f"{stack.url}/api/whatsapp/{path}", headers={"Authorization": f"Bearer {token}"})
 
 
-def test_the_mint_is_the_stacks_own(stack: Stack, mint: Mint) -> None:
+def test_the_mint_is_the_stacks_own(stack: RunningSystem, mint: Mint) -> None:
     """What follows would pass with any wrong signature."""
     assert [answer.status for answer in everywhere(stack, mint.token(exp=now(60)))] == [200, 404, 202, 200]
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_token_is_a_plain_401(stack: Stack, mint: Mint, name: str) -> None:
+def test_a_bad_token_is_a_plain_401(stack: RunningSystem, mint: Mint, name: str) -> None:
     for answer in everywhere(stack, BAD[name](mint)):
         assert answer.status == 401
         assert answer.json() == {
@@ -119,7 +119,7 @@ def test_a_bad_token_is_a_plain_401(stack: Stack, mint: Mint, name: str) -> None
         assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_a_token_is_refused_from_its_end_on(stack: Stack, mint: Mint) -> None:
+def test_a_token_is_refused_from_its_end_on(stack: RunningSystem, mint: Mint) -> None:
     """Also in the seconds that the authorizer allows for clocks that differ."""
     for lifetime in (4, 16, 64):  # a slow machine may not answer within the first
         expires = now(lifetime)
@@ -132,7 +132,7 @@ def test_a_token_is_refused_from_its_end_on(stack: Stack, mint: Mint) -> None:
     assert {answer.status for answer in everywhere(stack, token)} == {401}
 
 
-def test_nothing_that_the_client_sends_names_another_user(stack: Stack) -> None:
+def test_nothing_that_the_client_sends_names_another_user(stack: RunningSystem) -> None:
     victim, attacker = stack.user(), stack.user()
     assert victim.connect().status == 202
     qr = victim.qr()
@@ -159,14 +159,14 @@ def naming(user: str) -> Iterator[tuple[str, dict[str, str]]]:
     )
 
 
-def test_a_token_in_the_address_is_nobodys(stack: Stack) -> None:
+def test_a_token_in_the_address_is_nobodys(stack: RunningSystem) -> None:
     token = stack.user().token
     for name in ("access_token", "token", "authorization", "Authorization", "apikey"):
         assert call("GET", f"{stack.url}/api/whatsapp/status?{name}={token}").status == 401
         assert call("GET", f"{stack.url}/api/whatsapp/status", headers={"Cookie": f"{name}={token}"}).status == 401
 
 
-def test_a_page_of_another_origin_may_read_nothing(stack: Stack) -> None:
+def test_a_page_of_another_origin_may_read_nothing(stack: RunningSystem) -> None:
     user = stack.user()
     for origin in ("https://evil.example", "null", f"{stack.url}.evil.example", stack.url.upper()):
         asked = call("OPTIONS", f"{stack.url}/api/whatsapp/status", headers={

@@ -13,7 +13,7 @@ import psycopg
 from whatsapp_pairing.pairing.attempt import MOST_REFUSALS
 
 from tests.support.secret_search import Secrets
-from tests.support.stack import PATIENCE_SECONDS, Answer, Stack, User, call
+from tests.support.stack import PATIENCE_SECONDS, Answer, RunningSystem, User, call
 
 WITNESS = Path(__file__).with_name("witness.sql")
 
@@ -21,7 +21,7 @@ WITNESS = Path(__file__).with_name("witness.sql")
 class Endings:
     """One system, the people who use it, and every secret that came to exist meanwhile."""
 
-    def __init__(self, stack: Stack, database_url: str) -> None:
+    def __init__(self, stack: RunningSystem, database_url: str) -> None:
         self.stack = stack
         self.secrets = Secrets()
         self.refusals: list[Answer] = []

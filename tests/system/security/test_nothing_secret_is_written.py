@@ -13,7 +13,7 @@ from infra.local.standins.database import ROLES
 from tests.support.metrics import metrics_in
 from tests.support.postgres import Postgres, serving
 from tests.support.secret_search import Secrets, executions, logs
-from tests.support.stack import Stack
+from tests.support.stack import RunningSystem
 from tests.system.security.endings import Endings
 
 PASSWORD = "pass-word-of-the-database"
@@ -33,7 +33,7 @@ def endings(server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Itera
     url = server.url(server.create()).replace("postgres@", f"postgres:{PASSWORD}@")
     with (folder / "stderr").open("w") as stderr:
         logins = [(f"--{need}-database-url", url.replace("postgres:", f"{role}:")) for need, role in ROLES.items()]
-        stack = Stack(folder, "--database-url", url, *chain.from_iterable(logins), stderr=stderr)
+        stack = RunningSystem(folder, "--database-url", url, *chain.from_iterable(logins), stderr=stderr)
         try:
             endings = Endings(stack, url)
             endings.drive()

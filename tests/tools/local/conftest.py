@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.local.running import FixtureStack
+from tests.tools.local.fixture_runner import FixtureRunner
 
 
 @pytest.fixture(scope="package")
-def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FixtureStack]:
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FixtureRunner]:
     """The fixture template, running."""
-    stack = FixtureStack(tmp_path_factory.mktemp("runner"))
+    stack = FixtureRunner(tmp_path_factory.mktemp("runner"))
     yield stack
     assert stack.stop() == 0
 

@@ -22,8 +22,8 @@ from infra.postgres import account, binaries
 from infra.postgres import server as server_module
 from infra.postgres.account import Account
 from infra.postgres.server import EmbeddedPostgres
-from tests.tools.local.environments import CLOSED, ONCE_BROKEN, VARIABLES
-from tests.tools.local.starting import PLAIN, click_connect, fixture, shows_a_qr, started
+from tests.tools.local.hostile_environments import CLOSED, ONCE_BROKEN, VARIABLES
+from tests.tools.local.started_runner import PLAIN, click_connect, fixture, shows_a_qr, started
 
 ROOTS = pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused by Postgres")
 EVERYTHING = {name: value for variables in VARIABLES.values() for name, value in variables.items()}

@@ -11,7 +11,7 @@ import pytest
 from infra.local import logs
 from infra.local.logs import shorten
 from tests.support.stack import PATIENCE_SECONDS
-from tests.tools.local.running import FixtureStack, eventually
+from tests.tools.local.fixture_runner import FixtureRunner, eventually
 
 
 def test_a_long_log_goes_on_in_an_empty_file(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_logs_are_shortened_while_the_stack_runs(tmp_path: Path, monkeypatch: py
         threads.submit(asyncio.run, write_and_watch()).result(PATIENCE_SECONDS)
 
 
-def test_the_runner_watches_its_logs(runner: FixtureStack) -> None:
+def test_the_runner_watches_its_logs(runner: FixtureRunner) -> None:
     log = runner.data_dir / "logs" / "long.log"
     with log.open("wb") as file:
         file.truncate(logs.MAX_LOG_BYTES + 1)

@@ -18,8 +18,8 @@ from infra.children import Guard
 from infra.errors import ToolError
 from infra.postgres.server import ENVIRONMENT, EmbeddedPostgres, free_port
 from tests.support.stack import ROOT
-from tests.tools.local.running import eventually
-from tests.tools.local.starting import COMMAND
+from tests.tools.local.fixture_runner import eventually
+from tests.tools.local.started_runner import COMMAND
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from infra.template.errors import TemplateError
 from infra.template.reading import read_template
 from infra.template.stack import Stack, function_name
 from tests.support.stack import ROOT
-from tests.tools.local.running import TEMPLATE
+from tests.tools.local.fixture_runner import TEMPLATE
 
 Read = Callable[..., Stack]
 

@@ -12,8 +12,8 @@ import psycopg
 
 from infra.local.runner import DELETING
 from infra.template.intrinsics import load_yaml
-from tests.support.stack import ROOT, Stack, call
-from tests.tools.local.starting import PLAIN, fixture, started
+from tests.support.stack import ROOT, RunningSystem, call
+from tests.tools.local.started_runner import PLAIN, fixture, started
 
 EVERYTHING_OF = """
     select json_build_object(
@@ -92,7 +92,7 @@ def test_every_function_that_deletes_is_in_the_template() -> None:
 def test_nothing_deletes_in_a_given_database(database_url: str, tmp_path: Path) -> None:
     said = tmp_path / "stderr"
     with said.open("w") as stderr:
-        stack = Stack(tmp_path / "data", "--database-url", database_url, stderr=stderr, may_delete=False)
+        stack = RunningSystem(tmp_path / "data", "--database-url", database_url, stderr=stderr, may_delete=False)
     try:
         user = stack.user()
         user.connect()
@@ -118,7 +118,7 @@ def test_nothing_deletes_in_a_given_database(database_url: str, tmp_path: Path) 
     assert "not running on this database: CleanupFunction, DisconnectFunction, UnlinkFunction" in words
     assert "an event for cleanup was dropped" in words
 
-    stack = Stack(tmp_path / "data", "--database-url", database_url)
+    stack = RunningSystem(tmp_path / "data", "--database-url", database_url)
     try:
         user = stack.user(user.id)
         assert user.disconnect().status == 200
@@ -131,7 +131,7 @@ def test_others_need_the_printed_password_for_dev_paths(tmp_path: Path) -> None:
     said = tmp_path / "stderr"
     with said.open("w") as stderr:
         arguments = (*fixture(tmp_path), "--host", "0.0.0.0")
-        stack = Stack(tmp_path / "data", *arguments, stderr=stderr)
+        stack = RunningSystem(tmp_path / "data", *arguments, stderr=stderr)
     try:
         (line,) = [line for line in said.read_text().splitlines() if "asks for this password" in line]
         password = line.split()[-1]

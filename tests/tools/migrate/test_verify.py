@@ -13,7 +13,7 @@ from infra.migrate import verify
 from infra.migrate.expected import Expected, expected
 from infra.migrate.facts import collect_facts
 from infra.migrate.verification import compare
-from tests.tools.migrate.losses import CASES, ROLE_CASES, TABLE
+from tests.tools.migrate.verify_cases import CASES, ROLE_CASES, TABLE
 
 
 @pytest.fixture(scope="module")

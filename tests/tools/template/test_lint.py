@@ -16,8 +16,8 @@ import pytest
 
 from tests.support.nested import ALARMS, joined
 from tests.support.stack import ROOT
-from tests.tools.template.changes import add, without
 from tests.tools.template.conftest import Expand, Template, tool
+from tests.tools.template.template_edits import add, without
 
 Finding = tuple[str, str]  # rule and resource
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.tools.template.changes import Change, add, drop, grant, instead, put, statement
 from tests.tools.template.conftest import Expand, Template
 from tests.tools.template.grants import Grant, policy_grants, role_grants, roles_used, shape, trusted
+from tests.tools.template.template_edits import Change, add, drop, grant, instead, put, statement
 
 INVOKE = "lambda:InvokeFunction"
 UNLINK = (INVOKE, "${UnlinkFunction.Arn}")

@@ -12,9 +12,9 @@ import pytest
 from infra.template import resources as local
 from infra.template.reading import read_template
 from tests.support.stack import ROOT
-from tests.tools.template.changes import Change, both, put, without
 from tests.tools.template.conftest import Expand, Template
 from tests.tools.template.grants import shape
+from tests.tools.template.template_edits import Change, both, put, without
 
 Resources = dict[str, Any]
 

@@ -25,14 +25,14 @@ from tests.support.adv_secret import Secret
 from tests.system.model.process import Process
 
 if TYPE_CHECKING:
-    from tests.system.model.system import System
+    from tests.system.model.modelled_system import ModelledSystem
 
 # Six QRs of one device: 60 seconds, then five times 20. Nobody can scan it later.
 QR_LIFE_SECONDS = 160.0
 _QRS = 6
 
 
-class Run:
+class EngineRun:
     """One engine at work in a process.
 
     Attributes
@@ -43,7 +43,9 @@ class Run:
         Of the device that it has.
     """
 
-    def __init__(self, system: System, process: Process, task: str, until: float, jid: str | None = None) -> None:
+    def __init__(
+        self, system: ModelledSystem, process: Process, task: str, until: float, jid: str | None = None
+    ) -> None:
         self._system, self.process, self._until = system, process, until
         self.task, self.jid = task, jid
         self.secret = Secret(f"{system.name} device {next(system.serial)}") if task == "pair" else None
@@ -58,7 +60,7 @@ class Run:
     def __repr__(self) -> str:
         return f"<{self.task} in {self.process}>"
 
-    def __enter__(self) -> Run:
+    def __enter__(self) -> EngineRun:
         if self.jid:
             self._system.promises.opens(self.process, self.jid)
             self.fingerprint = self._system.keys_of(self.jid)
@@ -237,17 +239,17 @@ class Run:
         self._system.drop_keys(self.jid)
 
 
-class Engines:
+class ModelledEngines:
     """The port that a process starts its engines with."""
 
-    def __init__(self, system: System, process: Process) -> None:
+    def __init__(self, system: ModelledSystem, process: Process) -> None:
         self._system, self._process = system, process
 
-    def pair(self, until: float) -> Run:
-        return Run(self._system, self._process, "pair", until)
+    def pair(self, until: float) -> EngineRun:
+        return EngineRun(self._system, self._process, "pair", until)
 
-    def resume(self, jid: str, until: float) -> Run:
-        return Run(self._system, self._process, "resume", until, jid)
+    def resume(self, jid: str, until: float) -> EngineRun:
+        return EngineRun(self._system, self._process, "resume", until, jid)
 
-    def log_out(self, jid: str, until: float) -> Run:
-        return Run(self._system, self._process, "log_out", until, jid)
+    def log_out(self, jid: str, until: float) -> EngineRun:
+        return EngineRun(self._system, self._process, "log_out", until, jid)

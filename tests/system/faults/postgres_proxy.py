@@ -46,7 +46,7 @@ class Trap:
                 os.kill(self.pid, signal.SIGCONT)
 
 
-class Wire:
+class PostgresProxy:
     """Passes every byte on to the Postgres on ``behind``, but for what a trap catches.
 
     Attributes

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests.support.stack import PATIENCE_SECONDS, Answer, Stack, call
+from tests.support.stack import PATIENCE_SECONDS, Answer, RunningSystem, call
 
 T = TypeVar("T")
 
@@ -16,7 +16,7 @@ ORIGIN = "https://app.example.com"
 JSON = {"content-type": "application/json"}
 
 
-class FixtureStack(Stack):
+class FixtureRunner(RunningSystem):
     """The runner with the fixture template; functions write into `state`."""
 
     def __init__(self, directory: Path, *arguments: str) -> None:

@@ -30,11 +30,11 @@ from tests.support.logins import connect as log_in
 from tests.support.logins import login
 from tests.support.repositories import LIMIT, WINDOW, World
 from tests.support.whatsmeow_tables import SAVE, keys
-from tests.system.model.calls import Late, Steps, Watched
+from tests.system.model.interrupted_calls import InterruptedWorkflow, Late, WatchedRepository
+from tests.system.model.modelled_step_functions import Execution, definition
+from tests.system.model.modelled_whatsapp import EngineRun, ModelledEngines
 from tests.system.model.process import Order, Process
 from tests.system.model.promises import Promises
-from tests.system.model.states import Execution, definition
-from tests.system.model.whatsapp import Engines, Run
 
 # When Lambda kills a function, and after which pauses it tries an asynchronous one again (template.yaml).
 _TIMEOUTS = {
@@ -47,7 +47,7 @@ _TIMES = "SELECT format('%I.%I', table_schema, table_name) AS name, array_agg(co
 _PRE_KEY = "INSERT INTO whatsapp_engine.whatsmeow_pre_keys VALUES (%s, 1, %s, false) ON CONFLICT DO NOTHING"
 
 
-class System:
+class ModelledSystem:
     """Everything, for one run of the machine.
 
     Attributes
@@ -74,7 +74,7 @@ class System:
         self.users: dict[UUID, str] = {}
         self.processes: list[Process] = []
         self.executions: dict[UUID, Execution] = {}
-        self.runs: list[Run] = []
+        self.runs: list[EngineRun] = []
         self.linked: dict[str, bytes] = {}
         self.invoked: list[tuple[str, UUID]] = []
         self.opened: list[dict[str, Any]] = []
@@ -144,8 +144,8 @@ class System:
     def call_linker(self, attempt_id: UUID) -> None:
         """A linker begins."""
         self._spawn("linker", lambda process: link(
-            attempt_id, self._watched(Leases, process), self._watched(SessionRows, process), Steps(self, process),
-            Engines(self, process),
+            attempt_id, self._watched(Leases, process), self._watched(SessionRows, process),
+            InterruptedWorkflow(self, process), ModelledEngines(self, process),
             lambda: self.now, lambda seconds: self._sleep(process, seconds),
         )).attempt_id = attempt_id  # fmt: skip
 
@@ -157,7 +157,7 @@ class System:
                 self._retries.append((self.now + _RETRIES[tried], device_id, tried + 1))
 
         self._spawn("unlink", lambda process: unlink(
-            device_id, self._watched(Devices, process), Engines(self, process),
+            device_id, self._watched(Devices, process), ModelledEngines(self, process),
             lambda: self.now, lambda seconds: self._sleep(process, seconds),
         ), ended).device_id = device_id  # fmt: skip
 
@@ -180,11 +180,11 @@ class System:
             self.executions[attempt_id] = Execution(attempt_id, self._definition, self)
 
     def _services(self, process: Process) -> Services:
-        steps: Any = Steps(self, process)
+        steps: Any = InterruptedWorkflow(self, process)
         return Services(self._watched(Attempts, process), self._watched(SessionRows, process), steps)
 
     def _watched(self, repository: type[Any], process: Process) -> Any:
-        return Watched(repository, self, process)
+        return WatchedRepository(repository, self, process)
 
     def _sleep(self, process: Process, seconds: float) -> None:
         process.doing = ""
@@ -249,7 +249,7 @@ class System:
         """Do what whatsmeow does when WhatsApp does not know its device any more: it deletes by the JID alone."""
         self._engine.execute("DELETE FROM whatsapp_engine.whatsmeow_device WHERE jid = %s", (jid,))
 
-    def owner(self, run: Run) -> UUID | None:
+    def owner(self, run: EngineRun) -> UUID | None:
         """Whose attempt an engine works for."""
         found = self.world.sql(
             "SELECT user_id FROM whatsapp_private.attempts WHERE id = %s", run.process.attempt_id

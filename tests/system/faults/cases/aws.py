@@ -6,16 +6,17 @@ import itertools
 import time
 from collections.abc import Callable
 
-from tests.system.faults.people import CANCELLED
-from tests.system.faults.processes import while_shown
-from tests.system.faults.proxy import REFUSALS
+from tests.system.faults.aws_proxy import REFUSALS
+from tests.system.faults.cases.people import CANCELLED
+from tests.system.faults.cases.processes import while_shown
+from tests.system.faults.disturbed_pairing import DisturbedPairing
+from tests.system.faults.disturbed_system import HASTY, until
 from tests.system.faults.suite import case
-from tests.system.faults.world import HASTY, Pairing, until
 
 GROUP = "aws"
 
 Spell = dict[str, int]
-Fault = Callable[[Pairing, str, Spell], None]
+Fault = Callable[[DisturbedPairing, str, Spell], None]
 
 # How long it lasts, and how many runs it is worth: one for each way to refuse, where that costs little.
 SPELLS: dict[str, tuple[Spell, int]] = {
@@ -36,25 +37,25 @@ def refused(call: str, *ends: str) -> Callable[[Fault], Fault]:
     return register
 
 
-def _in_turn(fault: Fault, call: str, spell: Spell) -> Callable[[Pairing], None]:
+def _in_turn(fault: Fault, call: str, spell: Spell) -> Callable[[DisturbedPairing], None]:
     ways = itertools.cycle(REFUSALS)
 
-    def one(pairing: Pairing) -> None:
+    def one(pairing: DisturbedPairing) -> None:
         fault(pairing, next(ways), spell)
-        assert pairing.world.aws.met, f"nobody called {call}"
+        assert pairing.system.aws.met, f"nobody called {call}"
 
     return one
 
 
 @refused("StartExecution")
-def _(pairing: Pairing, how: str, spell: Spell) -> None:
+def _(pairing: DisturbedPairing, how: str, spell: Spell) -> None:
     """The click says so and ends its attempt. A click after the pause starts the next one."""
-    pairing.world.aws.disturb("StartExecution", how, **spell)
+    pairing.system.aws.disturb("StartExecution", how, **spell)
     until("a click that helps", lambda: _clicked(pairing), 60, every=0.5)
     pairing.persist()
 
 
-def _clicked(pairing: Pairing) -> bool:
+def _clicked(pairing: DisturbedPairing) -> bool:
     answer = pairing.user.connect()
     if answer.status in (200, 202):
         return True
@@ -63,87 +64,87 @@ def _clicked(pairing: Pairing) -> bool:
 
 
 @refused("SendTaskSuccess")
-def _(pairing: Pairing, how: str, spell: Spell) -> None:
-    pairing.world.aws.disturb("SendTaskSuccess", how, **spell)
+def _(pairing: DisturbedPairing, how: str, spell: Spell) -> None:
+    pairing.system.aws.disturb("SendTaskSuccess", how, **spell)
     pairing.click()
     pairing.persist()
 
 
 @refused("SendTaskHeartbeat")
-def _(pairing: Pairing, how: str, spell: Spell) -> None:
+def _(pairing: DisturbedPairing, how: str, spell: Spell) -> None:
     while_shown(pairing)
-    pairing.world.aws.disturb("SendTaskHeartbeat", how, **spell)
+    pairing.system.aws.disturb("SendTaskHeartbeat", how, **spell)
     time.sleep(spell.get("seconds", 3))
     pairing.persist()
 
 
 @refused("SendTaskFailure", CANCELLED)
-def _(pairing: Pairing, how: str, spell: Spell) -> None:
+def _(pairing: DisturbedPairing, how: str, spell: Spell) -> None:
     while_shown(pairing)
-    pairing.world.aws.disturb("SendTaskFailure", how, **spell)
+    pairing.system.aws.disturb("SendTaskFailure", how, **spell)
     assert pairing.user.disconnect().json()["status"] == "disconnected"
 
 
 @refused("Invoke linker")
-def _(pairing: Pairing, how: str, spell: Spell) -> None:
-    pairing.world.aws.disturb("Invoke linker", how, **spell)
+def _(pairing: DisturbedPairing, how: str, spell: Spell) -> None:
+    pairing.system.aws.disturb("Invoke linker", how, **spell)
     pairing.click()
     pairing.persist()
 
 
 @refused("Invoke unlink", "disconnected")
-def _(pairing: Pairing, how: str, spell: Spell) -> None:
+def _(pairing: DisturbedPairing, how: str, spell: Spell) -> None:
     """Cleanup finds a device that nobody unlinks, minutes later: here it is made older."""
     pairing.click_and_scan()
     pairing.user.reaches("connected")
-    pairing.world.aws.disturb("Invoke unlink", how, **spell)
+    pairing.system.aws.disturb("Invoke unlink", how, **spell)
     assert pairing.user.disconnect().json()["status"] == "disconnected"
     time.sleep(spell.get("seconds", 0))
-    pairing.world.query("UPDATE whatsapp_private.devices SET unlink_due_at = now() WHERE state = 'unlinking'")
-    pairing.world.clean()
+    pairing.system.query("UPDATE whatsapp_private.devices SET unlink_due_at = now() WHERE state = 'unlinking'")
+    pairing.system.clean()
 
 
 @case(GROUP, "a verdict's SendTaskFailure fails for 15 s", "error: passkey_required", runs=2)
-def _(pairing: Pairing) -> None:
-    pairing.world.sandbox.set_knobs(passkey=True)
+def _(pairing: DisturbedPairing) -> None:
+    pairing.system.sandbox.set_knobs(passkey=True)
     while_shown(pairing)
-    with pairing.world.aws.disturbed("SendTaskFailure", "500", seconds=15):
+    with pairing.system.aws.disturbed("SendTaskFailure", "500", seconds=15):
         pairing.scan(pairing.seen[-1])
         pairing.user.reaches("error", 30)
 
 
 @case(GROUP, "every SendTaskSuccess is accepted and lost")
-def _(pairing: Pairing) -> None:
-    with pairing.world.aws.disturbed("SendTaskSuccess", "lost"):
+def _(pairing: DisturbedPairing) -> None:
+    with pairing.system.aws.disturbed("SendTaskSuccess", "lost"):
         pairing.click()
         pairing.persist()
 
 
 @case(GROUP, "every SendTaskHeartbeat is accepted and lost for 15 s")
-def _(pairing: Pairing) -> None:
+def _(pairing: DisturbedPairing) -> None:
     while_shown(pairing)
-    with pairing.world.aws.disturbed("SendTaskHeartbeat", "lost"):
+    with pairing.system.aws.disturbed("SendTaskHeartbeat", "lost"):
         time.sleep(15)
         pairing.persist()
 
 
 @case(GROUP, "SendTaskFailure is accepted and lost", CANCELLED)
-def _(pairing: Pairing) -> None:
+def _(pairing: DisturbedPairing) -> None:
     while_shown(pairing)
-    with pairing.world.aws.disturbed("SendTaskFailure", "lost"):
+    with pairing.system.aws.disturbed("SendTaskFailure", "lost"):
         assert pairing.user.disconnect().json()["status"] == "disconnected"
 
 
 @case(GROUP, "the linker's start is accepted and lost")
-def _(pairing: Pairing) -> None:
-    with pairing.world.aws.disturbed("Invoke linker", "lost", calls=1):
+def _(pairing: DisturbedPairing) -> None:
+    with pairing.system.aws.disturbed("Invoke linker", "lost", calls=1):
         pairing.click()
         pairing.persist()
 
 
 @case(GROUP, "every start of a linker is accepted and lost", "error: linker_failed", kind=HASTY)
-def _(pairing: Pairing) -> None:
-    pairing.world.aws.disturb("Invoke linker", "lost")
+def _(pairing: DisturbedPairing) -> None:
+    pairing.system.aws.disturb("Invoke linker", "lost")
     pairing.click()
     pairing.user.reaches("error", 30)
 
@@ -151,7 +152,7 @@ def _(pairing: Pairing) -> None:
 for _call in ("SendTaskSuccess", "Invoke linker", "StartExecution"):
 
     @case(GROUP, f"every {_call} comes 4 s late")
-    def _(pairing: Pairing, call: str = _call) -> None:
-        with pairing.world.aws.disturbed(call, "late"):
+    def _(pairing: DisturbedPairing, call: str = _call) -> None:
+        with pairing.system.aws.disturbed(call, "late"):
             until("a click that helps", lambda: _clicked(pairing), 60, every=0.5)
             pairing.persist()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.stack import PATIENCE_SECONDS, ROOT, call
-from tests.tools.local.running import TEMPLATE, eventually
+from tests.tools.local.fixture_runner import TEMPLATE, eventually
 
 PLAIN = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
 COMMAND = (sys.executable, "-m", "infra.local", "--port", "0")

@@ -13,11 +13,11 @@ from whatsapp_pairing.runtime.settings import Settings
 from whatsapp_pairing.runtime.table import Table
 from whatsapp_pairing.runtime.workflow import DECIDED, Workflow
 
+from tests.system.model.modelled_step_functions import Execution
 from tests.system.model.process import Killed, Order, Process
-from tests.system.model.states import Execution
 
 if TYPE_CHECKING:
-    from tests.system.model.system import System
+    from tests.system.model.modelled_system import ModelledSystem
 
 # A call that was sent and not answered may reach Postgres for this long after it.
 LATE_SECONDS = 8.0
@@ -38,14 +38,14 @@ class Late:
         return f"<late {self.process.doing} of {self.process}>"
 
 
-class Stopped(Database):
+class InterruptedDatabase(Database):
     """A process stops here before each of its exchanges with Postgres.
 
     The product's own code repeats a call whose answer is lost (`Database.run`). The repeat is a stop of its own, so
     anything may happen between the two.
     """
 
-    def __init__(self, system: System, process: Process) -> None:
+    def __init__(self, system: ModelledSystem, process: Process) -> None:
         super().__init__(lambda: "")
         self._system, self._process = system, process
         self._refusing = False
@@ -85,11 +85,11 @@ class Stopped(Database):
             assert result == before, f"{self._process} has lost what its {self._process.doing} did"
 
 
-class Watched:
+class WatchedRepository:
     """A repository of a process: notes which call is made, which lease it asks for, and whether it has got it."""
 
-    def __init__(self, table: type[Any], system: System, process: Process) -> None:
-        self._table: Table = table(Stopped(system, process))
+    def __init__(self, table: type[Any], system: ModelledSystem, process: Process) -> None:
+        self._table: Table = table(InterruptedDatabase(system, process))
         self._process = process
 
     def __getattr__(self, name: str) -> Any:
@@ -111,10 +111,10 @@ class Watched:
         return call
 
 
-class Steps(Workflow):
+class InterruptedWorkflow(Workflow):
     """A process stops here before each of its calls to AWS."""
 
-    def __init__(self, system: System, process: Process) -> None:
+    def __init__(self, system: ModelledSystem, process: Process) -> None:
         super().__init__(Settings({}))
         self._system, self._process = system, process
 

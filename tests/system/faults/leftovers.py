@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import psycopg
 
 from tests.support.secret_search import Secrets, executions, logs
-from tests.system.faults.world import World
+from tests.system.faults.disturbed_system import DisturbedSystem
 
 WITHIN_SECONDS = 15.0
 
@@ -49,12 +49,12 @@ SELECT tablename FROM pg_tables WHERE schemaname = 'whatsapp_engine' AND tablena
 _LINKED = "SELECT d.id FROM whatsapp_private.devices d WHERE d.state = 'linked'"
 
 
-def left_behind(world: World) -> list[str]:
+def left_behind(system: DisturbedSystem) -> list[str]:
     """Return a word about each thing that should be gone; wait for up to 15 seconds until there is none."""
     deadline = time.monotonic() + WITHIN_SECONDS
     while True:
         try:
-            found = list(_look(world))
+            found = list(_look(system))
         except psycopg.OperationalError as error:
             found = [f"the database does not answer: {error}"]
         if not found or time.monotonic() >= deadline:
@@ -62,23 +62,23 @@ def left_behind(world: World) -> list[str]:
         time.sleep(0.1)
 
 
-def told(world: World) -> list[str]:
+def secrets_written(system: DisturbedSystem) -> list[str]:
     """Return where a secret was written to that people or machines read: logs, execution histories."""
-    return Secrets().told(logs(world.stack) | executions(world.stack))
+    return Secrets().told(logs(system.stack) | executions(system.stack))
 
 
-def note_orphans(world: World) -> None:
+def note_orphans(system: DisturbedSystem) -> None:
     """Remember what an earlier case has left on the phones and was blamed for, so that this one is not."""
-    world.known_orphans = world.sandbox.state()["devices"] - len(world.query(_LINKED))
+    system.known_orphans = system.sandbox.state()["devices"] - len(system.query(_LINKED))
 
 
-def _look(world: World) -> Iterator[str]:
-    state = world.sandbox.state()
+def _look(system: DisturbedSystem) -> Iterator[str]:
+    state = system.sandbox.state()
     for socket in state["sockets"]:
         yield f"socket in {socket['state']}"
-    for one in world.busy():
+    for one in system.busy():
         yield f"busy {one['name']}"
-    for execution in world.running_executions():
+    for execution in system.running_executions():
         yield f"running execution {execution['name']}"
     for what, statement in (
         ("live attempt", _LIVE_ATTEMPTS),
@@ -89,12 +89,12 @@ def _look(world: World) -> Iterator[str]:
         ("row behind", _BEHIND),
         ("row unlike its session", _WRONG_ROWS),
     ):
-        for row in world.query(statement):
+        for row in system.query(statement):
             yield f"{what} {row}"
-    linked = len(world.query(_LINKED))
-    if state["devices"] != linked + world.known_orphans:
-        yield f"the phones list {state['devices'] - world.known_orphans} devices, the database {linked}"
+    linked = len(system.query(_LINKED))
+    if state["devices"] != linked + system.known_orphans:
+        yield f"the phones list {state['devices'] - system.known_orphans} devices, the database {linked}"
     if not linked:
-        for (table,) in (row.values() for row in world.query(_ENGINE_TABLES)):
-            if world.query(f"SELECT FROM whatsapp_engine.{table} LIMIT 1"):
+        for (table,) in (row.values() for row in system.query(_ENGINE_TABLES)):
+            if system.query(f"SELECT FROM whatsapp_engine.{table} LIMIT 1"):
                 yield f"rows in {table}"

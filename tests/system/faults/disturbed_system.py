@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,10 +20,10 @@ from psycopg.rows import dict_row
 
 from tests.support.postgres import Postgres
 from tests.support.sandbox_client import SandboxClient
-from tests.support.stack import Answer, Stack, User, call
-from tests.system.faults.proxy import AwsProxy
+from tests.support.stack import RunningSystem, call
+from tests.system.faults.aws_proxy import AwsProxy
+from tests.system.faults.postgres_proxy import PostgresProxy
 from tests.system.faults.template import write_template
-from tests.system.faults.wire import Wire
 
 T = TypeVar("T")
 
@@ -57,7 +55,7 @@ PATIENT = Kind()
 HASTY = Kind(windows=("--qr-seconds", "12", "--auth-seconds", "8"))
 
 
-class World:
+class DisturbedSystem:
     """The system under test. One case at a time uses it."""
 
     def __init__(self, kind: Kind) -> None:
@@ -71,14 +69,16 @@ class World:
             self.aws = AwsProxy()
             self._open.callback(self.aws.stop)
             template = write_template(directory / "template.json", self.aws.url, kind.clock_seconds, dict(kind.linker))
-            self.wire = Wire(self.postgres.port)
-            self._open.callback(self.wire.close)
+            self.postgres_proxy = PostgresProxy(self.postgres.port)
+            self._open.callback(self.postgres_proxy.close)
             database = self.postgres.url(self.database)
             ways = []
             for need in ("api", "worker"):
-                url = f"postgresql://whatsapp_{need}@127.0.0.1:{self.wire.port}/{self.database}"
+                url = f"postgresql://whatsapp_{need}@127.0.0.1:{self.postgres_proxy.port}/{self.database}"
                 ways += [f"--{need}-database-url", url]
-            self.stack = Stack(directory, "--template", str(template), "--database-url", database, *ways, *kind.windows)
+            self.stack = RunningSystem(
+                directory, "--template", str(template), "--database-url", database, *ways, *kind.windows
+            )
             self._open.callback(self.stack.stop)
             self.aws.target = call("GET", f"{self.stack.url}/dev/config").json()["awsEndpoint"]
         except BaseException:
@@ -152,20 +152,20 @@ class World:
             self.postgres.signal(signal.SIGCONT)
 
     @cached_property
-    def states(self) -> Any:
+    def step_functions(self) -> Any:
         """Step Functions."""
         return self.stack.aws("stepfunctions")
 
     @cached_property
-    def machine(self) -> dict[str, Any]:
+    def workflow(self) -> dict[str, Any]:
         """The workflow as Step Functions describes it."""
-        (machine,) = self.states.list_state_machines()["stateMachines"]
-        return dict(self.states.describe_state_machine(stateMachineArn=machine["stateMachineArn"]))
+        (machine,) = self.step_functions.list_state_machines()["stateMachines"]
+        return dict(self.step_functions.describe_state_machine(stateMachineArn=machine["stateMachineArn"]))
 
     def running_executions(self) -> list[dict[str, Any]]:
         """Return the executions that have not ended."""
-        arn = self.machine["stateMachineArn"]
-        return list(self.states.list_executions(stateMachineArn=arn, statusFilter="RUNNING")["executions"])
+        arn = self.workflow["stateMachineArn"]
+        return list(self.step_functions.list_executions(stateMachineArn=arn, statusFilter="RUNNING")["executions"])
 
     def clean(self) -> dict[str, int]:
         """Run the scheduled cleanup now and return what it found."""
@@ -191,95 +191,6 @@ class World:
     def wait_for_socket(self, state: str) -> None:
         """Wait until the sandbox has a socket in that state."""
         until(f"a socket in {state}", lambda: [one for one in self.sandbox.state()["sockets"] if one["state"] == state])
-
-
-@dataclass
-class Pairing:
-    """One person with one phone who wants to be connected."""
-
-    world: World
-    user: User
-    number: str
-    chance: random.Random
-    seen: list[str] = field(default_factory=list, repr=False)
-
-    def click(self) -> Answer:
-        """Click "Connect"; it must start an attempt."""
-        answer = self.user.connect()
-        assert answer.status == 202, (answer.status, answer.body)
-        return answer
-
-    @contextlib.contextmanager
-    def clicking(self) -> Iterator[Future[Answer]]:
-        """Click in the background; the answer is there at the end."""
-        with ThreadPoolExecutor(1) as threads:
-            yield threads.submit(self.user.connect)
-
-    def qr(self, seconds: float = PATIENCE) -> str:
-        """Wait for a QR that was not seen before."""
-        status = self.user.wait(
-            seconds, "QR", lambda status: status.get("qr") is not None and status["qr"] not in self.seen
-        )
-        self.seen.append(status["qr"])
-        return str(status["qr"])
-
-    def scan(self, qr: str | None = None) -> Answer:
-        """Scan a QR, by default the next one."""
-        return self.user.scan(qr or self.qr(), self.number)
-
-    def click_and_scan(self) -> None:
-        """Click and scan the first QR; the phone must take it."""
-        self.click()
-        answer = self.scan()
-        assert answer.status == 200, (answer.status, answer.body)
-
-    def persist(self, seconds: float = PATIENCE) -> None:
-        """Scan whatever QR shows, again and again, until the attempt is over; no click is made."""
-        deadline = time.monotonic() + seconds
-
-        def next_step(status: dict[str, Any]) -> bool:
-            return status.get("status") in OVER or bool(status.get("qr"))
-
-        while True:
-            status = self.user.wait(deadline - time.monotonic(), "QR or end", next_step)
-            if status["status"] in OVER:
-                return
-            # It may vanish while it is scanned: then the next one is.
-            if self.scan(status["qr"]).status != 200:
-                time.sleep(0.3)
-
-    def next_qr_is_new(self) -> None:
-        """Watch until another QR shows; one whose linker is gone, which no phone can use, must not come back."""
-        old = self.seen[-1]
-        self.user.wait(PATIENCE, "end of the old QR", lambda status: status.get("qr") != old)
-        status = self.user.wait(PATIENCE, "another QR", lambda status: bool(status.get("qr")), every=0.005)
-        assert status["qr"] != old, "an old QR has come back"
-
-    def end(self, seconds: float = PATIENCE) -> str:
-        """Wait for the session's end and return it, as ``connected`` or ``error: qr_timeout``."""
-        session = self.user.wait(seconds, "end", lambda status: status.get("status") in OVER)
-        reason = f": {session['error']['code']}" if session["error"] else ""
-        return session["status"] + reason
-
-    def pause(self, most: float) -> None:
-        """Let a random time pass: the moment of the fault is not ours to choose."""
-        time.sleep(self.chance.uniform(0, most))
-
-    @property
-    def attempt(self) -> dict[str, Any] | None:
-        """The person's last attempt as the database has it."""
-        statement = "SELECT * FROM whatsapp_private.attempts WHERE user_id = %s ORDER BY number DESC LIMIT 1"
-        return next(iter(self.world.query(statement, self.user.id)), None)
-
-    @property
-    def lease(self) -> object:
-        """Who holds the attempt's lease now."""
-        return (self.attempt or {}).get("lease_id")
-
-    def attempt_for_people(self) -> str:
-        """What a failed run says about its attempt: everything but the token."""
-        attempt = self.attempt or {}
-        return ", ".join(f"{name} {value}" for name, value in attempt.items() if name != "task_token")
 
 
 def until(what: str, look: Callable[[], T], seconds: float = PATIENCE, every: float = 0.02) -> T:

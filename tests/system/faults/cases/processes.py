@@ -5,56 +5,57 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
+from tests.system.faults.disturbed_pairing import DisturbedPairing
+from tests.system.faults.disturbed_system import OVER, Kind, kill, until
 from tests.system.faults.suite import case
-from tests.system.faults.world import OVER, Kind, Pairing, kill, until
 
 GROUP = "process"
 RUNS = 4
 
-Step = Callable[[Pairing], None]
+Step = Callable[[DisturbedPairing], None]
 
 
-def before_the_socket(pairing: Pairing) -> None:
+def before_the_socket(pairing: DisturbedPairing) -> None:
     """The linker works; its engine is still loading."""
     pairing.click()
-    pairing.world.linker()
+    pairing.system.linker()
     pairing.pause(0.4)
 
 
-def before_the_qr(pairing: Pairing) -> None:
+def before_the_qr(pairing: DisturbedPairing) -> None:
     """The socket is open; WhatsApp has not given a QR yet."""
-    pairing.world.sandbox.set_knobs(qrDelaySeconds=2)
+    pairing.system.sandbox.set_knobs(qrDelaySeconds=2)
     pairing.click()
-    pairing.world.wait_for_socket("pairing")
+    pairing.system.wait_for_socket("pairing")
     pairing.pause(1.5)
-    pairing.world.sandbox.reset_knobs()
+    pairing.system.sandbox.reset_knobs()
 
 
-def while_shown(pairing: Pairing) -> None:
+def while_shown(pairing: DisturbedPairing) -> None:
     """The person looks at the QR."""
     pairing.click()
     pairing.qr()
     pairing.pause(1.5)
 
 
-def between_scan_and_login(pairing: Pairing) -> None:
+def between_scan_and_login(pairing: DisturbedPairing) -> None:
     """The phone has linked the device, which has not logged in yet; from the 515 restart on."""
-    pairing.world.sandbox.set_knobs(loginDelaySeconds=2)
+    pairing.system.sandbox.set_knobs(loginDelaySeconds=2)
     pairing.click_and_scan()
     pairing.pause(1.5)
-    pairing.world.sandbox.reset_knobs()
+    pairing.system.sandbox.reset_knobs()
 
 
-def between_login_and_connected(pairing: Pairing) -> None:
+def between_login_and_connected(pairing: DisturbedPairing) -> None:
     """The device is online and waits for its first sync."""
-    pairing.world.sandbox.set_knobs(syncDelaySeconds=3)
+    pairing.system.sandbox.set_knobs(syncDelaySeconds=3)
     pairing.click_and_scan()
-    pairing.world.wait_for_socket("online")
+    pairing.system.wait_for_socket("online")
     pairing.pause(1.5)
-    pairing.world.sandbox.reset_knobs()
+    pairing.system.sandbox.reset_knobs()
 
 
-def at_the_scan(pairing: Pairing) -> None:
+def at_the_scan(pairing: DisturbedPairing) -> None:
     """The very moment of the scan."""
     pairing.click_and_scan()
 
@@ -69,10 +70,10 @@ STEPS: dict[str, Step] = {
 }
 
 
-def _linker_killed(step: Step) -> Callable[[Pairing], None]:
-    def fault(pairing: Pairing) -> None:
+def _linker_killed(step: Step) -> Callable[[DisturbedPairing], None]:
+    def fault(pairing: DisturbedPairing) -> None:
         step(pairing)
-        for one in pairing.world.busy("linker"):
+        for one in pairing.system.busy("linker"):
             kill(one["pid"])
         pairing.persist()
 
@@ -83,10 +84,10 @@ for _name, _step in STEPS.items():
     case(GROUP, f"linker killed {_name}", runs=RUNS)(_linker_killed(_step))
 
 
-def _engine(step: Step, number: signal.Signals) -> Callable[[Pairing], None]:
-    def fault(pairing: Pairing) -> None:
+def _engine(step: Step, number: signal.Signals) -> Callable[[DisturbedPairing], None]:
+    def fault(pairing: DisturbedPairing) -> None:
         step(pairing)
-        kill(pairing.world.engine(), number)
+        kill(pairing.system.engine(), number)
         if step is while_shown:
             pairing.qr()  # another: no phone can use the one that went with its engine
         pairing.persist()
@@ -94,10 +95,10 @@ def _engine(step: Step, number: signal.Signals) -> Callable[[Pairing], None]:
     return fault
 
 
-def _linker_frozen(step: Step) -> Callable[[Pairing], None]:
-    def fault(pairing: Pairing) -> None:
+def _linker_frozen(step: Step) -> Callable[[DisturbedPairing], None]:
+    def fault(pairing: DisturbedPairing) -> None:
         step(pairing)
-        frozen, lease = pairing.world.linker(), pairing.lease
+        frozen, lease = pairing.system.linker(), pairing.lease
         kill(frozen, signal.SIGSTOP)
         try:
             until("another linker", lambda: pairing.lease not in (None, lease))
@@ -109,17 +110,17 @@ def _linker_frozen(step: Step) -> Callable[[Pairing], None]:
     return fault
 
 
-def _linker_out_of_memory(step: Step) -> Callable[[Pairing], None]:
+def _linker_out_of_memory(step: Step) -> Callable[[DisturbedPairing], None]:
     """It eats memory until the runner, which holds a function and its children to MemorySize as Lambda does, kills it.
 
     Where Lambda's kernel chooses the child instead, it is the engine that was killed: a case of its own.
     """
 
-    def fault(pairing: Pairing) -> None:
+    def fault(pairing: DisturbedPairing) -> None:
         step(pairing)
-        linker = pairing.world.linker()
+        linker = pairing.system.linker()
         kill(linker, signal.SIGUSR1)  # tests/faults/layer
-        until("the end of the linker", lambda: linker not in pairing.world.pids("linker"), 10)
+        until("the end of the linker", lambda: linker not in pairing.system.pids("linker"), 10)
         pairing.persist()
 
     return fault
@@ -137,33 +138,33 @@ SHORT_LIVED = Kind(linker=(("Timeout", 6),))
 
 
 @case(GROUP, "linker at its Timeout while the QR shows", kind=SHORT_LIVED)
-def _(pairing: Pairing) -> None:
+def _(pairing: DisturbedPairing) -> None:
     pairing.click()
     pairing.qr()
-    linker = pairing.world.linker()
-    until("the end of the linker", lambda: linker not in pairing.world.pids("linker"))
+    linker = pairing.system.linker()
+    until("the end of the linker", lambda: linker not in pairing.system.pids("linker"))
     pairing.persist()
 
 
 @case(GROUP, "linker at its Timeout between scan and login", kind=SHORT_LIVED)
-def _(pairing: Pairing) -> None:
-    pairing.world.sandbox.set_knobs(loginDelaySeconds=6)
+def _(pairing: DisturbedPairing) -> None:
+    pairing.system.sandbox.set_knobs(loginDelaySeconds=6)
     pairing.click_and_scan()
-    linker = pairing.world.linker()
-    until("the end of the linker", lambda: linker not in pairing.world.pids("linker"))
-    pairing.world.sandbox.reset_knobs()
+    linker = pairing.system.linker()
+    until("the end of the linker", lambda: linker not in pairing.system.pids("linker"))
+    pairing.system.sandbox.reset_knobs()
     pairing.persist()
 
 
 @case(GROUP, "every linker out of memory", "error: linker_failed")
-def _(pairing: Pairing) -> None:
+def _(pairing: DisturbedPairing) -> None:
     """As if MemorySize were too low for the engine."""
     fed: set[object] = set()
 
     def over() -> bool:
         if pairing.lease not in (None, *fed):
             fed.add(pairing.lease)
-            kill(pairing.world.linker(), signal.SIGUSR1)
+            kill(pairing.system.linker(), signal.SIGUSR1)
         return pairing.user.status().get("status") in OVER
 
     pairing.click()
@@ -171,73 +172,73 @@ def _(pairing: Pairing) -> None:
 
 
 @case(GROUP, "the QR of a killed linker does not come back")
-def _(pairing: Pairing) -> None:
+def _(pairing: DisturbedPairing) -> None:
     while_shown(pairing)
-    kill(pairing.world.linker())
+    kill(pairing.system.linker())
     pairing.next_qr_is_new()
     pairing.persist()
 
 
 @case(GROUP, "three linkers killed in a row")
-def _(pairing: Pairing) -> None:
+def _(pairing: DisturbedPairing) -> None:
     pairing.click()
     for _ in range(3):
         pairing.qr()
-        kill(pairing.world.linker())
+        kill(pairing.system.linker())
     pairing.persist()
 
 
-def _while_at_work(pairing: Pairing, name: str) -> None:
+def _while_at_work(pairing: DisturbedPairing, name: str) -> None:
     """Kill the next instance of a function that takes a call."""
-    kill(int(until(f"a busy {name}", lambda: pairing.world.busy(name), 20, every=0.001)[0]["pid"]))
+    kill(int(until(f"a busy {name}", lambda: pairing.system.busy(name), 20, every=0.001)[0]["pid"]))
 
 
 @case(GROUP, "open_phase killed at work", runs=3)
-def _(pairing: Pairing) -> None:
+def _(pairing: DisturbedPairing) -> None:
     pairing.click()
     _while_at_work(pairing, "open_phase")
     pairing.persist()
 
 
 @case(GROUP, "settle_phase killed at work")
-def _(pairing: Pairing) -> None:
+def _(pairing: DisturbedPairing) -> None:
     pairing.click()
     pairing.qr()
-    kill(pairing.world.linker())
+    kill(pairing.system.linker())
     _while_at_work(pairing, "settle_phase")
     pairing.persist()
 
 
 @case(GROUP, "every instance killed while the QR shows", runs=2)
-def _(pairing: Pairing) -> None:
+def _(pairing: DisturbedPairing) -> None:
     while_shown(pairing)
     for name in ("authorizer", "connect", "status", "open_phase", "settle_phase", "linker"):
-        for one in pairing.world.stack.instances(name):
+        for one in pairing.system.stack.instances(name):
             kill(one["pid"])
     pairing.persist()
 
 
 @case(GROUP, "unlink killed when WhatsApp has removed the device", "disconnected", runs=4)
-def _(pairing: Pairing) -> None:
+def _(pairing: DisturbedPairing) -> None:
     """WhatsApp knows the device no more, and whatsmeow is about to delete its keys, or has just done so."""
-    world = pairing.world
+    system = pairing.system
     pairing.click_and_scan()
     pairing.user.reaches("connected")
     assert pairing.user.disconnect().json()["status"] == "disconnected"
-    until("the removal", lambda: not world.sandbox.devices(pairing.number), every=0.001)
-    for instance in world.busy("unlink"):
+    until("the removal", lambda: not system.sandbox.devices(pairing.number), every=0.001)
+    for instance in system.busy("unlink"):
         kill(int(instance["pid"]))
-    world.query(
+    system.query(
         "UPDATE whatsapp_private.devices SET lease_expires_at = now(), unlink_due_at = now() WHERE state = 'unlinking'"
     )
-    world.clean()
+    system.clean()
 
 
 @case(GROUP, "connect killed at work", runs=3)
-def _(pairing: Pairing) -> None:
+def _(pairing: DisturbedPairing) -> None:
     """The click may be lost; the next one starts or finds the attempt."""
-    world = pairing.world
-    with world.slow_postgres(), pairing.clicking() as clicked:
+    system = pairing.system
+    with system.slow_postgres(), pairing.clicking() as clicked:
         _while_at_work(pairing, "connect")
     assert clicked.result(40).status in (500, 503)
     until("another click", lambda: pairing.user.connect().status in (200, 202), 8, every=0.2)

@@ -12,11 +12,11 @@ from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 from whatsapp_pairing.session.session import Status
 
 from tests.support.repositories import World
-from tests.system.model.calls import Late
+from tests.system.model.interrupted_calls import Late
+from tests.system.model.modelled_step_functions import Execution
+from tests.system.model.modelled_system import ModelledSystem
+from tests.system.model.modelled_whatsapp import EngineRun
 from tests.system.model.process import Order, Process
-from tests.system.model.states import Execution
-from tests.system.model.system import System
-from tests.system.model.whatsapp import Run
 
 _USERS = 2
 # Uneven, so that no two of them add up to the very moment in which a lease or a window ends.
@@ -30,7 +30,7 @@ def one_of(choose: str) -> Any:
     return st.runner().flatmap(lambda machine: st.sampled_from(getattr(machine, choose)))
 
 
-def come_to_rest(system: System) -> None:
+def come_to_rest(system: ModelledSystem) -> None:
     """Kill everybody, let cleanup have its turns, and hold the system to what must be so then."""
     system.agreeable = True
     system.end()
@@ -53,7 +53,7 @@ def come_to_rest(system: System) -> None:
         assert process.result or system.sessions.get(user).status is Status.CONNECTED
 
 
-class Machine(RuleBasedStateMachine):
+class RandomEvents(RuleBasedStateMachine):
     """Two people, and everything that can go wrong."""
 
     world: World
@@ -61,7 +61,7 @@ class Machine(RuleBasedStateMachine):
     @initialize(fair=st.booleans(), one_phone=st.booleans())
     def begin(self, fair: bool, one_phone: bool) -> None:
         self.world.empty()
-        self.system = System(self.world)
+        self.system = ModelledSystem(self.world)
         self.system.one_phone = one_phone
         self.fair = fair
         self.ever = [self.system.add_user() for _ in range(_USERS)]
@@ -91,7 +91,7 @@ class Machine(RuleBasedStateMachine):
         return [e for e in self.system.executions.values() if not e.running and e.state not in ("Connected", "Ended")]
 
     @property
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[EngineRun]:
         return [run for run in self.system.runs if run.moves]
 
     def _user(self, number: int) -> Any:
@@ -163,7 +163,7 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.runs)
     @rule(run=one_of("runs"), noticed=st.booleans())
-    def kill_with_its_engine(self, run: Run, noticed: bool) -> None:
+    def kill_with_its_engine(self, run: EngineRun, noticed: bool) -> None:
         """A linker or an unlink; when it is noticed, by the workflow after a heartbeat."""
         run.process.kill()
         if noticed:
@@ -171,7 +171,7 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.runs)
     @rule(run=one_of("runs"), live=st.booleans())
-    def go_well(self, run: Run, live: bool) -> None:
+    def go_well(self, run: EngineRun, live: bool) -> None:
         run.make(run.moves[0])
         if live:
             self.system.run_all()
@@ -184,7 +184,7 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.runs)
     @rule(run=one_of("runs"), takes=st.booleans())
-    def hang_and_be_replaced(self, run: Run, takes: bool) -> None:
+    def hang_and_be_replaced(self, run: EngineRun, takes: bool) -> None:
         """Its lease runs out while it hangs, another is called; the first may wake up at any time."""
         self.system.pass_time(LEASE_SECONDS + 0.3)
         process = run.process
