@@ -66,13 +66,13 @@ def test_every_state_fits_a_small_phone_and_is_readable(site: Site, open_page: O
         assert_fits_and_is_readable(page, name)
 
 
-def test_sign_in_fits_a_small_phone_too(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_sign_in_fits_a_small_phone_and_is_readable(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url, viewport={"width": 320, "height": 568})
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     assert_fits_and_is_readable(page, "sign-in")
 
 
-def test_second_factor_fits_a_small_phone_too(site: Site, open_page: OpenPage) -> None:
+def test_the_second_factor_panel_fits_a_small_phone(site: Site, open_page: OpenPage) -> None:
     site.standing[STATUS] = error(403, "second_factor_required", "Sign in with your second factor.")
     page = open_page(site.url, viewport={"width": 320, "height": 568})
     expect(page.get_by_role("heading", name="Sign in with your second factor")).to_be_visible()
@@ -87,7 +87,7 @@ def assert_fits_and_is_readable(page: Page, name: str) -> None:
         assert page.evaluate(POOR_CONTRAST) == [], (name, scheme)
 
 
-def test_qr_stands_on_white_with_a_quiet_zone_in_the_dark(site: Site, open_page: OpenPage) -> None:
+def test_the_qr_stands_on_white_with_a_quiet_zone_in_dark_mode(site: Site, open_page: OpenPage) -> None:
     site.waiting(QR)
     page = open_page(site.url, color_scheme="dark")
     frame = page.locator("#qr-frame")
@@ -96,7 +96,7 @@ def test_qr_stands_on_white_with_a_quiet_zone_in_the_dark(site: Site, open_page:
 
 
 @pytest.mark.parametrize(("locale", "language"), [("es-MX", "es"), ("en-US", "en"), ("fr-FR", "en")])
-def test_language_is_the_browsers(site: Site, open_page: OpenPage, locale: str, language: str) -> None:
+def test_the_page_uses_the_browser_s_language(site: Site, open_page: OpenPage, locale: str, language: str) -> None:
     page = open_page(site.url, locale=locale)
     name = {"es": "Conectar WhatsApp", "en": "Connect WhatsApp"}[language]
     expect(page.get_by_role("button", name=name)).to_be_visible()
@@ -105,7 +105,7 @@ def test_language_is_the_browsers(site: Site, open_page: OpenPage, locale: str, 
     assert asked.headers["accept-language"].startswith(locale)
 
 
-def test_spanish_to_the_end(site: Site, open_page: OpenPage) -> None:
+def test_every_step_of_a_pairing_is_in_spanish(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url, locale="es-ES")
     page.get_by_role("button", name="Conectar WhatsApp").click()
     expect(page.get_by_role("heading", name="Obteniendo tu código QR…")).to_be_visible()
@@ -119,7 +119,7 @@ def test_spanish_to_the_end(site: Site, open_page: OpenPage) -> None:
     expect(page.locator("#last-seen")).to_have_text("hace 4 minutos")
 
 
-def test_languages_say_the_same_things(site: Site, open_page: OpenPage) -> None:
+def test_both_languages_have_the_same_texts(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url)
     missing = page.evaluate("""async () => {
       const { strings: { en, es } } = await import("/home/settings/whatsapp/strings.js");
@@ -135,7 +135,7 @@ def test_languages_say_the_same_things(site: Site, open_page: OpenPage) -> None:
     assert missing == []
 
 
-def test_keyboard_alone_is_enough(site: Site, open_page: OpenPage) -> None:
+def test_the_keyboard_alone_works_for_a_whole_pairing(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
     _tab_to(page, "Connect WhatsApp")
@@ -159,7 +159,7 @@ def test_keyboard_alone_is_enough(site: Site, open_page: OpenPage) -> None:
     expect(page.get_by_role("heading", name="Connect your WhatsApp")).to_be_focused()
 
 
-def test_focus_shows_to_the_keyboard_only(site: Site, open_page: OpenPage) -> None:
+def test_the_focus_ring_shows_for_the_keyboard_only(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url)
     heading = page.get_by_role("heading", name="Getting your QR code…")
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
@@ -175,7 +175,7 @@ def test_focus_shows_to_the_keyboard_only(site: Site, open_page: OpenPage) -> No
     expect(heading).to_have_css("outline-style", "none")
 
 
-def test_changes_are_said_and_do_not_take_the_focus(site: Site, open_page: OpenPage) -> None:
+def test_a_change_is_announced_and_does_not_move_the_focus(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
     site.fail("qr_timeout", "WhatsApp did not send a QR code in time.")
@@ -184,7 +184,7 @@ def test_changes_are_said_and_do_not_take_the_focus(site: Site, open_page: OpenP
     assert page.evaluate("document.activeElement === document.body")
 
 
-def test_reason_of_an_end_by_choice_is_said(site: Site, open_page: OpenPage) -> None:
+def test_the_reason_of_a_disconnect_is_announced(site: Site, open_page: OpenPage) -> None:
     site.connect()
     page = open_page(site.url)
     expect(page.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
@@ -198,7 +198,7 @@ def test_reason_of_an_end_by_choice_is_said(site: Site, open_page: OpenPage) -> 
     expect(said).to_have_text("This device was unlinked on your phone.")
 
 
-def test_reason_that_comes_after_its_panel_is_said_each_time(site: Site, open_page: OpenPage) -> None:
+def test_a_reason_that_comes_late_is_announced_each_time(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url)
     said = page.locator("#announcer")
     for _ in range(2):
@@ -215,7 +215,7 @@ def test_reason_that_comes_after_its_panel_is_said_each_time(site: Site, open_pa
     ],
     ids=["en", "es"],
 )
-def test_last_half_minute_is_said_once(site: Site, open_page: OpenPage, locale: str, words: str) -> None:
+def test_the_last_half_minute_is_announced_once(site: Site, open_page: OpenPage, locale: str, words: str) -> None:
     page = open_page(site.url, locale=locale, clock=site)
     expect(page.locator("#card")).to_have_attribute("data-state", "disconnected")
     site.waiting(QR, left=90)
@@ -239,7 +239,7 @@ def test_last_half_minute_is_said_once(site: Site, open_page: OpenPage, locale: 
     page.wait_for_function("(words) => window.said.some((text) => new RegExp(words).test(text))", arg=words)
 
 
-def test_less_motion_is_respected(site: Site, open_page: OpenPage) -> None:
+def test_reduced_motion_stops_the_animation(site: Site, open_page: OpenPage) -> None:
     site.waiting(QR)
     page = open_page(site.url, reduced_motion="reduce")
     expect(page.locator("#qr-bar")).to_have_css("transition-duration", "0s")

@@ -56,7 +56,7 @@ FOREIGN = {
 }
 
 
-def test_config_of_somebody_else_is_asked_for_again(site: Site, supabase: Supabase, bare: Page) -> None:
+def test_the_page_asks_again_after_a_foreign_config(site: Site, supabase: Supabase, bare: Page) -> None:
     stop_clocks(bare, site)
     for name, answer in FOREIGN.items():
         site.standing[CONFIG] = answer
@@ -70,7 +70,7 @@ def test_config_of_somebody_else_is_asked_for_again(site: Site, supabase: Supaba
 
 
 @pytest.mark.parametrize("kind", ["html", "object", "redirect", "proxy-404-json"])
-def test_local_runner_is_not_taken_for_granted(site: Site, bare: Page, kind: str) -> None:
+def test_the_page_repeats_its_request_for_the_local_runner(site: Site, bare: Page, kind: str) -> None:
     site.standing["GET /dev/config"] = FOREIGN[kind]
     bare.goto(site.url)
     expect(bare.locator("#network")).to_have_text(TRYING)
@@ -78,7 +78,7 @@ def test_local_runner_is_not_taken_for_granted(site: Site, bare: Page, kind: str
     expect(bare.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
 
 
-def test_status_of_somebody_else_changes_nothing(site: Site, open_page: OpenPage) -> None:
+def test_a_foreign_answer_to_status_changes_nothing(site: Site, open_page: OpenPage) -> None:
     site.connect()
     page = open_page(site.url, clock=site)
     number = page.get_by_role("heading", name="+34 600 111 222")
@@ -95,7 +95,7 @@ def test_status_of_somebody_else_changes_nothing(site: Site, open_page: OpenPage
         expect(number, name).to_be_visible()
 
 
-def test_disconnect_of_somebody_else_disconnects_nobody(site: Site, open_page: OpenPage) -> None:
+def test_a_foreign_answer_to_disconnect_disconnects_nobody(site: Site, open_page: OpenPage) -> None:
     site.connect()
     page = open_page(site.url, clock=site)
     page.get_by_role("button", name="Disconnect").click()
@@ -111,7 +111,7 @@ def test_disconnect_of_somebody_else_disconnects_nobody(site: Site, open_page: O
     expect(page.get_by_role("heading", name="Connect your WhatsApp")).to_be_visible()
 
 
-def test_connect_of_somebody_else_connects_nobody(site: Site, open_page: OpenPage) -> None:
+def test_a_foreign_answer_to_connect_starts_no_pairing(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url, clock=site)
     for name, answer in FOREIGN.items():
         site.standing[CONNECT] = answer
@@ -141,7 +141,7 @@ PICTURES = FOREIGN | {
 }
 
 
-def test_picture_counts_only_when_it_loads(site: Site, open_page: OpenPage) -> None:
+def test_the_page_shows_a_qr_picture_only_when_it_loads(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url)
     for name, answer in PICTURES.items():
         site.standing[QR_PICTURE] = answer
@@ -162,7 +162,9 @@ def test_picture_counts_only_when_it_loads(site: Site, open_page: OpenPage) -> N
     [("en-GB", "The QR code does not load."), ("es-ES", "El código QR no se carga.")],
     ids=["en", "es"],
 )
-def test_picture_that_is_blocked_is_said(site: Site, open_page: OpenPage, locale: str, sentence: str) -> None:
+def test_the_page_says_that_the_qr_picture_is_blocked(
+    site: Site, open_page: OpenPage, locale: str, sentence: str
+) -> None:
     page = open_page(site.url, locale=locale)
     page.route("**/api/whatsapp/qr", lambda route: route.abort("blockedbyclient"))
     site.waiting(QR)
@@ -172,7 +174,7 @@ def test_picture_that_is_blocked_is_said(site: Site, open_page: OpenPage, locale
     expect(page.locator("#network")).to_be_hidden()
 
 
-def test_first_failure_of_a_picture_is_not_said(site: Site, open_page: OpenPage) -> None:
+def test_the_first_failure_of_a_qr_picture_shows_no_message(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url)
     page.evaluate("""() => {
       window.said = [];
@@ -185,14 +187,14 @@ def test_first_failure_of_a_picture_is_not_said(site: Site, open_page: OpenPage)
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "text/html", "application/octet-stream"])
-def test_our_answer_counts_whatever_it_is_called(site: Site, open_page: OpenPage, kind: str) -> None:
+def test_our_answer_counts_under_any_content_type(site: Site, open_page: OpenPage, kind: str) -> None:
     site.waiting(QR)
     site.standing[STATUS] = Answer(200, json.dumps(site.status).encode(), {"Content-Type": kind})
     site.standing[QR_PICTURE] = Answer(200, qr.svg(QR), {"Content-Type": kind})
     expect_qr(open_page(site.url), QR)
 
 
-def test_redirect_gets_no_token(site: Site, open_page: OpenPage) -> None:
+def test_a_redirect_gets_no_token(site: Site, open_page: OpenPage) -> None:
     site.standing[STATUS] = Answer(307, b"", {"Location": "/elsewhere"})
     page = open_page(site.url)
     expect(page.locator("#network")).to_have_text(TRYING)
@@ -200,7 +202,7 @@ def test_redirect_gets_no_token(site: Site, open_page: OpenPage) -> None:
     assert not any(request.path == "/elsewhere" for request in site.requests)
 
 
-def test_time_and_number_that_are_none_are_not_shown(site: Site, open_page: OpenPage) -> None:
+def test_malformed_times_and_numbers_are_not_shown(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url)
     for deadline in ("soon", {}, [], True, "2026-99-99T00:00:00Z"):
         site.status = state("connecting", attempt=attempt(site.now(), 60) | {"deadline": deadline})
@@ -212,7 +214,7 @@ def test_time_and_number_that_are_none_are_not_shown(site: Site, open_page: Open
     expect(page.locator("#received")).to_have_text("—")
 
 
-def test_wishes_of_an_answer_have_limits(site: Site, open_page: OpenPage) -> None:
+def test_malformed_values_of_a_connected_status_break_nothing(site: Site, open_page: OpenPage) -> None:
     """A pace that is no number, and a time that is none, break nothing."""
     site.connect(connectedAt="yesterday", lastSeen={}, pollAfterMs="often", phoneNumber={"a": 1}, messagesSent=None)
     page = open_page(site.url)
@@ -222,7 +224,7 @@ def test_wishes_of_an_answer_have_limits(site: Site, open_page: OpenPage) -> Non
     expect(page.locator("#failed")).to_be_hidden()
 
 
-def test_blocked_status_is_no_connection(site: Site, open_page: OpenPage) -> None:
+def test_a_blocked_status_request_shows_no_connection(site: Site, open_page: OpenPage) -> None:
     site.connect()
     page = open_page(site.url)
     number = page.get_by_role("heading", name="+34 600 111 222")

@@ -50,7 +50,7 @@ def evil() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("status", ["error", "connected", "waiting_qr", "disconnected"])
-def test_hostile_values_run_nothing_wherever_they_stand(site: Site, open_page: OpenPage, status: str) -> None:
+def test_hostile_values_of_a_status_run_nothing(site: Site, open_page: OpenPage, status: str) -> None:
     lies = {"phoneNumber": HOSTILE, "messagesSent": HOSTILE, "messagesReceived": HOSTILE, "qrExpiresAt": HOSTILE}
     lies |= {"error": {"code": HOSTILE, "message": HOSTILE}}
     site.status = state(status, **lies) | {"attempt": attempt(site.now(), 60) | {"id": HOSTILE, "deadline": HOSTILE}}
@@ -70,9 +70,7 @@ def test_an_unknown_status_shows_an_error_and_runs_nothing(site: Site, open_page
     assert page.evaluate("window.hacked") is None
 
 
-def test_script_that_got_in_would_not_run_and_could_not_tell(
-    site: Site, supabase: Supabase, evil: Any, bare: Page
-) -> None:
+def test_an_injected_script_neither_runs_nor_sends_data(site: Site, supabase: Supabase, evil: Any, bare: Page) -> None:
     """The last line: markup is refused, inline code is not run, and no stranger can be told or asked."""
     bare.goto(site.url)
     expect(bare.get_by_role("heading", name="Sign in")).to_be_visible()
@@ -113,7 +111,7 @@ def test_script_that_got_in_would_not_run_and_could_not_tell(
 
 
 @pytest.mark.parametrize(("frames", "shown"), [("none", False), ("self", False), ("", False), ("EVIL", True)])
-def test_another_origin_frames_the_page_only_by_the_parameter(
+def test_another_origin_frames_the_page_only_when_allowed(
     site: Site, evil: Any, bare: Page, monkeypatch: pytest.MonkeyPatch, frames: str, shown: bool
 ) -> None:
     monkeypatch.setenv("FRAME_ANCESTORS", frames.replace("EVIL", evil.origin))
@@ -129,7 +127,7 @@ def test_another_origin_frames_the_page_only_by_the_parameter(
 
 
 @pytest.mark.parametrize("asked", [{}, {"headers": {"Authorization": "Bearer development"}}, {"mode": "no-cors"}])
-def test_another_origin_reads_neither_page_nor_api(site: Site, evil: Any, bare: Page, asked: dict[str, Any]) -> None:
+def test_another_origin_can_read_neither_page_nor_api(site: Site, evil: Any, bare: Page, asked: dict[str, Any]) -> None:
     site.waiting(QR)
     bare.goto(evil.origin)
     read = bare.evaluate(
@@ -146,7 +144,7 @@ def test_another_origin_reads_neither_page_nor_api(site: Site, evil: Any, bare: 
     assert read == [""] * 4
 
 
-def test_an_opener_keeps_no_hold_of_the_page(site: Site, evil: Any, bare: Page) -> None:
+def test_a_window_that_opens_the_page_cannot_reach_it(site: Site, evil: Any, bare: Page) -> None:
     """Different sites too: Cross-Origin-Opener-Policy cuts the window off, so there is nobody to post messages to."""
     bare.goto(evil.origin)
     with bare.context.expect_page() as opening:
@@ -179,7 +177,7 @@ def test_messages_from_other_windows_change_nothing(site: Site, open_page: OpenP
         "?lang=%3Cscript%3Ehacked=1%3C/script%3E#%3Cimg%20src=x%20onerror=hacked=1%3E",
     ],
 )
-def test_nothing_in_the_address_is_believed(
+def test_the_page_ignores_tokens_and_urls_in_its_address(
     site: Site, supabase: Supabase, evil: Any, open_page: OpenPage, address: str
 ) -> None:
     page = open_page(site.url + address.format(evil=evil.origin))
@@ -195,7 +193,7 @@ def test_nothing_in_the_address_is_believed(
 # ── the next person at this machine ──
 
 
-def test_signing_out_leaves_nothing_to_go_back_to(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_sign_out_leaves_nothing_for_the_back_button(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     sign_in(page)
     site.waiting(QR)
@@ -227,7 +225,7 @@ def nothing_left(page: Page, picture: str | None) -> None:
     assert "ana@example.com" not in page.content()
 
 
-def test_what_is_private_is_in_no_cache(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_status_and_qr_are_in_no_cache(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     """Asked for again with every wish for the cache, the server is asked."""
     page = open_page(site.url)
     sign_in(page)
@@ -241,9 +239,7 @@ def test_what_is_private_is_in_no_cache(site: Site, supabase: Supabase, open_pag
         assert cached is False
 
 
-def test_a_password_is_the_browsers_to_keep_and_nobody_elses(
-    site: Site, supabase: Supabase, open_page: OpenPage
-) -> None:
+def test_the_page_does_not_keep_the_password(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     assert page.locator("#password").get_attribute("autocomplete") == "current-password"
     assert page.locator("#password").get_attribute("type") == "password"

@@ -65,7 +65,7 @@ TOLD = {
 }
 
 
-def test_names_that_are_no_languages_choose_one(site: Site, open_page: OpenPage) -> None:
+def test_malformed_language_names_choose_a_language(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url)
     for name, (told, language) in TOLD.items():
         told_of = json.dumps(told or []).replace("[null", "[undefined")
@@ -79,7 +79,7 @@ def test_names_that_are_no_languages_choose_one(site: Site, open_page: OpenPage)
 
 
 @pytest.mark.parametrize("told", ["['es_MX.UTF-8@euro']", "[]", "null", "undefined"])
-def test_names_that_are_no_languages_break_nothing(site: Site, open_page: OpenPage, told: str) -> None:
+def test_malformed_language_names_break_nothing(site: Site, open_page: OpenPage, told: str) -> None:
     script = f"Object.defineProperty(Navigator.prototype, 'languages', {{ get: () => ({told}) }})"
     page = open_page(site.url, script=script)
     site.connect()
@@ -92,14 +92,14 @@ def test_names_that_are_no_languages_break_nothing(site: Site, open_page: OpenPa
 
 
 @pytest.mark.parametrize("told", ["[]", "null", "undefined"])
-def test_browser_that_tells_one_language_is_heard(site: Site, open_page: OpenPage, told: str) -> None:
+def test_a_browser_with_only_one_language_is_understood(site: Site, open_page: OpenPage, told: str) -> None:
     script = f"""Object.defineProperties(Navigator.prototype, {{
       languages: {{ get: () => ({told}) }}, language: {{ get: () => "es" }} }})"""
     page = open_page(site.url, script=script)
     expect(page.get_by_role("button", name="Conectar WhatsApp")).to_be_visible()
 
 
-def test_chromium_with_a_strange_language_goes_all_the_way(site: Site, chromium: Browser) -> None:
+def test_chromium_with_a_malformed_language_completes_a_pairing(site: Site, chromium: Browser) -> None:
     flag = "--accept-lang=en-US@posix"
     browser = chromium.browser_type.launch(executable_path=installed(), args=[*ARGUMENTS, flag])
     try:
@@ -130,9 +130,7 @@ DENIED = {
 
 
 @pytest.mark.parametrize("script", DENIED.values(), ids=DENIED)
-def test_denied_storage_keeps_nobody_from_signing_in(
-    site: Site, supabase: Supabase, open_page: OpenPage, script: str
-) -> None:
+def test_sign_in_works_without_storage(site: Site, supabase: Supabase, open_page: OpenPage, script: str) -> None:
     page = open_page(site.url, script=script)
     sign_in(page)
     from_the_button_to_connected_and_back(page, site)
@@ -147,7 +145,7 @@ def test_denied_storage_keeps_nobody_from_signing_in(
 
 
 @pytest.mark.parametrize("script", [DENIED["no-access"], DENIED["full"]], ids=["no-access", "full"])
-def test_denied_storage_keeps_the_development_user(site: Site, open_page: OpenPage, script: str) -> None:
+def test_the_development_user_stays_without_storage(site: Site, open_page: OpenPage, script: str) -> None:
     page = open_page(site.url, script=script)
     from_the_button_to_connected_and_back(page, site)
     site.tokens.clear()  # the page asks for another token, for the same user
@@ -156,7 +154,7 @@ def test_denied_storage_keeps_the_development_user(site: Site, open_page: OpenPa
     site.tokens.add("development")
 
 
-def test_disk_that_fills_up_brings_no_old_tokens_back(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_full_disk_does_not_restore_old_tokens(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     sign_in(page)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
@@ -195,7 +193,7 @@ lacks(Navigator.prototype, "userAgentData", "locks");
 """
 
 
-def test_oldest_browser_goes_all_the_way(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_the_oldest_browser_completes_a_pairing(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url, script=LACKING)
     assert (
         page.evaluate("[typeof AbortSignal.timeout, typeof BroadcastChannel, typeof Object.hasOwn]")
@@ -225,7 +223,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("script", ODD.values(), ids=ODD)
-def test_page_that_cannot_draw_says_so_and_stays_usable(site: Site, bare: Page, script: str) -> None:
+def test_a_page_that_cannot_draw_says_so_and_stays_usable(site: Site, bare: Page, script: str) -> None:
     site.connect()
     bare.add_init_script(script)
     bare.goto(site.url)
@@ -241,7 +239,7 @@ def test_page_that_cannot_draw_says_so_and_stays_usable(site: Site, bare: Page, 
     expect(failed).to_be_hidden()
 
 
-def test_page_that_fails_says_so_in_spanish(site: Site, chromium: Browser) -> None:
+def test_a_page_that_fails_says_so_in_spanish(site: Site, chromium: Browser) -> None:
     site.connect()
     with chromium.new_context(locale="es-ES") as context:
         page = context.new_page()
@@ -251,7 +249,7 @@ def test_page_that_fails_says_so_in_spanish(site: Site, chromium: Browser) -> No
         expect(page.get_by_role("button", name="Desconectar")).to_be_visible()
 
 
-def test_failure_outside_drawing_is_the_pages_too(site: Site, bare: Page) -> None:
+def test_a_failure_outside_drawing_is_shown_too(site: Site, bare: Page) -> None:
     site.waiting(QR)
     bare.add_init_script(f"URL.createObjectURL = () => {THROWS}")
     bare.goto(site.url)
@@ -262,7 +260,7 @@ def test_failure_outside_drawing_is_the_pages_too(site: Site, bare: Page) -> Non
 
 
 @pytest.mark.parametrize("name", ["app.js", "strings.js", "net.js"])
-def test_page_that_does_not_start_says_so(site: Site, bare: Page, name: str) -> None:
+def test_a_page_that_does_not_start_says_so(site: Site, bare: Page, name: str) -> None:
     bare.route(f"**/{name}", lambda route: route.abort())
     bare.goto(site.url)
     note = bare.locator("#failed")

@@ -37,7 +37,7 @@ A, B = "Bearer access-1", "Bearer access-2"
 
 
 @pytest.mark.parametrize("answer", LATE.values(), ids=LATE)
-def test_late_renewal_does_not_reach_the_next_person(
+def test_a_late_renewal_does_not_reach_the_next_person(
     site: Site, supabase: Supabase, open_page: OpenPage, answer: Answer
 ) -> None:
     site.connect()
@@ -54,7 +54,9 @@ def test_late_renewal_does_not_reach_the_next_person(
 
 
 @pytest.mark.parametrize("answer", [LATE["tokens"], LATE["refusal"]], ids=["tokens", "refusal"])
-def test_late_renewal_brings_nobody_back(site: Site, supabase: Supabase, open_page: OpenPage, answer: Answer) -> None:
+def test_a_late_renewal_keeps_the_person_signed_out(
+    site: Site, supabase: Supabase, open_page: OpenPage, answer: Answer
+) -> None:
     site.connect()
     page = open_page(site.url)
     held = hold_renewal(page, site, supabase, answer)
@@ -92,7 +94,7 @@ def prepare(site: Site, action: str) -> None:
     [error(401, "unauthorized", "Sign in."), Answer(202, disconnected()), error(503, "unavailable", "Busy.")],
     ids=["401", "done", "503"],
 )
-def test_late_action_does_not_act_for_the_next_person(
+def test_a_late_answer_to_an_action_ignores_the_next_person(
     site: Site, supabase: Supabase, open_page: OpenPage, action: str, answer: Answer
 ) -> None:
     prepare(site, action)
@@ -114,7 +116,7 @@ def test_late_action_does_not_act_for_the_next_person(
 
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("answer", [LATE["tokens"], LATE["refusal"]], ids=["tokens", "refusal"])
-def test_action_that_waits_for_a_renewal_ends_with_its_person(
+def test_an_action_that_waits_for_a_renewal_ends_with_sign_out(
     site: Site, supabase: Supabase, open_page: OpenPage, action: str, answer: Answer
 ) -> None:
     prepare(site, action)
@@ -148,7 +150,7 @@ def test_a_late_status_and_picture_are_dropped(site: Site, supabase: Supabase, o
     assert page.locator("#qr").get_attribute("src") is None
 
 
-def test_nothing_of_the_person_stays_in_the_document(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_sign_out_clears_personal_data_from_the_document(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     site.waiting(QR)
     page = open_page(site.url)
     sign_in(page)
@@ -169,7 +171,7 @@ def test_nothing_of_the_person_stays_in_the_document(site: Site, supabase: Supab
     assert page.evaluate("[...document.querySelectorAll('#sign-in input')].map((input) => input.value)") == ["", ""]
 
 
-def test_number_of_the_sandbox_phone_does_not_stay(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_sign_out_resets_the_sandbox_phone_s_number(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     site.waiting(QR)
     page = open_page(site.url)
     sign_in(page)

@@ -14,7 +14,7 @@ from tests.system.browser.conftest import OpenPage
 from tests.system.browser.fakes import PAGE
 
 
-def test_page_signs_in_with_the_printed_password(tmp_path: Path, open_page: OpenPage) -> None:
+def test_the_page_pairs_behind_the_printed_password(tmp_path: Path, open_page: OpenPage) -> None:
     said = tmp_path / "stderr"
     with said.open("w") as stderr:
         stack = RunningSystem(tmp_path / "data", "--host", "0.0.0.0", stderr=stderr)
@@ -30,7 +30,7 @@ def test_page_signs_in_with_the_printed_password(tmp_path: Path, open_page: Open
         assert stack.stop() == 0
 
 
-def test_connect_scan_disconnect(runner_url: str, open_page: OpenPage) -> None:
+def test_the_page_connects_shows_a_scannable_qr_and_disconnects(runner_url: str, open_page: OpenPage) -> None:
     page = open_page(runner_url.rstrip("/") + PAGE)
     page.get_by_role("button", name="Connect WhatsApp").click()
     expect(page.get_by_role("heading", name="Scan this code with WhatsApp")).to_be_visible()
@@ -48,7 +48,9 @@ def test_connect_scan_disconnect(runner_url: str, open_page: OpenPage) -> None:
     expect(page.get_by_role("heading", name="Connect your WhatsApp")).to_be_visible()
 
 
-def test_a_renewed_qr_is_asked_for_and_connects(stack: RunningSystem, runner_url: str, open_page: OpenPage) -> None:
+def test_the_page_asks_for_another_scan_and_then_connects(
+    stack: RunningSystem, runner_url: str, open_page: OpenPage
+) -> None:
     stack.sandbox.set_knobs(renewSecret=True, failTimes=1)
     page = open_page(runner_url.rstrip("/") + PAGE)
     page.get_by_role("button", name="Connect WhatsApp").click()

@@ -68,12 +68,12 @@ def shown(page: Page, numbers: list[str]) -> list[str]:
     return texts
 
 
-def test_phone_numbers(site: Site, open_page: OpenPage) -> None:
+def test_known_phone_numbers_are_grouped(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url)
     assert dict(zip(NUMBERS, shown(page, list(NUMBERS)), strict=True)) == NUMBERS
 
 
-def test_long_numbers_are_grouped_as_phones_do(site: Site, open_page: OpenPage) -> None:
+def test_long_numbers_are_grouped_as_libphonenumber_does(site: Site, open_page: OpenPage) -> None:
     """libphonenumber is what phones use; the page is too small for its tables."""
     chance = random.Random(1)
     twelve = [start + "".join(chance.choices("123456789", k=12 - len(start))) for start in SHORTER for _ in range(40)]

@@ -8,7 +8,7 @@ from tests.system.browser.conftest import OpenPage, pass_time, until
 from tests.system.browser.fakes import STATUS, Site, disconnected
 
 
-def test_unchanged_status_costs_a_304(site: Site, open_page: OpenPage) -> None:
+def test_an_unchanged_status_is_answered_304(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url)
     until(page, lambda: site.count(STATUS) > 2)
     asked = [request for request in site.requests if request.path == "/api/whatsapp/status"]
@@ -17,7 +17,7 @@ def test_unchanged_status_costs_a_304(site: Site, open_page: OpenPage) -> None:
     assert all("if-none-match" in request.headers for request in asked[1:])
 
 
-def test_pace_is_the_servers(site: Site, open_page: OpenPage) -> None:
+def test_the_server_sets_the_pace_of_polling(site: Site, open_page: OpenPage) -> None:
     site.status["pollAfterMs"] = 60_000
     page = open_page(site.url, clock=site)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
@@ -34,7 +34,7 @@ def test_pace_is_the_servers(site: Site, open_page: OpenPage) -> None:
     until(page, lambda: site.count(STATUS) == 3)
 
 
-def test_hidden_tab_asks_less_and_catches_up(site: Site, open_page: OpenPage) -> None:
+def test_a_hidden_tab_polls_less_and_polls_at_once_when_shown(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url, clock=site)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
     _hide(page, "hidden")
@@ -54,7 +54,7 @@ def test_hidden_tab_asks_less_and_catches_up(site: Site, open_page: OpenPage) ->
     expect(page.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
 
 
-def test_stopped_clock_does_not_follow_the_machines(site: Site, open_page: OpenPage) -> None:
+def test_a_stopped_clock_ignores_the_machine_s_clock(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url, clock=site)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
 
@@ -67,7 +67,7 @@ def test_stopped_clock_does_not_follow_the_machines(site: Site, open_page: OpenP
     assert site.count(STATUS) == 1
 
 
-def test_reload_keeps_the_development_user_only(site: Site, open_page: OpenPage) -> None:
+def test_a_reload_keeps_only_the_development_user_s_id(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
     page.reload()

@@ -46,7 +46,7 @@ def expect_silence(page: Page, site: Site) -> None:
     expect_barred(page)
 
 
-def test_person_is_told_once_what_to_do(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_the_page_says_once_that_a_second_factor_is_needed(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     barred(site)
     page = open_page(site.url, clock=site)
     sign_in(page)
@@ -58,7 +58,7 @@ def test_person_is_told_once_what_to_do(site: Site, supabase: Supabase, open_pag
     expect(page.get_by_role("heading", name="Sign in", exact=True)).to_be_hidden()
 
 
-def test_person_is_told_in_spanish(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_the_second_factor_panel_is_in_spanish(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     barred(site)
     page = open_page(site.url, locale="es-ES")
     page.get_by_label("Correo").fill("ana@example.com")
@@ -70,7 +70,9 @@ def test_person_is_told_in_spanish(site: Site, supabase: Supabase, open_page: Op
     expect(page.locator("#announcer")).to_contain_text("Esta página no puede pedirlo.")
 
 
-def test_person_may_sign_out_and_in_again(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_person_without_a_second_factor_may_sign_out_and_in(
+    site: Site, supabase: Supabase, open_page: OpenPage
+) -> None:
     barred(site)
     page = open_page(site.url)
     sign_in(page)
@@ -88,7 +90,9 @@ def test_person_may_sign_out_and_in_again(site: Site, supabase: Supabase, open_p
     polls(page, site)
 
 
-def test_demand_that_comes_later_clears_the_page(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_later_demand_for_a_second_factor_clears_the_page(
+    site: Site, supabase: Supabase, open_page: OpenPage
+) -> None:
     site.waiting(QR)
     page = open_page(site.url, clock=site)
     sign_in(page)
@@ -101,7 +105,7 @@ def test_demand_that_comes_later_clears_the_page(site: Site, supabase: Supabase,
 
 
 @pytest.mark.parametrize(("button", "call"), [("Connect WhatsApp", CONNECT), ("Yes, disconnect", DISCONNECT)])
-def test_click_that_is_refused_says_the_same(
+def test_a_click_refused_for_the_second_factor_shows_the_panel(
     site: Site, supabase: Supabase, open_page: OpenPage, button: str, call: str
 ) -> None:
     if call == DISCONNECT:
@@ -120,7 +124,7 @@ def test_click_that_is_refused_says_the_same(
     expect_silence(page, site)
 
 
-def test_late_answer_does_not_bring_the_panel_back(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_late_status_keeps_the_second_factor_panel(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     site.status = disconnected() | {"pollAfterMs": 60_000}
     page = open_page(site.url, clock=site)
     sign_in(page)
@@ -146,7 +150,7 @@ FOREIGN = {
 }
 
 
-def test_other_refusal_is_tried_again(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_any_other_refusal_is_tried_again(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     site.connect()
     page = open_page(site.url, clock=site)
     sign_in(page)
@@ -162,7 +166,7 @@ def test_other_refusal_is_tried_again(site: Site, supabase: Supabase, open_page:
         expect(page.locator("#network"), name).to_be_hidden()
 
 
-def test_local_page_has_no_other_sign_in_and_stays_quiet(site: Site, open_page: OpenPage) -> None:
+def test_the_local_page_has_no_sign_out_and_stops_polling(site: Site, open_page: OpenPage) -> None:
     barred(site)
     page = open_page(site.url, clock=site)
     expect_barred(page)

@@ -45,7 +45,7 @@ def test_a_notice_stands_above_the_qr(site: Site, open_page: OpenPage, code: Not
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
-def test_a_notice_shows_while_the_new_qr_is_on_its_way(site: Site, open_page: OpenPage) -> None:
+def test_a_notice_shows_while_the_page_waits_for_the_new_qr(site: Site, open_page: OpenPage) -> None:
     told = notice(Notice.NEW_QR)
     site.status = state("connecting", attempt=attempt(site.now(), 99), notice=told)
     page = open_page(site.url)
@@ -58,7 +58,7 @@ def test_a_notice_shows_while_the_new_qr_is_on_its_way(site: Site, open_page: Op
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
-def test_a_notice_is_one_alert_however_often_it_is_drawn(site: Site, open_page: OpenPage) -> None:
+def test_a_notice_is_drawn_once(site: Site, open_page: OpenPage) -> None:
     site.waiting(QR, notice=notice(Notice.SCAN_AGAIN))
     page = open_page(site.url)
     expect(page.get_by_role("alert")).to_be_visible()

@@ -17,7 +17,7 @@ from tests.system.browser.steps import QR, expect_qr, on_screen
 OTHER = QR.replace("aFirstRef", "aSecondRef")
 
 
-def test_from_the_button_to_connected_and_back(site: Site, open_page: OpenPage) -> None:
+def test_the_page_connects_and_disconnects(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url)
     page.get_by_role("button", name="Connect WhatsApp").click()
     expect(page.get_by_role("heading", name="Getting your QR code…")).to_be_visible()
@@ -39,7 +39,7 @@ def test_from_the_button_to_connected_and_back(site: Site, open_page: OpenPage) 
     assert (site.count(CONNECT), site.count(DISCONNECT)) == (1, 1)
 
 
-def test_sandbox_phone_gets_the_qr_and_the_number(site: Site, open_page: OpenPage) -> None:
+def test_the_sandbox_phone_gets_the_qr_and_the_number(site: Site, open_page: OpenPage) -> None:
     site.waiting(QR)
     page = open_page(site.url)
     page.get_by_label("Number of the sandbox phone").fill("4915112345678")
@@ -51,7 +51,7 @@ def test_sandbox_phone_gets_the_qr_and_the_number(site: Site, open_page: OpenPag
     expect(page.locator("#notice")).to_be_hidden()
 
 
-def test_a_refusal_of_the_sandbox_phone_is_told_in_its_words(site: Site, open_page: OpenPage) -> None:
+def test_a_refusal_of_the_sandbox_phone_is_shown_in_its_words(site: Site, open_page: OpenPage) -> None:
     site.waiting(QR)
     site.next("POST /dev/phone/scan", Answer(409, {"error": "too_many_devices", "message": "All are taken."}))
     page = open_page(site.url)
@@ -59,7 +59,7 @@ def test_a_refusal_of_the_sandbox_phone_is_told_in_its_words(site: Site, open_pa
     expect(page.get_by_role("alert")).to_have_text("All are taken.")
 
 
-def test_no_sandbox_phone_with_the_real_whatsapp(site: Site, open_page: OpenPage) -> None:
+def test_the_real_whatsapp_hides_the_sandbox_phone(site: Site, open_page: OpenPage) -> None:
     site.development = {"whatsapp": "live", "sandboxPhone": False}
     site.waiting(QR)
     page = open_page(site.url)
@@ -67,7 +67,7 @@ def test_no_sandbox_phone_with_the_real_whatsapp(site: Site, open_page: OpenPage
     expect(page.locator("#sandbox")).to_be_hidden()
 
 
-def test_qr_follows_its_rotation(site: Site, open_page: OpenPage) -> None:
+def test_an_expired_qr_is_replaced_by_the_next_one(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url)
     site.waiting(QR)
     expect_qr(page, QR)
@@ -80,7 +80,7 @@ def test_qr_follows_its_rotation(site: Site, open_page: OpenPage) -> None:
     assert site.count(QR_PICTURE) == 2
 
 
-def test_qr_that_is_gone_when_asked_for_is_asked_again(site: Site, open_page: OpenPage) -> None:
+def test_the_page_fetches_a_missing_qr_picture_again(site: Site, open_page: OpenPage) -> None:
     site.next(QR_PICTURE, error(404, "no_qr", "There is no QR now."), Answer(500))
     site.waiting(QR)
     page = open_page(site.url)
@@ -90,7 +90,7 @@ def test_qr_that_is_gone_when_asked_for_is_asked_again(site: Site, open_page: Op
 
 
 @pytest.mark.parametrize("hours", [-7, 7])
-def test_countdown_goes_by_the_servers_clock(site: Site, open_page: OpenPage, hours: int) -> None:
+def test_the_countdown_follows_the_server_s_clock(site: Site, open_page: OpenPage, hours: int) -> None:
     site.skew = timedelta(hours=hours)
     site.waiting(QR, seconds=600, left=900)
     page = open_page(site.url)
@@ -98,14 +98,14 @@ def test_countdown_goes_by_the_servers_clock(site: Site, open_page: OpenPage, ho
     expect(page.get_by_text(re.compile(r"Time left: 1[345]:\d\d")).last).to_be_visible()
 
 
-def test_two_clicks_are_one_call(site: Site, open_page: OpenPage) -> None:
+def test_a_double_click_makes_one_call(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url)
     page.get_by_role("button", name="Connect WhatsApp").dblclick()
     expect(page.get_by_role("heading", name="Getting your QR code…")).to_be_visible()
     assert site.count(CONNECT) == 1
 
 
-def test_double_click_does_not_press_the_next_button(site: Site, open_page: OpenPage) -> None:
+def test_a_double_click_does_not_press_the_next_button(site: Site, open_page: OpenPage) -> None:
     site.connect()
     page = open_page(site.url)
     page.get_by_role("button", name="Disconnect").dblclick()
@@ -119,7 +119,7 @@ def test_double_click_does_not_press_the_next_button(site: Site, open_page: Open
     [(False, "Connect WhatsApp", "connecting"), (True, "Cancel", "disconnected")],
     ids=["connect", "cancel"],
 )
-def test_answer_older_than_an_action_is_not_shown(
+def test_a_status_answer_older_than_an_action_is_not_shown(
     site: Site, open_page: OpenPage, paired: bool, button: str, after: str
 ) -> None:
     if paired:
@@ -140,7 +140,7 @@ def test_answer_older_than_an_action_is_not_shown(
 
 
 @pytest.mark.parametrize("stage", ["connecting", "qr", "finishing"])
-def test_cancel_is_over_when_it_is_answered(site: Site, open_page: OpenPage, stage: str) -> None:
+def test_cancel_shows_its_result_when_it_is_answered(site: Site, open_page: OpenPage, stage: str) -> None:
     if stage == "connecting":
         site.status = state("connecting", attempt=attempt(site.now(), 100))
     elif stage == "qr":
@@ -163,7 +163,7 @@ def test_cancel_is_over_when_it_is_answered(site: Site, open_page: OpenPage, sta
     assert site.count(DISCONNECT) == 1
 
 
-def test_cancel_that_fails_can_be_tried_again(site: Site, open_page: OpenPage) -> None:
+def test_a_failed_cancel_can_be_tried_again(site: Site, open_page: OpenPage) -> None:
     site.waiting(QR)
     page = open_page(site.url)
     site.next(DISCONNECT, error(503, "unavailable", "English only"))
@@ -174,14 +174,14 @@ def test_cancel_that_fails_can_be_tried_again(site: Site, open_page: OpenPage) -
     expect(page.get_by_role("heading", name="Connect your WhatsApp")).to_be_visible()
 
 
-def test_attempt_of_another_tab_shows_here(site: Site, open_page: OpenPage) -> None:
+def test_the_page_shows_an_attempt_of_another_tab(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url)
     expect(page.get_by_role("heading", name="Connect your WhatsApp")).to_be_visible()
     site.status = state("connecting", attempt=attempt(site.now(), 100))
     expect(page.get_by_role("heading", name="Getting your QR code…")).to_be_visible()
 
 
-def test_unlinked_from_the_phone_says_so(site: Site, open_page: OpenPage) -> None:
+def test_the_page_says_that_the_phone_unlinked_the_device(site: Site, open_page: OpenPage) -> None:
     site.connect()
     page = open_page(site.url)
     page.get_by_role("button", name="Disconnect").click()

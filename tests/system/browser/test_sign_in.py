@@ -19,7 +19,9 @@ def stored(page: Page) -> tuple[int, int]:
     return sizes[0], sizes[1]
 
 
-def test_sign_in_use_reload_sign_out(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_sign_in_survives_a_reload_and_ends_with_sign_out(
+    site: Site, supabase: Supabase, open_page: OpenPage
+) -> None:
     page = open_page(site.url)
     sign_in(page)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
@@ -44,7 +46,7 @@ def test_sign_in_use_reload_sign_out(site: Site, supabase: Supabase, open_page: 
     expect(page.get_by_text("Your session has ended.")).to_be_hidden()
 
 
-def test_tokens_end_with_the_tab(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_another_tab_does_not_get_the_tokens(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     sign_in(page)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
@@ -53,7 +55,7 @@ def test_tokens_end_with_the_tab(site: Site, supabase: Supabase, open_page: Open
     expect(other.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
-def test_wrong_password_and_trouble(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_sign_in_explains_each_failure_and_then_works(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     sign_in(page, "wrong")
     expect(page.get_by_role("alert")).to_have_text("The e-mail or the password is wrong.")
@@ -70,7 +72,7 @@ def test_wrong_password_and_trouble(site: Site, supabase: Supabase, open_page: O
 
 
 @pytest.mark.parametrize("lifetime", [8, 60, 61, 300, 3600])
-def test_token_is_renewed_once_before_it_expires(
+def test_a_token_is_renewed_once_before_it_expires(
     site: Site, supabase: Supabase, open_page: OpenPage, lifetime: int
 ) -> None:
     supabase.expires_in = lifetime
@@ -87,7 +89,7 @@ def test_token_is_renewed_once_before_it_expires(
 
 
 @pytest.mark.parametrize("field", ["E-mail", "Password"])
-def test_editing_the_form_stops_the_sign_in(site: Site, supabase: Supabase, open_page: OpenPage, field: str) -> None:
+def test_an_edit_of_the_form_stops_the_sign_in(site: Site, supabase: Supabase, open_page: OpenPage, field: str) -> None:
     page = open_page(site.url)
     held = threading.Event()
     supabase.next(TOKEN, late(Answer(200, supabase.issue()), held))
@@ -108,7 +110,7 @@ def test_editing_the_form_stops_the_sign_in(site: Site, supabase: Supabase, open
     assert {one.headers["authorization"] for one in site.requests if "/api/" in one.path} == {"Bearer access-2"}
 
 
-def test_refused_token_is_renewed_once(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_refused_token_is_renewed_once(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     sign_in(page)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
@@ -132,7 +134,7 @@ SESSION_OVER = [
 ]
 
 
-def test_session_that_has_ended_asks_to_sign_in(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_sign_in_that_has_ended_asks_to_sign_in_again(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     for refusal in SESSION_OVER:
         sign_in(page)
@@ -148,7 +150,7 @@ PROXIES = [302, 400, 401, 403, 404, 408, 429, 500, 502, 503, 200, 204]
 
 
 @pytest.mark.parametrize("body", [b"<html>Blocked</html>", b'{"error": "blocked"}'], ids=["html", "json"])
-def test_renewal_refused_by_a_proxy_ends_nothing(
+def test_a_renewal_refused_by_a_proxy_keeps_the_sign_in(
     site: Site, supabase: Supabase, open_page: OpenPage, body: bytes
 ) -> None:
     site.connect()
@@ -184,7 +186,7 @@ REFUSED = {
 }
 
 
-def test_refused_sign_in_says_why(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_refused_sign_in_shows_the_reason(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     for code, sentence in REFUSED.items():
         # As Supabase's versions write it.
@@ -204,7 +206,7 @@ OLD_WORDS = {
 }
 
 
-def test_refusal_without_a_code_of_its_own_says_why(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_refusal_without_an_own_code_shows_the_reason(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     for words, sentence in OLD_WORDS.items():
         for body in ({"error": "invalid_grant", "error_description": words}, {"code": 400, "msg": words}):
@@ -213,7 +215,7 @@ def test_refusal_without_a_code_of_its_own_says_why(site: Site, supabase: Supaba
             expect(page.get_by_role("alert"), str(body)).to_contain_text(sentence)
 
 
-def test_captcha_is_explained_in_spanish(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_captcha_is_explained_in_spanish(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url, locale="es-ES")
     supabase.next(TOKEN, auth_error(400, "captcha_failed"))
     page.get_by_label("Correo electrónico").fill("ana@example.com")
@@ -236,7 +238,7 @@ SOMEBODY_ELSE = {
 }
 
 
-def test_sign_in_answered_by_somebody_else(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_foreign_answer_to_sign_in_signs_nobody_in(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     for name, answer in SOMEBODY_ELSE.items():
         supabase.next(TOKEN, answer)
@@ -248,7 +250,7 @@ def test_sign_in_answered_by_somebody_else(site: Site, supabase: Supabase, open_
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
 
 
-def test_refusal_of_a_guest_asks_for_an_account(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_refused_guest_is_asked_for_an_account(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url, locale="es-ES")
     site.standing[STATUS] = error(401, "anonymous_not_allowed", "Sign in with an account.")
     page.get_by_label("Correo").fill("ana@example.com")
@@ -262,7 +264,7 @@ def test_refusal_of_a_guest_asks_for_an_account(site: Site, supabase: Supabase, 
     [error(401, "unauthorized", "Sign in."), Answer(401, {"message": "Unauthorized"})],
     ids=["ours", "gateway"],
 )
-def test_refusal_of_every_token_says_what_is_wrong(
+def test_a_service_that_refuses_every_token_is_explained(
     site: Site, supabase: Supabase, open_page: OpenPage, refusal: Answer
 ) -> None:
     page = open_page(site.url)
@@ -281,7 +283,7 @@ def test_refusal_of_every_token_says_what_is_wrong(
     expect(page.locator("#network")).to_be_hidden()
 
 
-def test_nothing_to_sign_in_with(site: Site, open_page: OpenPage) -> None:
+def test_a_page_without_a_sign_in_names_the_missing_parameter(site: Site, open_page: OpenPage) -> None:
     site.development = None
     page = open_page(site.url)
     expect(page.get_by_role("heading", name="Sign-in is not configured: set SupabaseAnonKey")).to_be_visible()

@@ -27,7 +27,7 @@ from tests.system.browser.steps import (
 )
 
 
-def test_sign_out_ends_the_copy_of_a_tab(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_sign_out_in_one_tab_signs_its_duplicate_out(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     site.connect()
     page = open_page(site.url)
     sign_in_a(page, "Disconnect")
@@ -41,7 +41,9 @@ def test_sign_out_ends_the_copy_of_a_tab(site: Site, supabase: Supabase, open_pa
     assert supabase.count("POST /auth/v1/logout?scope=local") == 1
 
 
-def test_sign_out_leaves_another_sign_in_alone(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_sign_out_keeps_another_sign_in_of_the_same_browser(
+    site: Site, supabase: Supabase, open_page: OpenPage
+) -> None:
     site.connect()
     page = open_page(site.url)
     sign_in_a(page, "Disconnect")
@@ -56,7 +58,7 @@ def test_sign_out_leaves_another_sign_in_alone(site: Site, supabase: Supabase, o
     assert other.evaluate(KEPT)["access"] == "access-2"
 
 
-def test_copy_that_was_elsewhere_brings_nobody_back(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_tab_that_was_on_another_page_stays_signed_out(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     site.connect()
     page = open_page(site.url)
     sign_in_a(page, "Disconnect")
@@ -70,7 +72,7 @@ def test_copy_that_was_elsewhere_brings_nobody_back(site: Site, supabase: Supaba
     assert_only_marks(copy)
 
 
-def test_copy_that_is_loading_brings_nobody_back(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_tab_that_was_loading_stays_signed_out(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     site.connect()
     page = open_page(site.url)
     sign_in_a(page, "Disconnect")
@@ -98,7 +100,7 @@ NO_MESSAGES = {
 
 
 @pytest.mark.parametrize("script", NO_MESSAGES.values(), ids=NO_MESSAGES)
-def test_copy_that_hears_nothing_ends_at_its_next_request(
+def test_a_tab_without_messages_signs_out_at_its_next_request(
     site: Site, supabase: Supabase, open_page: OpenPage, script: str
 ) -> None:
     site.connect()
@@ -112,7 +114,7 @@ def test_copy_that_hears_nothing_ends_at_its_next_request(
     expect(copy.get_by_text("Your session has ended. Sign in again.")).to_be_visible()
 
 
-def test_renewal_in_a_copy_that_hears_nothing_is_dropped(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_tab_without_messages_drops_a_late_renewal(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     site.connect()
     page = open_page(site.url, script=NO_MESSAGES["no channel"])
     sign_in_a(page, "Disconnect")
@@ -132,7 +134,7 @@ def test_renewal_in_a_copy_that_hears_nothing_is_dropped(site: Site, supabase: S
     expect_nobody(copy)
 
 
-def test_marks_of_ended_sign_ins_stay_few(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_the_page_keeps_fifty_marks_of_ended_sign_ins(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     sign_in_a(page, "Connect WhatsApp")
     page.evaluate("""() => {
@@ -181,7 +183,7 @@ def bring_back(page: Page) -> None:
     page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
 
 
-def test_document_that_is_put_away_shows_nobody(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_cached_document_shows_no_personal_data(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     site.connect()
     page = open_page(site.url, clock=site)
     sign_in_a(page, "Disconnect")
@@ -197,7 +199,7 @@ def test_document_that_is_put_away_shows_nobody(site: Site, supabase: Supabase, 
 
 
 @pytest.mark.parametrize("then", ["signed out", "next person"])
-def test_document_that_comes_back_finds_out_who_is_here(
+def test_a_restored_document_asks_who_is_signed_in(
     site: Site, supabase: Supabase, open_page: OpenPage, then: str
 ) -> None:
     site.connect()
@@ -221,7 +223,7 @@ def test_document_that_comes_back_finds_out_who_is_here(
         expect_b(page, site, seen)
 
 
-def test_sign_in_that_is_put_away_signs_nobody_in(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_restored_document_drops_a_late_sign_in(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     held = threading.Event()
     supabase.next(TOKEN, late(Answer(200, supabase.issue()), held))
@@ -238,7 +240,7 @@ def test_sign_in_that_is_put_away_signs_nobody_in(site: Site, supabase: Supabase
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
 
 
-def test_late_failure_of_a_scan_is_dropped(site: Site, open_page: OpenPage) -> None:
+def test_a_restored_document_drops_a_late_scan_failure(site: Site, open_page: OpenPage) -> None:
     site.waiting(QR)
     held = threading.Event()
     site.next("POST /dev/phone/scan", late(error(422, "scan_failed", "The phone did not understand this QR."), held))

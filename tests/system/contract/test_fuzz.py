@@ -93,7 +93,7 @@ def test_the_same_seed_makes_the_same_requests() -> None:
     assert first != [make(8, number, "a.b.c").wire for number in range(50)]
 
 
-def test_garbage_gets_no_5xx_and_harms_nobody(stack: RunningSystem) -> None:
+def test_garbage_gets_no_5xx_and_does_not_disturb_a_user(stack: RunningSystem) -> None:
     victim, user = stack.user(), stack.user()
     sender = Sender(stack.url)
     statuses: Counter[int] = Counter()

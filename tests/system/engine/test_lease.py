@@ -95,14 +95,14 @@ def test_a_stopped_linker_leaves_no_engine_behind(world: World, holds: Holds) ->
     assert linker.status() == psutil.STATUS_STOPPED
 
 
-def test_an_engine_ends_while_its_linker_waits_for_postgres(world: World, holds: Holds) -> None:
+def test_an_engine_ends_when_its_linker_waits_for_postgres(world: World, holds: Holds) -> None:
     _, engine = pairing(world, holds)
     with locked(world, "whatsapp_private.attempts") as lease_is_over:
         until(lease_is_over)
         assert ended(engine)
 
 
-def test_a_linker_keeps_its_engine_for_as_long_as_it_renews(world: World, holds: Holds) -> None:
+def test_a_linker_that_renews_its_lease_keeps_its_engine(world: World, holds: Holds) -> None:
     linker, engine = pairing(world, holds)
     first = world.value("SELECT max(lease_expires_at) FROM whatsapp_private.attempts")
     until(lambda: world.value("SELECT now() > %s::timestamptz + interval '3 s'", first))

@@ -52,7 +52,7 @@ def test_a_probe_gets_its_qr(sandbox: SandboxClient) -> None:
         ({"refuse": True}, Reason.WHATSAPP_UNREACHABLE),
     ],
 )
-def test_a_probe_that_is_refused_knows_why(sandbox: SandboxClient, knobs: dict[str, object], reason: Reason) -> None:
+def test_a_refused_probe_reports_the_reason(sandbox: SandboxClient, knobs: dict[str, object], reason: Reason) -> None:
     sandbox.set_knobs(**knobs)
     assert probe(ProcessEngine()).failure is reason
 

@@ -109,7 +109,7 @@ def ends_as_our_fault(world: World, engine: ProcessEngine, capsys: pytest.Captur
     ],
     ids=["role", "database", "no TLS", "no CA", "closed port", "unknown host"],
 )
-def test_a_url_that_is_refused_ends_the_attempt_with_one_engine(
+def test_a_refused_url_ends_the_attempt_after_one_engine(
     world: World, change: Callable[[str], str], told: str, causes: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     engine = Watched(change(login(world.url, ROLE)))
@@ -172,7 +172,7 @@ def test_a_url_that_cannot_be_used_is_our_fault(
 @pytest.mark.parametrize(
     ("table", "moment"), [(KEYS, Qr), (IDENTITIES, Qr), (PREKEYS, Qr), (PREKEYS, Scanned)], ids=str
 )
-def test_a_table_without_rights_is_no_refused_scan(
+def test_a_table_without_rights_is_not_shown_as_a_refused_scan(
     world: World,
     sandbox: SandboxClient,
     number: str,
@@ -202,7 +202,7 @@ def test_a_table_without_rights_is_no_refused_scan(
 
 
 @pytest.mark.parametrize("moment", [Qr, Scanned], ids=["scan", "login"])
-def test_a_postgres_that_goes_away_is_no_refused_scan(
+def test_a_lost_postgres_is_not_shown_as_a_refused_scan(
     world: World,
     sandbox: SandboxClient,
     number: str,
@@ -284,7 +284,7 @@ def test_an_unlink_does_not_blame_whatsapp(
     assert world.bound(secret)["lease_id"] is None
 
 
-def test_a_secret_that_says_nothing_is_told_by_its_name(
+def test_a_malformed_secret_is_reported_by_its_name(
     world: World, causes: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     def url() -> str:

@@ -22,6 +22,6 @@ def suite(request: pytest.FixtureRequest) -> Iterator[Suite]:
 
 
 @pytest.mark.parametrize("one", CASES, ids=lambda one: f"{one.group}: {one.name}")
-def test_it_ends_well_and_leaves_nothing(suite: Suite, one: Case) -> None:
+def test_a_disturbed_pairing_ends_well_and_leaves_nothing(suite: Suite, one: Case) -> None:
     result = suite.results[one].result()
     assert not result.problems, "\n".join(result.problems)

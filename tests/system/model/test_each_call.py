@@ -192,7 +192,7 @@ def system(world: World) -> Iterator[ModelledSystem]:
     system.close()
 
 
-def test_these_are_all_calls_of_the_stories(system: ModelledSystem) -> None:
+def test_the_two_stories_make_exactly_the_listed_calls(system: ModelledSystem) -> None:
     fault = Fault(system)
     for story in STORIES:
         story(system, fault)

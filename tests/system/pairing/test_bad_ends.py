@@ -26,7 +26,9 @@ def behaving_again(stack: RunningSystem) -> Iterator[None]:
         ({"connectFailure": 503}, "NOT reachable", "whatsapp_unreachable"),
     ],
 )
-def test_no_qr(stack: RunningSystem, knobs: dict[str, object], when: str, reason: str) -> None:
+def test_each_cause_of_a_missing_qr_ends_with_its_reason(
+    stack: RunningSystem, knobs: dict[str, object], when: str, reason: str
+) -> None:
     stack.sandbox.set_knobs(**knobs)
     user = stack.user()
     assert user.connect().status == 202
@@ -37,7 +39,7 @@ def test_no_qr(stack: RunningSystem, knobs: dict[str, object], when: str, reason
     assert session["attempt"]["number"] == 1
 
 
-def test_a_broken_database_of_the_engine_is_not_whatsapps_fault(stack: RunningSystem) -> None:
+def test_a_broken_engine_database_is_not_blamed_on_whatsapp(stack: RunningSystem) -> None:
     user = stack.user()
     stack.sql("ALTER TABLE whatsapp_engine.whatsmeow_version RENAME TO gone")
     try:
@@ -66,7 +68,9 @@ def test_an_outdated_client_ends_without_waiting_for_the_window(stack: RunningSy
         ({"loginFailure": 405}, "client_outdated", 200),
     ],
 )
-def test_no_login(stack: RunningSystem, knobs: dict[str, object], reason: str, scan: int) -> None:
+def test_each_refused_login_ends_with_its_reason(
+    stack: RunningSystem, knobs: dict[str, object], reason: str, scan: int
+) -> None:
     user = stack.user()
     user.connect()
     qr = user.qr()
@@ -75,7 +79,7 @@ def test_no_login(stack: RunningSystem, knobs: dict[str, object], reason: str, s
     assert user.reaches("error")["error"]["code"] == reason
 
 
-def test_nobody_scans_and_then_somebody_does(stack: RunningSystem) -> None:
+def test_a_click_after_a_scan_timeout_connects(stack: RunningSystem) -> None:
     user = stack.user()
     user.connect()
     user.qr()

@@ -14,7 +14,7 @@ from tests.support.stack import PATIENCE_SECONDS, RunningSystem, User, call
 from tests.system.pairing.steps import connected, keys_in
 
 
-def test_from_token_to_disconnect_across_a_restart(postgres: Postgres, tmp_path: Path) -> None:
+def test_a_user_pairs_and_disconnects_across_a_restart(postgres: Postgres, tmp_path: Path) -> None:
     database_url = postgres.url(postgres.create())
     number = "34600000001"
     stack = RunningSystem(tmp_path, "--database-url", database_url)
@@ -89,7 +89,7 @@ def test_two_users_do_not_see_each_other(stack: RunningSystem) -> None:
     assert other.status()["phoneNumber"] is None
 
 
-def test_without_a_valid_token_there_is_nothing(stack: RunningSystem) -> None:
+def test_every_call_without_a_valid_token_is_refused(stack: RunningSystem) -> None:
     for path, method in (("status", "GET"), ("qr", "GET"), ("connect", "POST"), ("disconnect", "POST")):
         url = f"{stack.url}/api/whatsapp/{path}"
         assert call(method, url).status == 401

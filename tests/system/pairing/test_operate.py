@@ -35,7 +35,7 @@ def stack(database_url: str, tmp_path: Path) -> Iterator[RunningSystem]:
         running.stop()
 
 
-def test_a_pairing_is_counted_once_and_its_logs_lead_to_it(stack: RunningSystem, database_url: str) -> None:
+def test_a_pairing_is_counted_once_and_its_logs_can_be_found(stack: RunningSystem, database_url: str) -> None:
     user = stack.user()
     stack.sandbox.set_knobs(qrDelaySeconds=QR_DELAY_MS / 1000)  # so that the first wait lasts long enough to be seen
     attempt = user.connect().json()["attempt"]["id"]

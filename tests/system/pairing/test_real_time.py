@@ -81,7 +81,7 @@ def test_an_unscanned_qr_ends_the_attempt_after_120_seconds(pairings: dict[str, 
     the_next_click_works(ignored, "34622000003")
 
 
-def test_the_scan_window_is_honoured(pairings: dict[str, TimedPairing]) -> None:
+def test_an_unscanned_qr_shows_scan_timeout_after_its_window(pairings: dict[str, TimedPairing]) -> None:
     stack = pairings["ignored"].stack
     user = stack.user()
     user.connect()

@@ -52,7 +52,7 @@ def test_every_call_asks_for_the_second_factor(stack: RunningSystem, project: Pr
 
 
 @pytest.mark.parametrize("level", [None, "AAL2", "aal3", "", ["aal2"], 2, True, {"aal2": True}], ids=repr)
-def test_a_strange_level_is_below_the_demanded_one(stack: RunningSystem, project: Project, level: object) -> None:
+def test_an_unknown_level_is_below_the_demanded_one(stack: RunningSystem, project: Project, level: object) -> None:
     answer = ask(stack, project.token(aal=level))
     assert (answer.status, answer.json()["error"]) == (403, "second_factor_required")
 
@@ -65,7 +65,9 @@ def test_a_user_with_the_second_factor_is_served(stack: RunningSystem, project: 
 
 
 @pytest.mark.parametrize("level", ["aal1", "aal2"])
-def test_a_bad_token_is_still_a_401_of_its_own(stack: RunningSystem, project: Project, level: str) -> None:
+def test_a_bad_token_is_answered_401_before_the_second_factor(
+    stack: RunningSystem, project: Project, level: str
+) -> None:
     stranger = ec.generate_private_key(ec.SECP256R1())
     for changed in ({"key": stranger}, {"exp": int(time.time()) - 2}, {"exp": int(time.time()) - 60}, {"aud": "admin"}):
         answer = ask(stack, project.token(aal=level, **changed))  # type: ignore[arg-type]
@@ -78,7 +80,7 @@ def test_an_anonymous_user_is_first_asked_for_an_account(stack: RunningSystem, p
     assert (answer.status, answer.json()["error"]) == (401, "anonymous_not_allowed")
 
 
-def test_the_refusal_leaves_its_class_and_nothing_of_the_token(stack: RunningSystem, project: Project) -> None:
+def test_a_refusal_logs_its_class_and_nothing_of_the_token(stack: RunningSystem, project: Project) -> None:
     """Ends the stack, for its logs."""
     user = str(uuid4())
     secrets = Secrets()

@@ -69,7 +69,7 @@ def test_a_renewed_qr_keeps_its_time_and_connects(user: User) -> None:
     connects(user, session["qr"], number)
 
 
-def test_a_renewed_qr_that_nobody_scans_says_so(user: User) -> None:
+def test_an_unscanned_renewed_qr_ends_with_its_own_reason(user: User) -> None:
     renewed(user, "34621000002")
     user.let_window_end("phase = 'auth'")
     session = user.reaches("error")

@@ -59,7 +59,7 @@ def test_a_token_of_a_new_key_is_accepted_in_seconds(stack: RunningSystem, proje
     assert status(stack, project.token()).status == 200
 
 
-def test_invented_keys_keep_nobody_out_and_ask_little(stack: RunningSystem, project: Project) -> None:
+def test_tokens_of_unknown_keys_cause_few_fetches(stack: RunningSystem, project: Project) -> None:
     asked = project.asked
     started = time.monotonic()
     for number in range(60):
@@ -82,7 +82,7 @@ def test_an_anonymous_user_is_told_to_sign_in_with_an_account(stack: RunningSyst
     assert answer.json()["message"].startswith("Sign in with an account")
 
 
-def test_each_refusal_leaves_its_class_and_nothing_of_the_token(stack: RunningSystem, project: Project) -> None:
+def test_each_refusal_logs_its_class_and_nothing_of_the_token(stack: RunningSystem, project: Project) -> None:
     """Ends the stack, for its logs."""
     stranger = ec.generate_private_key(ec.SECP256R1())
     now = int(time.time())

@@ -102,13 +102,13 @@ def everywhere(stack: RunningSystem, token: str) -> Iterator[Answer]:
         yield call(method, f"{stack.url}/api/whatsapp/{path}", headers={"Authorization": f"Bearer {token}"})
 
 
-def test_the_mint_is_the_stacks_own(stack: RunningSystem, mint: Mint) -> None:
+def test_a_token_of_the_system_s_key_is_accepted(stack: RunningSystem, mint: Mint) -> None:
     """What follows would pass with any wrong signature."""
     assert [answer.status for answer in everywhere(stack, mint.token(exp=now(60)))] == [200, 404, 202, 200]
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_token_is_a_plain_401(stack: RunningSystem, mint: Mint, name: str) -> None:
+def test_a_bad_token_is_answered_401(stack: RunningSystem, mint: Mint, name: str) -> None:
     for answer in everywhere(stack, BAD[name](mint)):
         assert answer.status == 401
         assert answer.json() == {
@@ -119,7 +119,7 @@ def test_a_bad_token_is_a_plain_401(stack: RunningSystem, mint: Mint, name: str)
         assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_a_token_is_refused_from_its_end_on(stack: RunningSystem, mint: Mint) -> None:
+def test_a_token_is_refused_from_its_expiry_on(stack: RunningSystem, mint: Mint) -> None:
     """Also in the seconds that the authorizer allows for clocks that differ."""
     for lifetime in (4, 16, 64):  # a slow machine may not answer within the first
         expires = now(lifetime)
@@ -132,7 +132,7 @@ def test_a_token_is_refused_from_its_end_on(stack: RunningSystem, mint: Mint) ->
     assert {answer.status for answer in everywhere(stack, token)} == {401}
 
 
-def test_nothing_that_the_client_sends_names_another_user(stack: RunningSystem) -> None:
+def test_no_header_or_parameter_names_another_user(stack: RunningSystem) -> None:
     victim, attacker = stack.user(), stack.user()
     assert victim.connect().status == 202
     qr = victim.qr()
@@ -159,14 +159,14 @@ def naming(user: str) -> Iterator[tuple[str, dict[str, str]]]:
     )
 
 
-def test_a_token_in_the_address_is_nobodys(stack: RunningSystem) -> None:
+def test_a_token_in_the_address_is_ignored(stack: RunningSystem) -> None:
     token = stack.user().token
     for name in ("access_token", "token", "authorization", "Authorization", "apikey"):
         assert call("GET", f"{stack.url}/api/whatsapp/status?{name}={token}").status == 401
         assert call("GET", f"{stack.url}/api/whatsapp/status", headers={"Cookie": f"{name}={token}"}).status == 401
 
 
-def test_a_page_of_another_origin_may_read_nothing(stack: RunningSystem) -> None:
+def test_a_page_of_another_origin_may_not_read_an_answer(stack: RunningSystem) -> None:
     user = stack.user()
     for origin in ("https://evil.example", "null", f"{stack.url}.evil.example", stack.url.upper()):
         asked = call("OPTIONS", f"{stack.url}/api/whatsapp/status", headers={

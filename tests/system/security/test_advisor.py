@@ -62,7 +62,7 @@ def test_the_advisor_finds_nothing(connection: psycopg.Connection, question: str
 
 
 @pytest.mark.parametrize("question", ADVISOR)
-def test_the_question_finds_what_it_asks_for(connection: psycopg.Connection, question: str) -> None:
+def test_each_query_of_the_advisor_finds_its_fault(connection: psycopg.Connection, question: str) -> None:
     before = found(connection, question)
     connection.execute("set local search_path to default")
     connection.execute(BAD[question].encode())
@@ -70,7 +70,7 @@ def test_the_question_finds_what_it_asks_for(connection: psycopg.Connection, que
     assert "bad" in more or "whatsapp_worker" in more
 
 
-def test_auth_uid_as_the_owner_wrote_it_is_an_index_lookup(connection: psycopg.Connection) -> None:
+def test_the_owner_s_policies_use_the_index(connection: psycopg.Connection) -> None:
     connection.execute("insert into auth.users select gen_random_uuid() from generate_series(1, 2000)")
     connection.execute("insert into public.whatsapp_sessions (user_id) select id from auth.users")
     connection.execute("analyze public.whatsapp_sessions")

@@ -124,7 +124,7 @@ def clean(world: World) -> None:
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_a_pairing_ends_connected_beside(
+def test_a_pairing_connects_beside_a_foreign_object(
     world: World, name: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     foreign, user, secret, workflow = FOREIGN[name], world.user(), Secret(), RecordedWorkflow()

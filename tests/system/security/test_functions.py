@@ -70,7 +70,7 @@ def as_role(world: World, role: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def test_each_function_has_the_callers_of_the_table(world: World) -> None:
+def test_each_function_has_the_callers_that_the_table_lists(world: World) -> None:
     """A new function fails here until the table names its callers."""
     found: dict[str, set[str]] = {}
     for row in world.sql(
@@ -185,13 +185,13 @@ def runs_as_the_owner(world: World, role: str, in_the_way: str) -> bool:
 
 @pytest.mark.parametrize("kind", IN_THE_WAY)
 @pytest.mark.parametrize("role", ["whatsapp_api", "whatsapp_worker"])
-def test_nothing_of_the_caller_runs_as_the_owner(world: World, role: str, kind: str) -> None:
+def test_no_function_runs_what_its_caller_created(world: World, role: str, kind: str) -> None:
     """A domain named text in pg_temp would be chosen wherever a function says text, and its check would run."""
     assert not runs_as_the_owner(world, role, IN_THE_WAY[kind])
 
 
 @pytest.mark.parametrize("role", ["whatsapp_api", "whatsapp_worker"])
-def test_nothing_in_an_open_public_runs_as_the_owner(migrated_url: str, role: str) -> None:
+def test_no_function_runs_what_somebody_put_in_public(migrated_url: str, role: str) -> None:
     """In a database that comes from Postgres 14, everybody may create in the schema public."""
     with connect(migrated_url) as admin:
         world = World(migrated_url, admin)

@@ -141,11 +141,11 @@ def connection(
         yield connection
 
 
-def test_every_role_is_tried() -> None:
+def test_every_login_role_has_a_list_of_refusals() -> None:
     assert set(DENIED) == set(LOGINS)
 
 
-def test_each_logs_in_as_itself_and_is_nothing_special(connection: psycopg.Connection) -> None:
+def test_each_login_has_no_special_attribute(connection: psycopg.Connection) -> None:
     (row,) = connection.execute(
         "select session_user::text, current_user::text, rolsuper or rolcreaterole or rolcreatedb or rolreplication or"
         " rolbypassrls from pg_roles where rolname = session_user"
@@ -153,7 +153,7 @@ def test_each_logs_in_as_itself_and_is_nothing_special(connection: psycopg.Conne
     assert row == (connection.info.user, connection.info.user, False)
 
 
-def test_what_it_needs_not_it_may_not(connection: psycopg.Connection) -> None:
+def test_a_login_may_not_do_what_it_does_not_need(connection: psycopg.Connection) -> None:
     allowed = []
     for statement in NOBODY + DENIED[connection.info.user]:
         try:
@@ -165,7 +165,7 @@ def test_what_it_needs_not_it_may_not(connection: psycopg.Connection) -> None:
     assert allowed == []
 
 
-def test_it_passes_nothing_on(connection: psycopg.Connection) -> None:
+def test_a_login_cannot_grant_its_rights(connection: psycopg.Connection) -> None:
     """Who holds a right without the option to grant it gets a warning, not an error."""
     rights = "select oid, relacl::text from pg_class order by oid"
     before = connection.execute(rights).fetchall()
@@ -175,7 +175,7 @@ def test_it_passes_nothing_on(connection: psycopg.Connection) -> None:
     assert connection.execute(rights).fetchall() == before
 
 
-def test_it_is_a_member_of_no_role(connection: psycopg.Connection) -> None:
+def test_a_login_is_a_member_of_no_role(connection: psycopg.Connection) -> None:
     """A member of ``authenticated`` could become any user of the whole product by setting claims."""
     query = "select roleid::regrole::text from pg_auth_members where member = session_user::regrole"
     assert connection.execute(query).fetchall() == []

@@ -59,7 +59,7 @@ def written(endings: Endings, server: Postgres) -> dict[str, str]:
     return logs(stack) | histories | answers | given_up | runner | {"Postgres": server.log.read_text()}
 
 
-def test_every_ending_was_driven(endings: Endings, written: dict[str, str]) -> None:
+def test_every_ending_happened(endings: Endings, written: dict[str, str]) -> None:
     assert endings.outcomes() == {"connected", *Reason} - {Reason.INTERNAL}
     described = [json.loads(text)[0] for place, text in written.items() if place.startswith("execution ")]
     windows = [json.loads(one["output"])["window"] for one in described]
@@ -87,7 +87,7 @@ def test_nothing_secret_was_written(endings: Endings, written: dict[str, str]) -
     assert endings.secrets.told(written) == []
 
 
-def test_the_search_knows_every_kind_of_secret(endings: Endings) -> None:
+def test_the_search_has_every_kind_of_secret(endings: Endings) -> None:
     names = " ".join(endings.secrets.names.values())
     for kind in (
         "QR", "reference of a QR", "key 2 of a QR", "task token", "part 2 of an access token", "phone number", "jid",

@@ -84,7 +84,7 @@ def clean(world: World, workflow: RecordedWorkflow) -> None:
 
 
 @pytest.mark.parametrize("change", EDITS, ids=str)
-def test_a_linked_user_reaches_no_device_but_their_own(world: World, victim: UUID, change: str | None) -> None:
+def test_an_edited_row_lets_a_user_reach_only_own_devices(world: World, victim: UUID, change: str | None) -> None:
     attacker, secret, workflow = world.user(), Secret("attacker"), RecordedWorkflow()
     world.link(attacker, secret, ATTACKERS_JID)
     own = world.bound(secret)["id"]
@@ -99,7 +99,7 @@ def test_a_linked_user_reaches_no_device_but_their_own(world: World, victim: UUI
 
 
 @pytest.mark.parametrize("change", EDITS, ids=str)
-def test_a_user_who_pairs_steers_no_workflow_but_their_own(world: World, victim: UUID, change: str | None) -> None:
+def test_an_edited_row_lets_a_user_steer_only_own_workflows(world: World, victim: UUID, change: str | None) -> None:
     other, attacker, secret, workflow = world.user(), world.user(), Secret("attacker"), RecordedWorkflow()
     others, own = world.claim(other), world.claim(attacker)
     world.open_auth(others, "token-other")
@@ -118,7 +118,7 @@ def test_a_user_who_pairs_steers_no_workflow_but_their_own(world: World, victim:
 
 
 @pytest.mark.parametrize("change", EDITS, ids=str)
-def test_whatever_follows_touches_nobody_else(world: World, victim: UUID, change: str | None) -> None:
+def test_an_edited_row_changes_nothing_of_other_users(world: World, victim: UUID, change: str | None) -> None:
     attacker, workflow = world.user(), RecordedWorkflow()
     world.claim(attacker)
     world.show_row(attacker)
@@ -136,7 +136,7 @@ def test_whatever_follows_touches_nobody_else(world: World, victim: UUID, change
 
 
 @pytest.mark.parametrize("change", ["qr_code = repeat('x', 6000)", "qr_code = repeat('ñ', 900)", *EDITS], ids=str)
-def test_whatever_it_says_it_can_be_shown(world: World, victim: UUID, change: str | None) -> None:
+def test_an_edited_row_can_always_be_shown(world: World, victim: UUID, change: str | None) -> None:
     """An answer of 5xx would wake whoever watches the alarms."""
     attacker = world.user()
     attempt_id = world.claim(attacker)

@@ -47,7 +47,7 @@ def test_one_run_of_cleanup_does_all_its_work(world: World, status: str, size: i
     assert rows == [{"session_status": "disconnected", "qr_code": None}] * POISONED
 
 
-def test_the_limit_keeps_long_codes_out(world: World) -> None:
+def test_the_length_limit_refuses_long_qr_texts(world: World) -> None:
     with psycopg.connect(world.url) as connection:
         act_as(connection, json.dumps({"sub": str(world.user()), "role": "authenticated"}))
         with pytest.raises(psycopg.errors.CheckViolation):

@@ -49,7 +49,7 @@ def test_no_library_misses_one_that_was_trimmed(artifacts: tuple[Path, str]) -> 
         assert {need for need in missing if not IN_THE_IMAGE.fullmatch(need)} == set()
 
 
-def test_nothing_of_ours_but_the_product_is_shipped(artifacts: tuple[Path, str]) -> None:
+def test_only_product_files_of_ours_are_shipped(artifacts: tuple[Path, str]) -> None:
     build, _ = artifacts
     names = {path.name for path in build.rglob("*")}
     assert not names & {"boto3", "botocore", "moto", "awslambdaric", "infra", "tests", "migrations"}
@@ -87,7 +87,7 @@ def test_a_build_has_every_function_and_the_nested_template(artifacts: tuple[Pat
     assert not re.search(r"[&*]\w", written), "CloudFormation takes no YAML aliases"
 
 
-def test_a_function_is_its_folder(artifacts: tuple[Path, str]) -> None:
+def test_a_function_ships_its_folder_only(artifacts: tuple[Path, str]) -> None:
     build, _ = artifacts
     for folder in build.glob("*Function"):
         snake = re.sub(r"(?<=.)(?=[A-Z])", "_", folder.name.removesuffix("Function")).lower()
@@ -98,7 +98,7 @@ def test_a_function_is_its_folder(artifacts: tuple[Path, str]) -> None:
         }
 
 
-def test_the_sizes_are_what_we_aim_for(artifacts: tuple[Path, str]) -> None:
+def test_each_artifact_is_below_its_size_limit(artifacts: tuple[Path, str]) -> None:
     build, _ = artifacts
     sizes = {layer: megabytes(build / layer) for layer in AIMS}
     assert {layer: size for layer, size in sizes.items() if size > AIMS[layer]} == {}
@@ -106,7 +106,7 @@ def test_the_sizes_are_what_we_aim_for(artifacts: tuple[Path, str]) -> None:
     assert sum(sizes.values()) + largest < LIMIT_MEGABYTES
 
 
-def test_licences_are_shipped(artifacts: tuple[Path, str]) -> None:
+def test_each_layer_ships_its_licences(artifacts: tuple[Path, str]) -> None:
     build, _ = artifacts
     for layer in AIMS:
         for package in (build / layer / "python").glob("*.dist-info"):

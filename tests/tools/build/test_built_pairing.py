@@ -51,7 +51,7 @@ def mapped(process: psutil.Process) -> set[str]:
     return {line.split(maxsplit=5)[5] for line in maps.splitlines() if len(line.split(maxsplit=5)) == 6}
 
 
-def test_a_pairing_from_the_artifacts(stack: RunningSystem, build: Path) -> None:
+def test_a_pairing_works_from_the_artifacts(stack: RunningSystem, build: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in build.rglob("*")}
     user = stack.user()
     assert user.connect().status == 202
@@ -70,7 +70,7 @@ def test_a_pairing_from_the_artifacts(stack: RunningSystem, build: Path) -> None
     assert {path: path.stat().st_mtime_ns for path in build.rglob("*")} == before
 
 
-def test_the_page_and_the_pictures_from_the_artifacts(stack: RunningSystem) -> None:
+def test_the_page_and_the_qr_work_from_the_artifacts(stack: RunningSystem) -> None:
     import urllib.request
 
     with urllib.request.urlopen(f"{stack.url}/home/settings/whatsapp", timeout=10) as page:
@@ -83,7 +83,7 @@ def test_the_page_and_the_pictures_from_the_artifacts(stack: RunningSystem) -> N
     user.disconnect()
 
 
-def test_the_code_cannot_be_written(build: Path) -> None:
+def test_the_artifacts_are_read_only_at_run_time(build: Path) -> None:
     *view, python = from_build(build, None).command
     if not view:
         pytest.skip("this system allows no user namespaces")

@@ -27,7 +27,7 @@ def test_a_warm_instance_is_used_again(runner: FixtureRunner) -> None:
     eventually(comes_again, "call on an instance that has served before")
 
 
-def test_simultaneous_calls_get_an_instance_each(runner: FixtureRunner) -> None:
+def test_each_simultaneous_call_gets_its_own_instance(runner: FixtureRunner) -> None:
     before = len(runner.notes("holding"))
     with ThreadPoolExecutor(3) as pool:
         calls = [pool.submit(runner.ask, "/probe", do="hold", name="all-three") for _ in range(3)]
@@ -38,7 +38,7 @@ def test_simultaneous_calls_get_an_instance_each(runner: FixtureRunner) -> None:
     assert len(pids) == 3
 
 
-def test_reserved_concurrency_refuses_what_is_above_it(runner: FixtureRunner) -> None:
+def test_a_call_above_the_reserved_concurrency_is_refused(runner: FixtureRunner) -> None:
     before = len(runner.notes("holding"))
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(runner.ask, "/single", do="hold", name="single")
@@ -76,7 +76,7 @@ def test_an_exception_is_an_error_and_keeps_the_instance(runner: FixtureRunner) 
     assert before <= {one["pid"] for one in _instances(runner)}
 
 
-def test_more_memory_than_the_template_gives_is_fatal(runner: FixtureRunner) -> None:
+def test_a_function_above_its_memory_limit_is_killed(runner: FixtureRunner) -> None:
     answer = runner.ask("/small", do="memory", megabytes=300)
 
     assert (answer.status, answer.json()) == ERROR
@@ -115,7 +115,7 @@ def test_the_secret_holds_the_database_for_the_role_of_its_name(runner: FixtureR
             connection.execute("delete from whatsapp_private.attempts")
 
 
-def test_instances_are_listed(runner: FixtureRunner) -> None:
+def test_the_instances_of_functions_are_listed(runner: FixtureRunner) -> None:
     with ThreadPoolExecutor(1) as pool:
         call_ = pool.submit(runner.ask, "/probe", do="hold", name="listed")
         busy = eventually(lambda: [one for one in _instances(runner) if one["busySince"]], "busy instance")

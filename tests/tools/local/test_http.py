@@ -45,7 +45,7 @@ def test_a_binary_body_arrives_in_base64(runner: FixtureRunner) -> None:
     assert event["body"] == "/wA="
 
 
-def test_a_compressed_body_is_the_functions_to_unpack(runner: FixtureRunner) -> None:
+def test_a_compressed_body_reaches_the_function_unchanged(runner: FixtureRunner) -> None:
     connection = http.client.HTTPConnection(urlsplit(runner.url).netloc, timeout=PATIENCE_SECONDS)
     sent = {"content-type": "application/octet-stream", "content-encoding": "gzip"}
     connection.request("POST", "/probe", b"\xff\x00", sent)
@@ -97,7 +97,7 @@ def test_cookies_are_separate_headers(runner: FixtureRunner) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/nowhere"), ("DELETE", "/secret"), ("OPTIONS", "/secret")])
-def test_what_is_no_route_is_not_found(runner: FixtureRunner, method: str, path: str) -> None:
+def test_a_path_without_a_route_is_not_found(runner: FixtureRunner, method: str, path: str) -> None:
     answer = runner.get(path, method)
 
     assert (answer.status, answer.json()) == (404, {"message": "Not Found"})
@@ -115,7 +115,7 @@ def test_what_is_no_route_is_not_found(runner: FixtureRunner, method: str, path:
     ],
     ids=lambda answer: str(answer["statusCode"]),
 )
-def test_head_answers_as_get_without_the_body(runner: FixtureRunner, answer: object) -> None:
+def test_head_gets_the_headers_of_get_without_a_body(runner: FixtureRunner, answer: object) -> None:
     asked = json.dumps({"do": "answer", "answer": answer}).encode()
     connection = http.client.HTTPConnection(urlsplit(runner.url).netloc, timeout=PATIENCE_SECONDS)
     found = []
@@ -131,14 +131,14 @@ def test_head_answers_as_get_without_the_body(runner: FixtureRunner, answer: obj
     assert found[1] == (*found[0][:3], b"")
 
 
-def test_a_greedy_route_takes_what_is_left_and_a_slash(runner: FixtureRunner) -> None:
+def test_a_greedy_route_takes_the_rest_and_a_slash(runner: FixtureRunner) -> None:
     for path, rest in (("/files/", ""), ("/files/a/b%20c/", "a/b c/"), ("/files/%2e%2e", "..")):
         event = _event(runner, path)
         assert (event["routeKey"], event["pathParameters"]) == ("GET /files/{proxy+}", {"proxy": rest})
     assert runner.get("/files").status == 404
 
 
-def test_the_authorizer_decides_and_is_remembered(runner: FixtureRunner) -> None:
+def test_the_authorizer_s_answer_is_kept(runner: FixtureRunner) -> None:
     assert runner.get("/secret").status == 401
     assert runner.notes("authorized") == []
 
@@ -155,7 +155,7 @@ def test_the_authorizer_decides_and_is_remembered(runner: FixtureRunner) -> None
     assert runner.notes("authorized") == ["good", "bad", "boom", "boom"]
 
 
-def test_without_an_identity_source_it_is_asked_each_time(runner: FixtureRunner) -> None:
+def test_an_authorizer_without_a_source_is_asked_each_time(runner: FixtureRunner) -> None:
     before = len(runner.notes("asked"))
     answers = [runner.get("/asked", Authorization="good") for _ in range(2)] + [runner.get("/asked")]
 
@@ -186,7 +186,7 @@ def test_only_allowed_origins_get_cors_headers(runner: FixtureRunner) -> None:
     assert (foreign.status, preflight.status) == (200, 204)
 
 
-def test_too_large_is_refused_as_such(runner: FixtureRunner) -> None:
+def test_too_large_a_request_is_refused_with_its_status(runner: FixtureRunner) -> None:
     headers = runner.get("/probe", X_Long="x" * 11_000)
     line = runner.get("/probe?" + "x" * 11_000)
     names = runner.get("/probe", **{"x" * 11_000: "short"})

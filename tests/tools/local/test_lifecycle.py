@@ -38,7 +38,7 @@ def stack(tmp_path: Path) -> Iterator[FixtureRunner]:
     running.stop()
 
 
-def test_nothing_outlives_sigterm(stack: FixtureRunner) -> None:
+def test_no_process_outlives_sigterm(stack: FixtureRunner) -> None:
     stack.ask("/probe", do="sleep", seconds=0)
     family = psutil.Process(stack.process.pid).children(recursive=True)
     assert len(family) > 5  # the guard, Postgres and its workers, instances
@@ -47,7 +47,7 @@ def test_nothing_outlives_sigterm(stack: FixtureRunner) -> None:
     assert not _living(family)
 
 
-def test_ctrl_c_soon_ends_everything_while_a_function_is_busy(stack: FixtureRunner) -> None:
+def test_ctrl_c_soon_ends_all_processes_of_a_busy_system(stack: FixtureRunner) -> None:
     stack.start_execution("busy", "beat")
     eventually(lambda: _instance(stack, "token"), "busy function")
     family = psutil.Process(stack.process.pid).children(recursive=True)
@@ -74,7 +74,7 @@ def test_a_killed_runner_leaves_nothing_and_the_next_one_starts(stack: FixtureRu
         assert again.stop() == 0
 
 
-def test_a_postgres_that_was_left_behind_is_no_obstacle(stack: FixtureRunner, tmp_path: Path) -> None:
+def test_a_postgres_that_was_left_behind_is_ended(stack: FixtureRunner, tmp_path: Path) -> None:
     children = psutil.Process(stack.process.pid).children()
     guard = next(one for one in children if "guard.py" in " ".join(one.cmdline()))
     leftover = next(one for one in children if one.name() == "postgres")
@@ -115,7 +115,7 @@ def test_keys_and_data_outlive_a_run(stack: FixtureRunner, tmp_path: Path) -> No
     assert (tmp_path / "data" / "signing-key.pem").stat().st_mode & 0o077 == 0
 
 
-def test_a_second_runner_is_told_why_it_cannot_start(runner: FixtureRunner, tmp_path: Path) -> None:
+def test_a_second_runner_explains_why_it_cannot_start(runner: FixtureRunner, tmp_path: Path) -> None:
     port = str(urlsplit(runner.url).port)
     same_data = _refused("--port", "0", "--data-dir", str(runner.data_dir))
     same_port = _refused("--port", port, "--data-dir", str(tmp_path))
@@ -133,7 +133,7 @@ def test_a_second_runner_is_told_why_it_cannot_start(runner: FixtureRunner, tmp_
         (("--database-url", "postgresql://127.0.0.1:1/x"), "the database on 127.0.0.1/x cannot be used"),
     ],
 )
-def test_what_cannot_start_says_why(tmp_path: Path, arguments: tuple[str, str], words: str) -> None:
+def test_a_runner_that_cannot_start_says_why(tmp_path: Path, arguments: tuple[str, str], words: str) -> None:
     said = _refused("--port", "0", "--data-dir", str(tmp_path), *arguments)
 
     assert words in said
@@ -174,7 +174,7 @@ def _living(family: list[psutil.Process]) -> list[psutil.Process]:
     ],
     ids=["empty", "RSA", "P-384", "encrypted"],
 )
-def test_a_signing_key_of_no_use_is_named(tmp_path: Path, content: bytes, words: str) -> None:
+def test_an_unusable_signing_key_is_named(tmp_path: Path, content: bytes, words: str) -> None:
     key = tmp_path / "signing-key.pem"
     key.write_bytes(content)
     with pytest.raises(ToolError, match=re.escape(words.format(key))):
@@ -187,7 +187,7 @@ def test_a_log_of_another_user_is_named(tmp_path: Path) -> None:
     assert f"cannot write {tmp_path}/logs/sandbox.log" in _refused("--port", "0", "--data-dir", str(tmp_path))
 
 
-def test_a_full_standard_output_is_said(tmp_path: Path) -> None:
+def test_a_full_standard_output_is_explained(tmp_path: Path) -> None:
     with started(tmp_path / "data", PLAIN, *fixture(tmp_path), shell="exec >/dev/full") as start:
         assert start.url is None
     said = (tmp_path / "data.stderr").read_text()

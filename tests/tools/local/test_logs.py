@@ -14,7 +14,7 @@ from tests.support.stack import PATIENCE_SECONDS
 from tests.tools.local.fixture_runner import FixtureRunner, eventually
 
 
-def test_a_long_log_goes_on_in_an_empty_file(tmp_path: Path) -> None:
+def test_a_long_log_is_shortened_to_an_empty_file(tmp_path: Path) -> None:
     log = tmp_path / "linker.log"
     with log.open("ab", buffering=0) as writer:  # as a function's process has it
         for _ in range(3):

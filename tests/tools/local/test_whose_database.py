@@ -57,7 +57,7 @@ def test_a_database_of_another_sandbox_is_refused(database_url: str, tmp_path: P
         assert start.url is not None, start.said
 
 
-def test_an_embedded_database_of_a_lost_sandbox_is_refused(tmp_path: Path) -> None:
+def test_an_embedded_database_of_a_deleted_sandbox_is_refused(tmp_path: Path) -> None:
     with started(tmp_path / "data", PLAIN) as start:
         assert start.url is not None, start.said
     shutil.rmtree(tmp_path / "data" / "sandbox")
@@ -66,7 +66,7 @@ def test_an_embedded_database_of_a_lost_sandbox_is_refused(tmp_path: Path) -> No
         assert "was filled with another WhatsApp" in start.said
 
 
-def test_a_database_that_cannot_be_prepared_keeps_no_mark(database_url: str, tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_prepared_is_not_marked(database_url: str, tmp_path: Path) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("comment on schema auth is null; drop function auth.uid() cascade")
     with started(tmp_path / "data", PLAIN, *fixture(tmp_path), "--database-url", database_url) as start:
@@ -84,7 +84,7 @@ def test_the_password_of_a_database_is_never_printed(tmp_path: Path) -> None:
         assert "topsecret" not in start.said
 
 
-def test_every_function_that_deletes_is_in_the_template() -> None:
+def test_the_template_has_every_function_that_deletes() -> None:
     template = load_yaml((ROOT / "template.yaml").read_text())
     assert set(template["Resources"]) >= DELETING
 
@@ -127,7 +127,7 @@ def test_nothing_deletes_in_a_given_database(database_url: str, tmp_path: Path) 
         assert stack.stop() == 0
 
 
-def test_others_need_the_printed_password_for_dev_paths(tmp_path: Path) -> None:
+def test_another_machine_needs_the_password_for_dev_paths(tmp_path: Path) -> None:
     said = tmp_path / "stderr"
     with said.open("w") as stderr:
         arguments = (*fixture(tmp_path), "--host", "0.0.0.0")

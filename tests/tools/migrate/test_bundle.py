@@ -62,7 +62,7 @@ def test_a_database_of_the_bundle_is_complete(made: Path, database_url: str) -> 
     assert verify(database_url) == []
 
 
-def test_applied_twice_it_changes_nothing(made: Path, database_url: str) -> None:
+def test_a_bundle_applied_twice_changes_nothing(made: Path, database_url: str) -> None:
     apply(made, database_url)
     numbered = {migration.label for migration in read_migrations()}
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -72,7 +72,7 @@ def test_applied_twice_it_changes_nothing(made: Path, database_url: str) -> None
     assert verify(database_url) == []
 
 
-def test_it_does_no_harm_after_up(made: Path, migrated_url: str) -> None:
+def test_a_bundle_applied_after_up_changes_nothing(made: Path, migrated_url: str) -> None:
     with psycopg.connect(migrated_url, autocommit=True) as connection:
         for path in made.glob(f"*_{ENGINE}.sql"):
             connection.execute(path.read_bytes())
@@ -82,7 +82,7 @@ def test_it_does_no_harm_after_up(made: Path, migrated_url: str) -> None:
     assert status(migrated_url).pending == []
 
 
-def test_without_a_transaction_no_table_is_misplaced(made: Path, database_url: str) -> None:
+def test_a_bundle_without_a_transaction_misplaces_no_table(made: Path, database_url: str) -> None:
     apply_by_statement(made, database_url)
     assert query(database_url, "select tablename from pg_tables where schemaname = 'public' order by 1") == [
         ("whatsapp_sessions",)
@@ -130,7 +130,7 @@ def test_the_recorded_versions_are_up_to_date(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("engine_as_it_was")
-def test_a_changed_function_is_one_new_file(tmp_path: Path) -> None:
+def test_a_changed_function_becomes_one_new_file(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     source.mkdir()
     files = functions(source, a_v1=MAKE.format("a_v1", 1), b_v1=MAKE.format("b_v1", 1))
@@ -155,7 +155,7 @@ def test_a_changed_function_is_one_new_file(tmp_path: Path) -> None:
         ("20250199000000", "20250199000001", "20250199000001"),
     ],
 )
-def test_a_folders_version_is_never_a_recorded_one(last: str, recorded: str, of_a_folder: str) -> None:
+def test_a_new_version_differs_from_every_recorded_version(last: str, recorded: str, of_a_folder: str) -> None:
     assert bundle._after(["20240101000000", last, "9"]) == recorded
     assert bundle._after(["20240101000000", last, "9"], of_folder=True) == of_a_folder
 
@@ -182,7 +182,7 @@ def test_a_recorded_version_is_the_same_in_each_folder(tmp_path: Path, monkeypat
 
 @pytest.mark.usefixtures("engine_as_it_was")
 @pytest.mark.parametrize("name", ["numbered", "engine", "record"])
-def test_a_file_that_differs_stops_it(made: Path, tmp_path: Path, name: str) -> None:
+def test_a_bundle_stops_at_a_file_that_differs(made: Path, tmp_path: Path, name: str) -> None:
     target = tmp_path / "target"
     target.mkdir()
     pattern = {"numbered": "*_pairing_private.sql", "engine": f"*_{ENGINE}.sql", "record": f"*_{RECORD}.sql"}[name]
@@ -194,7 +194,7 @@ def test_a_file_that_differs_stops_it(made: Path, tmp_path: Path, name: str) -> 
 
 
 @pytest.mark.usefixtures("engine_as_it_was")
-def test_a_taken_version_stops_it(tmp_path: Path) -> None:
+def test_a_bundle_stops_at_a_version_that_is_taken(tmp_path: Path) -> None:
     (tmp_path / "20250112000000_theirs.sql").write_text("select 1")
     with pytest.raises(BundleRefused, match="has the version of our 20250112000000_pairing_private"):
         write_bundle(tmp_path)
@@ -202,7 +202,7 @@ def test_a_taken_version_stops_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("engine_as_it_was")
-def test_the_products_own_files_stay(made: Path, tmp_path: Path) -> None:
+def test_a_bundle_keeps_the_product_s_own_files(made: Path, tmp_path: Path) -> None:
     (tmp_path / "20240101000000_first.sql").write_text("create table first ()")
     (tmp_path / "seed.sql").write_bytes(b"\xff")
     (tmp_path / "20250112000000_pairing_private.sql").write_bytes(
@@ -213,7 +213,7 @@ def test_the_products_own_files_stay(made: Path, tmp_path: Path) -> None:
     assert (tmp_path / "20240101000000_first.sql").read_text() == "create table first ()"
 
 
-def test_a_newer_engine_adds_what_it_changes(made: Path, tmp_path: Path, database_url: str) -> None:
+def test_a_newer_engine_adds_a_file_with_its_changes(made: Path, tmp_path: Path, database_url: str) -> None:
     """Version 15 of whatsmeow's tables has one column more than version 14."""
     for path in made.iterdir():
         text = path.read_text()
@@ -262,7 +262,7 @@ def test_a_pushed_bundle_keeps_the_supabase_history(made: Path, database_url: st
 
 
 @pytest.mark.usefixtures("engine_as_it_was")
-def test_the_command_says_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_bundle_command_prints_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "target"
     assert main(["bundle", str(target)]) == 0
     assert capsys.readouterr().out.splitlines()[0] == f"wrote {target / '20250111000000_whatsapp_sessions.sql'}"

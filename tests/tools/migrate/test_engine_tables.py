@@ -28,7 +28,7 @@ def engine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_tables, "VERSION", "select 1")
 
 
-def test_a_table_of_that_name_is_told(migrated_url: str) -> None:
+def test_a_foreign_table_of_the_engine_s_name_is_named(migrated_url: str) -> None:
     query(migrated_url, f"{ANEW} create table {DEVICE} (mine text)")
     told = refusal(migrated_url)
     assert "SQLSTATE 42P07" in told
@@ -36,13 +36,13 @@ def test_a_table_of_that_name_is_told(migrated_url: str) -> None:
     assert told.endswith("rename it and run it again")
 
 
-def test_a_view_of_that_name_is_told(migrated_url: str) -> None:
+def test_a_view_of_the_engine_s_name_is_named(migrated_url: str) -> None:
     query(migrated_url, f"{ANEW} create view {VERSION} as select 1 as version")
     assert "SQLSTATE 42809" in refusal(migrated_url)
 
 
 @pytest.mark.usefixtures("engine_alone")
-def test_a_missing_replica_identity_is_told(migrated_url: str) -> None:
+def test_a_missing_replica_identity_is_explained(migrated_url: str) -> None:
     query(migrated_url, f"{ANEW} create publication everything for all tables")
     told = refusal(migrated_url)
     assert "SQLSTATE 55000" in told
@@ -51,13 +51,13 @@ def test_a_missing_replica_identity_is_told(migrated_url: str) -> None:
 
 
 @pytest.mark.usefixtures("engine_alone")
-def test_a_read_only_database_is_told_by_the_engine(migrated_url: str) -> None:
+def test_the_engine_reports_a_read_only_database(migrated_url: str) -> None:
     name = migrated_url.rpartition("/")[2]
     query(migrated_url, f"{ANEW} alter database {name} set default_transaction_read_only = on")
     assert "SQLSTATE 25006 (the database is read-only)" in refusal(migrated_url)
 
 
-def test_a_read_only_database_is_told_by_ourselves(migrated_url: str) -> None:
+def test_up_reports_a_read_only_database(migrated_url: str) -> None:
     name = migrated_url.rpartition("/")[2]
     query(migrated_url, f"{ANEW} alter database {name} set default_transaction_read_only = on")
     told = refusal(migrated_url)
@@ -84,7 +84,7 @@ def test_a_read_only_database_is_told_by_ourselves(migrated_url: str) -> None:
     ],
     ids=["create", "usage", "read", "own"],
 )
-def test_a_missing_right_is_told_with_its_object(migrated_url: str, prepare: str, told: str) -> None:
+def test_a_missing_right_is_reported_with_its_object(migrated_url: str, prepare: str, told: str) -> None:
     query(
         migrated_url,
         f"{ANEW} do $$ begin if to_regrole('stranger') is null then create role stranger login; end if; end $$;"
@@ -97,7 +97,7 @@ def test_a_missing_right_is_told_with_its_object(migrated_url: str, prepare: str
 
 
 @pytest.mark.parametrize("table", [VERSION, DEVICE])
-def test_a_lock_of_somebody_is_told_with_its_table(migrated_url: str, table: str) -> None:
+def test_a_lock_is_reported_with_its_table(migrated_url: str, table: str) -> None:
     query(migrated_url, f"alter database {migrated_url.rpartition('/')[2]} set lock_timeout = '1s'")
     with psycopg.connect(migrated_url) as other:
         other.execute(f"lock table {table} in access exclusive mode".encode())
@@ -108,12 +108,12 @@ def test_a_lock_of_somebody_is_told_with_its_table(migrated_url: str, table: str
     create_engine_tables(migrated_url)
 
 
-def test_tables_of_a_newer_engine_are_told(migrated_url: str) -> None:
+def test_tables_of_a_newer_engine_are_reported(migrated_url: str) -> None:
     query(migrated_url, f"update {VERSION} set version = 1000, compat = 1000")
     assert refusal(migrated_url).endswith("knows only 15: run the newer release")
 
 
-def test_devices_with_a_comma_do_not_stop_it(migrated_url: str) -> None:
+def test_a_device_name_with_a_comma_does_not_stop_up(migrated_url: str) -> None:
     """neonize separates a device's fields by commas, and a name may hold one."""
     query(
         migrated_url,
@@ -125,7 +125,7 @@ def test_devices_with_a_comma_do_not_stop_it(migrated_url: str) -> None:
     create_engine_tables(migrated_url)
 
 
-def test_an_unreachable_database_still_says_so() -> None:
+def test_an_unreachable_database_is_reported() -> None:
     with pytest.raises(NotReachable):
         create_engine_tables("postgresql://postgres:s3cret@127.0.0.1:1/nowhere")
 
@@ -138,7 +138,7 @@ def test_an_unreachable_database_still_says_so() -> None:
         ("{}?sslmode=require", "TLS to Postgres fails"),
     ],
 )
-def test_the_engine_alone_tells_what_it_meets(migrated_url: str, url: str, told: str) -> None:
+def test_the_engine_alone_reports_what_refuses_it(migrated_url: str, url: str, told: str) -> None:
     with pytest.raises(EngineTablesFailed) as caught:
         engine_tables.run_engine(url.format(migrated_url), "")
     assert told in str(caught.value)

@@ -44,7 +44,7 @@ def run(connection: psycopg.Connection, text: str) -> list[str]:
         "do $$ begin begin perform 1 / 0; exception when others then null; end; end $$",
     ],
 )
-def test_any_statements_run(connection: psycopg.Connection, text: str) -> None:
+def test_a_file_may_hold_any_statements(connection: psycopg.Connection, text: str) -> None:
     assert run(connection, text) == []
 
 

@@ -170,11 +170,11 @@ def check(connection: psycopg.Connection, things: Iterable[str], wanted: dict[st
 
 
 @pytest.mark.parametrize("name", SUBSETS)
-def test_any_part_may_be_there(connection: psycopg.Connection, name: str) -> None:
+def test_the_migration_accepts_any_existing_part(connection: psycopg.Connection, name: str) -> None:
     check(connection, SUBSETS[name], facts_of_a_fresh_table(connection))
 
 
-def test_any_mixture_may_be_there(connection: psycopg.Connection) -> None:
+def test_the_migration_accepts_any_mixture_of_parts(connection: psycopg.Connection) -> None:
     wanted = facts_of_a_fresh_table(connection)
     chance = random.Random(20250111)
     for _ in range(150):
@@ -184,14 +184,14 @@ def test_any_mixture_may_be_there(connection: psycopg.Connection) -> None:
         check(connection, things, wanted)
 
 
-def test_a_second_time_changes_nothing(connection: psycopg.Connection) -> None:
+def test_the_migration_applied_twice_changes_nothing(connection: psycopg.Connection) -> None:
     migrate(connection)
     facts = collect_facts(connection)
     migrate(connection)
     assert collect_facts(connection) == facts
 
 
-def test_a_database_that_has_it_all_is_not_held_up(connection: psycopg.Connection) -> None:
+def test_the_migration_does_not_lock_a_complete_database(connection: psycopg.Connection) -> None:
     prepare(connection, PARTS)
     connection.commit()
     migrate(connection)
@@ -223,7 +223,7 @@ def test_a_database_that_has_it_all_is_not_held_up(connection: psycopg.Connectio
            FOR EACH STATEMENT EXECUTE FUNCTION public.other()""",
     ],
 )
-def test_what_holds_no_data_is_put_right(connection: psycopg.Connection, wrong: str) -> None:
+def test_the_migration_repairs_objects_without_data(connection: psycopg.Connection, wrong: str) -> None:
     wanted = facts_of_a_fresh_table(connection)
     prepare(connection, ())
     connection.execute(wrong.encode())
@@ -251,7 +251,7 @@ def test_what_holds_no_data_is_put_right(connection: psycopg.Connection, wrong: 
         ),
     ],
 )
-def test_rows_against_a_rule_stop_it(
+def test_rows_that_break_a_rule_stop_the_migration(
     connection: psycopg.Connection, rule: str, statement: str, problem: type[pg.Error]
 ) -> None:
     prepare(connection, set(PARTS) - {rule})

@@ -147,7 +147,7 @@ def test_another_directory_adopts_nothing(migrated_url: str, tmp_path: Path) -> 
     assert up(migrated_url, directory(tmp_path, "select 1")).applied == ["20300101000001"]
 
 
-def test_a_record_without_a_file_is_told(database_url: str, tmp_path: Path) -> None:
+def test_a_record_without_a_file_is_reported(database_url: str, tmp_path: Path) -> None:
     up(database_url, directory(tmp_path, "select 1"))
     before = status(database_url)
     assert (before.applied, before.not_here) == ([], ["20300101000001_step"])
@@ -162,7 +162,7 @@ def test_a_renamed_file_is_refused(database_url: str, tmp_path: Path) -> None:
         up(database_url)
 
 
-def test_a_file_that_changed_is_told(database_url: str, tmp_path: Path) -> None:
+def test_a_changed_file_is_reported(database_url: str, tmp_path: Path) -> None:
     up(database_url, directory(tmp_path, "select 1"))
     found = status(database_url, directory(tmp_path, "select  1"))
     assert found.changed == found.applied == ["20300101000001_step.sql"]

@@ -53,7 +53,7 @@ def test_a_release_that_failed_counts(database_url: str, tmp_path: Path, monkeyp
         up(database_url, functions(tmp_path, a_v1=MAKE.format("a_v1", 1)))
 
 
-def test_both_commands_note_it_and_exit_0(migrated_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_both_commands_report_a_newer_release_and_exit_0(migrated_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     query(
         migrated_url,
         "update whatsapp_migrations.release set number = '99.0.0'; drop table whatsapp_private.attempts cascade",

@@ -62,16 +62,16 @@ def owner_url(server: Postgres) -> str:
     return url
 
 
-def test_verify_is_content(owner_url: str) -> None:
+def test_verify_finds_no_fault_as_supabase_s_owner(owner_url: str) -> None:
     assert verify(owner_url) == []
 
 
-def test_it_may_be_repeated(owner_url: str) -> None:
+def test_up_may_be_repeated_as_supabase_s_owner(owner_url: str) -> None:
     assert up(owner_url).applied == []
     assert verify(owner_url) == []
 
 
-def test_the_roles_were_made_by_a_role_like_supabases(server: Postgres, owner_url: str) -> None:
+def test_a_role_like_supabase_s_created_the_roles(server: Postgres, owner_url: str) -> None:
     with psycopg.connect(owner_url) as connection:
         row = connection.execute("select rolsuper from pg_roles where rolname = current_user").fetchone()
         assert row == (False,)
@@ -94,7 +94,7 @@ def test_another_database_of_the_server_uses_the_same_roles(server: Postgres, ow
         assert verify(url) == []
 
 
-def test_the_roles_do_their_work_there(server: Postgres, owner_url: str) -> None:
+def test_the_roles_pair_and_clean_up_as_on_supabase(server: Postgres, owner_url: str) -> None:
     """The functions of the owner must see what row level security hides from the roles, auth.users too."""
     superuser = owner_url.replace(f"{OWNER}@", "postgres@")
     with connect(superuser) as admin:
@@ -119,7 +119,7 @@ def test_the_roles_do_their_work_there(server: Postgres, owner_url: str) -> None
             world.close()
 
 
-def test_verify_tries_a_pairing_there(owner_url: str) -> None:
+def test_verify_tries_a_pairing_as_supabase_s_owner(owner_url: str) -> None:
     """This owner is no superuser: it grants the roles to itself within the trial."""
     with psycopg.connect(owner_url, autocommit=True) as connection:
         connection.execute("insert into auth.users default values")

@@ -128,7 +128,7 @@ def test_an_upgrade_loses_no_row_and_no_key(world: World, before: Before) -> Non
     assert found[before.failed].reason is Reason.SCAN_TIMEOUT
 
 
-def test_rows_that_the_product_has_bent_do_not_stop_it(world: World, before: Before) -> None:
+def test_rows_that_the_product_changed_do_not_stop_the_upgrade(world: World, before: Before) -> None:
     world.sql("ALTER TABLE public.whatsapp_sessions ALTER messages_sent DROP NOT NULL")
     world.sql("UPDATE public.whatsapp_sessions SET messages_sent = NULL WHERE user_id = %s", before.linked)
     world.sql(
@@ -166,7 +166,7 @@ def test_cleanup_corrects_rows_that_show_too_much(world: World, before: Before) 
     assert world.sql(status, before.linked) == [{"session_status": "connected", "qr_code": None}]
 
 
-def test_a_pairing_that_ran_lives_and_can_be_disconnected(world: World, before: Before) -> None:
+def test_a_running_pairing_survives_and_can_be_disconnected(world: World, before: Before) -> None:
     up(world.url)
     for user in (before.pairing, before.shown):
         assert world.attempts.claim(user, uuid4(), WINDOW, LIMIT).live
@@ -174,7 +174,7 @@ def test_a_pairing_that_ran_lives_and_can_be_disconnected(world: World, before: 
     assert world.attempts.claim(before.failed, uuid4(), WINDOW, LIMIT).wait > 0
 
 
-def test_a_scan_before_the_upgrade_buys_no_more_time(world: World, before: Before) -> None:
+def test_a_scan_before_the_upgrade_extends_no_deadline_again(world: World, before: Before) -> None:
     up(world.url)
     scanned = "SELECT scanned_at IS NOT NULL FROM whatsapp_private.attempts WHERE user_id = %s"
     assert [world.value(scanned, user) for user in (before.pairing, before.shown)] == [True, False]

@@ -66,7 +66,7 @@ def test_a_tarball_has_the_same_files(tmp_path: Path, monkeypatch: pytest.Monkey
     assert sorted(listed(tree)) == sorted(listed())
 
 
-def test_guards_says_when_no_guard_is_meant() -> None:
+def test_make_guards_refuses_a_word_that_fits_no_guard() -> None:
     command = [sys.executable, "-m", "tests.system.guards.__main__", "no such guard"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "No guard's name contains no such guard.\n")
@@ -128,7 +128,7 @@ def quick(tmp_path: Path) -> str:
     return f"{program.parent}{os.pathsep}{os.environ['PATH']}"
 
 
-def test_a_broken_environment_is_made_anew(checkout: Path, quick: str) -> None:
+def test_a_broken_environment_is_replaced(checkout: Path, quick: str) -> None:
     def setup(folder: Path, *arguments: str) -> str:
         return said(make(folder, "setup", *arguments, PATH=quick))
 
@@ -159,7 +159,7 @@ def test_a_broken_environment_is_made_anew(checkout: Path, quick: str) -> None:
     assert setup(moved) == ""
 
 
-def test_each_environment_says_what_it_is_for(checkout: Path, quick: str) -> None:
+def test_make_says_what_each_environment_is_for(checkout: Path, quick: str) -> None:
     printed = said(make(checkout, "setup", "sam-tools", "security-tools", PATH=quick))
     assert re.findall(r"Installing (.*) \(about . minutes?\) into (\S+) \.\.\.", printed) == [
         ("the tools of run, test and lint", ".venv"), ("sam-cli", ".venv-sam"),
@@ -187,7 +187,7 @@ def python(folder: Path, version: str, status: int = 0) -> Path:
         ("3.11.2", 1, "Python 3.11.2 ({}) lacks a part (No module named 'ensurepip'): on Debian and Ubuntu, apt-get"),
     ],
 )
-def test_a_python_that_will_not_do_is_named(
+def test_an_unsuitable_python_is_named(
     checkout: Path, tmp_path: Path, version: str, status: int, sentence: str
 ) -> None:
     program = python(tmp_path, version, status)
@@ -198,12 +198,12 @@ def test_a_python_that_will_not_do_is_named(
     assert not (checkout / ".venv").exists()
 
 
-def test_no_python_at_all_is_said(checkout: Path) -> None:
+def test_a_missing_python_is_explained(checkout: Path) -> None:
     done = make(checkout, "setup", "PYTHON=no-such-python")
     assert done.stderr.startswith("Python 3.11 or newer is needed, and no-such-python does not run.")
 
 
-def test_make_drops_what_a_shell_holds_for_other_work(checkout: Path) -> None:
+def test_make_ignores_variables_of_other_work(checkout: Path) -> None:
     with (checkout / "Makefile").open("a") as makefile:
         makefile.write("\nshow:\n\t@env\n")
     for given in (make(checkout, "show", **ODD_SHELL, **MIRROR), make(checkout, "show", "PYTHON=x", **MIRROR)):

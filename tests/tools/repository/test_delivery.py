@@ -84,7 +84,7 @@ def test_a_workflow_runs_what_exists(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_an_action_is_named_by_its_commit_for_a_tag_can_be_moved(path: Path) -> None:
+def test_each_action_is_pinned_to_a_commit(path: Path) -> None:
     used = re.findall(r"uses: (\S+)(.*)", path.read_text())
     assert used
     for action, comment in used:

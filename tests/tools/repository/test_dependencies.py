@@ -57,7 +57,7 @@ def reply(*packages: object) -> str:
     return json.dumps({"dependencies": packages, "fixes": []})
 
 
-def test_what_is_lived_with_is_in_nothing_that_is_shipped() -> None:
+def test_the_accepted_vulnerability_is_in_no_shipped_lock() -> None:
     assert [lock.name for lock in LOCKS if re.search("^ecdsa==", lock.read_text(), re.M)] == ["security.txt"]
 
 
@@ -97,7 +97,7 @@ def tree(tmp_path: Path) -> Path:
         ("<html>", 0, 0, "SKIPPED"),
     ],
 )
-def test_a_finding_is_no_outage_and_an_outage_no_finding(
+def test_an_audit_tells_a_finding_from_an_outage(
     tree: Path, capsys: pytest.CaptureFixture[str], said: str, status: int, returned: int, words: str
 ) -> None:
     assert show(tree, pip_audit(tree, said, status)) == returned
@@ -106,7 +106,7 @@ def test_a_finding_is_no_outage_and_an_outage_no_finding(
     assert written.startswith("requirements/dev.txt: ")
 
 
-def test_a_broken_lock_or_tool_is_no_outage(tree: Path) -> None:
+def test_a_broken_lock_or_tool_does_not_count_as_an_outage(tree: Path) -> None:
     lock = tree / "requirements" / "dev.txt"
     with pytest.raises(UnreadableLockError, match="no such lock"):
         audit(lock, pip_audit(tree, reply(GOOD), collects=1))
@@ -114,7 +114,7 @@ def test_a_broken_lock_or_tool_is_no_outage(tree: Path) -> None:
         audit(lock, tree / "missing")
 
 
-def test_one_finding_among_outages_is_a_finding(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_finding_among_outages_counts_as_a_finding(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tree / "layers" / "shared").mkdir(parents=True)
     (tree / "layers" / "shared" / "requirements.txt").write_text("bad==1.0 --hash=sha256:0\n")
     program = pip_audit(tree, reply(BAD), 1)

@@ -20,7 +20,7 @@ READS = {"DATABASE_SECRET_NAME": "private", "ENGINE_DATABASE_SECRET_NAME": "keys
 NAMED = re.compile(r"`(?P<file>[\w/]+\.py)?(?:::(?P<test>test_\w+))?`")
 
 
-def test_every_test_that_the_threat_table_names_is_there() -> None:
+def test_every_test_that_the_threat_table_names_exists() -> None:
     table = (ROOT / "SECURITY.md").read_text("utf-8").split("## Threats")[1]
     missing, seen, file = [], 0, ""
     for named in NAMED.finditer(table):
@@ -41,7 +41,7 @@ def test_the_deploy_guide_names_every_parameter() -> None:
     assert named == parameters
 
 
-def test_readme_is_read_in_one_sitting() -> None:
+def test_readme_has_at_most_200_lines() -> None:
     assert len(README.splitlines()) <= LONGEST_README
 
 

@@ -159,7 +159,7 @@ def test_a_refused_release_changes_nothing(
     assert repository.state() == before
 
 
-def test_before_one_lost_calls_are_only_told(repository: Repository) -> None:
+def test_lost_calls_before_release_1_0_are_only_reported(repository: Repository) -> None:
     releases = repository.place / "tests" / "releases"
     (releases / this_release()).rename(releases / "0.99.0")
     for version in releases.glob("*/"):

@@ -119,7 +119,7 @@ def test_states_are_those_of_the_transitions() -> None:
         (states, "stateDiagram-v2\n  a --> b\n  note right of c : who"),
     ],
 )
-def test_a_line_that_it_does_not_know_is_an_error(read: object, text: str) -> None:
+def test_an_unknown_line_of_a_diagram_is_an_error(read: object, text: str) -> None:
     assert callable(read)
     with pytest.raises(ValueError, match=r"."):
         read(text)

@@ -162,7 +162,7 @@ def known(one: Watched, template: Template, counted: set[tuple[str, Dimensions]]
 # ── it exists ──
 
 
-def test_every_watched_metric_is_one_that_is_written(template: Template, counted: set[tuple[str, Dimensions]]) -> None:
+def test_every_watched_metric_is_written(template: Template, counted: set[tuple[str, Dimensions]]) -> None:
     assert len(list(watched_by_alarms(template))) > 12
     assert len(list(watched_by_the_dashboard(template))) > 50
     assert unknown(template, counted) == []
@@ -176,7 +176,7 @@ def test_functions_write_the_metrics_that_their_stack_watches(template: Template
 # ── nothing is missing ──
 
 
-def test_the_dashboard_shows_whatever_is_counted(template: Template, counted: set[tuple[str, Dimensions]]) -> None:
+def test_the_dashboard_shows_every_metric(template: Template, counted: set[tuple[str, Dimensions]]) -> None:
     shown = {(one.name, one.dimensions) for one in watched_by_the_dashboard(template) if one.namespace == NAMESPACE}
     # A probe meets only some of the reasons.
     assert {(name, dimensions) for name, dimensions in counted - shown if name != "ProbeFailed"} == set()
@@ -224,7 +224,7 @@ def test_the_alarm_about_the_engines_database_names_its_secret(template: Templat
     assert (properties["MetricName"], properties["Threshold"]) == ("EngineStoreFailed", 1)
 
 
-def test_silence_is_good_news_but_for_what_runs_by_the_clock(template: Template) -> None:
+def test_only_alarms_on_schedules_ring_without_data(template: Template) -> None:
     missing = {name: alarm["Properties"]["TreatMissingData"] for name, alarm in alarms(template).items()}
     assert {name for name, treated in missing.items() if treated == "breaching"} == {
         "CleanupNotRunningAlarm", "ProbeFailingAlarm",
@@ -244,7 +244,7 @@ def expression_faults(alarm: Template) -> list[str]:
     return faults
 
 
-def test_each_expression_uses_what_was_asked_for(template: Template) -> None:
+def test_each_expression_uses_exactly_its_queries(template: Template) -> None:
     faults = {name: found for name, alarm in alarms(template).items() if (found := expression_faults(alarm))}
     assert faults == {}
     wrong = copy.deepcopy(template["Resources"]["QrTimeoutAlarm"])

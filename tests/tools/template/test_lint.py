@@ -85,7 +85,7 @@ def unexcused(findings: set[Finding], exceptions: dict[str, tuple[str, str]]) ->
     ]
 
 
-def test_cfn_lint_finds_nothing_that_has_no_reason() -> None:
+def test_every_finding_of_cfn_lint_has_a_reason() -> None:
     assert unexcused(cfn_lint(ROOT / "template.yaml") | cfn_lint(ALARMS), CFN_LINT_EXCEPTIONS) == []
 
 
@@ -98,7 +98,7 @@ def test_cfn_lint_sees_a_mistake(template: Template, tmp_path: Path) -> None:
     assert "ES2003: HttpApi" in found  # a rule for serverless applications
 
 
-def test_checkov_finds_nothing_that_has_no_reason(expand: Expand, tmp_path: Path) -> None:
+def test_every_finding_of_checkov_has_a_reason(expand: Expand, tmp_path: Path) -> None:
     assert unexcused(checkov(expand(joined(), Tracing="Disabled"), tmp_path), CHECKOV_EXCEPTIONS) == []
 
 

@@ -46,7 +46,7 @@ def test_cloudformation_gets_every_function(template: Template, expand: Expand) 
     assert {name for name, one in resources.items() if one["Type"] == "AWS::Lambda::Function"} == FUNCTIONS
 
 
-def test_nothing_but_alarms_and_a_dashboard_is_nested() -> None:
+def test_the_nested_template_has_alarms_and_a_dashboard_only() -> None:
     nested = load_yaml(ALARMS.read_text())["Resources"].values()
     assert {one["Type"] for one in nested} == {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard"}
 

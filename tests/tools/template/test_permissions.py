@@ -170,17 +170,17 @@ def _caller(permission: dict[str, Any]) -> tuple[str, str, str]:
     return (function, shape(properties["Principal"]), source)
 
 
-def test_everybody_may_do_what_the_tables_say_and_nothing_else(template: Template, expand: Expand) -> None:
+def test_each_role_may_do_exactly_what_the_tables_say(template: Template, expand: Expand) -> None:
     assert complaints(expand(template)) == []
 
 
-def test_every_star_has_a_reason() -> None:
+def test_every_star_in_a_policy_has_a_reason() -> None:
     every = [grant for _, grants in ROLES.values() for grant in grants if not grant[0].startswith("deny ")]
     assert [action for action, _ in every if "*" in action or "?" in action] == []
     assert {action for action, resource in every if resource == "*"} == set(NO_FINER_RESOURCE)
 
 
-def test_without_tracing_nobody_may_write_traces(template: Template, expand: Expand) -> None:
+def test_no_role_may_write_traces_without_tracing(template: Template, expand: Expand) -> None:
     resources = expand(template, Tracing="Disabled")["Resources"]
     functions = [role for role, (service, _) in ROLES.items() if service == "lambda"]
     assert [grant for role in functions for grant in role_grants(resources, role) if "xray" in grant[0]] == []
