@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, FloatRect, Page, expect, sync_playwrigh
 from tests.support.stack import ROOT, RunningSystem
 from tests.system.browser.conftest import ARGUMENTS, PATIENCE_SECONDS, installed
 from tests.system.browser.fakes import PAGE
+from tests.system.browser.parts import qr_picture
 
 PICTURE = ROOT / ".github" / "pairing.png"
 LARGEST_BYTES = 200_000
@@ -93,11 +94,11 @@ def pair(browser: Browser, stack: RunningSystem) -> list[Shot]:
     shots = [Shot("Click", photo(page))]
 
     connect.click()
-    expect(page.locator("#qr")).to_be_visible()
-    page.locator("#qr").evaluate("(image) => image.decode()")
+    expect(qr_picture(page)).to_be_visible()
+    qr_picture(page).evaluate("(image) => image.decode()")
     # A hint that only a phone shows. The picture stands for a computer, whose four pages would not fit side by side.
-    page.locator(".phone-only").evaluate("(hint) => hint.style.display = 'none'")
-    shots.append(Shot("A QR code comes", photo(page), page.locator("#qr").bounding_box()))
+    page.get_by_text("Is this your phone’s screen?").evaluate("(hint) => hint.style.display = 'none'")
+    shots.append(Shot("A QR code comes", photo(page), qr_picture(page).bounding_box()))
 
     page.get_by_role("button", name="Scan with the sandbox phone").click()
     expect(page.get_by_role("heading", name="Finishing")).to_be_visible()

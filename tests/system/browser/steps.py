@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests.system.browser.conftest import polls, until
 from tests.system.browser.fakes import TOKEN, Site, Supabase, auth_error
+from tests.system.browser.parts import EVERY_ELEMENT, qr_frame, qr_picture
 from tests.system.browser.server import Answer
 
 QR = "https://wa.me/settings/linked_devices#2@aFirstRef/0123456789abcdef,Zm9v,YmFy,YmF6,1"
@@ -28,15 +29,15 @@ LATE = {
 
 def on_screen(page: Page) -> list[str]:
     """The texts of the QR codes that a camera in front of the screen would read."""
-    picture = Image.open(io.BytesIO(page.locator("#qr-frame").screenshot())).convert("L")
+    picture = Image.open(io.BytesIO(qr_frame(page).screenshot())).convert("L")
     return [code.text for code in zxingcpp.read_barcodes(picture)]
 
 
 def expect_qr(page: Page, text: str) -> None:
     """The page shows this QR, and a camera could read it."""
-    expect(page.locator("#qr")).to_be_visible()
-    expect(page.locator("#qr-frame")).not_to_have_class(re.compile("stale"))
-    page.locator("#qr").evaluate("(image) => image.decode()")
+    expect(qr_picture(page)).to_be_visible()
+    expect(qr_frame(page)).not_to_have_class(re.compile("stale"))
+    qr_picture(page).evaluate("(image) => image.decode()")
     assert on_screen(page) == [text]
 
 
@@ -95,7 +96,7 @@ def assert_only_marks(page: Page) -> None:
 
 def everything_in(page: Page) -> str:
     """Every text, attribute and value of the document, on show or not."""
-    text: str = page.evaluate("""() => [...document.body.querySelectorAll("*")].flatMap((e) => [
+    text: str = page.evaluate(f"""() => ({EVERY_ELEMENT})(document.body).flatMap((e) => [
       ...[...e.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data),
       ...[...e.attributes].map((attribute) => attribute.value), e.value ?? "",
     ]).join("\\n")""")

@@ -22,6 +22,7 @@ from tests.system.browser.fakes import (
     qr,
     state,
 )
+from tests.system.browser.parts import failure_line, network_line, qr_frame, qr_picture, state_line, value_of
 from tests.system.browser.server import Answer
 from tests.system.browser.steps import QR, everything_in, expect_qr
 
@@ -61,19 +62,19 @@ def test_the_page_asks_again_after_a_foreign_config(site: Site, supabase: Supaba
     for name, answer in FOREIGN.items():
         site.standing[CONFIG] = answer
         bare.goto(site.url)
-        expect(bare.locator("#network"), name).to_have_text(TRYING)
+        expect(network_line(bare), name).to_have_text(TRYING)
         expect(bare.get_by_text("Sign-in is not configured")).to_be_hidden()
         del site.standing[CONFIG]
         pass_time(bare, site, 6)
         expect(bare.get_by_role("heading", name="Sign in"), name).to_be_visible()
-        expect(bare.locator("#network"), name).to_be_hidden()
+        expect(network_line(bare), name).to_be_hidden()
 
 
 @pytest.mark.parametrize("kind", ["html", "object", "redirect", "proxy-404-json"])
 def test_the_page_repeats_its_request_for_the_local_runner(site: Site, bare: Page, kind: str) -> None:
     site.standing["GET /dev/config"] = FOREIGN[kind]
     bare.goto(site.url)
-    expect(bare.locator("#network")).to_have_text(TRYING)
+    expect(network_line(bare)).to_have_text(TRYING)
     del site.standing["GET /dev/config"]
     expect(bare.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
 
@@ -86,12 +87,12 @@ def test_a_foreign_answer_to_status_changes_nothing(site: Site, open_page: OpenP
     for name, answer in FOREIGN.items():
         site.standing[STATUS] = answer
         pass_time(page, site, 1)  # the next status
-        expect(page.locator("#network"), name).to_have_text(TRYING)
+        expect(network_line(page), name).to_have_text(TRYING)
         expect(number, name).to_be_visible()
-        expect(page.locator("#badge"), name).to_have_text("Connected")
+        expect(state_line(page), name).to_have_text("Connected")
         del site.standing[STATUS]
         pass_time(page, site, 6)
-        expect(page.locator("#network"), name).to_be_hidden()
+        expect(network_line(page), name).to_be_hidden()
         expect(number, name).to_be_visible()
 
 
@@ -102,9 +103,9 @@ def test_a_foreign_answer_to_disconnect_disconnects_nobody(site: Site, open_page
     for name, answer in FOREIGN.items():
         site.standing[DISCONNECT] = answer
         page.get_by_role("button", name="Yes, disconnect").click()
-        expect(page.locator("#network"), name).to_have_text(CHECKING)
+        expect(network_line(page), name).to_have_text(CHECKING)
         pass_time(page, site, 4)
-        expect(page.locator("#network"), name).to_be_hidden()  # the next status came
+        expect(network_line(page), name).to_be_hidden()  # the next status came
         expect(page.get_by_role("heading", name="+34 600 111 222"), name).to_be_visible()
     del site.standing[DISCONNECT]
     page.get_by_role("button", name="Yes, disconnect").click()
@@ -116,9 +117,9 @@ def test_a_foreign_answer_to_connect_starts_no_pairing(site: Site, open_page: Op
     for name, answer in FOREIGN.items():
         site.standing[CONNECT] = answer
         page.get_by_role("button", name="Connect WhatsApp").click()
-        expect(page.locator("#network"), name).to_have_text(CHECKING)
+        expect(network_line(page), name).to_have_text(CHECKING)
         pass_time(page, site, 4)
-        expect(page.locator("#network"), name).to_be_hidden()
+        expect(network_line(page), name).to_be_hidden()
         expect(page.get_by_role("heading", name="Connect your WhatsApp"), name).to_be_visible()
     del site.standing[CONNECT]
     page.get_by_role("button", name="Connect WhatsApp").click()
@@ -146,13 +147,13 @@ def test_the_page_shows_a_qr_picture_only_when_it_loads(site: Site, open_page: O
     for name, answer in PICTURES.items():
         site.standing[QR_PICTURE] = answer
         site.waiting(QR)
-        expect(page.locator("#network"), name).to_have_text(f"The QR code does not load. {TRYING}")
+        expect(network_line(page), name).to_have_text(f"The QR code does not load. {TRYING}")
         expect(page.get_by_role("heading", name="Scan this code with WhatsApp"), name).to_be_visible()
-        expect(page.locator("#qr"), name).to_be_hidden()
-        expect(page.locator("#qr-wait"), name).to_be_visible()
+        expect(qr_picture(page), name).to_be_hidden()
+        expect(qr_frame(page).locator("span"), name).to_be_visible()
         del site.standing[QR_PICTURE]
         expect_qr(page, QR)
-        expect(page.locator("#network"), name).to_be_hidden()
+        expect(network_line(page), name).to_be_hidden()
         site.finishing()
         expect(page.get_by_role("heading", name="Scanned."), name).to_be_visible()
 
@@ -168,17 +169,17 @@ def test_the_page_says_that_the_qr_picture_is_blocked(
     page = open_page(site.url, locale=locale)
     page.route("**/api/whatsapp/qr", lambda route: route.abort("blockedbyclient"))
     site.waiting(QR)
-    expect(page.locator("#network")).to_contain_text(sentence)
+    expect(network_line(page)).to_contain_text(sentence)
     page.unroute("**/api/whatsapp/qr")
     expect_qr(page, QR)
-    expect(page.locator("#network")).to_be_hidden()
+    expect(network_line(page)).to_be_hidden()
 
 
 def test_the_first_failure_of_a_qr_picture_shows_no_message(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url)
-    page.evaluate("""() => {
+    network_line(page).evaluate("""(line) => {
       window.said = [];
-      new MutationObserver(() => window.said.push(network.textContent)).observe(network, { childList: true });
+      new MutationObserver(() => window.said.push(line.textContent)).observe(line, { childList: true });
     }""")
     site.next(QR_PICTURE, Answer(503, b""))
     site.waiting(QR)
@@ -197,7 +198,7 @@ def test_our_answer_counts_under_any_content_type(site: Site, open_page: OpenPag
 def test_a_redirect_gets_no_token(site: Site, open_page: OpenPage) -> None:
     site.standing[STATUS] = Answer(307, b"", {"Location": "/elsewhere"})
     page = open_page(site.url)
-    expect(page.locator("#network")).to_have_text(TRYING)
+    expect(network_line(page)).to_have_text(TRYING)
     until(page, lambda: site.count(STATUS) > 1)
     assert not any(request.path == "/elsewhere" for request in site.requests)
 
@@ -210,8 +211,8 @@ def test_malformed_times_and_numbers_are_not_shown(site: Site, open_page: OpenPa
         expect(page.get_by_role("heading", name="Getting your QR code…")).to_be_visible()
         assert "NaN" not in everything_in(page), deadline
     site.connect(messagesSent="many", messagesReceived={})
-    expect(page.locator("#sent")).to_have_text("—")
-    expect(page.locator("#received")).to_have_text("—")
+    expect(value_of(page, "Messages sent")).to_have_text("—")
+    expect(value_of(page, "Messages received")).to_have_text("—")
 
 
 def test_malformed_values_of_a_connected_status_break_nothing(site: Site, open_page: OpenPage) -> None:
@@ -220,8 +221,8 @@ def test_malformed_values_of_a_connected_status_break_nothing(site: Site, open_p
     page = open_page(site.url)
     expect(page.get_by_role("button", name="Disconnect")).to_be_visible()
     polls(page, site)
-    expect(page.locator("#connected-at")).to_have_text("—")
-    expect(page.locator("#failed")).to_be_hidden()
+    expect(value_of(page, "Connected since")).to_have_text("—")
+    expect(failure_line(page)).to_be_hidden()
 
 
 def test_a_blocked_status_request_shows_no_connection(site: Site, open_page: OpenPage) -> None:
@@ -234,5 +235,5 @@ def test_a_blocked_status_request_shows_no_connection(site: Site, open_page: Ope
         route.abort("blockedbyclient")
 
     page.route("**/api/whatsapp/status", refuse)
-    expect(page.locator("#network")).to_have_text("No connection. Trying again…")
+    expect(network_line(page)).to_have_text("No connection. Trying again…")
     expect(number).to_be_visible()

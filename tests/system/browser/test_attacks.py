@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests.system.browser.conftest import OpenPage, polls, until
 from tests.system.browser.fakes import PAGE, Site, Supabase, attempt, iso, state
+from tests.system.browser.parts import qr_picture
 from tests.system.browser.steps import QR, assert_only_marks, sign_in
 
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>\'"><a href=javascript:hacked=1>'
@@ -57,7 +58,7 @@ def test_hostile_values_of_a_status_run_nothing(site: Site, open_page: OpenPage,
     if status == "waiting_qr":
         site.status |= {"qr": QR, "qrExpiresAt": iso(site.now())}
     page = open_page(site.url)
-    expect(page.locator("#card")).not_to_have_attribute("data-state", "loading")
+    expect(page.get_by_text("Loading…")).to_be_hidden()
     polls(page, site)
     assert page.evaluate("window.hacked") is None
     assert page.locator("main").locator("a, script, iframe, img[src=x]").count() == 0
@@ -66,7 +67,7 @@ def test_hostile_values_of_a_status_run_nothing(site: Site, open_page: OpenPage,
 def test_an_unknown_status_shows_an_error_and_runs_nothing(site: Site, open_page: OpenPage) -> None:
     site.status = state(HOSTILE)
     page = open_page(site.url)
-    expect(page.locator("#card")).to_have_attribute("data-state", "error")
+    expect(page.get_by_role("heading", name="WhatsApp is not connected")).to_be_visible()
     assert page.evaluate("window.hacked") is None
 
 
@@ -119,10 +120,10 @@ def test_another_origin_frames_the_page_only_when_allowed(
     bare.goto(evil.origin)
     frame = bare.frames[1]
     if shown:
-        expect(frame.locator("#connect")).to_be_visible()
+        expect(frame.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
     else:
         until(bare, lambda: frame.url.startswith("chrome-error:"))  # Chromium shows its own page instead
-        assert frame.locator("#connect").count() == 0
+        assert frame.get_by_role("button", name="Connect WhatsApp").count() == 0
     assert any(request.path.startswith("/api/") for request in site.requests) is shown
 
 
@@ -197,8 +198,8 @@ def test_sign_out_leaves_nothing_for_the_back_button(site: Site, supabase: Supab
     page = open_page(site.url)
     sign_in(page)
     site.waiting(QR)
-    expect(page.locator("#qr")).to_be_visible()
-    picture = page.locator("#qr").get_attribute("src")
+    expect(qr_picture(page)).to_be_visible()
+    picture = qr_picture(page).get_attribute("src")
     page.get_by_role("button", name="Sign out").click()
     nothing_left(page, picture)
 
@@ -209,7 +210,7 @@ def test_sign_out_leaves_nothing_for_the_back_button(site: Site, supabase: Supab
 
 
 def nothing_left(page: Page, picture: str | None) -> None:
-    expect(page.locator("#qr")).to_be_hidden()
+    expect(qr_picture(page)).to_be_hidden()
     assert page.evaluate("[sessionStorage.length, document.cookie]") == [0, ""]
     assert_only_marks(page)
     assert page.evaluate("caches.keys()") == []
@@ -230,7 +231,7 @@ def test_status_and_qr_are_in_no_cache(site: Site, supabase: Supabase, open_page
     page = open_page(site.url)
     sign_in(page)
     site.waiting(QR)
-    expect(page.locator("#qr")).to_be_visible()
+    expect(qr_picture(page)).to_be_visible()
     for path in ("/api/whatsapp/status", "/api/whatsapp/qr"):
         cached = page.evaluate(
             "(path) => fetch(path, { cache: 'only-if-cached', mode: 'same-origin' }).then(() => true, () => false)",
@@ -241,12 +242,12 @@ def test_status_and_qr_are_in_no_cache(site: Site, supabase: Supabase, open_page
 
 def test_the_page_does_not_keep_the_password(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
-    assert page.locator("#password").get_attribute("autocomplete") == "current-password"
-    assert page.locator("#password").get_attribute("type") == "password"
+    assert page.get_by_label("Password").get_attribute("autocomplete") == "current-password"
+    assert page.get_by_label("Password").get_attribute("type") == "password"
     # Without a name nothing of the form can be sent by the browser itself, and it would be a POST.
-    assert page.locator("#sign-in").get_attribute("method") == "post"
-    assert page.evaluate("[...new FormData(document.getElementById('sign-in')).keys()]") == []
+    form = "({ form }) => ({ method: form.method, names: [...new FormData(form).keys()] })"
+    assert page.get_by_label("Password").evaluate(form) == {"method": "post", "names": []}
     sign_in(page)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
-    assert page.locator("#password").input_value() == ""
+    assert page.get_by_label("Password").input_value() == ""
     assert "correct horse" not in page.evaluate("JSON.stringify({...sessionStorage})")

@@ -9,30 +9,38 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.system.browser.conftest import ARGUMENTS, PATIENCE_SECONDS, OpenPage, installed, polls, until
 from tests.system.browser.fakes import DISCONNECT, STATUS, Site, Supabase
+from tests.system.browser.parts import failure_line, network_line, qr_picture, value_of
 from tests.system.browser.steps import QR, REFRESH, expect_qr, sign_in
 
 WORDS = {
-    "en": ("Connect WhatsApp", "Getting your QR code…", "Finishing", "Disconnect", "Yes, disconnect"),
-    "es": ("Conectar WhatsApp", "Obteniendo tu código QR…", "Terminando", "Desconectar", "Sí, desconectar"),
+    "en": ("Connect WhatsApp", "Getting your QR code…", "Finishing", "Messages sent", "Disconnect", "Yes, disconnect"),
+    "es": (
+        "Conectar WhatsApp",
+        "Obteniendo tu código QR…",
+        "Terminando",
+        "Mensajes enviados",
+        "Desconectar",
+        "Sí, desconectar",
+    ),
 }
 
 
 def from_the_button_to_connected_and_back(page: Page, site: Site, language: str = "en") -> None:
     """The whole way, in a browser that has something wrong."""
-    connect, getting, finishing, disconnect, sure = WORDS[language]
+    connect, getting, finishing, sent, disconnect, sure = WORDS[language]
     page.get_by_role("button", name=connect).click()
     expect(page.get_by_role("heading", name=getting)).to_be_visible()
     site.waiting(QR, left=29)  # the last call is said too
-    expect(page.locator("#qr")).to_be_visible()
+    expect(qr_picture(page)).to_be_visible()
     site.waiting(QR)
     expect_qr(page, QR)
     site.finishing()
-    expect(page.locator("#badge")).to_have_text(finishing)
+    expect(page.get_by_text(finishing, exact=True)).to_be_visible()
     site.connect()
     expect(page.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
-    expect(page.locator("#sent")).to_contain_text("1")
-    expect(page.locator("#failed")).to_be_hidden()
-    expect(page.locator("#network")).to_be_hidden()
+    expect(value_of(page, sent)).to_contain_text("1")
+    expect(failure_line(page)).to_be_hidden()
+    expect(network_line(page)).to_be_hidden()
     page.get_by_role("button", name=disconnect, exact=True).click()
     page.get_by_role("button", name=sure).click()
     expect(page.get_by_role("button", name=connect)).to_be_visible()
@@ -85,8 +93,9 @@ def test_malformed_language_names_break_nothing(site: Site, open_page: OpenPage,
     site.connect()
     expect(page.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
     expect(page.locator("html")).to_have_attribute("lang", "es" if "es" in told else "en")
-    expect(page.locator("#connected-at")).not_to_be_empty()
-    expect(page.locator("#failed")).to_be_hidden()
+    term = "Conectado desde" if "es" in told else "Connected since"
+    expect(value_of(page, term)).not_to_be_empty()
+    expect(failure_line(page)).to_be_hidden()
     page.reload()
     expect(page.get_by_role("button", name="Desconectar" if "es" in told else "Disconnect")).to_be_visible()
 
@@ -231,7 +240,7 @@ def test_a_page_that_cannot_draw_says_so_and_stays_usable(site: Site, bare: Page
     failed = bare.get_by_text("This page has failed. Reload it.")
     expect(failed).to_be_visible()
     polls(bare, site)
-    expect(bare.locator("#network")).to_be_hidden()  # it is not the server
+    expect(network_line(bare)).to_be_hidden()  # it is not the server
     bare.get_by_role("button", name="Disconnect").click()
     bare.get_by_role("button", name="Yes, disconnect").click()
     expect(bare.get_by_role("heading", name="Connect your WhatsApp")).to_be_visible()
@@ -254,7 +263,7 @@ def test_a_failure_outside_drawing_is_shown_too(site: Site, bare: Page) -> None:
     bare.add_init_script(f"URL.createObjectURL = () => {THROWS}")
     bare.goto(site.url)
     expect(bare.get_by_text("This page has failed. Reload it.")).to_be_visible()
-    expect(bare.locator("#network")).to_be_hidden()
+    expect(network_line(bare)).to_be_hidden()
     bare.get_by_role("button", name="Cancel").click()
     expect(bare.get_by_role("heading", name="Connect your WhatsApp")).to_be_visible()
 
@@ -263,9 +272,9 @@ def test_a_failure_outside_drawing_is_shown_too(site: Site, bare: Page) -> None:
 def test_a_page_that_does_not_start_says_so(site: Site, bare: Page, name: str) -> None:
     bare.route(f"**/{name}", lambda route: route.abort())
     bare.goto(site.url)
-    note = bare.locator("#failed")
+    note = failure_line(bare)
     expect(note).to_be_hidden()  # for ten seconds
-    bare.evaluate("document.getAnimations().forEach((one) => one.effect.target === failed && one.finish())")
+    note.evaluate("(line) => line.getAnimations().forEach((one) => one.finish())")
     expect(note).to_be_visible()
     expect(note).to_contain_text("This page has not started.")
     expect(note).to_contain_text("Esta página no se ha iniciado.")

@@ -20,6 +20,7 @@ from tests.system.browser.fakes import (
     disconnected,
     error,
 )
+from tests.system.browser.parts import NUMBER_OF_SANDBOX_PHONE, alerts, network_line, qr_picture
 from tests.system.browser.steps import (
     LATE,
     QR,
@@ -67,7 +68,7 @@ def test_a_late_renewal_keeps_the_person_signed_out(
     page.evaluate("0")  # the page has seen the answer, if it still could
     assert page.evaluate("sessionStorage.length") == 0
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-    expect(page.locator("#notice")).to_be_hidden()
+    expect(alerts(page)).to_have_count(0)
     page.reload()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
@@ -110,8 +111,8 @@ def test_a_late_answer_to_an_action_ignores_the_next_person(
     held.set()
     expect_b(page, site, seen)
     assert [one.headers["authorization"] for one in site.requests if one.method == "POST"] == [A]
-    expect(page.locator("#notice")).to_be_hidden()
-    expect(page.locator("#network")).to_be_hidden()
+    expect(alerts(page)).to_have_count(0)
+    expect(network_line(page)).to_be_hidden()
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -147,16 +148,16 @@ def test_a_late_status_and_picture_are_dropped(site: Site, supabase: Supabase, o
     seen = len(site.requests)
     held.set()
     expect_b(page, site, seen)
-    assert page.locator("#qr").get_attribute("src") is None
+    assert qr_picture(page).get_attribute("src") is None
 
 
 def test_sign_out_clears_personal_data_from_the_document(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     site.waiting(QR)
     page = open_page(site.url)
     sign_in(page)
-    expect(page.locator("#qr")).to_be_visible()
+    expect(qr_picture(page)).to_be_visible()
     site.fail("internal", "A reason of ana")
-    expect(page.locator("#error-message")).to_have_text("A reason of ana")
+    expect(page.get_by_text("A reason of ana", exact=True).last).to_be_visible()
     site.connect(connectedAt="2026-07-27T08:04:00Z", messagesSent=4711)
     expect(page.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
     empty = everything_in(page)
@@ -168,14 +169,14 @@ def test_sign_out_clears_personal_data_from_the_document(site: Site, supabase: S
     for trace in ("ana", "600", "4,711", "4711", "2026", "blob:", "linked_devices", "correct horse"):
         assert trace not in left.replace("34600111222", ""), trace  # the sandbox phone's number is not the person's
     # What a person has typed is not there either, once the form is back.
-    assert page.evaluate("[...document.querySelectorAll('#sign-in input')].map((input) => input.value)") == ["", ""]
+    assert [page.get_by_label(name).input_value() for name in ("E-mail", "Password")] == ["", ""]
 
 
 def test_sign_out_resets_the_sandbox_phone_s_number(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     site.waiting(QR)
     page = open_page(site.url)
     sign_in(page)
-    expect(page.locator("#qr")).to_be_visible()
-    page.evaluate("document.getElementById('sandbox-number').value = '4915112345678'")
+    expect(qr_picture(page)).to_be_visible()
+    page.get_by_label(NUMBER_OF_SANDBOX_PHONE).fill("4915112345678")
     page.get_by_role("button", name="Sign out").click()
-    assert page.locator("#sandbox-number").input_value() == "34600111222"
+    assert page.get_by_label(NUMBER_OF_SANDBOX_PHONE).input_value() == "34600111222"

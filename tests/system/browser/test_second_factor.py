@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.system.browser.conftest import OpenPage, pass_time, polls, until
 from tests.system.browser.fakes import CONNECT, DISCONNECT, QR_PICTURE, STATUS, Site, Supabase, disconnected, error
+from tests.system.browser.parts import alerts, announcer, network_line, panels, qr_picture, spinners, state_line
 from tests.system.browser.server import Answer
 from tests.system.browser.steps import KEPT, QR, REFRESH, late, sign_in
 
@@ -29,10 +30,12 @@ def calls(site: Site) -> int:
 
 def expect_barred(page: Page) -> None:
     expect(page.get_by_role("heading", name=TITLE)).to_be_visible()
-    expect(page.locator("#card").get_by_text(SENTENCE)).to_be_visible()
-    expect(page.locator("[data-panel]:visible")).to_have_count(1)
-    for unwanted in ("#network", "#notice", "#badge", "#failed", ".spinner"):
-        expect(page.locator(f"{unwanted}:visible")).to_have_count(0)
+    expect(page.get_by_text(SENTENCE).last).to_be_visible()
+    expect(panels(page)).to_have_count(1)
+    expect(page.get_by_text("Loading…")).to_be_hidden()
+    expect(network_line(page)).to_be_hidden()
+    for unwanted in (alerts(page), state_line(page), spinners(page)):
+        expect(unwanted).to_have_count(0)
 
 
 def expect_silence(page: Page, site: Site) -> None:
@@ -66,8 +69,8 @@ def test_the_second_factor_panel_is_in_spanish(site: Site, supabase: Supabase, o
     page.get_by_role("button", name="Iniciar sesión").click()
     expect(page.get_by_role("heading", name="Inicia sesión con tu segundo factor")).to_be_visible()
     sentence = "Inicia sesión en la página de tu producto y conecta WhatsApp allí"
-    expect(page.locator("#card").get_by_text(sentence)).to_be_visible()
-    expect(page.locator("#announcer")).to_contain_text("Esta página no puede pedirlo.")
+    expect(page.get_by_text(sentence).last).to_be_visible()
+    expect(announcer(page)).to_contain_text("Esta página no puede pedirlo.")
 
 
 def test_a_person_without_a_second_factor_may_sign_out_and_in(
@@ -80,7 +83,7 @@ def test_a_person_without_a_second_factor_may_sign_out_and_in(
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="Sign in", exact=True)).to_be_visible()
     expect(page.get_by_label("E-mail")).to_be_focused()
-    expect(page.locator("#notice")).to_be_hidden()
+    expect(alerts(page)).to_have_count(0)
     until(page, lambda: supabase.count("POST /auth/v1/logout?scope=local"))
     sign_in(page)
     expect_barred(page)
@@ -96,11 +99,11 @@ def test_a_later_demand_for_a_second_factor_clears_the_page(
     site.waiting(QR)
     page = open_page(site.url, clock=site)
     sign_in(page)
-    expect(page.locator("#qr")).to_be_visible()
+    expect(qr_picture(page)).to_be_visible()
     barred(site)
     pass_time(page, site, 1)
     expect_barred(page)
-    assert page.locator("#qr").get_attribute("src") is None
+    assert qr_picture(page).get_attribute("src") is None
     expect_silence(page, site)
 
 
@@ -159,11 +162,11 @@ def test_any_other_refusal_is_tried_again(site: Site, supabase: Supabase, open_p
     for name, answer in FOREIGN.items():
         site.standing[STATUS] = answer
         pass_time(page, site, 1)
-        expect(page.locator("#network"), name).to_have_text("The server is not answering properly. Trying again…")
+        expect(network_line(page), name).to_have_text("The server is not answering properly. Trying again…")
         expect(number, name).to_be_visible()
         del site.standing[STATUS]
         pass_time(page, site, 6)
-        expect(page.locator("#network"), name).to_be_hidden()
+        expect(network_line(page), name).to_be_hidden()
 
 
 def test_the_local_page_has_no_sign_out_and_stops_polling(site: Site, open_page: OpenPage) -> None:

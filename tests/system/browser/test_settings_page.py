@@ -11,10 +11,17 @@ from playwright.sync_api import Page, expect
 
 from tests.system.browser.conftest import OpenPage, polls, until
 from tests.system.browser.fakes import CONNECT, DISCONNECT, QR_PICTURE, STATUS, Site, attempt, cancelled, error, state
+from tests.system.browser.parts import NUMBER_OF_SANDBOX_PHONE, alerts, panels, value_of
 from tests.system.browser.server import Answer
 from tests.system.browser.steps import QR, expect_qr, on_screen
 
 OTHER = QR.replace("aFirstRef", "aSecondRef")
+HEADINGS = {
+    "disconnected": "Connect your WhatsApp",
+    "connecting": "Getting your QR code…",
+    "qr": "Scan this code with WhatsApp",
+    "finishing": "Scanned. Finishing on your phone…",
+}
 
 
 def test_the_page_connects_and_disconnects(site: Site, open_page: OpenPage) -> None:
@@ -30,8 +37,8 @@ def test_the_page_connects_and_disconnects(site: Site, open_page: OpenPage) -> N
     expect(page.get_by_role("heading", name="Scanned. Finishing on your phone…")).to_be_visible()
     site.connect()
     expect(page.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
-    expect(page.locator("#last-seen")).to_have_text("4 minutes ago")
-    expect(page.locator("#sent")).to_have_text("1,284")
+    expect(value_of(page, "Last seen")).to_have_text("4 minutes ago")
+    expect(value_of(page, "Messages sent")).to_have_text("1,284")
     page.get_by_role("button", name="Disconnect").click()
     assert site.count(DISCONNECT) == 0
     page.get_by_role("button", name="Yes, disconnect").click()
@@ -48,7 +55,7 @@ def test_the_sandbox_phone_gets_the_qr_and_the_number(site: Site, open_page: Ope
     scan = next(request for request in site.requests if request.path == "/dev/phone/scan")
     assert scan.body == {"qr": QR, "number": "4915112345678"}
     polls(page, site)
-    expect(page.locator("#notice")).to_be_hidden()
+    expect(alerts(page)).to_have_count(0)
 
 
 def test_a_refusal_of_the_sandbox_phone_is_shown_in_its_words(site: Site, open_page: OpenPage) -> None:
@@ -64,7 +71,7 @@ def test_the_real_whatsapp_hides_the_sandbox_phone(site: Site, open_page: OpenPa
     site.waiting(QR)
     page = open_page(site.url)
     expect_qr(page, QR)
-    expect(page.locator("#sandbox")).to_be_hidden()
+    expect(page.get_by_label(NUMBER_OF_SANDBOX_PHONE)).to_be_hidden()
 
 
 def test_an_expired_qr_is_replaced_by_the_next_one(site: Site, open_page: OpenPage) -> None:
@@ -109,7 +116,9 @@ def test_a_double_click_does_not_press_the_next_button(site: Site, open_page: Op
     site.connect()
     page = open_page(site.url)
     page.get_by_role("button", name="Disconnect").dblclick()
-    page.locator("#confirm-yes").dispatch_event("click", {"detail": 2})  # had it been under the pointer
+    page.get_by_role("button", name="Yes, disconnect").dispatch_event(
+        "click", {"detail": 2}
+    )  # had it been under the pointer
     polls(page, site)
     assert site.count(DISCONNECT) == 0
 
@@ -133,7 +142,7 @@ def test_a_status_answer_older_than_an_action_is_not_shown(
     _note_states(page)
     until(page, lambda: site.count(STATUS) == 2)
     page.get_by_role("button", name=button).click()
-    expect(page.locator("#card")).to_have_attribute("data-state", after)
+    expect(page.get_by_role("heading", name=HEADINGS[after])).to_be_visible()
     late.set()
     polls(page, site)
     assert page.evaluate("window.states") == [after]
@@ -155,7 +164,7 @@ def test_cancel_shows_its_result_when_it_is_answered(site: Site, open_page: Open
     expect(cancelling).to_be_disabled()
     cancelling.click(force=True)  # does nothing
     polls(page, site)
-    expect(page.locator("#card")).to_have_attribute("data-state", stage)
+    expect(page.get_by_role("heading", name=HEADINGS[stage])).to_be_visible()
     site.status = cancelled()
     answered.set()
     expect(page.get_by_role("heading", name="Connect your WhatsApp")).to_be_visible()
@@ -193,8 +202,9 @@ def test_the_page_says_that_the_phone_unlinked_the_device(site: Site, open_page:
 
 def _note_states(page: Page) -> None:
     """Let ``window.states`` list the states that the card shows from now on."""
-    page.evaluate("""() => {
+    panels(page).evaluate("""(heading) => {
       window.states = [];
+      const card = heading.closest("[data-state]");
       const note = () => window.states.push(card.dataset.state);
       new MutationObserver(note).observe(card, { attributeFilter: ["data-state"] });
     }""")

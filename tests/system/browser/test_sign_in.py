@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.system.browser.conftest import OpenPage, pass_time, polls, until
 from tests.system.browser.fakes import STATUS, TOKEN, Site, Supabase, auth_error, error
+from tests.system.browser.parts import alerts, network_line, spinners, value_of
 from tests.system.browser.server import Answer
 from tests.system.browser.steps import REFRESH, assert_only_marks, late, sign_in
 
@@ -83,7 +84,7 @@ def test_a_token_is_renewed_once_before_it_expires(
     for sent, share in enumerate((0.25, 0.25, 0.49), 1):
         site.connect(messagesSent=sent)
         pass_time(page, site, share * lifetime)
-        expect(page.locator("#sent")).to_have_text(str(sent))
+        expect(value_of(page, "Messages sent")).to_have_text(str(sent))
         renewals.append(supabase.count(REFRESH))
     assert renewals == [0, 0, 1]
 
@@ -102,7 +103,7 @@ def test_an_edit_of_the_form_stops_the_sign_in(site: Site, supabase: Supabase, o
     until(page, lambda: supabase.released == 1)
     page.evaluate("0")  # the page has seen the answer, if it still could
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-    expect(page.locator("#notice")).to_be_hidden()
+    expect(alerts(page)).to_have_count(0)
     assert stored(page) == (0, 0)
     site.connect(phoneNumber="34699999999")
     sign_in(page)
@@ -119,7 +120,7 @@ def test_a_refused_token_is_renewed_once(site: Site, supabase: Supabase, open_pa
         until(page, lambda times=times: supabase.count(REFRESH) == times)
         polls(page, site)
         expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
-        expect(page.locator("#network")).to_be_hidden()
+        expect(network_line(page)).to_be_hidden()
     assert supabase.count(REFRESH) == 2
 
 
@@ -164,11 +165,11 @@ def test_a_renewal_refused_by_a_proxy_keeps_the_sign_in(
         site.tokens.clear()
         pass_time(page, site, 1)  # the next status
         trouble = "The server is not answering properly. Trying again…"
-        expect(page.locator("#network"), str(status)).to_have_text(trouble)
+        expect(network_line(page), str(status)).to_have_text(trouble)
         expect(number, str(status)).to_be_visible()
         del supabase.standing[TOKEN]
         pass_time(page, site, 6)
-        expect(page.locator("#network"), str(status)).to_be_hidden()  # the next renewal works
+        expect(network_line(page), str(status)).to_be_hidden()  # the next renewal works
         expect(number).to_be_visible()
 
 
@@ -256,7 +257,7 @@ def test_a_refused_guest_is_asked_for_an_account(site: Site, supabase: Supabase,
     page.get_by_label("Correo").fill("ana@example.com")
     page.get_by_label("Contraseña").fill("correct horse")
     page.get_by_role("button", name="Iniciar sesión").click()
-    expect(page.locator("#network")).to_contain_text("Inicia sesión con una cuenta: los invitados no pueden")
+    expect(network_line(page)).to_contain_text("Inicia sesión con una cuenta: los invitados no pueden")
 
 
 @pytest.mark.parametrize(
@@ -270,17 +271,15 @@ def test_a_service_that_refuses_every_token_is_explained(
     page = open_page(site.url)
     site.standing[STATUS] = refusal
     sign_in(page)
-    expect(page.locator("#network")).to_contain_text(
-        "this service does not accept your sign-in. Your password is right"
-    )
+    expect(network_line(page)).to_contain_text("this service does not accept your sign-in. Your password is right")
     expect(page.get_by_text("Loading…")).to_be_hidden()
-    expect(page.locator(".spinner:visible")).to_have_count(0)
+    expect(spinners(page)).to_have_count(0)
     until(page, lambda: site.count(STATUS) >= 4)
     assert supabase.count(REFRESH) == 1  # not once for each refusal
     expect(page.get_by_role("heading", name="Sign in")).to_be_hidden()
     del site.standing[STATUS]  # say, the API has the new key now
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
-    expect(page.locator("#network")).to_be_hidden()
+    expect(network_line(page)).to_be_hidden()
 
 
 def test_a_page_without_a_sign_in_names_the_missing_parameter(site: Site, open_page: OpenPage) -> None:

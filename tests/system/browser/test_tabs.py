@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.system.browser.conftest import OpenPage, pass_time, polls, until
 from tests.system.browser.fakes import PAGE, TOKEN, Site, Supabase, error
+from tests.system.browser.parts import alerts
 from tests.system.browser.server import Answer, Request
 from tests.system.browser.steps import (
     KEPT,
@@ -253,4 +254,4 @@ def test_a_restored_document_drops_a_late_scan_failure(site: Site, open_page: Op
     with page.expect_event("requestfinished", lambda request: request.url.endswith("/scan")):
         held.set()
     pass_time(page, site, 1)  # one more drawing
-    expect(page.locator("#notice")).to_be_hidden()
+    expect(alerts(page)).to_have_count(0)

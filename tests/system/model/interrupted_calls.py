@@ -1,4 +1,4 @@
-"""What a process does outside of itself: every call to Postgres or to AWS stops first, and may meet a fault."""
+"""The calls of a process to Postgres and AWS. The process stops before each call, and the call may meet a fault."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from tests.system.model.process import Killed, Order, Process
 if TYPE_CHECKING:
     from tests.system.model.modelled_system import ModelledSystem
 
-# A call that was sent and not answered may reach Postgres for this long after it.
+# A call without an answer may still reach Postgres within this time after it was sent.
 LATE_SECONDS = 8.0
 
-# Their answers are stored: a repeat of the same call finds the same, whatever has happened since.
+# The database stores the answers of these calls. A repeat of the same call therefore gets the same answer.
 _STORED = {"end", "disconnect", "start_unlinks"}
 
 
 @dataclass
 class Late:
-    """A call that its process has given up and that Postgres has still to get."""
+    """A call that its process has given up. Postgres may get it later."""
 
     process: Process
     work: Callable[[Connection], Any]
@@ -39,10 +39,10 @@ class Late:
 
 
 class InterruptedDatabase(Database):
-    """A process stops here before each of its exchanges with Postgres.
+    """The database of one process, which stops before each exchange with Postgres.
 
-    The product's own code repeats a call whose answer is lost (`Database.run`). The repeat is a stop of its own, so
-    anything may happen between the two.
+    The product itself repeats a call when its answer is lost (`Database.run`). The process stops before the repeat too,
+    so anything may happen between the two.
     """
 
     def __init__(self, system: ModelledSystem, process: Process) -> None:
@@ -50,7 +50,7 @@ class InterruptedDatabase(Database):
         self._system, self._process = system, process
         self._refusing = False
         self._stored: object = None
-        # Only a call on a connection that was there before is repeated. The connection itself is the world's.
+        # `Database.run` repeats a call only if the connection existed before. The real connection belongs to `World`.
         self._connection = cast(Connection, object())
 
     def _run(self, work: Callable[[Connection], T], patience: float | None = None) -> T:
@@ -86,7 +86,10 @@ class InterruptedDatabase(Database):
 
 
 class WatchedRepository:
-    """A repository of a process: notes which call is made, which lease it asks for, and whether it has got it."""
+    """A repository of one process.
+
+    It notes the call, the lease that the process asks for, and whether it got the lease.
+    """
 
     def __init__(self, table: type[Any], system: ModelledSystem, process: Process) -> None:
         self._table: Table = table(InterruptedDatabase(system, process))
@@ -112,7 +115,7 @@ class WatchedRepository:
 
 
 class InterruptedWorkflow(Workflow):
-    """A process stops here before each of its calls to AWS."""
+    """The workflow client of one process, which stops before each call to AWS."""
 
     def __init__(self, system: ModelledSystem, process: Process) -> None:
         super().__init__(Settings({}))

@@ -1,6 +1,6 @@
-"""Hypothesis looks for an order of events, crashes and lies that breaks a promise.
+"""Hypothesis looks for an order of events, crashes and faults that breaks a promise.
 
-Finds nothing: nothing is printed. Otherwise it prints the shortest order that it could find, as a program.
+If it finds one, it prints the shortest such order as a program.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.system.model.random_events import RandomEvents
 
 _HOW = settings(
     max_examples=100,
-    stateful_step_count=80,  # at most: a fifth of it on average
+    stateful_step_count=80,  # at most; on average a fifth of it
     report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
 )
@@ -33,5 +33,5 @@ def test_no_order_of_events_breaks_a_promise(world: World) -> None:
 
 @pytest.mark.slow
 def test_no_order_of_thousands_of_new_ones_breaks_a_promise(world: World) -> None:
-    """``MODEL_RUNS`` says how many; other ones each time."""
+    """``MODEL_RUNS`` says how many runs. Each time, hypothesis tries new ones."""
     run(world, settings(_HOW, max_examples=int(os.environ.get("MODEL_RUNS", "3000")), derandomize=False))
