@@ -24,7 +24,7 @@ from tests.system.browser.parts import qr_picture
 PICTURE = ROOT / ".github" / "pairing.png"
 LARGEST_BYTES = 200_000
 COLOURS = 128
-# The layout of a phone: four of them stand side by side and stay legible.
+# The width of a phone, so that four screenshots fit side by side and stay legible.
 SCREEN = {"width": 400, "height": 700}
 # The loopback WhatsApp waits for this long after the scan, so that the picture shows how the phone finishes.
 LOGIN_DELAY_SECONDS = 4
@@ -96,7 +96,7 @@ def pair(browser: Browser, stack: RunningSystem) -> list[Shot]:
     connect.click()
     expect(qr_picture(page)).to_be_visible()
     qr_picture(page).evaluate("(image) => image.decode()")
-    # A hint that only a phone shows. The picture stands for a computer, whose four pages would not fit side by side.
+    # Hide the hint that only a phone shows, because the picture stands for a computer.
     page.get_by_text("Is this your phone’s screen?").evaluate("(hint) => hint.style.display = 'none'")
     shots.append(Shot("A QR code comes", photo(page), qr_picture(page).bounding_box()))
 
@@ -111,7 +111,7 @@ def pair(browser: Browser, stack: RunningSystem) -> list[Shot]:
 
 
 def photo(page: Page) -> bytes:
-    """Photograph the page from its top, without the ring around what has the focus."""
+    """Photograph the page from its top, without the focus ring."""
     page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
     return page.screenshot(animations="disabled")
 

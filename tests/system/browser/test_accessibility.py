@@ -36,7 +36,7 @@ STATES: dict[str, tuple[Callable[[Site], Any], str]] = {
 TOO_SMALL_FOR_A_THUMB = f"""() => ({EVERY_ELEMENT})(document.body).filter((e) => e.matches("button, input"))
   .filter((e) => e.checkVisibility() && e.getBoundingClientRect().height < 44).map((e) => e.id)"""
 
-# Every visible text against what is really behind it (WCAG 1.4.3; 4.5 for all sizes, to be on the safe side).
+# Every visible text against the colour behind it (WCAG 1.4.3, with the ratio 4.5 for all sizes).
 POOR_CONTRAST = """() => {
   const parse = (text) => text.match(/[\\d.]+/g).map(Number);
   const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
@@ -199,7 +199,9 @@ def test_the_reason_of_a_disconnect_is_announced(site: Site, open_page: OpenPage
     site.connect()
     page.get_by_role("button", name="Disconnect").focus()
     site.status = state("disconnected", error=UNLINKED)
-    expect(page.get_by_role("heading", name="Connect your WhatsApp")).to_be_focused()  # which reads it out
+    expect(
+        page.get_by_role("heading", name="Connect your WhatsApp")
+    ).to_be_focused()  # a screen reader reads the focused heading
     expect(said).to_have_text("This device was unlinked on your phone.")
 
 
@@ -232,13 +234,13 @@ def test_the_last_half_minute_is_announced_once(site: Site, open_page: OpenPage,
       new MutationObserver(() => window.said.push(line.textContent)).observe(line, { childList: true });
     }""")
     second = QR.replace("aFirstRef", "aSecondRef")
-    site.status |= {"qr": second}  # a new code in the same window, which comes after the words
+    site.status |= {"qr": second}  # a new QR in the same window, after the announcement
     pass_time(page, site, 61)
     expect(said).to_have_text(re.compile(words.replace(r"\d+", "28")))
-    expect_qr(page, second)  # drawn with its status, and again with its picture
+    expect_qr(page, second)  # this draws twice: for the status and for the picture
     assert len([text for text in page.evaluate("window.said") if re.match(words, text)]) == 1
     page.evaluate("window.said = []")
-    site.waiting(QR, left=25)  # another attempt, seen late
+    site.waiting(QR, left=25)  # another attempt, near the end of its window
     pass_time(page, site, 1)
     page.wait_for_function("(words) => window.said.some((text) => new RegExp(words).test(text))", arg=words)
 

@@ -1,4 +1,4 @@
-"""An answer counts only when it is ours: filters, proxies and login pages answer in our place."""
+"""The page believes only answers of our API. Filters, proxies and login pages may answer instead."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TRYING = "The server is not answering properly. Trying again…"
 CHECKING = "The server is not answering properly. This page is checking whether your click worked…"
 HTML = {"Content-Type": "text/html"}
 
-# What somebody else says instead of us.
+# Answers of something between the page and our API.
 FOREIGN = {
     "html": Answer(200, b"<!doctype html><title>Blocked</title><p>Ask the administrator.", HTML),
     "cut": Answer(200, b'{"success": true, "status": "disc'),
@@ -216,7 +216,7 @@ def test_malformed_times_and_numbers_are_not_shown(site: Site, open_page: OpenPa
 
 
 def test_malformed_values_of_a_connected_status_break_nothing(site: Site, open_page: OpenPage) -> None:
-    """A pace that is no number, and a time that is none, break nothing."""
+    """A pace that is no number and a time that is no time break nothing."""
     site.connect(connectedAt="yesterday", lastSeen={}, pollAfterMs="often", phoneNumber={"a": 1}, messagesSent=None)
     page = open_page(site.url)
     expect(page.get_by_role("button", name="Disconnect")).to_be_visible()

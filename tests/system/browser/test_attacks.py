@@ -1,4 +1,4 @@
-"""What a hostile page, a hostile answer or the next person at the same machine gets from the settings page."""
+"""What hostile pages, hostile answers and the next person at the machine can get from the settings page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>
 
 @pytest.fixture
 def evil() -> Iterator[Any]:
-    """Another origin on the same machine; ``evil.html`` is what it shows, ``evil.asked`` what it was told."""
+    """Another origin on the same machine.
+
+    ``evil.html`` is its page, and ``evil.asked`` lists the requests that it got.
+    """
 
     class Evil(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -33,11 +36,11 @@ def evil() -> Iterator[Any]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Print nothing."""
 
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Evil)
     server.html, server.asked = "", []
-    # Another port is another origin but the same site: what protects against this protects against every stranger.
+    # Another port is another origin on the same site. A protection against it protects against other sites too.
     server.origin = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
@@ -72,7 +75,7 @@ def test_an_unknown_status_shows_an_error_and_runs_nothing(site: Site, open_page
 
 
 def test_an_injected_script_neither_runs_nor_sends_data(site: Site, supabase: Supabase, evil: Any, bare: Page) -> None:
-    """The last line: markup is refused, inline code is not run, and no stranger can be told or asked."""
+    """The last protection: the policy refuses markup and inline code, and allows no request to another origin."""
     bare.goto(site.url)
     expect(bare.get_by_role("heading", name="Sign in")).to_be_visible()
     refused = bare.evaluate(
@@ -102,7 +105,9 @@ def test_an_injected_script_neither_runs_nor_sends_data(site: Site, supabase: Su
         }""",
         evil.origin,
     )
-    assert {name for name, how in refused.items() if how == "done"} <= {"beacon"}  # queued, then refused
+    assert {name for name, how in refused.items() if how == "done"} <= {
+        "beacon"
+    }  # Chromium queues it, and then refuses it
     assert refused.keys() == {"markup", "policy", "fetch", "beacon", "worker", "text", "image", "handler"}
     assert bare.evaluate("window.hacked") is None
     assert evil.asked == []
@@ -122,7 +127,7 @@ def test_another_origin_frames_the_page_only_when_allowed(
     if shown:
         expect(frame.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
     else:
-        until(bare, lambda: frame.url.startswith("chrome-error:"))  # Chromium shows its own page instead
+        until(bare, lambda: frame.url.startswith("chrome-error:"))  # Chromium shows an error page of its own instead
         assert frame.get_by_role("button", name="Connect WhatsApp").count() == 0
     assert any(request.path.startswith("/api/") for request in site.requests) is shown
 
@@ -146,7 +151,7 @@ def test_another_origin_can_read_neither_page_nor_api(site: Site, evil: Any, bar
 
 
 def test_a_window_that_opens_the_page_cannot_reach_it(site: Site, evil: Any, bare: Page) -> None:
-    """Different sites too: Cross-Origin-Opener-Policy cuts the window off, so there is nobody to post messages to."""
+    """Cross-Origin-Opener-Policy separates the two windows, so neither can send messages to the other."""
     bare.goto(evil.origin)
     with bare.context.expect_page() as opening:
         bare.evaluate("(url) => { window.opened = window.open(url); }", site.url)
@@ -214,7 +219,7 @@ def nothing_left(page: Page, picture: str | None) -> None:
     assert page.evaluate("[sessionStorage.length, document.cookie]") == [0, ""]
     assert_only_marks(page)
     assert page.evaluate("caches.keys()") == []
-    # The policy lets nobody fetch a blob, but images may show one.
+    # The policy forbids `fetch` of a blob, but an image may load one.
     loads = """(url) => new Promise((done) => {
       const image = new Image();
       image.onload = () => done(true);
@@ -222,12 +227,12 @@ def nothing_left(page: Page, picture: str | None) -> None:
       image.src = url;
     })"""
     assert page.evaluate(loads, picture) is False
-    # What a screen reader or the developer's tools would still find.
+    # A screen reader and the developer tools read the whole document.
     assert "ana@example.com" not in page.content()
 
 
 def test_status_and_qr_are_in_no_cache(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
-    """Asked for again with every wish for the cache, the server is asked."""
+    """Even a request that accepts only a cached answer finds none."""
     page = open_page(site.url)
     sign_in(page)
     site.waiting(QR)
@@ -244,7 +249,7 @@ def test_the_page_does_not_keep_the_password(site: Site, supabase: Supabase, ope
     page = open_page(site.url)
     assert page.get_by_label("Password").get_attribute("autocomplete") == "current-password"
     assert page.get_by_label("Password").get_attribute("type") == "password"
-    # Without a name nothing of the form can be sent by the browser itself, and it would be a POST.
+    # The fields have no names, so the browser itself would send an empty POST.
     form = "({ form }) => ({ method: form.method, names: [...new FormData(form).keys()] })"
     assert page.get_by_label("Password").evaluate(form) == {"method": "post", "names": []}
     sign_in(page)

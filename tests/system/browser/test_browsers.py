@@ -1,4 +1,4 @@
-"""Browsers that lack something, deny something or tell strange things; and a page that fails itself."""
+"""Browsers that lack a feature, deny storage or name odd languages; and a page that fails."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ WORDS = {
 
 
 def from_the_button_to_connected_and_back(page: Page, site: Site, language: str = "en") -> None:
-    """The whole way, in a browser that has something wrong."""
+    """Connect and disconnect in a browser with a fault."""
     connect, getting, finishing, sent, disconnect, sure = WORDS[language]
     page.get_by_role("button", name=connect).click()
     expect(page.get_by_role("heading", name=getting)).to_be_visible()
-    site.waiting(QR, left=29)  # the last call is said too
+    site.waiting(QR, left=29)  # so that the last half minute is announced too
     expect(qr_picture(page)).to_be_visible()
     site.waiting(QR)
     expect_qr(page, QR)
@@ -157,7 +157,7 @@ def test_sign_in_works_without_storage(site: Site, supabase: Supabase, open_page
 def test_the_development_user_stays_without_storage(site: Site, open_page: OpenPage, script: str) -> None:
     page = open_page(site.url, script=script)
     from_the_button_to_connected_and_back(page, site)
-    site.tokens.clear()  # the page asks for another token, for the same user
+    site.tokens.clear()  # now the page asks for another token for the same user
     until(page, lambda: site.count("POST /dev/token") > 1)
     assert [one.body for one in site.requests if one.path == "/dev/token"][1] == {"userId": "user-1"}
     site.tokens.add("development")
@@ -240,7 +240,7 @@ def test_a_page_that_cannot_draw_says_so_and_stays_usable(site: Site, bare: Page
     failed = bare.get_by_text("This page has failed. Reload it.")
     expect(failed).to_be_visible()
     polls(bare, site)
-    expect(network_line(bare)).to_be_hidden()  # it is not the server
+    expect(network_line(bare)).to_be_hidden()  # the server is not to blame
     bare.get_by_role("button", name="Disconnect").click()
     bare.get_by_role("button", name="Yes, disconnect").click()
     expect(bare.get_by_role("heading", name="Connect your WhatsApp")).to_be_visible()
@@ -273,7 +273,7 @@ def test_a_page_that_does_not_start_says_so(site: Site, bare: Page, name: str) -
     bare.route(f"**/{name}", lambda route: route.abort())
     bare.goto(site.url)
     note = failure_line(bare)
-    expect(note).to_be_hidden()  # for ten seconds
+    expect(note).to_be_hidden()  # for the first ten seconds
     note.evaluate("(line) => line.getAnimations().forEach((one) => one.finish())")
     expect(note).to_be_visible()
     expect(note).to_contain_text("This page has not started.")

@@ -1,4 +1,4 @@
-"""One person's session never reaches the next person: A signs out while a request is under way, and B signs in."""
+"""Person A signs out while a request runs, and person B signs in. Nothing of A reaches B."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_late_renewal_keeps_the_person_signed_out(
     held.set()
     until(page, lambda: supabase.count("POST /auth/v1/logout?scope=local"))
     until(page, lambda: supabase.released == 1)
-    page.evaluate("0")  # the page has seen the answer, if it still could
+    page.evaluate("0")  # by now the page has handled the answer, if it still listened
     assert page.evaluate("sessionStorage.length") == 0
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     expect(alerts(page)).to_have_count(0)
@@ -86,7 +86,7 @@ def press(page: Page, action: str) -> None:
 def prepare(site: Site, action: str) -> None:
     if action == "disconnect":
         site.connect()
-    site.status["pollAfterMs"] = 60_000  # so that the action is the only request under way
+    site.status["pollAfterMs"] = 60_000  # so that the action is the only running request
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -167,8 +167,10 @@ def test_sign_out_clears_personal_data_from_the_document(site: Site, supabase: S
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     left = everything_in(page)
     for trace in ("ana", "600", "4,711", "4711", "2026", "blob:", "linked_devices", "correct horse"):
-        assert trace not in left.replace("34600111222", ""), trace  # the sandbox phone's number is not the person's
-    # What a person has typed is not there either, once the form is back.
+        assert trace not in left.replace("34600111222", ""), (
+            trace
+        )  # the default number of the sandbox phone belongs to no person
+    # The sign-in form is empty too.
     assert [page.get_by_label(name).input_value() for name in ("E-mail", "Password")] == ["", ""]
 
 

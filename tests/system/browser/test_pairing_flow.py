@@ -1,4 +1,4 @@
-"""The page against the real thing: functions, workflow, engine and the sandbox's WhatsApp."""
+"""The page against the real system: functions, workflow, engine and the loopback WhatsApp."""
 
 from __future__ import annotations
 

@@ -23,13 +23,13 @@ def test_the_server_sets_the_pace_of_polling(site: Site, open_page: OpenPage) ->
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
     sent = _sent_from_now(page)
     pass_time(page, site, 59)
-    page.evaluate("0")  # a question asked by now is in the list
+    page.evaluate("0")  # by now a request would be in the list
     assert sent == []
     assert site.count(STATUS) == 1
     pass_time(page, site, 2)
     until(page, lambda: site.count(STATUS) == 2)
     assert len(sent) == 1
-    page.get_by_role("button", name="Connect WhatsApp").click()  # an action asks at once
+    page.get_by_role("button", name="Connect WhatsApp").click()  # after an action, the page asks for the status at once
     expect(page.get_by_role("heading", name="Getting your QR code…")).to_be_visible()
     until(page, lambda: site.count(STATUS) == 3)
 
@@ -39,7 +39,7 @@ def test_a_hidden_tab_polls_less_and_polls_at_once_when_shown(site: Site, open_p
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
     _hide(page, "hidden")
     site.connect()
-    pass_time(page, site, 1)  # the question that was planned already
+    pass_time(page, site, 1)  # the request that was already planned
     expect(page.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
     sent = _sent_from_now(page)
     pass_time(page, site, 14)
@@ -62,7 +62,7 @@ def test_a_stopped_clock_ignores_the_machine_s_clock(site: Site, open_page: Open
         return page.evaluate("[Date.now(), performance.now()]"), site.now().timestamp()
 
     before = times()
-    page.wait_for_timeout(200)  # twice the server's pace, and a fifth of a second on a clock that goes
+    page.wait_for_timeout(200)  # a running clock would move, and the page would poll twice
     assert times() == before
     assert site.count(STATUS) == 1
 
@@ -79,14 +79,14 @@ def test_a_reload_keeps_only_the_development_user_s_id(site: Site, open_page: Op
 
 
 def _sent_from_now(page: Page) -> list[str]:
-    """The addresses of the requests that the page sends from now on. Chromium reports them before the next evaluate."""
+    """The URLs of the requests that the page sends from now on. Chromium reports each before it answers an evaluate."""
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url))
     return sent
 
 
 def _hide(page: Page, visibility: str) -> None:
-    """Headless tabs are always visible, so the document says what a hidden one would say."""
+    """Headless tabs are always visible, so this sets the visibility that the document reports."""
     page.evaluate(
         """(value) => {
           Object.defineProperty(document, "visibilityState", { value, configurable: true });

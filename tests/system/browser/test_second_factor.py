@@ -1,4 +1,4 @@
-"""The page where the operator demands a second factor, which the page's sign-in does not ask for."""
+"""The operator demands a second factor, which the page's own sign-in cannot ask for."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def expect_barred(page: Page) -> None:
 
 
 def expect_silence(page: Page, site: Site) -> None:
-    """Hours pass, the tab is hidden and shown, the network comes back: the page asks nothing."""
+    """Let hours pass, show the tab and bring the network back. The page must send no request."""
     asked = calls(site)
     for _ in range(4):
         pass_time(page, site, 3600)
         page.evaluate("document.dispatchEvent(new Event('visibilitychange')); dispatchEvent(new Event('online'))")
-        page.evaluate("0")  # a question asked by now has been sent
+        page.evaluate("0")  # by now a request would have been counted
     assert calls(site) == asked
     expect_barred(page)
 

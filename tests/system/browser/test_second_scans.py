@@ -22,7 +22,7 @@ def notice(code: Notice, language: str = "en") -> Json:
 
 
 def expect_above_the_qr(page: Page, text: str) -> None:
-    """Expect that the page shows these words, wholly above the QR."""
+    """Check that this text stands completely above the QR."""
     asked = page.get_by_role("alert")
     expect(asked).to_have_text(text)
     expect(qr_picture(page)).to_be_visible()

@@ -1,4 +1,4 @@
-"""Every state of the settings page, in Chromium; `test_trouble.py` has its errors."""
+"""Every state of the settings page in Chromium. `test_trouble.py` has the errors."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_an_expired_qr_is_replaced_by_the_next_one(site: Site, open_page: OpenPa
     expect_qr(page, QR)
     site.waiting(QR, seconds=0)
     expect(page.get_by_text("Getting a new code…")).to_be_visible()
-    assert on_screen(page) == []  # nobody should scan a code that is over
+    assert on_screen(page) == []  # an expired QR must not be readable
     site.waiting(OTHER)
     expect(page.get_by_text(re.compile(r"New code in \d+ s"))).to_be_visible()
     expect_qr(page, OTHER)
@@ -92,7 +92,7 @@ def test_the_page_fetches_a_missing_qr_picture_again(site: Site, open_page: Open
     site.waiting(QR)
     page = open_page(site.url)
     expect(page.get_by_text(re.compile("New code in"))).to_be_visible()
-    site.waiting(QR)  # a 304 would do as well: the status is asked for again in any case
+    site.waiting(QR)  # the next status is new; a 304 would have the same effect
     expect_qr(page, QR)
 
 
@@ -162,7 +162,7 @@ def test_cancel_shows_its_result_when_it_is_answered(site: Site, open_page: Open
     page.get_by_role("button", name="Cancel").click()
     cancelling = page.get_by_role("button", name="Cancelling…")
     expect(cancelling).to_be_disabled()
-    cancelling.click(force=True)  # does nothing
+    cancelling.click(force=True)  # must do nothing
     polls(page, site)
     expect(page.get_by_role("heading", name=HEADINGS[stage])).to_be_visible()
     site.status = cancelled()

@@ -15,7 +15,7 @@ from tests.system.browser.steps import REFRESH, assert_only_marks, late, sign_in
 
 
 def stored(page: Page) -> tuple[int, int]:
-    """How many things the page keeps: in the tab, in the profile."""
+    """How many items the page keeps in the tab and in the profile."""
     sizes: list[int] = page.evaluate("[sessionStorage.length, localStorage.length]")
     return sizes[0], sizes[1]
 
@@ -101,7 +101,7 @@ def test_an_edit_of_the_form_stops_the_sign_in(site: Site, supabase: Supabase, o
     expect(page.get_by_role("button", name="Sign in")).not_to_have_attribute("aria-disabled", "true")
     held.set()
     until(page, lambda: supabase.released == 1)
-    page.evaluate("0")  # the page has seen the answer, if it still could
+    page.evaluate("0")  # by now the page has handled the answer, if it still listened
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     expect(alerts(page)).to_have_count(0)
     assert stored(page) == (0, 0)
@@ -116,7 +116,7 @@ def test_a_refused_token_is_renewed_once(site: Site, supabase: Supabase, open_pa
     sign_in(page)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
     for times in (1, 2):
-        site.tokens.clear()  # revoked; the refresh token still works
+        site.tokens.clear()  # the access token is revoked, and the refresh token still works
         until(page, lambda times=times: supabase.count(REFRESH) == times)
         polls(page, site)
         expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
@@ -190,7 +190,7 @@ REFUSED = {
 def test_a_refused_sign_in_shows_the_reason(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     for code, sentence in REFUSED.items():
-        # As Supabase's versions write it.
+        # The versions of Supabase write the code in different places.
         for body in ({"code": 400, "error_code": code}, {"code": code, "message": "…"}, {"error": code}):
             supabase.next(TOKEN, Answer(400, body))
             sign_in(page, "wrong")
@@ -275,9 +275,9 @@ def test_a_service_that_refuses_every_token_is_explained(
     expect(page.get_by_text("Loading…")).to_be_hidden()
     expect(spinners(page)).to_have_count(0)
     until(page, lambda: site.count(STATUS) >= 4)
-    assert supabase.count(REFRESH) == 1  # not once for each refusal
+    assert supabase.count(REFRESH) == 1  # one renewal, and not one for each refusal
     expect(page.get_by_role("heading", name="Sign in")).to_be_hidden()
-    del site.standing[STATUS]  # say, the API has the new key now
+    del site.standing[STATUS]  # for example because the API has the new key now
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
     expect(network_line(page)).to_be_hidden()
 

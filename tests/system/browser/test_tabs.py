@@ -1,4 +1,4 @@
-"""One sign-in in several tabs, and a document that the browser puts away and brings back."""
+"""One sign-in in several tabs, and a document that the browser caches and restores."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def expect_nobody(page: Page) -> None:
 
 
 def copy_of(page: Page, site: Site) -> Page:
-    """A tab as the browser's "Duplicate" makes it: with the same session storage."""
+    """A duplicate of the tab, with the same session storage, as the browser makes it."""
     kept: dict[str, Any] = page.evaluate("({...sessionStorage})")
     copy = page.context.new_page()
     copy.add_init_script(f"""if (!window.name) {{
@@ -172,11 +172,11 @@ def copy_of(page: Page, site: Site) -> Page:
     return copy
 
 
-# ── the back/forward cache: the browser puts a document away and brings it back as it was ──
+# ── the back/forward cache: the browser keeps a whole document, and restores it later ──
 
 
 def put_away(page: Page) -> None:
-    """Headless Chromium has no such cache, so the document is told what it would be told."""
+    """Headless Chromium has no such cache, so the test sends the event that the cache would send."""
     page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
 
 
@@ -235,7 +235,7 @@ def test_a_restored_document_drops_a_late_sign_in(site: Site, supabase: Supabase
     bring_back(page)
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     until(page, lambda: supabase.released == 1)
-    page.evaluate("0")  # the page has seen the answer, if it still could
+    page.evaluate("0")  # by now the page has handled the answer, if it still listened
     assert page.evaluate("sessionStorage.length") == 0
     sign_in(page)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
@@ -253,5 +253,5 @@ def test_a_restored_document_drops_a_late_scan_failure(site: Site, open_page: Op
     expect(page.get_by_role("button", name="Scan with the sandbox phone")).to_be_visible()
     with page.expect_event("requestfinished", lambda request: request.url.endswith("/scan")):
         held.set()
-    pass_time(page, site, 1)  # one more drawing
+    pass_time(page, site, 1)  # so that the page draws once more
     expect(alerts(page)).to_have_count(0)

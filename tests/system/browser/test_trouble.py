@@ -1,4 +1,4 @@
-"""Errors, pauses and a network that fails: what the settings page says then."""
+"""What the settings page says about errors, pauses and a failing network."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_the_button_counts_down_the_pause_between_attempts(site: Site, open_page
     page.get_by_role("button", name="Try again").click()
     waiting = page.get_by_role("button", name=re.compile(r"Try again in \d+ s"))
     expect(waiting).to_be_visible()
-    waiting.click(force=True)  # does nothing
+    waiting.click(force=True)  # must do nothing
     expect(page.get_by_text("There is a pause between tries.")).to_be_visible()
     pass_time(page, site, 61)
     expect(page.get_by_role("button", name="Try again", exact=True)).to_be_visible()
@@ -147,7 +147,7 @@ def test_the_page_waits_as_long_as_our_retry_after_says(site: Site, open_page: O
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url))
     pass_time(page, site, 119)
-    page.evaluate("0")  # a question asked by now is in the list
+    page.evaluate("0")  # by now a request would be in the list
     assert sent == []
     pass_time(page, site, 2)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
@@ -201,11 +201,13 @@ def test_an_action_without_a_connection_shows_no_result(site: Site, open_page: O
 def test_the_page_finds_out_what_a_lost_answer_said(
     site: Site, open_page: OpenPage, locale: str, button: str, said: str
 ) -> None:
-    site.status["pollAfterMs"] = 60_000  # so that nothing but the click shows the QR
+    site.status["pollAfterMs"] = 60_000  # so that only the click leads to the QR
     page = open_page(site.url, locale=locale, clock=site)
     expect(page.get_by_role("button", name=button)).to_be_visible()
-    site.standing[CONNECT] = Answer(202, lost=True)  # each time: Chromium itself asks again on a new connection
-    site.waiting(QR)  # the server has done it
+    site.standing[CONNECT] = Answer(
+        202, lost=True
+    )  # standing, because Chromium itself repeats the request on a new connection
+    site.waiting(QR)  # the server has done what was asked
     page.get_by_role("button", name=button).click()
     expect(network_line(page)).to_contain_text(said)
     expect_qr(page, QR)

@@ -1,4 +1,4 @@
-"""infra/stack/openapi.yaml says what the code says: routes, statuses, codes, reasons, examples."""
+"""infra/stack/openapi.yaml agrees with the code: routes, statuses, codes, reasons, examples."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ OURS = [(method, path, operation) for method, path, operation in OPERATIONS if p
 
 @pytest.fixture(scope="module")
 def template() -> Stack:
-    """template.yaml as deployed."""
+    """template.yaml, expanded as for a deployment."""
     given = {"SupabaseUrl": "https://project.supabase.test", "AllowedOrigins": "https://app.example.com"}
     return read_template(ROOT / "template.yaml", given)
 
 
 def answerable() -> dict[str, type[PairingError]]:
-    """Every error that a caller can be told, by its code."""
+    """Every error that a caller can get, by its code."""
 
     def below(kind: type[PairingError]) -> Iterator[type[PairingError]]:
         yield kind
@@ -53,7 +53,7 @@ def test_the_document_is_openapi_3_1() -> None:
 
 
 def served(routes: Iterable[Route]) -> set[tuple[str, str]]:
-    """Methods and paths as a caller sees them: the page's greedy route is for its files and for a slash."""
+    """Methods and paths as a caller sees them. The page's greedy route serves its files and the path with a slash."""
     found = {(route.method, route.path) for route in routes}
     greedy = {(method, path) for method, path in found if path.endswith("/{proxy+}")}
     folders = {(method, path.removesuffix("{proxy+}")) for method, path in greedy}

@@ -25,19 +25,19 @@ class DisturbedPairing:
     seen: list[str] = field(default_factory=list, repr=False)
 
     def click(self) -> Answer:
-        """Click "Connect"; it must start an attempt."""
+        """Click "Connect". The click must start an attempt."""
         answer = self.user.connect()
         assert answer.status == 202, (answer.status, answer.body)
         return answer
 
     @contextlib.contextmanager
     def clicking(self) -> Iterator[Future[Answer]]:
-        """Click in the background; the answer is there at the end."""
+        """Click in the background. The answer is there after the block."""
         with ThreadPoolExecutor(1) as threads:
             yield threads.submit(self.user.connect)
 
     def qr(self, seconds: float = PATIENCE) -> str:
-        """Wait for a QR that was not seen before."""
+        """Wait for a new QR."""
         status = self.user.wait(
             seconds, "QR", lambda status: status.get("qr") is not None and status["qr"] not in self.seen
         )
@@ -45,17 +45,17 @@ class DisturbedPairing:
         return str(status["qr"])
 
     def scan(self, qr: str | None = None) -> Answer:
-        """Scan a QR, by default the next one."""
+        """Scan a QR, by default the next new one."""
         return self.user.scan(qr or self.qr(), self.number)
 
     def click_and_scan(self) -> None:
-        """Click and scan the first QR; the phone must take it."""
+        """Click and scan the first QR. The phone must accept it."""
         self.click()
         answer = self.scan()
         assert answer.status == 200, (answer.status, answer.body)
 
     def persist(self, seconds: float = PATIENCE) -> None:
-        """Scan whatever QR shows, again and again, until the attempt is over; no click is made."""
+        """Scan each QR that shows until the attempt has ended. Never click."""
         deadline = time.monotonic() + seconds
 
         def next_step(status: dict[str, Any]) -> bool:
@@ -65,39 +65,39 @@ class DisturbedPairing:
             status = self.user.wait(deadline - time.monotonic(), "QR or end", next_step)
             if status["status"] in OVER:
                 return
-            # It may vanish while it is scanned: then the next one is.
+            # The QR may vanish during the scan. Then scan the next one.
             if self.scan(status["qr"]).status != 200:
                 time.sleep(0.3)
 
     def next_qr_is_new(self) -> None:
-        """Watch until another QR shows; one whose linker is gone, which no phone can use, must not come back."""
+        """Wait until another QR shows. The QR of a lost linker must not come back, because no phone can use it."""
         old = self.seen[-1]
         self.user.wait(PATIENCE, "end of the old QR", lambda status: status.get("qr") != old)
         status = self.user.wait(PATIENCE, "another QR", lambda status: bool(status.get("qr")), every=0.005)
         assert status["qr"] != old, "an old QR has come back"
 
     def end(self, seconds: float = PATIENCE) -> str:
-        """Wait for the session's end and return it, as ``connected`` or ``error: qr_timeout``."""
+        """Wait for the final status and return it, as ``connected`` or ``error: qr_timeout``."""
         session = self.user.wait(seconds, "end", lambda status: status.get("status") in OVER)
         reason = f": {session['error']['code']}" if session["error"] else ""
         return session["status"] + reason
 
     def pause(self, most: float) -> None:
-        """Let a random time pass: the moment of the fault is not ours to choose."""
+        """Let a random time pass, so that the fault comes at a random moment."""
         time.sleep(self.chance.uniform(0, most))
 
     @property
     def attempt(self) -> dict[str, Any] | None:
-        """The person's last attempt as the database has it."""
+        """The user's last attempt, as the database has it."""
         statement = "SELECT * FROM whatsapp_private.attempts WHERE user_id = %s ORDER BY number DESC LIMIT 1"
         return next(iter(self.system.query(statement, self.user.id)), None)
 
     @property
     def lease(self) -> object:
-        """Who holds the attempt's lease now."""
+        """The attempt's present lease."""
         return (self.attempt or {}).get("lease_id")
 
     def attempt_for_people(self) -> str:
-        """What a failed run says about its attempt: everything but the token."""
+        """The attempt as a failed run prints it, without the token."""
         attempt = self.attempt or {}
         return ", ".join(f"{name} {value}" for name, value in attempt.items() if name != "task_token")

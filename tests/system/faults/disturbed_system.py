@@ -1,4 +1,4 @@
-"""One whole system with a Postgres of its own, one pairing in it, and what a case may do to both."""
+"""One whole system with a Postgres of its own, and the faults that a case may cause."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from tests.system.faults.template import write_template
 
 T = TypeVar("T")
 
-# Long enough for two lost linkers and a slow machine; far below the default windows.
+# Long enough for two lost linkers on a slow machine, and far below the default windows.
 PATIENCE = 60.0
 OVER = ("connected", "error", "disconnected")
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a system is like: the default one, or what a case needs.
+    """How a system differs from the default one.
 
     Attributes
     ----------
     windows : tuple of str
-        The runner's arguments for windows of a few seconds, for the cases whose end is that a window is over.
+        The runner's arguments for windows of a few seconds. Cases that wait for the end of a window have them.
     clock_seconds : float
         How far the functions' clock is ahead of the database's.
     linker : tuple of (str, object)
-        Properties of the linker that are not those of the template.
+        Properties of the linker that differ from the template's.
     """
 
     windows: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class DisturbedSystem:
     def __init__(self, kind: Kind) -> None:
         self._open = contextlib.ExitStack()
         try:
-            # It will be crashed, and must not forget what it has committed.
+            # The cases crash this Postgres, so it must keep what it has committed.
             self.postgres = Postgres("16", synchronous_commit="on")
             self._open.callback(self.postgres.stop)
             self.database = self.postgres.create()
@@ -109,7 +109,7 @@ class DisturbedSystem:
 
     @contextlib.contextmanager
     def without_postgres(self) -> Iterator[None]:
-        """Crash Postgres, and bring it back on the same port at the end."""
+        """Crash Postgres, and start it again on the same port after the block."""
         self.postgres.halt()
         try:
             yield
@@ -125,7 +125,7 @@ class DisturbedSystem:
 
     @contextlib.contextmanager
     def refusing_postgres(self) -> Iterator[None]:
-        """Have Postgres drop its clients and refuse new ones, as it does when it has too many."""
+        """Have Postgres drop its clients and refuse new ones, as a full server does."""
         with psycopg.connect(self.postgres.url(), autocommit=True) as admin:
             admin.execute(f"ALTER DATABASE {self.database} ALLOW_CONNECTIONS false")
             admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (self.database,))
@@ -136,7 +136,7 @@ class DisturbedSystem:
 
     @contextlib.contextmanager
     def slow_postgres(self) -> Iterator[None]:
-        """Have every statement about attempts and devices wait."""
+        """Let every statement about attempts and devices wait."""
         with psycopg.connect(self.postgres.url(self.database)) as blocker:
             blocker.execute("LOCK TABLE whatsapp_private.attempts, whatsapp_private.devices IN ACCESS EXCLUSIVE MODE")
             yield
@@ -144,7 +144,7 @@ class DisturbedSystem:
 
     @contextlib.contextmanager
     def frozen_postgres(self) -> Iterator[None]:
-        """Have Postgres answer nobody, who is connected or wants to be; connections stay open."""
+        """Freeze Postgres: connections stay open, and no call gets an answer."""
         self.postgres.signal(signal.SIGSTOP)
         try:
             yield
@@ -153,7 +153,7 @@ class DisturbedSystem:
 
     @cached_property
     def step_functions(self) -> Any:
-        """Step Functions."""
+        """A client of Step Functions."""
         return self.stack.aws("stepfunctions")
 
     @cached_property
@@ -172,7 +172,7 @@ class DisturbedSystem:
         return self.stack.invoke("CleanupFunction")
 
     def busy(self, *names: str) -> list[dict[str, Any]]:
-        """Return the instances at work, of these functions or of all."""
+        """Return the busy instances of these functions, or of all functions."""
         instances = call("GET", f"{self.stack.url}/dev/functions").json()
         return [one for one in instances if one["busySince"] and (not names or one["name"] in names)]
 
@@ -181,7 +181,7 @@ class DisturbedSystem:
         return {int(one["pid"]) for one in self.stack.instances(name)}
 
     def linker(self) -> int:
-        """Wait for the one linker at work and return its process id."""
+        """Wait for a busy linker and return its process id."""
         return int(until("a linker at work", lambda: self.busy("linker"), every=0.005)[0]["pid"])
 
     def engine(self) -> int:
@@ -194,7 +194,7 @@ class DisturbedSystem:
 
 
 def until(what: str, look: Callable[[], T], seconds: float = PATIENCE, every: float = 0.02) -> T:
-    """Return what ``look`` finds as soon as that is something."""
+    """Repeat ``look`` until its result is true, and return the result."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < deadline, f"no {what} within {seconds:.0f} s"
@@ -203,6 +203,6 @@ def until(what: str, look: Callable[[], T], seconds: float = PATIENCE, every: fl
 
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:
-    """Send one process a signal, if it is still there."""
+    """Send one process a signal, if the process still exists."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)

@@ -19,7 +19,8 @@ SELECT id FROM whatsapp_private.attempts WHERE lease_expires_at > now()
 UNION ALL SELECT id FROM whatsapp_private.devices WHERE lease_expires_at > now()
 """
 
-# A binding that was offered and never scanned has no keys and is cleanup's; one that is linked belongs to its user.
+# Keys may be stored only for a linked device whose user is connected. A device without keys does not matter here:
+# cleanup forgets it later.
 _STRAY_KEYS = """
 SELECT e.jid, d.state FROM whatsapp_engine.whatsmeow_device e
 LEFT JOIN whatsapp_private.devices d ON d.fingerprint = sha256(e.adv_key)
@@ -36,7 +37,7 @@ _QR_TEXTS = "SELECT id FROM public.whatsapp_sessions WHERE qr_code IS NOT NULL O
 
 _BEHIND = "SELECT version, shown_version FROM whatsapp_private.sessions WHERE behind"
 
-# A row that shows what the session does not; no row shows a session that is disconnected.
+# Session rows that differ from their sessions.
 _WRONG_ROWS = """
 SELECT r.session_status, s.status FROM public.whatsapp_sessions r, whatsapp_private.session_v1(r.user_id) s
 WHERE (r.session_status, r.phone_number) IS DISTINCT FROM (s.status, s.phone_number)
@@ -50,7 +51,7 @@ _LINKED = "SELECT d.id FROM whatsapp_private.devices d WHERE d.state = 'linked'"
 
 
 def left_behind(system: DisturbedSystem) -> list[str]:
-    """Return a word about each thing that should be gone; wait for up to 15 seconds until there is none."""
+    """Wait for up to 15 seconds until nothing is left behind, and return a line about each thing that is."""
     deadline = time.monotonic() + WITHIN_SECONDS
     while True:
         try:
@@ -63,12 +64,12 @@ def left_behind(system: DisturbedSystem) -> list[str]:
 
 
 def secrets_written(system: DisturbedSystem) -> list[str]:
-    """Return where a secret was written to that people or machines read: logs, execution histories."""
+    """Return the places where a secret was written: logs and execution histories."""
     return Secrets().told(logs(system.stack) | executions(system.stack))
 
 
 def note_orphans(system: DisturbedSystem) -> None:
-    """Remember what an earlier case has left on the phones and was blamed for, so that this one is not."""
+    """Remember the devices that earlier cases left on the phones. They do not count against the next case."""
     system.known_orphans = system.sandbox.state()["devices"] - len(system.query(_LINKED))
 
 

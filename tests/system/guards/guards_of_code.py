@@ -1,4 +1,4 @@
-"""The guards that ``make guards`` takes out, one at a time, and the tests that must notice."""
+"""The guards outside of the database, in Python code, the page and the template; and the list of all guards."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def function(name: str) -> str:
     return f"migrations/functions/{name}.sql"
 
 
-# How the functions of a linker look whether it still holds its lease.
+# The condition by which a linker's functions check its lease.
 _HOLDS_LEASE = "  IF NOT whatsapp_private.holds_lease_v1(p_attempt, p_lease) THEN\n"
 
 OF_DATABASE = [

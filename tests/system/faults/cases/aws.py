@@ -1,4 +1,4 @@
-"""Step Functions and Lambda throttle, fail, hang, lose their answer, or lose what they were told."""
+"""Step Functions and Lambda throttle, fail, hang, lose their answer, or lose the call itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GROUP = "aws"
 Spell = dict[str, int]
 Fault = Callable[[DisturbedPairing, str, Spell], None]
 
-# How long it lasts, and how many runs it is worth: one for each way to refuse, where that costs little.
+# How long the fault lasts, and how many runs the case has. Short faults have one run for each of the `REFUSALS`.
 SPELLS: dict[str, tuple[Spell, int]] = {
     "once": ({"calls": 1}, 5),
     "for 5 s": ({"seconds": 5}, 5),
@@ -27,7 +27,7 @@ SPELLS: dict[str, tuple[Spell, int]] = {
 
 
 def refused(call: str, *ends: str) -> Callable[[Fault], Fault]:
-    """Register a case for each spell; its runs take turns through the ways to refuse."""
+    """Register a case for each spell. Its runs take the `REFUSALS` in turn."""
 
     def register(fault: Fault) -> Fault:
         for name, (spell, runs) in SPELLS.items():
@@ -49,7 +49,7 @@ def _in_turn(fault: Fault, call: str, spell: Spell) -> Callable[[DisturbedPairin
 
 @refused("StartExecution")
 def _(pairing: DisturbedPairing, how: str, spell: Spell) -> None:
-    """The click says so and ends its attempt. A click after the pause starts the next one."""
+    """The click is answered 503, and its attempt ends. A click after the pause starts the next attempt."""
     pairing.system.aws.disturb("StartExecution", how, **spell)
     until("a click that helps", lambda: _clicked(pairing), 60, every=0.5)
     pairing.persist()
@@ -94,7 +94,7 @@ def _(pairing: DisturbedPairing, how: str, spell: Spell) -> None:
 
 @refused("Invoke unlink", "disconnected")
 def _(pairing: DisturbedPairing, how: str, spell: Spell) -> None:
-    """Cleanup finds a device that nobody unlinks, minutes later: here it is made older."""
+    """Cleanup starts the lost unlink minutes later. The test moves its due time to now."""
     pairing.click_and_scan()
     pairing.user.reaches("connected")
     pairing.system.aws.disturb("Invoke unlink", how, **spell)

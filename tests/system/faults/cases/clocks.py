@@ -1,4 +1,4 @@
-"""The functions' clock is five minutes off, and every window is still the database's."""
+"""The functions' clock is five minutes wrong. The windows follow the database's clock, so they keep their length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A state change is done, and its function freezes or loses its connection before it hears of that."""
+"""A database function has changed the state, and its caller freezes or loses the answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.system.faults.postgres_proxy import Trap
 from tests.system.faults.suite import case
 
 GROUP = "change"
-# Longer than a lease and than the workflow waits for a heartbeat.
+# Longer than a lease, and longer than the workflow waits for a heartbeat.
 FROZEN_SECONDS = HEARTBEAT_SECONDS + 1.0
 
 Story = Callable[[DisturbedPairing, "Trapped"], None]
@@ -29,14 +29,14 @@ WHERE a.client_port = %s AND l.granted
 
 
 class Trapped:
-    """The next call of one database function, and the harm that it meets."""
+    """A trap for the next call of one database function."""
 
     def __init__(self, pairing: DisturbedPairing, function: str, freezes: bool) -> None:
         self._pairing, self._function, self._freezes = pairing, function, freezes
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """Do what leads to the call; return when its function is frozen no more, or its answer is lost."""
+        """Run the block, which leads to the call. Return when its caller goes on, or its answer is lost."""
         with (
             self._pairing.system.postgres_proxy.trap(self._function, self._freezes) as trap,
             ThreadPoolExecutor(1) as threads,
@@ -60,7 +60,7 @@ class Trapped:
 
 
 def clicks(pairing: DisturbedPairing, trapped: Trapped) -> None:
-    """The click itself."""
+    """Disturb the click itself."""
     with trapped(), pairing.clicking():
         pass
     until("a click that helps", lambda: pairing.user.connect().status in (200, 202), 30, every=0.3)
@@ -68,14 +68,14 @@ def clicks(pairing: DisturbedPairing, trapped: Trapped) -> None:
 
 
 def begins(pairing: DisturbedPairing, trapped: Trapped) -> None:
-    """What follows the click."""
+    """Disturb a call that follows the click."""
     with trapped():
         pairing.click()
     pairing.persist()
 
 
 def scans(pairing: DisturbedPairing, trapped: Trapped) -> None:
-    """What follows the scan."""
+    """Disturb a call that follows the scan."""
     pairing.click()
     qr = pairing.qr()
     with trapped():
@@ -111,7 +111,7 @@ def gives_up(pairing: DisturbedPairing, trapped: Trapped) -> None:
 
 
 def is_cleaned(pairing: DisturbedPairing, trapped: Trapped) -> None:
-    """Cleanup starts the unlink that was lost."""
+    """Cleanup starts the lost unlink."""
     pairing.click_and_scan()
     pairing.user.reaches("connected")
     with pairing.system.aws.disturbed("Invoke unlink", "lost", calls=1):

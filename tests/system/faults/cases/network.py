@@ -1,4 +1,4 @@
-"""WhatsApp is away, silent, slow, or says no."""
+"""WhatsApp is unreachable, silent or slow, or refuses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ GROUP = "network"
 
 
 def before_the_click(**knobs: object) -> Callable[[DisturbedPairing], None]:
-    """Misbehave from the start; there is no QR to scan."""
+    """Set the knobs before the click. Nobody scans."""
 
     def fault(pairing: DisturbedPairing) -> None:
         pairing.system.sandbox.set_knobs(**knobs)
@@ -22,7 +22,7 @@ def before_the_click(**knobs: object) -> Callable[[DisturbedPairing], None]:
 
 
 def with_a_scan(**knobs: object) -> Callable[[DisturbedPairing], None]:
-    """Misbehave once the QR shows, and scan it."""
+    """Set the knobs when the QR shows, and scan it."""
 
     def fault(pairing: DisturbedPairing) -> None:
         pairing.click()
@@ -34,7 +34,7 @@ def with_a_scan(**knobs: object) -> Callable[[DisturbedPairing], None]:
 
 
 def so_often(times: int | None, **knobs: object) -> Callable[[DisturbedPairing], None]:
-    """Misbehave so many times (None: without end), and scan each QR until the attempt is decided."""
+    """Let WhatsApp fail so many times (None: always), and scan each QR until the attempt ends."""
 
     def fault(pairing: DisturbedPairing) -> None:
         pairing.system.sandbox.set_knobs(**knobs, failTimes=times)
@@ -54,7 +54,7 @@ for _name, _end, _knobs in (
 ):
     case(GROUP, _name, f"error: {_end}", kind=HASTY)(before_the_click(**_knobs))
 
-# whatsmeow gives TLS 10 seconds: whether it has given up once when the window is over depends on the machine.
+# whatsmeow waits 10 seconds for TLS. It depends on the machine whether that ends before the window.
 case(GROUP, "silent after the TCP connection", "error: whatsapp_unreachable", "error: qr_timeout", kind=HASTY)(
     before_the_click(silent="tcp")
 )
@@ -95,7 +95,7 @@ case(GROUP, "renews the QR, and nobody scans again", "error: scan_not_repeated",
 
 @case(GROUP, "drops the socket while the QR shows, then refuses")
 def _(pairing: DisturbedPairing) -> None:
-    """No phone can use that QR any more: it must not stay in sight until WhatsApp is back."""
+    """No phone can use that QR any more, so it must disappear before WhatsApp is back."""
     pairing.system.sandbox.set_knobs(dropAfterSeconds=1)
     pairing.click()
     pairing.qr()

@@ -1,4 +1,4 @@
-"""People click, scan, edit and leave as they like."""
+"""Users click, scan, edit their session row and leave at bad moments."""
 
 from __future__ import annotations
 
@@ -118,12 +118,12 @@ def _deleted(step: str) -> None:
         pairing.system.query("DELETE FROM auth.users WHERE id = %s", pairing.user.id)
         until("idle linkers", lambda: not pairing.system.busy("linker"))
         if step != "while the QR shows":
-            # Cleanup leaves a binding alone for four minutes, since its QR may still be scanned.
+            # Cleanup leaves a device alone for four minutes, because its QR may still be scanned.
             pairing.system.query(
                 "UPDATE whatsapp_private.devices SET created_at = now() - interval '5 minutes' WHERE user_id IS NULL"
             )
             until("cleanup's turn", lambda: pairing.system.clean()["unlinks_started"], every=1)
-        pairing.system.stack.user(pairing.user.id)  # signs up again, so that there is somebody to click
+        pairing.system.stack.user(pairing.user.id)  # signs up again, so that the user of the next click exists
 
 
 for _step in ("while the QR shows", "between scan and login"):
@@ -132,7 +132,7 @@ for _step in ("while the QR shows", "between scan and login"):
 
 @case(GROUP, "a deleted user clicks", "disconnected")
 def _(pairing: DisturbedPairing) -> None:
-    """The token outlives its user by up to an hour."""
+    """A token stays valid for up to an hour after its user was deleted."""
     pairing.system.query("DELETE FROM auth.users WHERE id = %s", pairing.user.id)
     answer = pairing.user.connect()
     assert (answer.status, answer.json()["error"]) == (401, "unauthorized")

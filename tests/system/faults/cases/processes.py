@@ -1,4 +1,4 @@
-"""Processes die or hang, at a random moment of each step."""
+"""Processes die or hang at a random moment of each step."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Step = Callable[[DisturbedPairing], None]
 
 
 def before_the_socket(pairing: DisturbedPairing) -> None:
-    """The linker works; its engine is still loading."""
+    """The linker runs, and its engine is still loading."""
     pairing.click()
     pairing.system.linker()
     pairing.pause(0.4)
 
 
 def before_the_qr(pairing: DisturbedPairing) -> None:
-    """The socket is open; WhatsApp has not given a QR yet."""
+    """The socket is open, and WhatsApp has not sent a QR yet."""
     pairing.system.sandbox.set_knobs(qrDelaySeconds=2)
     pairing.click()
     pairing.system.wait_for_socket("pairing")
@@ -32,14 +32,17 @@ def before_the_qr(pairing: DisturbedPairing) -> None:
 
 
 def while_shown(pairing: DisturbedPairing) -> None:
-    """The person looks at the QR."""
+    """The QR shows."""
     pairing.click()
     pairing.qr()
     pairing.pause(1.5)
 
 
 def between_scan_and_login(pairing: DisturbedPairing) -> None:
-    """The phone has linked the device, which has not logged in yet; from the 515 restart on."""
+    """The phone has linked the device.
+
+    The device reconnects (after WhatsApp's stream error 515) and has not logged in yet.
+    """
     pairing.system.sandbox.set_knobs(loginDelaySeconds=2)
     pairing.click_and_scan()
     pairing.pause(1.5)
@@ -56,7 +59,7 @@ def between_login_and_connected(pairing: DisturbedPairing) -> None:
 
 
 def at_the_scan(pairing: DisturbedPairing) -> None:
-    """The very moment of the scan."""
+    """The scan has just happened."""
     pairing.click_and_scan()
 
 
@@ -89,7 +92,7 @@ def _engine(step: Step, number: signal.Signals) -> Callable[[DisturbedPairing], 
         step(pairing)
         kill(pairing.system.engine(), number)
         if step is while_shown:
-            pairing.qr()  # another: no phone can use the one that went with its engine
+            pairing.qr()  # the next QR: no phone can use the one of the killed engine
         pairing.persist()
 
     return fault
@@ -103,7 +106,7 @@ def _linker_frozen(step: Step) -> Callable[[DisturbedPairing], None]:
         try:
             until("another linker", lambda: pairing.lease not in (None, lease))
         finally:
-            # It wakes up beside its successor and must let go without a word.
+            # The frozen linker goes on beside its successor. It must write nothing.
             kill(frozen, signal.SIGCONT)
         pairing.persist()
 
@@ -111,15 +114,17 @@ def _linker_frozen(step: Step) -> Callable[[DisturbedPairing], None]:
 
 
 def _linker_out_of_memory(step: Step) -> Callable[[DisturbedPairing], None]:
-    """It eats memory until the runner, which holds a function and its children to MemorySize as Lambda does, kills it.
+    """Let the linker allocate memory until the runner kills it.
 
-    Where Lambda's kernel chooses the child instead, it is the engine that was killed: a case of its own.
+    The runner limits a function and its children to MemorySize.
+
+    On Lambda, the kernel may kill the engine instead. "engine killed" is that case.
     """
 
     def fault(pairing: DisturbedPairing) -> None:
         step(pairing)
         linker = pairing.system.linker()
-        kill(linker, signal.SIGUSR1)  # tests/faults/layer
+        kill(linker, signal.SIGUSR1)  # tests/system/faults/layer
         until("the end of the linker", lambda: linker not in pairing.system.pids("linker"), 10)
         pairing.persist()
 
@@ -133,7 +138,7 @@ for _name in ("while the QR shows", "between scan and login"):
     case(GROUP, f"linker out of memory {_name}", runs=2)(_linker_out_of_memory(STEPS[_name]))
 
 
-# The template's Timeout is longer than both windows; here a linker lives for less than one.
+# In the template, the linker's Timeout is longer than both windows. Here it is shorter than one window.
 SHORT_LIVED = Kind(linker=(("Timeout", 6),))
 
 
@@ -158,7 +163,7 @@ def _(pairing: DisturbedPairing) -> None:
 
 @case(GROUP, "every linker out of memory", "error: linker_failed")
 def _(pairing: DisturbedPairing) -> None:
-    """As if MemorySize were too low for the engine."""
+    """Every linker exceeds MemorySize, as if that were too low for the engine."""
     fed: set[object] = set()
 
     def over() -> bool:
@@ -189,7 +194,7 @@ def _(pairing: DisturbedPairing) -> None:
 
 
 def _while_at_work(pairing: DisturbedPairing, name: str) -> None:
-    """Kill the next instance of a function that takes a call."""
+    """Kill the next instance of this function that gets a call."""
     kill(int(until(f"a busy {name}", lambda: pairing.system.busy(name), 20, every=0.001)[0]["pid"]))
 
 
@@ -220,7 +225,7 @@ def _(pairing: DisturbedPairing) -> None:
 
 @case(GROUP, "unlink killed when WhatsApp has removed the device", "disconnected", runs=4)
 def _(pairing: DisturbedPairing) -> None:
-    """WhatsApp knows the device no more, and whatsmeow is about to delete its keys, or has just done so."""
+    """WhatsApp has removed the device. whatsmeow deletes its keys now, or has just done so."""
     system = pairing.system
     pairing.click_and_scan()
     pairing.user.reaches("connected")
@@ -236,7 +241,7 @@ def _(pairing: DisturbedPairing) -> None:
 
 @case(GROUP, "connect killed at work", runs=3)
 def _(pairing: DisturbedPairing) -> None:
-    """The click may be lost; the next one starts or finds the attempt."""
+    """The click may be lost. The next click starts the attempt or finds it."""
     system = pairing.system
     with system.slow_postgres(), pairing.clicking() as clicked:
         _while_at_work(pairing, "connect")

@@ -1,4 +1,4 @@
-"""Postgres goes away or is slow; Step Functions forgets, repeats or refuses."""
+"""Postgres stops or is slow. Step Functions loses an execution, repeats or refuses."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _(pairing: DisturbedPairing) -> None:
 def _away_at_connected(seconds: int) -> None:
     @case(GROUP, f"Postgres is away for {seconds} s between login and connected")
     def _(pairing: DisturbedPairing) -> None:
-        """The phone says that the device is linked: the pairing must not be lost."""
+        """The phone already lists the device, so the pairing must not be lost."""
         STEPS["between login and connected"](pairing)
         with pairing.system.without_postgres():
             time.sleep(seconds)
@@ -112,10 +112,10 @@ def _(pairing: DisturbedPairing) -> None:
 
 @case(GROUP, "Postgres is frozen for 15 s while the QR shows", "connected", CANCELLED)
 def _(pairing: DisturbedPairing) -> None:
-    """It takes what it is sent and says nothing. People are told so before the function's Timeout.
+    """Postgres takes the calls and does not answer. The functions answer 503 before their Timeout.
 
-    A call that Postgres has taken is done when it goes on, though its caller has given up: the disconnect may end the
-    pairing, and the click may start one without a workflow. The next click starts it.
+    When Postgres goes on, it runs these calls, though their callers have given up. So the disconnect may end the
+    pairing, and the click may start an attempt without a workflow. The next click starts the workflow.
     """
     STEPS["while the QR shows"](pairing)
     with pairing.system.frozen_postgres():
@@ -166,7 +166,7 @@ def _answer(pairing: DisturbedPairing, token: str) -> None:
 
 @case(GROUP, "somebody else answers the wait for the scan")
 def _(pairing: DisturbedPairing) -> None:
-    """The workflow believes it is connected; the attempt goes on, and cleanup stands behind it."""
+    """The workflow ends as connected. The attempt goes on without it, and cleanup would end it."""
     STEPS["while the QR shows"](pairing)
     until("the second wait", lambda: (pairing.attempt or {}).get("phase") == "auth")
     _answer(pairing, (pairing.attempt or {})["task_token"])
@@ -183,7 +183,7 @@ def _(pairing: DisturbedPairing) -> None:
 
 @case(GROUP, "the execution is stopped before the linker's verdict")
 def _(pairing: DisturbedPairing) -> None:
-    """Only the status and the next click read the verdict."""
+    """Only the status and the next click read the verdict of the linker."""
     STEPS["while the QR shows"](pairing)
     (execution,) = pairing.system.running_executions()
     pairing.system.step_functions.stop_execution(executionArn=execution["executionArn"])
@@ -208,7 +208,7 @@ def _(pairing: DisturbedPairing) -> None:
 
 @case(GROUP, "execution and linker die while the QR shows", "error: scan_timeout", kind=HASTY)
 def _(pairing: DisturbedPairing) -> None:
-    """Nobody is left to end the attempt but cleanup, 30 s after the window."""
+    """Only cleanup can end the attempt, 30 s after the window."""
     pairing.click()
     pairing.qr()
     until("the second wait", lambda: (pairing.attempt or {}).get("phase") == "auth")
