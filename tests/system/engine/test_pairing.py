@@ -1,4 +1,4 @@
-"""The real engine pairs, logs in, and is sent away."""
+"""The real engine pairs, logs in, and is unlinked."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_the_fifth_device_is_refused(sandbox: SandboxClient, pair: Pair, number:
     qr = pair().qr()
     assert refusal(sandbox, qr, number) == "too_many_devices"
     assert len(sandbox.devices(number)) == 4
-    # the client knows nothing of it: another phone can still scan the same QR
+    # the client did not notice, so another phone can still scan the same QR
     sandbox.scan(qr, number + "9")
 
 

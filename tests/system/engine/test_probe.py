@@ -1,4 +1,4 @@
-"""The probe with the real engine: a QR or the reason, without a database, and nothing is left of it."""
+"""The probe with the real engine gets a QR or a reason, needs no database, and leaves nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GONE_SECONDS = 10.0
 def whatsapp(
     process: SandboxProcess, sandbox: SandboxClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[None]:
-    """Engines of this process are led to the sandbox, and leave nothing there or on the disk."""
+    """Engines of this process reach the sandbox. They must leave nothing there and no file."""
     monkeypatch.chdir(tmp_path)
     environment = process.engine_environment()
     monkeypatch.syspath_prepend(environment.pop("PYTHONPATH"))

@@ -1,4 +1,4 @@
-"""An engine at run time whose Postgres refuses it: the attempt ends as our fault, and WhatsApp is not blamed."""
+"""Postgres refuses a running engine. The attempt ends as our fault, and WhatsApp is not blamed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["admin", "transaction_pooler", "way", "world"]
 
 KEYS, VERSION = "whatsapp_engine.whatsmeow_device", "whatsapp_engine.whatsmeow_version"
 EVENT_SECONDS = 60.0
-# No engine of these tests has a lease.
+# A time far ahead: the engines of these tests need no lease.
 LONG = time.monotonic() + 24 * 3600
 
 
@@ -37,12 +37,12 @@ def owner(migrated_url: str) -> Iterator[Callable[[str], object]]:
 
 @pytest.fixture
 def engine(migrated_url: str) -> ProcessEngine:
-    """The real engine, with the login that it has when deployed."""
+    """The real engine, with its own database login."""
     return ProcessEngine(lambda: login(migrated_url, "whatsapp_engine"))
 
 
 def last_event(run: object, sandbox: SandboxClient | None = None, number: str = "") -> Event | None:
-    """Follow an engine until it gives up; scan its first QR, if there is a phone."""
+    """Read an engine's events until the last one. Scan its first QR, if there is a phone."""
     while True:
         event = run.next_event(EVENT_SECONDS)  # type: ignore[attr-defined]
         if isinstance(event, Qr) and sandbox:

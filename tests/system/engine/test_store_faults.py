@@ -1,4 +1,4 @@
-"""Linker and unlink report each fault of the engine's database at once, count it, and do not blame WhatsApp."""
+"""Linker and unlink report and count each fault of the engine's database at once, and do not blame WhatsApp."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ Owner = Callable[[str], object]
 
 @pytest.fixture
 def world(migrated_url: str) -> Iterator[World]:
-    """A database of its own, because these tests break it."""
+    """An own database, because these tests break it."""
     yield from open_world(migrated_url)
 
 
 @contextmanager
 def no_connection_left(world: World) -> Iterator[None]:
-    """Have Postgres refuse the engine's role, and end the connections that it has."""
+    """Let Postgres refuse the engine's role, and end the connections of the role."""
     limit = world.value("SELECT rolconnlimit FROM pg_roles WHERE rolname = %s", ROLE)
     world.sql(f"ALTER ROLE {ROLE} CONNECTION LIMIT 0")
     try:
@@ -52,7 +52,7 @@ def no_connection_left(world: World) -> Iterator[None]:
 
 
 class Watched(ProcessEngine):
-    """The real engine; it counts its runs, and something happens when an event has been handled."""
+    """The real engine. It counts its runs, and calls a function after each event."""
 
     def __init__(self, url: str, then: dict[type[Event], Callable[[Event], object]] | None = None) -> None:
         super().__init__(lambda: url)
@@ -83,7 +83,7 @@ class Watched(ProcessEngine):
 
 
 def ends_as_our_fault(world: World, engine: ProcessEngine, capsys: pytest.CaptureFixture[str]) -> None:
-    """Link, and expect that person, workflow and operator are told that the fault is ours."""
+    """Link, and check that user, workflow and operator learn that the fault is ours."""
     attempt, workflow = world.claim(), RecordedWorkflow()
     world.attempts.open_phase(attempt, entered(Phase.QR, "token"), 120)
     capsys.readouterr()
@@ -235,7 +235,7 @@ def test_a_lost_postgres_is_not_shown_as_a_refused_scan(
 def test_a_login_without_a_free_connection_is_tried_again(
     world: World, sandbox: SandboxClient, number: str, causes: list[str]
 ) -> None:
-    """A device without prekeys would look connected, and nobody could write to it."""
+    """A device without prekeys would look connected and receive no messages."""
     sandbox.set_knobs(loginDelaySeconds=1)
     attempt, limit = world.claim(), world.value("SELECT rolconnlimit FROM pg_roles WHERE rolname = %s", ROLE)
 

@@ -1,4 +1,4 @@
-"""The whole system before a Supabase project of the test's own."""
+"""The whole system with a Supabase project of the test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.stack import RunningSystem
 
 @contextmanager
 def serving_users_of(project: Project, postgres: Postgres, folder: Path, *parameters: str) -> Iterator[RunningSystem]:
-    """Run a stack for the users of this project, with these parameters of the template (``Name=value``)."""
+    """Run the system for the users of this project, with these parameters of the template (``Name=value``)."""
     given = [part for parameter in (f"SupabaseUrl={project.url}", *parameters) for part in ("--parameter", parameter)]
     running = RunningSystem(folder, "--database-url", postgres.url(postgres.create()), "--whatsapp", "live", *given)
     yield running

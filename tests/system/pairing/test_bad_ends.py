@@ -1,4 +1,4 @@
-"""Every way in which WhatsApp or the person can let a pairing down ends with its reason, and the next click works."""
+"""Each failure of WhatsApp or the person ends the pairing with its reason, and the next click works."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.stack import PATIENCE_SECONDS, RunningSystem
 
 @pytest.fixture(autouse=True)
 def behaving_again(stack: RunningSystem) -> Iterator[None]:
-    """Leave a WhatsApp that behaves."""
+    """Reset the knobs of the loopback WhatsApp after the test."""
     yield
     stack.sandbox.reset_knobs()
 

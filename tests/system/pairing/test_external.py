@@ -1,4 +1,4 @@
-"""Another loopback WhatsApp: the runner is given its proxy, CA and root, as integrators with their own would."""
+"""The runner uses another loopback WhatsApp: it gets that one's proxy, CA and root as options."""
 
 from __future__ import annotations
 

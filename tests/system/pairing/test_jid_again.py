@@ -1,4 +1,4 @@
-"""Two users, one phone and one JID: WhatsApp gives the JID of a removed device out again."""
+"""Two users, one phone and one JID: WhatsApp gives out the JID of a removed device again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WHERE d.user_id = %s AND d.state = 'linked'
 
 @pytest.fixture
 def stack(postgres: Postgres, tmp_path: Path) -> Iterator[RunningSystem]:
-    """A stack of its own, whose WhatsApp gives every device of a phone the same JID."""
+    """A system of this test, whose WhatsApp gives every device of a phone the same JID."""
     stack = RunningSystem(tmp_path, "--database-url", postgres.url(postgres.create()))
     stack.sandbox.set_knobs(deviceIndexes=1)
     yield stack
@@ -58,5 +58,5 @@ def test_cleanup_unlinks_keys_without_a_binding(stack: RunningSystem) -> None:
 
 
 def bound(stack: RunningSystem, user: User) -> list[tuple[object, ...]]:
-    """The JID of the keys that the user's binding has."""
+    """The JID of the keys of the user's binding."""
     return stack.sql(BOUND, user.id)

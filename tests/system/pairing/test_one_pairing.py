@@ -1,4 +1,4 @@
-"""The path a person takes, over HTTP alone, with the real engine against the loopback WhatsApp."""
+"""Whole pairings over HTTP alone, with the real engine against the loopback WhatsApp."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_cancelled_pairing_leaves_nothing_for_the_next_one(stack: RunningSyste
     assert session["error"]["code"] == "cancelled"
     assert session["qr"] is None
     assert user.call("GET", "qr").status == 404
-    started(stack, user, "+ interval '1 minute'")  # so that the pause of 5 s lasts on a slow machine, too
+    started(stack, user, "+ interval '1 minute'")  # so that the pause of 5 s is not over on a slow machine
     early = user.connect()
     assert early.status == 429
     assert 1 <= int(early.headers["Retry-After"]) <= 65
@@ -108,17 +108,17 @@ def test_an_unchanged_status_is_not_sent_again(stack: RunningSystem) -> None:
 
 
 def started(stack: RunningSystem, user: User, shift: str) -> None:
-    """Let the user's attempts have started that much later or earlier than now."""
+    """Move the start of the user's attempts by this interval."""
     stack.sql(f"UPDATE whatsapp_private.attempts SET started_at = now() {shift} WHERE user_id = %s", user.id)
 
 
 def busy(stack: RunningSystem) -> list[dict[str, Any]]:
-    """The linkers that are at work."""
+    """The busy linkers."""
     return [one for one in stack.instances("linker") if one["busySince"]]
 
 
 def kill(pid: int) -> None:
-    """Kill one process as the kernel would."""
+    """Kill one process."""
     import os
     import signal
 

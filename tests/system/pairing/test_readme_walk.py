@@ -1,4 +1,4 @@
-"""README's walk without a browser: its lines, as they stand there, in a shell against the running system."""
+"""README's walk without a browser: a shell runs its lines against the running system."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.stack import PATIENCE_SECONDS, ROOT, RunningSystem
 
 SECTION = "## Without a browser"
 ASK = 'until curl -s $URL/api/whatsapp/status -H "Authorization: Bearer $TOKEN" | grep -q {}; do sleep 0.1; done'
-# A person needs longer from one of these lines to the next than the system does.
+# A person needs longer between these lines than the system needs.
 WAITS = {"POST $URL/api/whatsapp/connect ": ASK.format("waiting_qr"), "/dev/phone/scan": ASK.format("connectedAt.*T")}
 
 

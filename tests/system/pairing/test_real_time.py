@@ -1,6 +1,6 @@
-"""The default windows in real time: 120 seconds for the QR, 120 seconds for the scan.
+"""The default windows in real time: 120 seconds until the QR, and 120 seconds until the scan.
 
-Three systems run side by side, so that the whole takes four minutes and not six.
+Three systems run side by side, so the tests take four minutes and not six.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from tests.support.stack import RunningSystem, User
 pytestmark = pytest.mark.slow
 
 WINDOW = 120
-# A slow machine notices an end late; it never notices it early.
+# A slow machine may notice an end late, but never early.
 HONOURED_WITHIN = 60
 
 
 @dataclass(frozen=True)
 class TimedPairing:
-    """A click on "Connect" and when it was answered, on the monotonic clock."""
+    """A click on "Connect" with the time of its answer, by the monotonic clock."""
 
     stack: RunningSystem
     database: str
@@ -35,7 +35,7 @@ class TimedPairing:
 
 @pytest.fixture(scope="module")
 def pairings(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, TimedPairing]]:
-    """Start one system per WhatsApp that is late, silent or ignored by its user, and click in each."""
+    """Start three systems: WhatsApp is late, WhatsApp is silent, the user ignores the QR. Click in each."""
     kinds: dict[str, dict[str, object]] = {
         "late": {"qrDelaySeconds": 90},
         "silent": {"silent": "handshake"},
@@ -55,7 +55,7 @@ def pairings(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 def test_a_qr_that_comes_after_90_seconds_pairs(pairings: dict[str, TimedPairing]) -> None:
-    """The owner's original failure: the old server gave up after 30 seconds."""
+    """The old server gave up after 30 seconds. That fault was the reason for this project."""
     late = pairings["late"]
     qr = late.user.qr(WINDOW)
     assert time.monotonic() - late.started_at > 88
@@ -73,7 +73,7 @@ def test_a_qr_that_never_comes_ends_at_120_seconds(pairings: dict[str, TimedPair
 
 
 def test_an_unscanned_qr_ends_the_attempt_after_120_seconds(pairings: dict[str, TimedPairing]) -> None:
-    """Its end lies before or after the silent one's, so the time is taken from the attempt's own clock."""
+    """The database's times of the attempt say how long it took."""
     ignored = pairings["ignored"]
     session = ignored.user.reaches("error", WINDOW + HONOURED_WITHIN)
     assert session["error"]["code"] == "scan_timeout"
@@ -92,7 +92,7 @@ def test_an_unscanned_qr_shows_scan_timeout_after_its_window(pairings: dict[str,
 
 
 def the_window_was_honoured(pairing: TimedPairing, since: str) -> None:
-    """By the database's clock: the window is as long as it should be, and the attempt ended with it."""
+    """Check by the database's clock that the window has its length, and that the attempt ended with it."""
     statement = f"""
         SELECT extract(epoch FROM deadline - {since}), extract(epoch FROM ended_at - deadline)
         FROM whatsapp_private.attempts WHERE user_id = %s
@@ -105,7 +105,7 @@ def the_window_was_honoured(pairing: TimedPairing, since: str) -> None:
 
 
 def the_next_click_works(pairing: TimedPairing, number: str) -> None:
-    """Pair for real, at once, after an attempt that ended badly."""
+    """Pair at once after an attempt that ended badly."""
     pairing.stack.sandbox.reset_knobs()
     assert pairing.user.connect().status == 202
     pairing.user.scan(pairing.user.qr(), number)

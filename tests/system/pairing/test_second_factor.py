@@ -1,4 +1,4 @@
-"""The whole system where the operator demands a second factor."""
+"""The whole system, and the operator demands a second factor."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ STEP_UP = 'Bearer error="insufficient_user_authentication"'
 
 @pytest.fixture(scope="module")
 def project() -> Iterator[Project]:
-    """A project whose keys are served."""
+    """A Supabase project that publishes its keys."""
     with served(Project()) as project:
         yield project
 
 
 @pytest.fixture(scope="module")
 def stack(project: Project, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
-    """A stack for the users of this project."""
+    """The system for the users of this project."""
     folder = tmp_path_factory.mktemp("second_factor")
     with serving_users_of(project, postgres, folder, "RequiredAssuranceLevel=aal2") as running:
         yield running
@@ -61,7 +61,7 @@ def test_a_user_with_the_second_factor_is_served(stack: RunningSystem, project: 
     assert ask(stack, project.token(aal="aal1")).status == 403
     answer = ask(stack, project.token(aal="aal2"))
     assert (answer.status, answer.json()["status"]) == (200, "disconnected")
-    assert ask(stack, project.token(aal="aal1")).status == 403  # nothing is kept of the user's better token
+    assert ask(stack, project.token(aal="aal1")).status == 403  # the answer to the user's better token is not kept
 
 
 @pytest.mark.parametrize("level", ["aal1", "aal2"])
@@ -81,7 +81,7 @@ def test_an_anonymous_user_is_first_asked_for_an_account(stack: RunningSystem, p
 
 
 def test_a_refusal_logs_its_class_and_nothing_of_the_token(stack: RunningSystem, project: Project) -> None:
-    """Ends the stack, for its logs."""
+    """Runs last, because it ends the system to read its logs."""
     user = str(uuid4())
     secrets = Secrets()
     ids = set()

@@ -1,4 +1,4 @@
-"""The whole system before a Supabase project of its own, whose keys and tokens a test changes."""
+"""The whole system with a Supabase project whose keys and tokens the tests change."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from tests.support.stack import Answer, RunningSystem, call
 from tests.system.pairing.projects import serving_users_of
 
 OLD_ISSUER = "https://abcdefghijklmnopqrst.supabase.co/auth/v1"
-# Far above what the slowest machine needs, and below the 300 s for which an authorizer's answer could be kept.
+# Far above what a slow machine needs, and below 300 s, for which API Gateway could keep an authorizer's answer.
 SECONDS_FOR_A_NEW_KEY = 120
 
 
 @pytest.fixture(scope="module")
 def project() -> Iterator[Project]:
-    """A project whose keys are served."""
+    """A Supabase project that publishes its keys."""
     with served(Project()) as project:
         yield project
 
 
 @pytest.fixture(scope="module")
 def stack(project: Project, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
-    """A stack for the users of this project."""
+    """The system for the users of this project."""
     folder = tmp_path_factory.mktemp("tokens")
     with serving_users_of(
         project, postgres, folder, f"AcceptedIssuers=https://other.example/auth/v1, {OLD_ISSUER}"
@@ -66,7 +66,7 @@ def test_tokens_of_unknown_keys_cause_few_fetches(stack: RunningSystem, project:
         invented = jwt.encode(project.claims(), project.keys["ec"], "ES256", {"kid": f"invented-{number}"})
         assert status(stack, invented).status == 401
         assert status(stack, project.token()).status == 200
-    # Each instance of the authorizer asks once, and again every five seconds.
+    # Each instance of the authorizer fetches the keys once, and then at most every five seconds.
     rounds = 1 + (time.monotonic() - started) / 5
     assert project.asked - asked <= rounds * (1 + len(stack.instances("authorizer")))
 
@@ -83,7 +83,7 @@ def test_an_anonymous_user_is_told_to_sign_in_with_an_account(stack: RunningSyst
 
 
 def test_each_refusal_logs_its_class_and_nothing_of_the_token(stack: RunningSystem, project: Project) -> None:
-    """Ends the stack, for its logs."""
+    """Runs last, because it ends the system to read its logs."""
     stranger = ec.generate_private_key(ec.SECP256R1())
     now = int(time.time())
     secrets = Secrets()

@@ -1,6 +1,6 @@
 """Tokens against the whole system over HTTP: the gateway, the authorizer, the published keys, the handlers.
 
-Most of these are signed with the stack's own key, so that nothing but the one thing said is wrong with them.
+Most of these tokens are signed with the system's own key, so they have only the one fault that the test names.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CALLS = [("GET", "status"), ("GET", "qr"), ("POST", "connect"), ("POST", "discon
 
 
 class Mint:
-    """Makes tokens as the stack's own Supabase would, or nearly."""
+    """Makes tokens as the system's Supabase would, or with one fault."""
 
     def __init__(self, stack: RunningSystem) -> None:
         self.user = stack.user()
@@ -31,15 +31,15 @@ class Mint:
         self._claims = jwt.decode(self.user.token, options={"verify_signature": False})
 
     def claims(self, **changed: object) -> dict[str, Any]:
-        """The user's claims with changes; None leaves one out."""
+        """The user's claims with changes. None leaves a claim out."""
         return {name: value for name, value in (self._claims | changed).items() if value is not None}
 
     def token(self, **changed: object) -> str:
-        """A token that is signed as it should be."""
+        """A correctly signed token."""
         return jwt.encode(self.claims(**changed), self.key, "ES256", self.header)  # type: ignore[arg-type]
 
     def public_pem(self) -> bytes:
-        """What anybody may know of the key."""
+        """The public part of the key."""
         form = serialization.PublicFormat.SubjectPublicKeyInfo
         return self.key.public_key().public_bytes(serialization.Encoding.PEM, form)
 
@@ -49,7 +49,7 @@ def now(seconds: float = 0) -> int:
 
 
 def of_a_public_key(mint: Mint) -> str:
-    """PyJWT would not sign with a public key, an attacker does."""
+    """A token signed with the public key as a shared secret. PyJWT refuses to make one."""
     algorithm = jwt.get_algorithm_by_name("HS256")
     head = unsigned({"alg": "HS256", "typ": "JWT"} | mint.header, mint.claims()).rpartition(".")[0]
     signature = algorithm.sign(head.encode(), mint.public_pem())
@@ -57,7 +57,7 @@ def of_a_public_key(mint: Mint) -> str:
 
 
 def legacy_key(role: str) -> str:
-    """A project's anon or service key as Supabase makes them with the legacy secret."""
+    """A project's anon or service key, as Supabase signs it with the legacy secret."""
     claims = {"iss": "supabase", "ref": "abcd", "role": role, "iat": now(), "exp": now(3600)}
     return jwt.encode(claims, "a shared secret of more than thirty-two bytes", "HS256")
 
@@ -92,7 +92,7 @@ BAD: dict[str, Callable[[Mint], str]] = {
 
 @pytest.fixture(scope="module")
 def mint(stack: RunningSystem) -> Mint:
-    """What signs for the running stack."""
+    """The maker of tokens for the running system."""
     return Mint(stack)
 
 
@@ -103,7 +103,7 @@ def everywhere(stack: RunningSystem, token: str) -> Iterator[Answer]:
 
 
 def test_a_token_of_the_system_s_key_is_accepted(stack: RunningSystem, mint: Mint) -> None:
-    """What follows would pass with any wrong signature."""
+    """The other tests would pass with a key that signs nothing valid."""
     assert [answer.status for answer in everywhere(stack, mint.token(exp=now(60)))] == [200, 404, 202, 200]
 
 
@@ -120,8 +120,8 @@ def test_a_bad_token_is_answered_401(stack: RunningSystem, mint: Mint, name: str
 
 
 def test_a_token_is_refused_from_its_expiry_on(stack: RunningSystem, mint: Mint) -> None:
-    """Also in the seconds that the authorizer allows for clocks that differ."""
-    for lifetime in (4, 16, 64):  # a slow machine may not answer within the first
+    """The authorizer accepts a token for some seconds longer, for clocks that differ. The handlers do not."""
+    for lifetime in (4, 16, 64):  # one second is too short for a slow machine
         expires = now(lifetime)
         token = mint.token(exp=expires)
         if next(everywhere(stack, token)).status == 200:
@@ -149,7 +149,7 @@ def test_no_header_or_parameter_names_another_user(stack: RunningSystem) -> None
 
 
 def naming(user: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Ways to say that one is somebody else."""
+    """Requests that name another user."""
     yield f"?userId={user}&user_id={user}&sub={user}&id=eq.{user}", {}
     names = ("X-User-Id", "X-Amzn-Oidc-Identity", "X-Supabase-User", "X-Forwarded-User", "UserId", "Sub")
     yield "", dict.fromkeys(names, user)

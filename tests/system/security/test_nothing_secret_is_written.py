@@ -1,4 +1,4 @@
-"""Every ending, and a search for every secret that existed in everything that was written meanwhile."""
+"""Pairings end in every way. Then the tests search everything that was written for every secret that existed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PASSWORD = "pass-word-of-the-database"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
-    """A server whose log holds what this system made it write, and nothing of other tests."""
+    """A Postgres of these tests, so that its log has nothing of other tests."""
     with serving() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def endings(server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endings]:
-    """The system after every ending; nothing runs in it any more."""
+    """The system after every ending. Nothing runs in it any more."""
     folder = tmp_path_factory.mktemp("endings")
     url = server.url(server.create()).replace("postgres@", f"postgres:{PASSWORD}@")
     with (folder / "stderr").open("w") as stderr:
@@ -47,7 +47,7 @@ def endings(server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="module")
 def written(endings: Endings, server: Postgres) -> dict[str, str]:
-    """All that was written, by its place; the system has stopped, so that nothing is missing."""
+    """Everything that was written, by place. The system has ended, so nothing is missing."""
     stack = endings.stack
     histories = executions(stack)
     stack.stop()
@@ -63,7 +63,7 @@ def test_every_ending_happened(endings: Endings, written: dict[str, str]) -> Non
     assert endings.outcomes() == {"connected", *Reason} - {Reason.INTERNAL}
     described = [json.loads(text)[0] for place, text in written.items() if place.startswith("execution ")]
     windows = [json.loads(one["output"])["window"] for one in described]
-    # The end of a user who was deleted is gone with them, but their execution is not.
+    # A deleted user's attempt is deleted too, but not the execution.
     assert {window.get("next", "connected") for window in windows} == {"connected", *Reason}
     assert {one["errorType"] for one in endings.given_up} == {"UnlinkFailed"}
     assert "given up after 3 failed attempts" in written["stderr"]

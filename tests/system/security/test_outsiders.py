@@ -1,4 +1,4 @@
-"""What comes through Supabase's API (anon, authenticated) reaches nothing in the private schemas."""
+"""The roles of Supabase's API (anon, authenticated) reach nothing in the private schemas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A user may write anything into their own row. It gains them nothing: no decision is made from it."""
+"""A user may write anything into the own session row. It has no effect, because no decision reads the row."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ EDITS = [
 
 @pytest.fixture
 def victim(world: World) -> UUID:
-    """Somebody with a linked phone."""
+    """A user with a linked phone."""
     user = world.user()
     world.link(user, Secret("victim"), VICTIMS_JID)
     return user
 
 
 def edit(world: World, user: UUID, victim: UUID, change: str | None) -> None:
-    """Change the user's row as its owner may through Supabase's API; None deletes it."""
+    """Change a user's session row as the user may through Supabase's API. None deletes it."""
     statement = "DELETE FROM public.whatsapp_sessions"
     if change:
         attempt = world.value("SELECT id FROM whatsapp_private.attempts WHERE user_id = %s", victim)
@@ -58,7 +58,7 @@ def edit(world: World, user: UUID, victim: UUID, change: str | None) -> None:
 
 
 def of_victim(world: World, victim: UUID) -> list[object]:
-    """Everything that belongs to the victim."""
+    """All data of the victim."""
     return [
         world.row(victim),
         *world.sql("SELECT * FROM whatsapp_private.attempts WHERE user_id = %s", victim),
@@ -68,7 +68,7 @@ def of_victim(world: World, victim: UUID) -> list[object]:
 
 
 def everything(world: World, attacker: UUID, workflow: RecordedWorkflow) -> None:
-    """Connect, disconnect, connect again, and cleanup, long after."""
+    """Connect, disconnect, connect again, and run cleanup much later."""
     for _ in range(2):
         with contextlib.suppress(TooSoon):
             connect(attacker, WINDOW, LIMIT, world.services(workflow))
@@ -128,7 +128,7 @@ def test_an_edited_row_changes_nothing_of_other_users(world: World, victim: UUID
 
     everything(world, attacker, workflow)
 
-    assert {**world.row(victim), "updated_at": None} == {**shown, "updated_at": None}  # time was made to pass
+    assert {**world.row(victim), "updated_at": None} == {**shown, "updated_at": None}  # the test moved the time
     assert world.sql(keys, victim) == bound == [{"state": "linked", "jid": VICTIMS_JID}]
     assert world.has_keys(Secret("victim"))
     assert [devices for devices in workflow.of("call_unlinks") if devices] == []
@@ -137,13 +137,13 @@ def test_an_edited_row_changes_nothing_of_other_users(world: World, victim: UUID
 
 @pytest.mark.parametrize("change", ["qr_code = repeat('x', 6000)", "qr_code = repeat('ñ', 900)", *EDITS], ids=str)
 def test_an_edited_row_can_always_be_shown(world: World, victim: UUID, change: str | None) -> None:
-    """An answer of 5xx would wake whoever watches the alarms."""
+    """An answer of 5xx would ring an alarm."""
     attacker = world.user()
     attempt_id = world.claim(attacker)
     world.show(attempt_id, world.lease(attempt_id), Secret("attacker"))
     world.show_row(attacker)
     edit(world, attacker, victim, change)
-    clean(world, RecordedWorkflow())  # copies the product's counters from the row
+    clean(world, RecordedWorkflow())  # cleanup copies the product's counters from the row
     shown = world.sessions.get(attacker)
     assert http.cacheable({}, http.shown({}, shown))["statusCode"] == 200
     if shown.qr:

@@ -1,4 +1,4 @@
-"""Row level security alone keeps users apart: the statements here have no WHERE of ours, as a careless handler's."""
+"""Row level security alone separates users. The statements here have no WHERE clause, as in a faulty handler."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROWS = "public.whatsapp_sessions"
 
 @pytest.fixture
 def victim(world: World) -> UUID:
-    """Somebody whose QR is on show."""
+    """A user whose QR shows."""
     user, secret = world.user(), Secret("victim")
     attempt_id = world.claim(user)
     world.show(attempt_id, world.lease(attempt_id), secret)
@@ -31,7 +31,7 @@ def victim(world: World) -> UUID:
 
 @pytest.fixture
 def attacker(world: World, victim: UUID) -> UUID:
-    """Somebody with a row of their own."""
+    """A user with a session row."""
     user = world.user()
     world.claim(user)
     world.show_row(user)
@@ -40,7 +40,7 @@ def attacker(world: World, victim: UUID) -> UUID:
 
 @pytest.fixture
 def connection(world: World) -> Iterator[psycopg.Connection[dict[str, Any]]]:
-    """A connection that becomes a user, as PostgREST's does."""
+    """A connection that acts as a user, as PostgREST's connections do."""
     with psycopg.connect(world.url, row_factory=dict_row) as connection:
         yield connection
         connection.rollback()
@@ -51,7 +51,7 @@ def claims_of(user: object) -> str:
 
 
 def test_the_victim_s_row_exists_and_shows_a_qr(world: World, victim: UUID, connection: psycopg.Connection) -> None:
-    """What follows would pass on an empty table."""
+    """The other tests would pass on an empty table."""
     act_as(connection, claims_of(victim))
     (row,) = connection.execute(f"SELECT * FROM {ROWS}")
     assert row["qr_code"]
@@ -67,7 +67,7 @@ def test_a_user_reads_only_the_own_row(world: World, attacker: UUID, connection:
 def test_a_function_in_a_where_clause_sees_only_the_own_row(
     world: World, attacker: UUID, connection: psycopg.Connection
 ) -> None:
-    """A cheap function that tells what it sees is the classic way around a view's filter."""
+    """A cheap function that prints its arguments is a known attack on filters: the planner may call it first."""
     told: list[str] = []
     connection.add_notice_handler(lambda notice: told.append(str(notice.message_primary)))
     act_as(connection, claims_of(attacker))
@@ -156,7 +156,7 @@ def test_claims_without_a_known_user_show_nothing(
         try:
             with connection.transaction():
                 found = connection.execute(statement.encode()).rowcount
-        except pg.DataError as error:  # auth.uid() cannot read them
+        except pg.DataError as error:  # auth.uid() cannot read these claims
             refused = error
         assert found == 0
         assert "wa.me" not in str(refused)

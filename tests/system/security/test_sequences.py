@@ -1,4 +1,4 @@
-"""What allowed calls and statements, one after another, cannot do: each login role tries to reach another user's."""
+"""Sequences of allowed calls: a thief with one login role tries to reach another user's data."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def worker(world: World) -> Iterator[Run]:
 
 @contextlib.contextmanager
 def logged_in(world: World, role: str) -> Iterator[Run]:
-    """Run statements as this role; the rows of one that Postgres refuses are none. Each must be one that it knows."""
+    """Run statements as this role. A refused statement returns no rows. An invalid statement fails the test."""
     with psycopg.connect(login(world.url, role), autocommit=True, row_factory=dict_row) as connection:
 
         def run(statement: str, *values: object) -> list[dict[str, Any]]:
@@ -52,12 +52,12 @@ def logged_in(world: World, role: str) -> Iterator[Run]:
 
 
 def bindings(world: World) -> list[dict[str, Any]]:
-    """Whose each device is."""
+    """The user, attempt and state of each device."""
     return world.sql(f"SELECT id, user_id, attempt_id, fingerprint, state, jid FROM {DEVICE} ORDER BY fingerprint")
 
 
 def bind(worker: Run, attempt: UUID, lease: UUID, fingerprint: bytes, jid: str | None) -> None:
-    """Try to bind this device to an attempt in the thief's hands, and to link it."""
+    """Try to bind this device to the thief's attempt, and to link it."""
     worker("select whatsapp_private.take_v1(%s, %s, 60)", attempt, lease)
     worker("select whatsapp_private.show_qr_v1(%s, %s, 60, 'qr', 60, %s, null)", attempt, lease, fingerprint)
     worker("select whatsapp_private.scanned_v1(%s, %s, %s, 60)", attempt, lease, jid)
@@ -85,7 +85,7 @@ def test_the_worker_cannot_move_a_linked_device(world: World, worker: Run) -> No
 
 @pytest.mark.parametrize("how", ["disconnected", "ended"])
 def test_the_worker_cannot_bind_keys_to_another_user(world: World, worker: Run, how: str) -> None:
-    """The keys of a device that is on its way out are still somebody's WhatsApp."""
+    """The keys of an unlinking device still open its user's WhatsApp."""
     victim, secret = world.user(), Secret("victim")
     if how == "disconnected":
         world.link(victim, secret, JID)
@@ -219,7 +219,7 @@ def test_the_worker_cannot_give_up_a_live_attempt_s_device(world: World, worker:
 
 
 def test_the_worker_cannot_read_a_qr(world: World, worker: Run) -> None:
-    """Neither does a repeated call of the API's by its id, though the worker may list those ids."""
+    """The worker may list the ids of the API's calls, but cannot read their answers by id."""
     victim, secret = world.user(), Secret("victim")
     attempt = world.claim(victim)
     world.show(attempt, world.lease(attempt), secret)
