@@ -58,7 +58,7 @@ def test_the_page_asks_for_another_scan_and_then_connects(
     expect(qr_picture(page)).to_be_visible()
     page.get_by_label("Number of the sandbox phone").fill("34600111223")
     page.get_by_role("button", name="Scan with the sandbox phone").click()
-    expect(alerts(page)).to_contain_text("WhatsApp asks for one more scan.")
+    expect(alerts(page).filter(has_text="WhatsApp asks for one more scan.")).to_be_visible()
     expect(qr_picture(page)).to_be_visible()
     page.get_by_role("button", name="Scan with the sandbox phone").click()
     expect(page.get_by_role("heading", name="+34 600 111 223")).to_be_visible()

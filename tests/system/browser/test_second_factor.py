@@ -32,7 +32,7 @@ def expect_barred(page: Page) -> None:
     expect(page.get_by_role("heading", name=TITLE)).to_be_visible()
     expect(page.get_by_text(SENTENCE).last).to_be_visible()
     expect(panels(page)).to_have_count(1)
-    expect(page.get_by_text("Loading…")).to_be_hidden()
+    expect(page.get_by_text("Loading…").last).to_be_hidden()
     expect(network_line(page)).to_be_hidden()
     for unwanted in (alerts(page), state_line(page), spinners(page)):
         expect(unwanted).to_have_count(0)

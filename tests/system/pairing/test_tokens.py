@@ -103,7 +103,7 @@ def everywhere(stack: RunningSystem, token: str) -> Iterator[Answer]:
 
 
 def test_a_token_of_the_system_s_key_is_accepted(stack: RunningSystem, mint: Mint) -> None:
-    """The other tests would pass with a key that signs nothing valid."""
+    """Shows that the key is right. With a wrong key, the other tests would pass for the wrong reason."""
     assert [answer.status for answer in everywhere(stack, mint.token(exp=now(60)))] == [200, 404, 202, 200]
 
 

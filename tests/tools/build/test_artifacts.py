@@ -1,4 +1,4 @@
-"""What the artifacts hold, for both processors: right for Lambda, small, and nothing that only we need."""
+"""The artifacts for both processors run on Lambda, are small, and have nothing that only we need."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 AIMS = {"SharedLayer": 45, "EngineLayer": 55}
 
-# What Lambda's image has for every process: glibc, the loader, and the compiler's and zlib's libraries.
+# The libraries in Lambda's image: glibc, the loader, and those of the compiler and zlib.
 IN_THE_IMAGE = re.compile(r"(lib(c|m|dl|rt|pthread|util|resolv|gcc_s|stdc\+\+|z)|ld-linux-[\w-]+)\.so\.\d+")
 
 ABI_TAG = re.compile(r"\.(cpython-\d+|abi3)[.-]")
@@ -33,7 +33,7 @@ def test_every_shared_library_is_for_lambda(artifacts: tuple[Path, str]) -> None
     assert len(libraries) > 40
     assert {library.machine for library in libraries.values()} == {architecture}
     assert {path.name: it.glibc for path, it in libraries.items() if it.glibc > GLIBC} == {}
-    # neonize sets the bar; when it is lower, older images would do.
+    # neonize needs this glibc. If it needs an older one, older images work too.
     assert max(library.glibc for library in libraries.values()) == GLIBC
     tags = {match[1] for path in libraries if (match := ABI_TAG.search(path.name))}
     assert tags == {"cpython-313", "abi3"}
@@ -134,5 +134,5 @@ def test_every_module_is_compiled_without_a_source_check(artifacts: tuple[Path, 
     build, _ = artifacts
     for source in build.rglob("*.py"):
         compiled = source.parent / "__pycache__" / f"{source.stem}.cpython-313.pyc"
-        # PEP 552: bit 0 says that there is a hash, bit 1 that it is to be checked.
+        # PEP 552: bit 0 says that the file has a hash, and bit 1 that Python checks it.
         assert compiled.read_bytes()[4:8] == b"\x01\x00\x00\x00", source

@@ -1,4 +1,4 @@
-"""The build without a build: what is trimmed, which Python is taken, what stops the artifacts from running."""
+"""The steps of the build, without a build: what is trimmed, which Python is used, and where artifacts cannot run."""
 
 from __future__ import annotations
 

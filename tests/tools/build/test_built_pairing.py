@@ -1,4 +1,4 @@
-"""The built artifacts at work: a pairing on Lambda's Python, read-only, with nothing but what the layers bring."""
+"""A pairing with the built artifacts: on Lambda's Python version, read-only, and with the layers' packages only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The artifacts for this machine's processor, and beside them what Lambda's image has."""
+    """The artifacts for this machine's processor, and the packages of Lambda's image."""
     here = next(name for name, machine in MACHINES.items() if machine == platform.machine())
     build = built(tmp_path_factory.mktemp("built"), here)
     build_runtime(ROOT, build.parent / "runtime", here)
@@ -36,7 +36,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def stack(postgres: Postgres, build: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
-    """The whole system, its functions from the artifacts."""
+    """The whole system, with the functions from the artifacts."""
     database_url = postgres.url(postgres.create())
     stack = RunningSystem(tmp_path_factory.mktemp("stack"), "--built", str(build), "--database-url", database_url)
     try:

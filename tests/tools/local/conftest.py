@@ -22,7 +22,7 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FixtureRunner]:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that other users may enter. Every start of pytest closes pytest's own folders to them again."""
+    """A folder that other users may enter. pytest's own folders are closed to them."""
     folder = Path(tempfile.mkdtemp(prefix="whatsapp-pairing-"))
     folder.chmod(0o755)
     yield folder

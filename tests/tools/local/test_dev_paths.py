@@ -1,4 +1,4 @@
-"""The paths beside the template's."""
+"""The `/dev` paths, which the runner adds to the template's routes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shell of the person who starts the local stack: it becomes ready, or says one plain sentence."""
+"""In any shell, the local system becomes ready or explains in one sentence why it cannot."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_the_engine_asks_the_callers_proxy_for_the_real_whatsapp(tmp_path: Path)
 
 @pytest.fixture
 def guard() -> Iterator[Guard]:
-    """A guard that ends with the test."""
+    """A guard process that ends with the test."""
     guard = Guard()
     yield guard
     guard.close()
@@ -218,7 +218,7 @@ def test_root_without_the_setuid_right_gets_an_explanation(tmp_path: Path) -> No
 
 
 def _install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the package of Postgres seem to be installed in a folder."""
+    """Pretend that the package of Postgres is installed in this folder."""
     wheel = importlib.util.find_spec(binaries.WHEEL)
     assert wheel is not None
     assert wheel.origin is not None

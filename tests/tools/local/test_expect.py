@@ -1,4 +1,4 @@
-"""`Expect: 100-continue` before the local HTTP API."""
+"""Requests with `Expect: 100-continue` to the local HTTP API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.tools.local.fixture_runner import FixtureRunner
 
 
 def _exchange(runner: FixtureRunner, head: str) -> socket.socket:
-    """Send the head of a request, and wait for nothing."""
+    """Send the head of a request, and do not wait."""
     address = urlsplit(runner.url)
     connection = socket.create_connection((address.hostname, address.port), timeout=PATIENCE_SECONDS)
     lines = [*head.split("\n"), "Host: x", "", ""]
@@ -37,7 +37,7 @@ def test_expect_100_continue_is_answered_before_the_body(runner: FixtureRunner, 
         connection.sendall(b"body" if "Length" in framing else b"4\r\nbody\r\n0\r\n\r\n")
         answer = _read_until(connection, b'"body": "body"')
         assert answer.startswith(b"HTTP/1.1 200 ")
-        connection.sendall(b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n")  # and the connection goes on
+        connection.sendall(b"GET /probe HTTP/1.1\r\nHost: x\r\n\r\n")  # the connection serves the next request
         assert b"HTTP/1.1 200 " in _read_until(connection, b'"remaining"')
 
 

@@ -1,4 +1,4 @@
-"""Function instances: re-use, concurrency, limits and what happens to those that misbehave."""
+"""Function instances: reuse, concurrency, limits, and functions that crash or hang."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_a_warm_instance_is_used_again(runner: FixtureRunner) -> None:
     before = {runner.get("/probe").json()["pid"]}
 
     def comes_again() -> bool:
-        # An instance that has answered is free only when it has asked for its next event.
+        # An instance is free when it has asked for its next event, a little after its answer.
         pid = runner.get("/probe").json()["pid"]
         seen_before = pid in before
         before.add(pid)

@@ -119,7 +119,7 @@ def test_head_gets_the_headers_of_get_without_a_body(runner: FixtureRunner, answ
     asked = json.dumps({"do": "answer", "answer": answer}).encode()
     connection = http.client.HTTPConnection(urlsplit(runner.url).netloc, timeout=PATIENCE_SECONDS)
     found = []
-    for method in ("GET", "HEAD", "GET"):  # on one connection: a body behind the HEAD would be the next answer's
+    for method in ("GET", "HEAD", "GET"):  # on one connection, where a body after HEAD would spoil the next answer
         connection.request(method, "/probe", asked, JSON)
         response = connection.getresponse()
         body = response.read()

@@ -1,4 +1,4 @@
-"""Start and end: what outlives a run, what must not, and two runners at once."""
+"""Start and end of the runner: what must outlive a run, what must not, and two runners at once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, password: bytes | 
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[FixtureRunner]:
-    """A runner of the test's own."""
+    """A runner of this test."""
     running = FixtureRunner(tmp_path)
     yield running
     running.stop()

@@ -1,4 +1,4 @@
-"""Parameters: what the template allows is taken, what would silently not work is refused and named."""
+"""The runner accepts what the template's parameters allow. It refuses and names values that would silently not work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded Postgres: kills in a bad moment, folders of others, and words that say what is wrong."""
+"""The embedded Postgres: kills at a bad moment, foreign folders, and messages that say what is wrong."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.tools.local.started_runner import COMMAND
 
 @pytest.fixture
 def server(open_folder: Path) -> Iterator[EmbeddedPostgres]:
-    """A server that is not started yet."""
+    """A server that was not started yet."""
     guard = Guard()
     server = EmbeddedPostgres(open_folder / "postgres", open_folder / "log", guard)
     yield server

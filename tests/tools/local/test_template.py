@@ -1,4 +1,4 @@
-"""Reading templates: intrinsic functions, conditions, defaults, and errors that name the culprit."""
+"""Reading templates: intrinsic functions, conditions, defaults, and errors that name the faulty part."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Read = Callable[..., Stack]
 
 @pytest.fixture
 def read(tmp_path: Path) -> Read:
-    """Write a template and read it; ``src`` and ``lib`` are folders beside it."""
+    """Write a template and read it. The folders ``src`` and ``lib`` stand beside it."""
     for folder in ("src", "lib"):
         (tmp_path / folder).mkdir()
 

@@ -1,4 +1,4 @@
-"""Which database the local stack uses, and what it may do there."""
+"""Which database the local system uses, and what it may do there."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EVERYTHING_OF = """
 
 
 def contents(database_url: str) -> Any:
-    """What a database holds, to be compared."""
+    """The content of a database, for comparison."""
     with psycopg.connect(database_url) as connection:
         return connection.execute(EVERYTHING_OF).fetchone()
 

@@ -1,4 +1,4 @@
-"""Callback tasks, run by moto: token success and failure, heartbeats, and those that come too early for moto."""
+"""Callback tasks in moto: success, failure and heartbeats, also when they come earlier than moto expects."""
 
 from __future__ import annotations
 

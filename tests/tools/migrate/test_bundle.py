@@ -1,4 +1,4 @@
-"""A bundle for other tools: applied file by file it makes a complete database, and it is never rewritten."""
+"""A bundle for other tools makes a complete database, file by file. Its files are never rewritten."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ NONCE = re.compile(r",\s*companion_meta_nonce TEXT NOT NULL DEFAULT ''")
 
 
 def apply(folder: Path, url: str) -> None:
-    """Apply a folder as psql, Flyway and others do: by version, each file as one query."""
+    """Apply a folder in order of its versions, each file as one query, as psql and Flyway do."""
     with psycopg.connect(url, autocommit=True) as connection:
         for path in sorted(folder.glob("*.sql"), key=lambda path: int(path.name.partition("_")[0])):
             connection.execute(path.read_bytes())
 
 
 def apply_by_statement(folder: Path, url: str) -> None:
-    """Apply a folder as psql does without -1: each statement in a transaction of its own."""
+    """Apply a folder with each statement in its own transaction, as psql does without -1."""
     with psycopg.connect(url, autocommit=True) as connection:
         for path in sorted(folder.glob("*.sql")):
             for statement in STATEMENT.finditer(path.read_text()):
@@ -39,7 +39,7 @@ def apply_by_statement(folder: Path, url: str) -> None:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of this release in a fresh folder; read only."""
+    """A bundle of this release in a new folder. Tests only read it."""
     folder = tmp_path_factory.mktemp("bundle")
     write_bundle(folder)
     return folder
@@ -47,7 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def engine_as_it_was(monkeypatch: pytest.MonkeyPatch, made: Path) -> None:
-    """No server is started: the engine's file is the one of this release."""
+    """Use this release's file of the engine's tables, so that no Postgres is started for it."""
     (text,) = (path.read_text() for path in made.glob(f"*_{ENGINE}.sql"))
     monkeypatch.setattr(engine_sql, "engine_file", lambda existing=(): None if existing else text)
 
@@ -91,7 +91,7 @@ def test_a_bundle_without_a_transaction_misplaces_no_table(made: Path, database_
 
 
 def test_the_engine_finds_its_own_tables(made: Path, database_url: str, migrated_url: str) -> None:
-    """Every column, constraint and index, and the version, are what the engine makes itself."""
+    """The bundle's tables equal the engine's own: every column, constraint and index, and the version."""
     apply(made, database_url)
     look = """
         select table_name || column_name || data_type || is_nullable || coalesce(column_default, '')
@@ -247,7 +247,7 @@ def test_an_older_up_leaves_a_newer_bundle_alone(
 
 
 def test_a_pushed_bundle_keeps_the_supabase_history(made: Path, database_url: str) -> None:
-    """`up` without --supabase-history must not take the records of files that stand in the product's folder."""
+    """`up` without --supabase-history must not take over the records of files in the product's folder."""
     apply(made, database_url)
     query(
         database_url,

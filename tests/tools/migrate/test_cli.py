@@ -1,4 +1,4 @@
-"""`python -m infra.migrate`: what is printed, and the exit code."""
+"""`python -m infra.migrate`: its output and exit codes."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_a_failing_file_is_named_with_exit_code_1(
 def test_a_missing_right_is_explained_without_a_stack_trace(
     migrated_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whoever may not read the record is told so, without a stack trace."""
+    """A role that may not read the record gets a message, and no stack trace."""
     with psycopg.connect(migrated_url, autocommit=True) as connection:
         connection.execute(
             "do $$ begin if to_regrole('stranger') is null then create role stranger login; end if; end $$"

@@ -1,4 +1,4 @@
-"""What is told of a connection that fails: never its password."""
+"""A message about a failed connection never contains the password."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""whatsmeow's tables, made by the real engine: a refusal of Postgres is told by its SQLSTATE and its table."""
+"""The real engine creates whatsmeow's tables. A refusal of Postgres is reported with SQLSTATE and table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def refusal(url: str) -> str:
 
 @pytest.fixture
 def engine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our own statement before the engine's is left out, so that the engine meets the refusal itself."""
+    """Leave out our own statement before the engine's, so that Postgres refuses the engine itself."""
     monkeypatch.setattr(engine_tables, "VERSION", "select 1")
 
 
@@ -73,7 +73,7 @@ def test_up_reports_a_read_only_database(migrated_url: str) -> None:
         ("", "SQLSTATE 3F000"),
         (
             f"create table {VERSION} (version int, compat int); grant all on schema whatsapp_engine to stranger",
-            # whatsmeow does not see a table that it may not read, and would make it.
+            # whatsmeow does not see a table that it may not read, so it tries to create the table.
             "42P07 (a table of that name is there already; another role or program has made it): whatsmeow_version",
         ),
         (
@@ -114,7 +114,7 @@ def test_tables_of_a_newer_engine_are_reported(migrated_url: str) -> None:
 
 
 def test_a_device_name_with_a_comma_does_not_stop_up(migrated_url: str) -> None:
-    """neonize separates a device's fields by commas, and a name may hold one."""
+    """neonize separates a device's fields with commas, and a name may contain one."""
     query(
         migrated_url,
         f"insert into {DEVICE} (jid, lid, registration_id, noise_key, identity_key, signed_pre_key, signed_pre_key_id,"
@@ -154,14 +154,14 @@ def test_tables_that_are_made_anew_get_their_trigger(migrated_url: str) -> None:
 
 
 def test_an_upgrade_of_the_engine_keeps_the_trigger(migrated_url: str) -> None:
-    """whatsmeow changes its table, and reads and writes rows while it does so."""
+    """During the upgrade, whatsmeow changes its table and reads and writes rows."""
     query(migrated_url, f"alter table {DEVICE} add column later text not null default ''")
     create_engine_tables(migrated_url)
     assert verify(migrated_url) == []
 
 
 def test_an_adopted_database_gets_the_trigger(migrated_url: str) -> None:
-    """A dump without our record, whose tables of the engine were made before there was a trigger."""
+    """The database is a dump without our record. Its engine tables are older than the trigger."""
     query(migrated_url, f"drop schema whatsapp_migrations cascade; drop trigger {TRIGGER} on {DEVICE}")
     done = up(migrated_url)
     assert done.applied == []

@@ -1,4 +1,4 @@
-"""A directory of migrations, read."""
+"""Reading a directory of migrations."""
 
 from __future__ import annotations
 

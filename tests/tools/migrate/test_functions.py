@@ -1,4 +1,4 @@
-"""Repeatable migrations: a function's file is applied when its text is new to the database."""
+"""Repeatable migrations: a function's file is applied when the database does not have its text yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record of what was applied: ours, apart from the Supabase CLI's, which belongs to the product."""
+"""Our record of the applied files. The Supabase CLI has its own, which belongs to the product."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.migrations import directory, query, recorded
 OURS = read_migrations()
 VERSIONS = [migration.version for migration in OURS]
 
-# The Supabase CLI's record, with a migration of the product.
+# The Supabase CLI's record with one migration of the product.
 PRODUCT = """
     create schema supabase_migrations;
     create table supabase_migrations.schema_migrations (version text primary key, statements text[], name text);
@@ -26,7 +26,7 @@ IN_SUPABASE = "select version, name from supabase_migrations.schema_migrations o
 
 
 def make_old(url: str) -> None:
-    """Leave the database as the runner left it when it recorded our files in the Supabase CLI's history."""
+    """Record our files in the Supabase CLI's history, as an earlier runner did."""
     query(
         url,
         f"""{PRODUCT};

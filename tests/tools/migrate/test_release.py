@@ -1,4 +1,4 @@
-"""A database of a newer release is left alone by an older one."""
+"""An older release does not change the database of a newer release."""
 
 from __future__ import annotations
 

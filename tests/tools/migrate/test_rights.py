@@ -1,4 +1,4 @@
-"""What users may do with the table, through the roles that Supabase's API uses."""
+"""What users may do with the owner's table through the roles of Supabase's API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ALICE, BOB = (f"00000000-0000-0000-0000-00000000000{number}" for number in (1, 2
 
 @pytest.fixture
 def connection(migrated_url: str) -> Iterator[psycopg.Connection]:
-    """A connection of the service's own role, with a row for Alice and one for Bob."""
+    """A connection with the service role, and a session row each for Alice and Bob."""
     with psycopg.connect(migrated_url) as connection:
         for user in (ALICE, BOB):
             connection.execute("insert into auth.users (id) values (%s)", (user,))

@@ -1,4 +1,4 @@
-"""The snapshot that `verify` reads is what the migrations make."""
+"""The snapshot that `verify` reads equals the result of the migrations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_the_command_reproduces_the_file(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_every_version_makes_the_same_facts(migrated_url: str) -> None:
-    """The file is written on PostgreSQL 16; TEST_POSTGRES names another."""
+    """The file was written on PostgreSQL 16. TEST_POSTGRES chooses another version."""
     with psycopg.connect(migrated_url, autocommit=True) as connection:
         assert snapshot(read_facts(connection)) == SNAPSHOT.read_text()
 

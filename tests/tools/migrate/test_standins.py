@@ -1,4 +1,4 @@
-"""Supabase's stand-ins, as the local runner and these tests use them."""
+"""The stand-ins for Supabase's objects, which the local runner and the tests use."""
 
 from __future__ import annotations
 

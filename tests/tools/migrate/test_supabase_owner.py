@@ -1,7 +1,7 @@
-"""Everything as Supabase's `postgres` does it: no superuser, and neither auth.users nor the API's roles are its own.
+"""All steps as Supabase's role `postgres`: it is no superuser, and owns neither auth.users nor the API's roles.
 
-On a server of its own, since roles belong to the whole server and must be made here by that role. Its rights follow
-the migrations of the repositories supabase/postgres and supabase/auth.
+The tests have a server of their own, because roles belong to the whole server and this role must create them. Its
+rights follow the migrations of the repositories supabase/postgres and supabase/auth.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.support.postgres import Postgres, serving
 from tests.support.repositories import World
 
 OWNER = "supabase_postgres"
-# These functions read or delete keys, which no other role may do.
+# These functions read or delete keys. No other role may do that.
 OF_THE_OWNER = {
     "count_contacts_v1", "forget_contacts_v1", "forget_number_v1", "forget_v1", "keep_keys_apart_v1",
     "unexplained_keys_v1",
@@ -41,7 +41,7 @@ def server() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="module")
 def owner_url(server: Postgres) -> str:
-    """A database as Supabase hands it over, migrated by the role that it gives its customers."""
+    """A database as Supabase provides it, migrated by the role of Supabase's customers."""
     name = server.create()
     with server.connect(name) as connection:
         connection.execute(SUPABASE.read_bytes())
@@ -95,7 +95,7 @@ def test_another_database_of_the_server_uses_the_same_roles(server: Postgres, ow
 
 
 def test_the_roles_pair_and_clean_up_as_on_supabase(server: Postgres, owner_url: str) -> None:
-    """The functions of the owner must see what row level security hides from the roles, auth.users too."""
+    """The owner's functions must see rows that row level security hides from the roles, and auth.users."""
     superuser = owner_url.replace(f"{OWNER}@", "postgres@")
     with connect(superuser) as admin:
         world = World(superuser, admin)
@@ -120,7 +120,7 @@ def test_the_roles_pair_and_clean_up_as_on_supabase(server: Postgres, owner_url:
 
 
 def test_verify_tries_a_pairing_as_supabase_s_owner(owner_url: str) -> None:
-    """This owner is no superuser: it grants the roles to itself within the trial."""
+    """This owner is no superuser, so it grants the roles to itself during the trial."""
     with psycopg.connect(owner_url, autocommit=True) as connection:
         connection.execute("insert into auth.users default values")
     assert try_writes(owner_url) == []

@@ -1,4 +1,4 @@
-"""`verify --try-writes`: a whole pairing of the oldest user, as the roles that will do it; nothing of it is kept."""
+"""`verify --try-writes` pairs the oldest user with the real roles, and rolls everything back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TABLE = "public.whatsapp_sessions"
 
 @pytest.fixture
 def world(migrated_url: str) -> Iterator[World]:
-    """A database with one user, who is linked."""
+    """A database with one linked user."""
     with connect(migrated_url) as admin:
         world = World(migrated_url, admin)
         world.link(world.user(), Secret())

@@ -1,4 +1,4 @@
-"""`up` and `status`: each file once, in one transaction with its record, whoever else is at it."""
+"""`up` applies each file once, in one transaction with its record, even when two run at once. `status` shows it."""
 
 from __future__ import annotations
 
@@ -114,9 +114,9 @@ def test_up_gives_up_on_a_lock_after_its_timeout(
 
 
 def test_up_leaves_no_setting_on_the_session(migrated_url: str, tmp_path: Path) -> None:
-    """Behind a pooler the session is another client's next."""
+    """Behind a pooler, another client gets the session next."""
     with psycopg.connect(migrated_url, autocommit=True) as connection:
-        connection.execute("do $$ begin end $$")  # loads plpgsql, which has settings of its own
+        connection.execute("do $$ begin end $$")  # load plpgsql, which adds settings
         before = connection.execute("select name, setting from pg_settings order by 1").fetchall()
         for migration in read_migrations(directory(tmp_path, "select 1")):
             assert numbered._apply(connection, migration)

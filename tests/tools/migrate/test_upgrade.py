@@ -1,4 +1,4 @@
-"""An upgrade of a database of the release before state changes became functions: no row and no key is lost."""
+"""An upgrade from the release before the database functions loses no row and no keys."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KEPT = (
 
 
 class Before:
-    """Users in every state, as the earlier release left them."""
+    """Users in every state, as the earlier release stored them."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -53,7 +53,7 @@ class Before:
         world.sql("UPDATE public.whatsapp_sessions SET messages_sent = 5, messages_received = 7, last_seen = now()")
 
     def add(self, status: str, outcome: str | None, state: str, secret: Secret, jid: str | None = None) -> UUID:
-        """Add a user with a row, an attempt and a device; with a JID, the device has keys."""
+        """Add a user with a session row, an attempt and a device. A device with a JID has keys."""
         user, attempt = self.world.user(), uuid4()
         self.row(user, status)
         self.world.sql(
@@ -72,7 +72,7 @@ class Before:
         return user
 
     def row(self, user: UUID, status: str, **more: str) -> None:
-        """Insert the user's row."""
+        """Insert the user's session row."""
         columns, values = ["user_id", "session_status", *more], [user, status, *more.values()]
         places = ", ".join(["%s"] * len(values))
         self.world.sql(f"INSERT INTO public.whatsapp_sessions ({', '.join(columns)}) VALUES ({places})", *values)
@@ -80,7 +80,7 @@ class Before:
 
 @pytest.fixture
 def world(database_url: str, tmp_path: Path) -> Iterator[World]:
-    """A database that only the files of the earlier release have migrated."""
+    """A database with only the migrations of the earlier release."""
     for file in MIGRATIONS.glob("*.sql"):
         if file.name < BEFORE:
             shutil.copy(file, tmp_path)
@@ -185,7 +185,7 @@ def test_an_upgrade_deletes_what_earlier_releases_left_behind(world: World, befo
     for jid in (linked, cancelled):
         world.sql("INSERT INTO whatsapp_engine.whatsmeow_privacy_tokens VALUES (%s, 'contact', 'token', 1)", jid)
     world.sql("INSERT INTO whatsapp_engine.whatsmeow_lid_map VALUES ('contact', '5215559999')")
-    world.drop_keys(cancelled)  # WhatsApp told its engine 401
+    world.drop_keys(cancelled)  # WhatsApp answered the login with 401
 
     up(world.url)
 

@@ -1,4 +1,4 @@
-"""`verify`: take any one thing away, and it says exactly that."""
+"""`verify` names exactly the one thing that was removed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def shared_url(postgres: Any, migrated_template: str) -> Iterator[str]:
 
 @pytest.fixture
 def connection(shared_url: str) -> Iterator[psycopg.Connection]:
-    """A connection whose changes are taken back."""
+    """A connection whose changes are rolled back."""
     with psycopg.connect(shared_url) as connection:
         yield connection
         connection.rollback()
@@ -48,7 +48,7 @@ def test_verify_names_exactly_what_a_role_lost_or_gained(
     connection.execute(change.encode())
     findings = list(compare(collect_facts(connection)))
     found = [f"{finding.kind}: {finding.what}" for finding in findings]
-    # The grants of a role that is gone are gone too, and it would be no help to hide them.
+    # A removed role loses its grants too, so `verify` names them as well.
     assert [line for line in found if "privileges of " not in line] == lines
 
 
@@ -63,7 +63,7 @@ OTHERS = [fact for fact in expected() if fact.name not in COVERED]
 
 
 def taken_away(fact: Expected) -> str:  # noqa: PLR0911  one return for each kind
-    """Return the statement that takes away what a fact tells."""
+    """Return the statement that removes what a fact describes."""
     kind, _, rest = fact.name.partition(" ")
     object_ = rest.split(" of ")[-1]
     if kind == "column":

@@ -1,4 +1,4 @@
-"""What is installed: from locks with hashes, built already, from no host by name; and what is known against it."""
+"""Dependencies are installed as wheels from locks with hashes, and `make audit` reports known vulnerabilities."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from infra.build.audit import UnreadableLockError, audit, show
 ROOT = Path(__file__).resolve().parents[3]
 LOCKS = sorted([*ROOT.glob("requirements/*.txt"), *ROOT.glob("layers/*/requirements.txt")])
 WHEELS_ONLY = re.compile(r"--only-binary[ =]:all:")
-# What `make lock` itself runs is no part of what is shipped or tested, so a pinned version is enough for it.
+# The tool of `make lock` is neither shipped nor tested, so a pinned version is enough for it.
 WITHOUT_HASHES = "uv==$(UV_VERSION)"
 
 
@@ -27,7 +27,7 @@ def test_a_lock_has_exact_versions_with_hashes_and_names_no_host(lock: Path) -> 
 
 
 def test_nothing_is_built_while_it_is_installed() -> None:
-    """A wheel is unpacked; a source distribution runs its own code."""
+    """A wheel is only unpacked. A source distribution runs its own code when it is installed."""
     makers = [(ROOT / "Makefile").read_text(), (ROOT / "infra" / "venv.sh").read_text()]
     commands = [line for text in makers for line in text.replace("\\\n", " ").splitlines() if "pip install" in line]
     assert len(commands) == 2
@@ -62,7 +62,7 @@ def test_the_accepted_vulnerability_is_in_no_shipped_lock() -> None:
 
 
 def pip_audit(folder: Path, said: str, status: int = 0, collects: int = 0) -> Path:
-    """One that says this, because the real one's answer changes with the day."""
+    """A fake pip-audit with this answer, because the real answers change from day to day."""
     program = folder / "pip-audit"
     (folder / "said").write_text(said)
     program.write_text(
@@ -87,7 +87,7 @@ def tree(tmp_path: Path) -> Path:
     [
         (reply(GOOD), 0, 0, "1 packages audited, 0 findings\n"),
         (reply(GOOD, BAD), 1, 1, "bad 1.0: PYSEC-2026-1, fixed in 2.0\n"),
-        (reply(BAD), 0, 1, "PYSEC-2026-1"),  # whatever its exit status means
+        (reply(BAD), 0, 1, "PYSEC-2026-1"),  # the output counts, whatever the exit status means
         (reply(LIVED_WITH), 1, 0, "1 packages audited, 0 findings\n"),
         (reply(LIVED_WITH, BAD), 1, 1, "2 packages audited, 1 findings\n"),
         (reply(BAD, UNKNOWN), 1, 1, "1 SKIPPED"),

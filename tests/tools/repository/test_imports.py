@@ -1,4 +1,4 @@
-"""The house rules about who imports what, and what a cold start pays for."""
+"""The rules about imports between the packages, and about what a cold start imports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SOURCES = sorted(
 
 
 def imported(path: Path) -> set[str]:
-    """The modules that a file imports, wherever in it."""
+    """The modules that a file imports, also inside of functions."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -59,7 +59,7 @@ def test_the_domain_does_not_import_its_engine() -> None:
     assert not {path for path in importers("whatsapp_engine") if path.startswith("layers/shared/")}
 
 
-# Each room imports only from those below it. Rooms in one line do not know each other.
+# Each package imports only from packages in the lines below it. Packages in one line do not import each other.
 FLOORS = (
     ("cleanup", "payloads", "probe", "web"),
     ("session",),
@@ -119,7 +119,7 @@ def test_the_tools_import_downwards() -> None:
 
 
 def fresh(code: str, engine: bool) -> str:
-    """Run code in a new interpreter with the layers and no environment of ours; returns what it printed."""
+    """Run code in a new interpreter with the layers and without our environment. Return its output."""
     layers = ["shared", "engine"] if engine else ["shared"]
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
@@ -164,6 +164,6 @@ def test_the_authorizer_needs_neither_the_database_nor_boto3() -> None:
 
 
 def test_the_engine_loads_its_own_libmagic_before_neonize() -> None:
-    """Lambda has no libmagic, so neonize finds none unless pylibmagic is there already."""
+    """Lambda has no libmagic, so neonize finds it only if pylibmagic was imported before."""
     modules = fresh("import sys, whatsapp_engine.child; print(*sys.modules)", engine=True).split()
     assert modules.index("pylibmagic") < modules.index("neonize")

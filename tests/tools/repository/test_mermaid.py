@@ -1,4 +1,4 @@
-"""The reader of diagrams sees every name and arrow, and refuses what it does not know."""
+"""The reader of Mermaid diagrams finds every name and arrow, and refuses unknown lines."""
 
 from __future__ import annotations
 

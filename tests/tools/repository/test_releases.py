@@ -1,4 +1,4 @@
-"""The calls of a kept release are complete, and from 1.0 on they still exist."""
+"""The recorded calls of each release are complete, and from 1.0 on they still exist."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Calls = dict[str, str]
 
 @pytest.fixture
 def now(migrated_url: str) -> Calls:
-    """The calls of today's code, on a database of today."""
+    """The calls of the present code and database."""
     return recorded(migrated_url)
 
 

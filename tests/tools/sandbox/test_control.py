@@ -1,4 +1,4 @@
-"""The HTTP control: its refusals, the knobs, the proxy's memory."""
+"""The sandbox's HTTP control: its refusals, the knobs, and the hosts that the proxy has refused."""
 
 from __future__ import annotations
 

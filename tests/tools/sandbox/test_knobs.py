@@ -1,4 +1,4 @@
-"""What the real engine makes of each misbehaviour."""
+"""How the real engine reports each fault that the sandbox can play."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_fail_times_limits_the_failures(sandbox: SandboxClient, pair: Pair, numb
     sandbox.set_knobs(loginFailure=503, failTimes=1)
     engine = pair()
     sandbox.scan(engine.qr(), number)
-    engine.wait("Connected")  # the engine comes back by itself
+    engine.wait("Connected")  # the engine reconnects by itself
     assert sandbox.knobs()["failTimes"] == 0
 
 

@@ -1,4 +1,4 @@
-"""The handshake, against an initiator that is written here from the Noise specification."""
+"""The Noise handshake, with a client that this file implements from the specification."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What survives a restart."""
+"""The store of the sandbox, across restarts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the engine is made to trust the sandbox, and that nothing else is touched."""
+"""The engine trusts the sandbox, and no other process is changed for that."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What linters say about template.yaml and its nested template, and where they are contradicted.
+"""The findings of linters in template.yaml and its nested template, and our exceptions with reasons.
 
-cfn-lint reads one file at a time, so each is linted by itself. A contradiction that `make validate` needs too is in the
-file: alarms.yaml, Metadata.
+cfn-lint reads one file at a time, so each is linted by itself. Exceptions that `make validate` needs too stand in
+alarms.yaml under Metadata.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.tools.template.template_edits import add, without
 
 Finding = tuple[str, str]  # rule and resource
 
-# Rule -> the resources for which we know better (a pattern of their whole names), and why.
+# For each rule, the resources that are excepted (a pattern of their whole names), and why.
 CFN_LINT_EXCEPTIONS = {
     "WS1000": (r".*Function", "tracing is a parameter; test_settings holds every function to it"),
     "WS1004": (r".*Function", "the rule does not know LoggingConfig; test_settings holds every function to its group"),
@@ -43,12 +43,12 @@ CHECKOV_EXCEPTIONS = {
 
 
 def cfn_lint(template: Path) -> set[Finding]:
-    """Return what cfn-lint finds, the rules for serverless applications among its own."""
+    """Return the findings of cfn-lint, with its rules for serverless applications."""
     command = [Path(sys.executable).with_name("cfn-lint"), "--append-rules", "cfn_lint_serverless.rules"]
     done = subprocess.run(
         [*command, "--format", "json", template], capture_output=True, text=True, check=False, cwd=ROOT
     )
-    # A finding that belongs to no resource is one of the template's.
+    # A finding without a resource belongs to the whole template.
     return {
         (one["Rule"]["Id"], ([*one["Location"]["Path"], "", ""])[1] or "the template")
         for one in json.loads(done.stdout)
@@ -56,7 +56,7 @@ def cfn_lint(template: Path) -> set[Finding]:
 
 
 def checkov(cloudformation: Template, folder: Path) -> set[Finding]:
-    """Return what checkov finds in an expanded template."""
+    """Return the findings of checkov in an expanded template."""
     path = folder / "template.json"
     path.write_text(json.dumps(cloudformation))
     command = [tool(".venv-security", "checkov"), "--skip-download", "--framework", "cloudformation", "--compact"]

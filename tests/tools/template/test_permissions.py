@@ -1,4 +1,4 @@
-"""Least privilege: the whole list of who may do what. Widening the template without widening this list fails."""
+"""Least privilege: the complete list of who may do what. A wider template fails unless the list is wider too."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ API, WORKER, ENGINE = (
 )
 OWN_LOGS = "${FunctionLogs.Arn}"
 
-# AWS gives no choice here: these are granted on every resource.
+# AWS allows these actions only on every resource.
 NO_FINER_RESOURCE = {
     "logs:CreateLogGroup": "SAM attaches AWSLambdaBasicExecutionRole; OwnLogsOnly takes it back",
     "logs:CreateLogStream": "the same; OwnLogsOnly leaves the functions' group",
@@ -80,7 +80,7 @@ FUNCTIONS: dict[str, set[Grant]] = {
     "ProbeFunction": set(),
 }
 
-# Role -> the service that takes it on, and what it is granted.
+# For each role, the service that assumes it, and its grants.
 ROLES: dict[str, tuple[str, set[Grant]]] = {
     **{f"{name}Role": ("lambda", EVERY_FUNCTION | grants) for name, grants in FUNCTIONS.items()},
     "CleanupFunctionEvery5MinutesRole": ("scheduler", {(INVOKE, "${CleanupFunction.Arn}")}),
@@ -106,7 +106,7 @@ ROLES: dict[str, tuple[str, set[Grant]]] = {
     ),
 }
 
-# Function, who calls it, and from where: the only permissions that are not a role's.
+# The function, its caller, and the source of the call. Only these permissions belong to no role.
 CALLERS = {
     ("AuthorizerFunction", "apigateway.amazonaws.com", "execute-api:${HttpApi}/authorizers/*"),
     ("ConnectFunction", "apigateway.amazonaws.com", "execute-api:${HttpApi}/*/POST/api/whatsapp/connect"),
@@ -123,12 +123,12 @@ CALLERS = {
     ]
 }
 
-# Every other type of resource that is about rights.
+# Every other type of resource that gives rights.
 OWN_POLICIES = {"OwnLogsOnly"}
 
 
 def complaints(cloudformation: Template) -> list[str]:
-    """What an expanded template grants beyond the tables above, or does not grant any more."""
+    """The differences between an expanded template and the tables above."""
     resources = cloudformation["Resources"]
     of_type = {
         kind: {name for name, resource in resources.items() if resource["Type"] == kind}

@@ -1,4 +1,4 @@
-"""The workflow's definition, before anything runs it: what AWS would refuse, and what the design promises."""
+"""The workflow's definition: AWS would accept it, and it has the properties that the design promises."""
 
 from __future__ import annotations
 
