@@ -35,7 +35,7 @@ class Site(Server):
     status : dict
         The body of ``GET /api/whatsapp/status``.
     development : dict or None
-        The body of ``GET /dev/config``; None: this is not the local runner.
+        The body of ``GET /dev/config``; None: the page is not on the local runner.
     tokens : set of str
         The bearer tokens that the API accepts.
     """

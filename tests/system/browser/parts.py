@@ -37,13 +37,13 @@ def failure_line(page: Page) -> Locator:
 
 
 def alerts(page: Page) -> Locator:
-    """Everything that the page tells at once: a refused action, a notice, its own failure."""
+    """The visible alerts: a refused action, a notice of WhatsApp, a failure of the page."""
     return page.get_by_role("alert")
 
 
 def state_line(page: Page) -> Locator:
-    """The short name of the state, above the panel."""
-    return page.get_by_text(STATES)
+    """The short name of the state, above the panel, while it is on show."""
+    return page.get_by_text(STATES).filter(visible=True)
 
 
 def panels(page: Page) -> Locator:

@@ -96,7 +96,7 @@ def test_a_foreign_answer_to_status_changes_nothing(site: Site, open_page: OpenP
         expect(number, name).to_be_visible()
 
 
-def test_a_foreign_answer_to_disconnect_disconnects_nobody(site: Site, open_page: OpenPage) -> None:
+def test_a_foreign_answer_to_disconnect_keeps_the_session(site: Site, open_page: OpenPage) -> None:
     site.connect()
     page = open_page(site.url, clock=site)
     page.get_by_role("button", name="Disconnect").click()

@@ -95,7 +95,7 @@ def prepare(site: Site, action: str) -> None:
     [error(401, "unauthorized", "Sign in."), Answer(202, disconnected()), error(503, "unavailable", "Busy.")],
     ids=["401", "done", "503"],
 )
-def test_a_late_answer_to_an_action_ignores_the_next_person(
+def test_a_late_answer_to_an_action_spares_the_next_person(
     site: Site, supabase: Supabase, open_page: OpenPage, action: str, answer: Answer
 ) -> None:
     prepare(site, action)

@@ -239,7 +239,7 @@ SOMEBODY_ELSE = {
 }
 
 
-def test_a_foreign_answer_to_sign_in_signs_nobody_in(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_foreign_answer_to_sign_in_is_explained(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     for name, answer in SOMEBODY_ELSE.items():
         supabase.next(TOKEN, answer)

@@ -76,7 +76,7 @@ def test_every_get_route_has_a_head_route(template: Stack) -> None:
             assert not any("content" in answer for answer in answers(methods["head"]).values()), path
 
 
-def test_the_routes_that_ask_for_a_token_are_documented(template: Stack) -> None:
+def test_the_document_marks_the_routes_that_need_a_token(template: Stack) -> None:
     guarded = {(route.method, route.path) for route in template.routes if route.authorizer is not None}
     assert {(method, path) for method, path, one in OPERATIONS if one.get("security", DOCUMENT["security"])} == guarded
     assert {(method, path) for method, path, one in OPERATIONS if 401 in answers(one)} == guarded

@@ -104,7 +104,7 @@ def nothing() -> None:
     """Do nothing."""
 
 
-def test_the_next_device_of_a_jid_is_the_one_that_is_linked(world: World, sandbox: SandboxClient, number: str) -> None:
+def test_the_next_device_of_a_jid_gets_linked(world: World, sandbox: SandboxClient, number: str) -> None:
     first = Device(world, sandbox, number)
     sandbox.unlink(number)
 
@@ -174,7 +174,7 @@ def test_keys_that_no_binding_explains_are_unlinked(world: World, sandbox: Sandb
 
 
 def gone(world: World) -> bool:
-    """Run cleanup; return whether nothing of any device is left."""
+    """Run cleanup. Return whether no data of any device is left."""
     world.sql("DELETE FROM auth.users")
     Cleaning(world.services(RecordedWorkflow()), world.sweeps, lambda: 120.0).run()
     left = world.snapshot(

@@ -35,7 +35,7 @@ Owner = Callable[[str], object]
 
 @pytest.fixture
 def world(migrated_url: str) -> Iterator[World]:
-    """An own database, because these tests break it."""
+    """A database of these tests, because they break it."""
     yield from open_world(migrated_url)
 
 

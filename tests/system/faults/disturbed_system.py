@@ -93,7 +93,7 @@ class DisturbedSystem:
         self._open.close()
 
     def number(self) -> str:
-        """Return the number of a phone that nobody has used."""
+        """Return the number of a new phone."""
         self._numbers += 1
         return str(self._numbers)
 

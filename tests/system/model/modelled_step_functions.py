@@ -93,7 +93,7 @@ class Execution:
         self._enter(self.state)
 
     def tick(self) -> None:
-        """Do what is due now: end a pause, retry a call, or end a wait by its timeout."""
+        """End a pause, retry a call, or end a wait, if that is due."""
         now = self._around.now
         if self._rested_at is not None and self._rested_at <= now:
             self._enter(self._state["Next"])

@@ -42,7 +42,7 @@ SELECT
 """
 
 # Everything that a decision reads. Left out is the lease of the process itself, because it may release that at any
-# time. Session rows are left out too, because nothing reads them to decide.
+# time. Session rows are left out too, because no decision reads them.
 _EVERYTHING = """
 SELECT a::text AS row FROM whatsapp_private.attempts a
 UNION ALL SELECT concat_ws('|', d.id, d.user_id, d.attempt_id, d.jid, d.state, d.scanned_at, d.unlink_due_at,

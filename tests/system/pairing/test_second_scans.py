@@ -21,7 +21,7 @@ def behaving_again(stack: RunningSystem) -> Iterator[None]:
 
 @pytest.fixture
 def user(stack: RunningSystem) -> User:
-    """A user who has clicked."""
+    """A user after the click."""
     user = stack.user()
     assert user.connect().status == 202
     return user

@@ -1,4 +1,4 @@
-"""A pairing connects whatever the product has added to the owner's table. The session row is written when it can be."""
+"""A pairing connects beside any object that the product has added to the owner's table."""
 
 from __future__ import annotations
 

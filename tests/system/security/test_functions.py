@@ -191,7 +191,7 @@ def test_no_function_runs_what_its_caller_created(world: World, role: str, kind:
 
 
 @pytest.mark.parametrize("role", ["whatsapp_api", "whatsapp_worker"])
-def test_no_function_runs_what_somebody_put_in_public(migrated_url: str, role: str) -> None:
+def test_no_function_runs_foreign_objects_in_public(migrated_url: str, role: str) -> None:
     """In a database that was created by Postgres 14, every role may create objects in the schema public."""
     with connect(migrated_url) as admin:
         world = World(migrated_url, admin)

@@ -39,7 +39,7 @@ def test_every_shared_library_is_for_lambda(artifacts: tuple[Path, str]) -> None
     assert tags == {"cpython-313", "abi3"}
 
 
-def test_no_library_misses_one_that_was_trimmed(artifacts: tuple[Path, str]) -> None:
+def test_no_library_needs_a_trimmed_library(artifacts: tuple[Path, str]) -> None:
     build, _ = artifacts
     libraries = [path for path in build.rglob("*") if path.is_file() and elf.is_elf(path)]
     for layer in AIMS:

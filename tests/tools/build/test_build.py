@@ -1,4 +1,4 @@
-"""The steps of the build, without a build: what is trimmed, which Python is used, and where artifacts cannot run."""
+"""The steps of the build, tested alone: trimming, the choice of Python, and the check that the artifacts can run here."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_build_for_another_machine_cannot_run_here(tmp_path: Path) -> None:
     assert obstacle(build, python) is None
 
 
-def test_a_built_template_takes_no_other_processor(tmp_path: Path) -> None:
+def test_a_built_template_refuses_another_processor(tmp_path: Path) -> None:
     built = tmp_path / "template.yaml"
     built.write_text(
         "AWSTemplateFormatVersion: '2010-09-09'\n"

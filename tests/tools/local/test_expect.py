@@ -63,7 +63,7 @@ def test_a_request_without_a_body_gets_no_100(runner: FixtureRunner, line: str) 
         assert _read_until(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_client_of_http_1_0_expects_nothing(runner: FixtureRunner) -> None:
+def test_a_client_of_http_1_0_gets_no_100(runner: FixtureRunner) -> None:
     with _exchange(runner, "POST /probe HTTP/1.0\nExpect: 100-continue\nContent-Length: 4") as connection:
         connection.sendall(b"body")
         assert b"100 Continue" not in _read_until(connection, b'"body": "body"')

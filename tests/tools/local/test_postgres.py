@@ -96,7 +96,7 @@ def test_a_folder_that_is_no_database_is_named(open_folder: Path, server: Embedd
         server.start()
 
 
-def test_a_live_postgres_of_somebody_else_is_left_alone(open_folder: Path, server: EmbeddedPostgres) -> None:
+def test_a_running_postgres_of_another_program_is_left_alone(open_folder: Path, server: EmbeddedPostgres) -> None:
     server.start()
     server.stop()
     data = open_folder / "postgres"

@@ -89,7 +89,7 @@ def test_the_template_has_every_function_that_deletes() -> None:
     assert set(template["Resources"]) >= DELETING
 
 
-def test_nothing_deletes_in_a_given_database(database_url: str, tmp_path: Path) -> None:
+def test_the_local_system_deletes_nothing_in_a_given_database(database_url: str, tmp_path: Path) -> None:
     said = tmp_path / "stderr"
     with said.open("w") as stderr:
         stack = RunningSystem(tmp_path / "data", "--database-url", database_url, stderr=stderr, may_delete=False)

@@ -103,7 +103,7 @@ def test_the_engine_finds_its_own_tables(made: Path, database_url: str, migrated
     assert query(database_url, look) == query(migrated_url, look)
 
 
-def test_two_runs_write_the_same_once(made: Path, tmp_path: Path) -> None:
+def test_a_second_bundle_equals_the_first(made: Path, tmp_path: Path) -> None:
     again = write_bundle(made)
     assert (again.written, again.kept) == ([], sorted(path.name for path in made.iterdir()))
     elsewhere = tmp_path / "more" / "folders"

@@ -31,7 +31,7 @@ def test_a_changed_function_is_applied_again(database_url: str, tmp_path: Path) 
     assert query(database_url, "select a_v1(), b_v1()") == [(2, 1)]
 
 
-def test_an_earlier_text_is_a_changed_one(database_url: str, tmp_path: Path) -> None:
+def test_an_earlier_text_of_a_function_is_applied_again(database_url: str, tmp_path: Path) -> None:
     for number in (1, 2, 1):
         assert up(database_url, functions(tmp_path, a_v1=MAKE.format("a_v1", number))).functions == ["a_v1"]
         assert query(database_url, "select a_v1()") == [(number,)]

@@ -44,7 +44,9 @@ def test_an_older_up_applies_nothing(database_url: str, tmp_path: Path, monkeypa
     assert up(database_url, tmp_path).applied == ["20300101000002"]
 
 
-def test_a_release_that_failed_counts(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_release_that_failed_blocks_older_releases(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     at_release(monkeypatch, "2")
     with pytest.raises(Exception, match="nope"):
         up(database_url, functions(tmp_path, a_v1="select nope"))

@@ -27,7 +27,7 @@ def test_every_version_makes_the_same_facts(migrated_url: str) -> None:
         assert snapshot(read_facts(connection)) == SNAPSHOT.read_text()
 
 
-def test_parents_stand_before_their_children() -> None:
+def test_the_snapshot_lists_parents_before_their_children() -> None:
     seen = {""}
     for fact in expected():
         assert fact.parent in seen, fact

@@ -32,7 +32,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def product(tmp_path: Path) -> Path:
-    """A product's repository with one migration of its own."""
+    """A product's repository with one migration of the product."""
     folder = tmp_path / "supabase" / "migrations"
     folder.mkdir(parents=True)
     (tmp_path / "supabase" / "config.toml").write_text('project_id = "product"\n')

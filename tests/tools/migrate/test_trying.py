@@ -26,7 +26,7 @@ def world(migrated_url: str) -> Iterator[World]:
         world.close()
 
 
-def test_a_trial_keeps_nothing(world: World) -> None:
+def test_a_trial_pairing_is_rolled_back(world: World) -> None:
     before = world.snapshot()
     roles = world.sql("SELECT roleid, member FROM pg_auth_members ORDER BY 1, 2")
     assert try_writes(world.url) == []
@@ -34,7 +34,7 @@ def test_a_trial_keeps_nothing(world: World) -> None:
     assert world.sql("SELECT roleid, member FROM pg_auth_members ORDER BY 1, 2") == roles
 
 
-def test_a_trial_needs_a_user(migrated_url: str) -> None:
+def test_a_trial_pairing_needs_a_user(migrated_url: str) -> None:
     assert [str(it) for it in try_writes(migrated_url)] == [
         "refused: a trial: there is no user yet: the call gave no answer"
     ]

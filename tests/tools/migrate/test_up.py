@@ -47,7 +47,7 @@ def test_a_failure_leaves_nothing_behind(database_url: str, tmp_path: Path) -> N
     assert up(database_url, files).applied == ["20300101000002", "20300101000003"]
 
 
-def test_a_row_never_stands_in_a_message(database_url: str, tmp_path: Path) -> None:
+def test_an_error_message_never_contains_a_row(database_url: str, tmp_path: Path) -> None:
     secret = "insert into t values ('secret-qr', 1)"
     steps = f"create table t (qr text, n int); {secret}; alter table t add check (n > 1)"
     with pytest.raises(MigrationFailed) as caught:

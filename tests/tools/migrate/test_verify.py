@@ -102,7 +102,7 @@ def test_verify_names_every_other_loss(connection: psycopg.Connection, fact: Exp
     assert fact.name in {finding.what for finding in compare(collect_facts(connection))}
 
 
-def test_verify_is_silent_about_a_complete_database(migrated_url: str) -> None:
+def test_verify_finds_no_fault_in_a_complete_database(migrated_url: str) -> None:
     assert verify(migrated_url) == []
 
 

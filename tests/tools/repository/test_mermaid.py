@@ -49,7 +49,7 @@ def test_an_arrow_of_a_group_counts_for_each_member() -> None:
     assert found.lonely == set()
 
 
-def test_a_node_without_an_arrow_is_lonely() -> None:
+def test_a_node_without_an_arrow_is_reported() -> None:
     assert flowchart('flowchart TD\n  a["A"] --> b["B"]\n  c["C"]').lonely == {"c"}
 
 

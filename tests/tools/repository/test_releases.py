@@ -45,7 +45,7 @@ def test_calls_of_compatible_releases_exist(now: Calls, migrated_url: str) -> No
     assert {version: lines for version, lines in gone.items() if kept.compatible(version) and lines} == {}
 
 
-def test_releases_are_compatible_from_one_on() -> None:
+def test_releases_are_compatible_from_1_0_on() -> None:
     assert [kept.compatible(version) for version in ("0.2.0", "0.99.1", "1.0.0", "1.0.10", "2.0.0")] == [
         False, False, True, True, True,
     ]  # fmt: skip

@@ -94,7 +94,7 @@ def test_cfn_lint_sees_a_mistake(template: Template, tmp_path: Path) -> None:
     without("HttpApi", "DefaultRouteSettings")(template)
     (tmp_path / "template.json").write_text(json.dumps(template))
     found = unexcused(cfn_lint(tmp_path / "template.json"), CFN_LINT_EXCEPTIONS)
-    assert "E3002: CleanupFunction" in found  # its own rule
+    assert "E3002: CleanupFunction" in found  # a rule of cfn-lint itself
     assert "ES2003: HttpApi" in found  # a rule for serverless applications
 
 

@@ -1,4 +1,4 @@
-"""Least privilege: the complete list of who may do what. A wider template fails unless the list is wider too."""
+"""Least privilege: the complete list of rights. A template that grants more, or less, fails."""
 
 from __future__ import annotations
 

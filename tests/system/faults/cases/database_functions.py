@@ -93,7 +93,7 @@ def is_refused(pairing: DisturbedPairing, trapped: Trapped) -> None:
 
 
 def is_refused_once(pairing: DisturbedPairing, trapped: Trapped) -> None:
-    """A scan is refused; the next one is not."""
+    """WhatsApp refuses one scan, and accepts the next one."""
     pairing.system.sandbox.set_knobs(tamper="hmac", failTimes=1)
     pairing.click()
     qr = pairing.qr()
