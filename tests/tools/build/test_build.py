@@ -1,4 +1,4 @@
-"""The steps of the build, tested alone: trimming, the choice of Python, and the check that the artifacts can run here."""
+"""The steps of the build, tested alone: trimming, the choice of Python, and whether the artifacts can run here."""
 
 from __future__ import annotations
 
