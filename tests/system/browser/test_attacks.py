@@ -50,7 +50,7 @@ def evil() -> Iterator[Any]:
     server.server_close()
 
 
-# ── answers that lie ──
+# ── hostile answers ──
 
 
 @pytest.mark.parametrize("status", ["error", "connected", "waiting_qr", "disconnected"])

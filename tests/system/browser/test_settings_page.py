@@ -118,7 +118,7 @@ def test_a_double_click_does_not_press_the_next_button(site: Site, open_page: Op
     page.get_by_role("button", name="Disconnect").dblclick()
     page.get_by_role("button", name="Yes, disconnect").dispatch_event(
         "click", {"detail": 2}
-    )  # had it been under the pointer
+    )  # as if it were under the pointer
     polls(page, site)
     assert site.count(DISCONNECT) == 0
 

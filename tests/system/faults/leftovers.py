@@ -1,4 +1,4 @@
-"""What must not be left behind when a pairing is over, however it ended."""
+"""What must not be left behind after a pairing, however it ended."""
 
 from __future__ import annotations
 

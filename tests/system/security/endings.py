@@ -86,7 +86,7 @@ class Endings:
             elif value.startswith("\\x") and len(set(value)) > 8:  # every log contains zeros
                 self.secrets.add_bytes(f"{source}.{name}", bytes.fromhex(value[2:]))
 
-    # The ends
+    # The endings
 
     def _with_knobs(self, reason: str, scan: bool = False, **knobs: object) -> None:
         if scan:
@@ -192,7 +192,7 @@ class Endings:
         over = user.wait(PATIENCE_SECONDS, reason, lambda status: status["status"] in ("error", "disconnected"))
         assert over["error"]["code"] == reason, over["error"]["code"]
 
-    # The system behind them
+    # The running system
 
     def _online(self) -> bool:
         return any(one["state"] == "online" for one in self._sandbox.state()["sockets"])
