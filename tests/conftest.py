@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 from infra.postgres import SUPABASE
 from infra.postgres.account import PLACE
 from tests.support.postgres import Postgres, serving
-from tests.support.stack import Stack
+from tests.support.stack import RunningSystem
 
 # Each run tries the same examples, without a time limit. So a test fails only because of a change, and never because of
 # chance or a busy machine. ``make test ARGS=--hypothesis-profile=default`` tries other examples each time.
@@ -67,14 +67,14 @@ def migrated_url(postgres: Postgres, migrated_template: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def stack(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
     """The whole system with the default windows, on a database of its own."""
     with _running(postgres, tmp_path_factory.mktemp("stack")) as running:
         yield running
 
 
 @pytest.fixture
-def runner_url(stack: Stack) -> Iterator[str]:
+def runner_url(stack: RunningSystem) -> Iterator[str]:
     """The base URL of the local system, with default knobs in the sandbox."""
     stack.sandbox.reset_knobs()
     yield stack.url
@@ -82,8 +82,8 @@ def runner_url(stack: Stack) -> Iterator[str]:
 
 
 @contextmanager
-def _running(postgres: Postgres, data_dir: Path, *arguments: str) -> Iterator[Stack]:
-    running = Stack(data_dir, "--database-url", postgres.url(postgres.create()), *arguments)
+def _running(postgres: Postgres, data_dir: Path, *arguments: str) -> Iterator[RunningSystem]:
+    running = RunningSystem(data_dir, "--database-url", postgres.url(postgres.create()), *arguments)
     try:
         yield running
     finally:

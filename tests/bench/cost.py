@@ -12,7 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.bench.measuring import Work, recorded, running, transitions, work
-from tests.support.stack import Stack
+from tests.support.stack import RunningSystem
 
 # In US dollars, for us-east-1 and arm64, at the first tier of each price.
 GB_SECOND = 0.0000133334
@@ -77,7 +77,7 @@ def main() -> int:
     return 0
 
 
-def pair(stack: Stack, number: str, thinking: float = THINKING_SECONDS) -> int:
+def pair(stack: RunningSystem, number: str, thinking: float = THINKING_SECONDS) -> int:
     """Pair as the page does, and poll at the pace that the answers name. Return the number of HTTP requests."""
     user = stack.user()
     status = user.connect().json()

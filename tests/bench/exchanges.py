@@ -24,7 +24,7 @@ from typing import Any
 from tests.bench.measuring import recorded, running
 from tests.bench.network import Network, network
 from tests.support.postgres import Postgres
-from tests.support.stack import PATIENCE_SECONDS, Stack, User, call
+from tests.support.stack import PATIENCE_SECONDS, RunningSystem, User, call
 
 # connect, status and disconnect log in as the first role, the other functions as the second, the engine as the third.
 ROLES = ("api", "worker", "engine")
@@ -46,7 +46,7 @@ Figures = dict[str, Any]
 class System:
     """The running system, the network of each role, and the figures so far."""
 
-    def __init__(self, stack: Stack, networks: dict[str, Network]) -> None:
+    def __init__(self, stack: RunningSystem, networks: dict[str, Network]) -> None:
         self._stack = stack
         self._networks = networks
         self._numbers = iter(range(34_670_000_000, 34_680_000_000))

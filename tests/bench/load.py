@@ -25,7 +25,7 @@ import psycopg
 from infra.local.functions.processes import resident_megabytes
 from tests.bench.measuring import percentile, recorded, running
 from tests.support.postgres import Postgres
-from tests.support.stack import Stack, User
+from tests.support.stack import RunningSystem, User
 
 ALONE = 12
 TOGETHER = 50
@@ -128,7 +128,7 @@ def beside(work: Callable[[threading.Event], None]) -> Iterator[None]:
         thread.join()
 
 
-def watch(stack: Stack, database: psycopg.Connection, seen: Seen, over: threading.Event) -> None:
+def watch(stack: RunningSystem, database: psycopg.Connection, seen: Seen, over: threading.Event) -> None:
     """Note the processes and connections twice a second."""
     while not over.wait(0.5):
         weights = resident_megabytes([one["pid"] for one in stack.instances("linker")])

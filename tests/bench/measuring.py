@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.documents.figures import record
-from tests.support.stack import Stack
+from tests.support.stack import RunningSystem
 
 FIGURES = Path(__file__).with_name("figures.md")
 
@@ -28,10 +28,10 @@ class Work:
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[Stack]:
+def running(*arguments: str) -> Iterator[RunningSystem]:
     """The whole system on a database of its own, in a directory that is deleted at the end."""
     with tempfile.TemporaryDirectory(prefix="whatsapp-pairing-bench-") as directory:
-        stack = Stack(Path(directory), *arguments)
+        stack = RunningSystem(Path(directory), *arguments)
         try:
             yield stack
         finally:
@@ -50,7 +50,7 @@ def percentile(values: list[float], share: float = 0.95) -> float:
     return ordered[min(len(ordered) - 1, round(share * len(ordered)))]
 
 
-def transitions(stack: Stack) -> Counter[str]:
+def transitions(stack: RunningSystem) -> Counter[str]:
     """Count the states that all executions have entered."""
     states = stack.aws("stepfunctions")
     counted: Counter[str] = Counter()
@@ -62,7 +62,7 @@ def transitions(stack: Stack) -> Counter[str]:
     return counted
 
 
-def work(stack: Stack) -> dict[str, Work]:
+def work(stack: RunningSystem) -> dict[str, Work]:
     """Return what each function has done since the stack was started, from its log's REPORT lines."""
     done = {}
     for log in sorted((stack.data_dir / "logs").glob("*.log")):

@@ -7,7 +7,7 @@ import json
 from collections import defaultdict
 from typing import Any
 
-from tests.support.stack import Stack
+from tests.support.stack import RunningSystem
 
 # A text that every QR, access token, JID or database URL has in it.
 SHAPES = {
@@ -72,12 +72,12 @@ class Secrets:
         return [f"{name} in {place}" for place, text in written.items() for name in sorted(self.found_in(text))]
 
 
-def logs(stack: Stack) -> dict[str, str]:
+def logs(stack: RunningSystem) -> dict[str, str]:
     """The logs of a run, by function."""
     return {path.stem: path.read_text(errors="replace") for path in (stack.data_dir / "logs").glob("*.log")}
 
 
-def executions(stack: Stack) -> dict[str, str]:
+def executions(stack: RunningSystem) -> dict[str, str]:
     """The description and every event of each execution, without the task tokens that AWS itself records."""
     states = stack.aws("stepfunctions")
     (machine,) = states.list_state_machines()["stateMachines"]

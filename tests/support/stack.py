@@ -27,7 +27,7 @@ START_SECONDS = 120
 PATIENCE_SECONDS = 120.0
 
 
-class Stack:
+class RunningSystem:
     """``python -m infra.local`` on a free port. ``stop`` ends everything that it has started.
 
     It may delete rows in the database that the tests give it, unless ``may_delete`` is false.
@@ -131,7 +131,7 @@ class Answer:
 class User:
     """One signed-in user."""
 
-    stack: Stack
+    stack: RunningSystem
     id: str
     token: str = field(repr=False)
 

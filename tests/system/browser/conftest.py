@@ -1,4 +1,4 @@
-"""A real Chromium, and watchmen in every page: no CSP violation, no error, no foreign host."""
+"""A real Chromium. In every page, the tests watch for CSP violations, errors and requests to other hosts."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ addEventListener("securitypolicyviolation", (event) =>
 """
 OpenPage = Callable[..., Page]
 
-# Nothing here is measured. A slow machine only waits longer, and a test that fails costs this much.
+# No test measures time. This limit only says how long a test waits before it fails.
 PATIENCE_SECONDS = 60
 expect.set_options(timeout=1000 * PATIENCE_SECONDS)
 
 
 def until(page: Page, condition: Callable[[], object]) -> None:
-    """Let the page go on until a condition of the test's own holds."""
+    """Let the page go on until the test's condition holds."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < deadline, "the condition does not come true"
@@ -44,15 +44,15 @@ def until(page: Page, condition: Callable[[], object]) -> None:
 
 
 def polls(page: Page, site: Site, count: int = 2) -> None:
-    """Let the page ask for the status some more times: whatever had to come after the last step has come then."""
+    """Let the page ask for the status some more times. By then, every effect of the last step has come."""
     wanted = site.count(STATUS) + count
     until(page, lambda: site.count(STATUS) >= wanted)
 
 
 def stop_clocks(page: Page, site: Site) -> None:
-    """Let the clocks of the page and of the server stand still, at the same time; `pass_time` moves both.
+    """Stop the clocks of the page and of the server at the same time. `pass_time` moves both.
 
-    The time that the machine needs changes nothing on the page then: no timer fires and no notice ends by itself.
+    Then a slow machine changes nothing on the page: no timer fires, and no notice ends by itself.
     """
     site.stop_clock()
     page.clock.install(time=site.now() - timedelta(days=1))
@@ -60,9 +60,9 @@ def stop_clocks(page: Page, site: Site) -> None:
 
 
 def pass_time(page: Page, site: Site, seconds: float) -> None:
-    """Move the clocks that `stop_clocks` has stopped. Each timer that is due by then fires once.
+    """Move the stopped clocks. Each timer that is due by then fires once.
 
-    The page plans its next question when it has seen the last answer, so wait for what that answer shows before this.
+    The page plans its next request when it gets the last answer. Therefore wait first for what that answer shows.
     """
     site.skew += timedelta(seconds=seconds)
     page.clock.fast_forward(1000 * seconds)
@@ -88,10 +88,10 @@ def chromium() -> Iterator[Browser]:
 def open_page(chromium: Browser) -> Iterator[OpenPage]:
     """Open an address in a fresh browser profile: ``open_page(url, locale="es-ES", viewport=…)``.
 
-    ``script`` runs before the page's own, as in a browser that lacks something. With ``clock=site`` time stands
-    still on the page and on the site until the test moves it (`stop_clocks`).
+    ``script`` runs before the page's own scripts, for example to remove a feature of the browser. With ``clock=site``,
+    time stands still on the page and on the site until the test moves it (`stop_clocks`).
 
-    At the end of the test the page must have been quiet: see `_watch`.
+    At the end of the test, `_watch` must have found no problem.
     """
     contexts = []
     problems: list[str] = []
@@ -118,7 +118,7 @@ def open_page(chromium: Browser) -> Iterator[OpenPage]:
 
 @pytest.fixture
 def bare(chromium: Browser) -> Iterator[Page]:
-    """A page without watchmen, for what the console notes, as it should."""
+    """A page that is not watched, for tests in which the console must show errors."""
     with chromium.new_context(locale="en-GB", timezone_id="Europe/Madrid") as context:
         context.set_default_timeout(1000 * PATIENCE_SECONDS)
         yield context.new_page()
@@ -137,7 +137,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 @pytest.fixture
 def supabase(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Supabase]:
-    """The page as on AWS: sign-in against Supabase, no development helpers."""
+    """The page as on AWS: sign-in against Supabase, and no development helpers."""
     site.development = None
     server = Supabase(site)
     monkeypatch.setenv("SUPABASE_URL", server.origin)
@@ -147,9 +147,9 @@ def supabase(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Supabase]:
 
 
 def _watch(page: Page, host: str | None, problems: list[str]) -> None:
-    """Collect what a visitor's console would show.
+    """Collect the errors and warnings of the console, and requests to other hosts.
 
-    Chromium itself notes each refused API call there; that is no fault of the page. A missing asset is.
+    Chromium also writes each refused API call to the console. That is no fault of the page, but a missing file is.
     """
 
     def console(message: ConsoleMessage) -> None:

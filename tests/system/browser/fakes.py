@@ -1,7 +1,7 @@
-"""Two tiny real HTTP servers for the page: a site (the real page function, a scripted API) and Supabase Auth.
+"""Two small real HTTP servers for the page: a site (the real page function and a scripted API) and Supabase Auth.
 
-The API is scripted so that every state can be driven quickly, also those that take the real one two minutes;
-``test_pairing_flow.py`` runs the page against the real one.
+The scripted API shows every state at once, also those that need two minutes in the real API.
+``test_pairing_flow.py`` runs the page against the real API.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Site(Server):
     status : dict
         The body of ``GET /api/whatsapp/status``.
     development : dict or None
-        The body of ``GET /dev/config``; None: not the local runner.
+        The body of ``GET /dev/config``; None: the page is not on the local runner.
     tokens : set of str
         The bearer tokens that the API accepts.
     """
@@ -63,7 +63,7 @@ class Site(Server):
         )
 
     def finishing(self) -> None:
-        """Let the status be that of a QR just scanned."""
+        """Let the status show that the QR was scanned."""
         self.status = state("waiting_qr", attempt=attempt(self.now(), 110))
 
     def connect(self, **more: Any) -> None:
@@ -131,16 +131,16 @@ class Site(Server):
 
 
 class Supabase(Server):
-    """The part of Supabase Auth that the page uses, on an origin of its own.
+    """The part of Supabase Auth that the page uses, on its own origin.
 
     Attributes
     ----------
     site : Site
-        Its API accepts the tokens given out here.
+        The site whose API accepts the tokens that this server issues.
     expires_in : int
         Seconds that an access token lives.
     refresh_tokens : set of str
-        Those that still work.
+        The refresh tokens that still work.
     """
 
     def __init__(self, site: Site) -> None:

@@ -16,14 +16,15 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, FloatRect, Page, expect, sync_playwright
 
-from tests.support.stack import ROOT, Stack
+from tests.support.stack import ROOT, RunningSystem
 from tests.system.browser.conftest import ARGUMENTS, PATIENCE_SECONDS, installed
 from tests.system.browser.fakes import PAGE
+from tests.system.browser.parts import qr_picture
 
 PICTURE = ROOT / ".github" / "pairing.png"
 LARGEST_BYTES = 200_000
 COLOURS = 128
-# The layout of a phone: four of them stand side by side and stay legible.
+# The width of a phone, so that four screenshots fit side by side and stay legible.
 SCREEN = {"width": 400, "height": 700}
 # The loopback WhatsApp waits for this long after the scan, so that the picture shows how the phone finishes.
 LOGIN_DELAY_SECONDS = 4
@@ -73,7 +74,7 @@ def main() -> int:
 def take(browser: Browser) -> bytes:
     """Start the system, pair once and return the strip as a PNG."""
     with tempfile.TemporaryDirectory(prefix="whatsapp-pairing-pictures-") as directory:
-        stack = Stack(Path(directory))
+        stack = RunningSystem(Path(directory))
         try:
             shots = pair(browser, stack)
         finally:
@@ -81,7 +82,7 @@ def take(browser: Browser) -> bytes:
     return compose(browser, shots)
 
 
-def pair(browser: Browser, stack: Stack) -> list[Shot]:
+def pair(browser: Browser, stack: RunningSystem) -> list[Shot]:
     """Pair on the settings page, and photograph its four states."""
     stack.sandbox.set_knobs(loginDelaySeconds=LOGIN_DELAY_SECONDS)
     context = browser.new_context(locale="en-GB", timezone_id="Europe/Madrid", viewport=SCREEN, device_scale_factor=1)
@@ -93,11 +94,11 @@ def pair(browser: Browser, stack: Stack) -> list[Shot]:
     shots = [Shot("Click", photo(page))]
 
     connect.click()
-    expect(page.locator("#qr")).to_be_visible()
-    page.locator("#qr").evaluate("(image) => image.decode()")
-    # A hint that only a phone shows. The picture stands for a computer, whose four pages would not fit side by side.
-    page.locator(".phone-only").evaluate("(hint) => hint.style.display = 'none'")
-    shots.append(Shot("A QR code comes", photo(page), page.locator("#qr").bounding_box()))
+    expect(qr_picture(page)).to_be_visible()
+    qr_picture(page).evaluate("(image) => image.decode()")
+    # Hide the hint that only a phone shows, because the picture stands for a computer.
+    page.get_by_text("Is this your phone’s screen?").evaluate("(hint) => hint.style.display = 'none'")
+    shots.append(Shot("A QR code comes", photo(page), qr_picture(page).bounding_box()))
 
     page.get_by_role("button", name="Scan with the sandbox phone").click()
     expect(page.get_by_role("heading", name="Finishing")).to_be_visible()
@@ -110,7 +111,7 @@ def pair(browser: Browser, stack: Stack) -> list[Shot]:
 
 
 def photo(page: Page) -> bytes:
-    """Photograph the page from its top, without the ring around what has the focus."""
+    """Photograph the page from its top, without the focus ring."""
     page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
     return page.screenshot(animations="disabled")
 

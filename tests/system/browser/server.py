@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Request:
-    """What a server was asked."""
+    """A request that a server got."""
 
     method: str
     path: str
@@ -28,14 +28,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What it says.
+    """An answer of a server.
 
     Attributes
     ----------
     held : threading.Event or None
-        Say it when this is set, and not before.
+        Send the answer when this event is set.
     lost : bool
-        Cut the connection instead of saying it.
+        Cut the connection instead of sending the answer.
     promised : int
         Bytes that Content-Length promises beyond those of the body.
     """
@@ -49,20 +49,20 @@ class Answer:
 
 
 class Server:
-    """One loopback server; subclasses say what to answer.
+    """One server on 127.0.0.1. A subclass decides the answers.
 
     Attributes
     ----------
     requests : list of Request
-        Everything asked so far.
+        Every request so far.
     standing : dict of str to Answer
-        What a call such as ``"GET /api/whatsapp/status"`` gets each time, instead of its answer.
+        Answers that a call such as ``"GET /api/whatsapp/status"`` gets each time, instead of the usual one.
     skew : timedelta
-        How far the clock of this server's answers is from the machine's, which is the browser's.
+        How far the server's clock is ahead of the browser's.
     broken : bool
         Cut every connection without an answer.
     released : int
-        How many answers that were held have been said, or could not be said because the page had aborted the request.
+        How many held answers were sent, or could not be sent because the page had aborted the request.
     """
 
     def __init__(self) -> None:
@@ -93,7 +93,7 @@ class Server:
         return (self._stopped or datetime.now(UTC)) + self.skew
 
     def stop_clock(self) -> None:
-        """Let this server's clock stand still; from now on only `skew` moves it."""
+        """Stop this server's clock. From now on only `skew` moves it."""
         self._stopped = self._stopped or datetime.now(UTC)
 
     def next(self, call: str, *answers: Answer) -> None:
@@ -122,7 +122,7 @@ def _handler_for(server: Server) -> Callable[..., BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def handle(self) -> None:
-            with suppress(ConnectionError):  # the page has aborted what it asked for
+            with suppress(ConnectionError):  # the page has aborted the request
                 super().handle()
 
         def do_GET(self) -> None:

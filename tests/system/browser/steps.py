@@ -1,4 +1,4 @@
-"""What several test modules do on the page, and what they look for there."""
+"""Steps and checks that several test modules share."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests.system.browser.conftest import polls, until
 from tests.system.browser.fakes import TOKEN, Site, Supabase, auth_error
+from tests.system.browser.parts import EVERY_ELEMENT, qr_frame, qr_picture
 from tests.system.browser.server import Answer
 
 QR = "https://wa.me/settings/linked_devices#2@aFirstRef/0123456789abcdef,Zm9v,YmFy,YmF6,1"
@@ -28,20 +29,20 @@ LATE = {
 
 def on_screen(page: Page) -> list[str]:
     """The texts of the QR codes that a camera in front of the screen would read."""
-    picture = Image.open(io.BytesIO(page.locator("#qr-frame").screenshot())).convert("L")
+    picture = Image.open(io.BytesIO(qr_frame(page).screenshot())).convert("L")
     return [code.text for code in zxingcpp.read_barcodes(picture)]
 
 
 def expect_qr(page: Page, text: str) -> None:
-    """The page shows this QR, and a camera could read it."""
-    expect(page.locator("#qr")).to_be_visible()
-    expect(page.locator("#qr-frame")).not_to_have_class(re.compile("stale"))
-    page.locator("#qr").evaluate("(image) => image.decode()")
+    """Check that the page shows this QR and that a camera could read it."""
+    expect(qr_picture(page)).to_be_visible()
+    expect(qr_frame(page)).not_to_have_class(re.compile("stale"))
+    qr_picture(page).evaluate("(image) => image.decode()")
     assert on_screen(page) == [text]
 
 
 def sign_in(page: Page, password: str = "correct horse") -> None:
-    """Fill in the form and send it."""
+    """Fill in the sign-in form and send it."""
     page.get_by_label("E-mail").fill("ana@example.com")
     page.get_by_label("Password").fill(password)
     page.get_by_label("Password").press("Enter")
@@ -54,7 +55,7 @@ def sign_in_a(page: Page, button: str) -> None:
 
 
 def hand_over(page: Page, site: Site) -> None:
-    """Let A sign out, and B sign in, whose phone has another number."""
+    """Let A sign out. Then let B sign in, whose phone has another number."""
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     site.connect(phoneNumber="34699999999")
@@ -63,7 +64,7 @@ def hand_over(page: Page, site: Site) -> None:
 
 
 def expect_b(page: Page, site: Site, seen: int) -> None:
-    """B is signed in, and nothing that was asked since `seen` is in A's name."""
+    """Check that B is signed in, and that no request since `seen` used A's tokens."""
     polls(page, site, 3)
     expect(page.get_by_role("heading", name="+34 699 999 999")).to_be_visible()
     assert page.evaluate(KEPT)["access"] == "access-2"
@@ -72,12 +73,12 @@ def expect_b(page: Page, site: Site, seen: int) -> None:
 
 
 def late(answer: Answer, held: threading.Event) -> Answer:
-    """The answer, but not before the event."""
+    """The answer, held until the event."""
     return Answer(answer.status, answer.body, answer.headers, held=held, lost=answer.lost)
 
 
 def hold_renewal(page: Page, site: Site, supabase: Supabase, answer: Answer) -> threading.Event:
-    """Let A sign in, and let the renewal of A's tokens wait for its answer until the event is set."""
+    """Let A sign in, and hold the answer to the renewal of A's tokens until the event is set."""
     sign_in_a(page, "Disconnect")
     held = threading.Event()
     supabase.next(TOKEN, late(answer, held))
@@ -87,15 +88,15 @@ def hold_renewal(page: Page, site: Site, supabase: Supabase, answer: Answer) -> 
 
 
 def assert_only_marks(page: Page) -> None:
-    """The profile keeps nothing of a person but the random ids of sign-ins that have ended, and when."""
+    """Check that the browser's profile has only random ids of ended sign-ins, and the times of their ends."""
     for name, value in page.evaluate("Object.entries(localStorage)"):
         assert re.fullmatch(r"whatsapp-pairing\.ended\.[a-z0-9]{1,28}", name)
         assert re.fullmatch(r"[0-9]{13}", value)
 
 
 def everything_in(page: Page) -> str:
-    """Every text, attribute and value of the document, on show or not."""
-    text: str = page.evaluate("""() => [...document.body.querySelectorAll("*")].flatMap((e) => [
+    """Every text, attribute and value of the document, visible or not."""
+    text: str = page.evaluate(f"""() => ({EVERY_ELEMENT})(document.body).flatMap((e) => [
       ...[...e.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data),
       ...[...e.attributes].map((attribute) => attribute.value), e.value ?? "",
     ]).join("\\n")""")

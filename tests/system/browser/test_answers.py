@@ -1,4 +1,4 @@
-"""An answer counts only when it is ours: filters, proxies and login pages answer in our place."""
+"""The page believes only answers of our API. Filters, proxies and login pages may answer instead."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from tests.system.browser.fakes import (
     qr,
     state,
 )
+from tests.system.browser.parts import failure_line, network_line, qr_frame, qr_picture, state_line, value_of
 from tests.system.browser.server import Answer
 from tests.system.browser.steps import QR, everything_in, expect_qr
 
@@ -30,7 +31,7 @@ TRYING = "The server is not answering properly. Trying again…"
 CHECKING = "The server is not answering properly. This page is checking whether your click worked…"
 HTML = {"Content-Type": "text/html"}
 
-# What somebody else says instead of us.
+# Answers of something between the page and our API.
 FOREIGN = {
     "html": Answer(200, b"<!doctype html><title>Blocked</title><p>Ask the administrator.", HTML),
     "cut": Answer(200, b'{"success": true, "status": "disc'),
@@ -56,29 +57,29 @@ FOREIGN = {
 }
 
 
-def test_config_of_somebody_else_is_asked_for_again(site: Site, supabase: Supabase, bare: Page) -> None:
+def test_the_page_asks_again_after_a_foreign_config(site: Site, supabase: Supabase, bare: Page) -> None:
     stop_clocks(bare, site)
     for name, answer in FOREIGN.items():
         site.standing[CONFIG] = answer
         bare.goto(site.url)
-        expect(bare.locator("#network"), name).to_have_text(TRYING)
+        expect(network_line(bare), name).to_have_text(TRYING)
         expect(bare.get_by_text("Sign-in is not configured")).to_be_hidden()
         del site.standing[CONFIG]
         pass_time(bare, site, 6)
         expect(bare.get_by_role("heading", name="Sign in"), name).to_be_visible()
-        expect(bare.locator("#network"), name).to_be_hidden()
+        expect(network_line(bare), name).to_be_hidden()
 
 
 @pytest.mark.parametrize("kind", ["html", "object", "redirect", "proxy-404-json"])
-def test_local_runner_is_not_taken_for_granted(site: Site, bare: Page, kind: str) -> None:
+def test_the_page_repeats_its_request_for_the_local_runner(site: Site, bare: Page, kind: str) -> None:
     site.standing["GET /dev/config"] = FOREIGN[kind]
     bare.goto(site.url)
-    expect(bare.locator("#network")).to_have_text(TRYING)
+    expect(network_line(bare)).to_have_text(TRYING)
     del site.standing["GET /dev/config"]
     expect(bare.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
 
 
-def test_status_of_somebody_else_changes_nothing(site: Site, open_page: OpenPage) -> None:
+def test_a_foreign_answer_to_status_changes_nothing(site: Site, open_page: OpenPage) -> None:
     site.connect()
     page = open_page(site.url, clock=site)
     number = page.get_by_role("heading", name="+34 600 111 222")
@@ -86,39 +87,39 @@ def test_status_of_somebody_else_changes_nothing(site: Site, open_page: OpenPage
     for name, answer in FOREIGN.items():
         site.standing[STATUS] = answer
         pass_time(page, site, 1)  # the next status
-        expect(page.locator("#network"), name).to_have_text(TRYING)
+        expect(network_line(page), name).to_have_text(TRYING)
         expect(number, name).to_be_visible()
-        expect(page.locator("#badge"), name).to_have_text("Connected")
+        expect(state_line(page), name).to_have_text("Connected")
         del site.standing[STATUS]
         pass_time(page, site, 6)
-        expect(page.locator("#network"), name).to_be_hidden()
+        expect(network_line(page), name).to_be_hidden()
         expect(number, name).to_be_visible()
 
 
-def test_disconnect_of_somebody_else_disconnects_nobody(site: Site, open_page: OpenPage) -> None:
+def test_a_foreign_answer_to_disconnect_keeps_the_session(site: Site, open_page: OpenPage) -> None:
     site.connect()
     page = open_page(site.url, clock=site)
     page.get_by_role("button", name="Disconnect").click()
     for name, answer in FOREIGN.items():
         site.standing[DISCONNECT] = answer
         page.get_by_role("button", name="Yes, disconnect").click()
-        expect(page.locator("#network"), name).to_have_text(CHECKING)
+        expect(network_line(page), name).to_have_text(CHECKING)
         pass_time(page, site, 4)
-        expect(page.locator("#network"), name).to_be_hidden()  # the next status came
+        expect(network_line(page), name).to_be_hidden()  # the next status came
         expect(page.get_by_role("heading", name="+34 600 111 222"), name).to_be_visible()
     del site.standing[DISCONNECT]
     page.get_by_role("button", name="Yes, disconnect").click()
     expect(page.get_by_role("heading", name="Connect your WhatsApp")).to_be_visible()
 
 
-def test_connect_of_somebody_else_connects_nobody(site: Site, open_page: OpenPage) -> None:
+def test_a_foreign_answer_to_connect_starts_no_pairing(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url, clock=site)
     for name, answer in FOREIGN.items():
         site.standing[CONNECT] = answer
         page.get_by_role("button", name="Connect WhatsApp").click()
-        expect(page.locator("#network"), name).to_have_text(CHECKING)
+        expect(network_line(page), name).to_have_text(CHECKING)
         pass_time(page, site, 4)
-        expect(page.locator("#network"), name).to_be_hidden()
+        expect(network_line(page), name).to_be_hidden()
         expect(page.get_by_role("heading", name="Connect your WhatsApp"), name).to_be_visible()
     del site.standing[CONNECT]
     page.get_by_role("button", name="Connect WhatsApp").click()
@@ -141,18 +142,18 @@ PICTURES = FOREIGN | {
 }
 
 
-def test_picture_counts_only_when_it_loads(site: Site, open_page: OpenPage) -> None:
+def test_the_page_shows_a_qr_picture_only_when_it_loads(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url)
     for name, answer in PICTURES.items():
         site.standing[QR_PICTURE] = answer
         site.waiting(QR)
-        expect(page.locator("#network"), name).to_have_text(f"The QR code does not load. {TRYING}")
+        expect(network_line(page), name).to_have_text(f"The QR code does not load. {TRYING}")
         expect(page.get_by_role("heading", name="Scan this code with WhatsApp"), name).to_be_visible()
-        expect(page.locator("#qr"), name).to_be_hidden()
-        expect(page.locator("#qr-wait"), name).to_be_visible()
+        expect(qr_picture(page), name).to_be_hidden()
+        expect(qr_frame(page).locator("span"), name).to_be_visible()
         del site.standing[QR_PICTURE]
         expect_qr(page, QR)
-        expect(page.locator("#network"), name).to_be_hidden()
+        expect(network_line(page), name).to_be_hidden()
         site.finishing()
         expect(page.get_by_role("heading", name="Scanned."), name).to_be_visible()
 
@@ -162,21 +163,23 @@ def test_picture_counts_only_when_it_loads(site: Site, open_page: OpenPage) -> N
     [("en-GB", "The QR code does not load."), ("es-ES", "El código QR no se carga.")],
     ids=["en", "es"],
 )
-def test_picture_that_is_blocked_is_said(site: Site, open_page: OpenPage, locale: str, sentence: str) -> None:
+def test_the_page_says_that_the_qr_picture_is_blocked(
+    site: Site, open_page: OpenPage, locale: str, sentence: str
+) -> None:
     page = open_page(site.url, locale=locale)
     page.route("**/api/whatsapp/qr", lambda route: route.abort("blockedbyclient"))
     site.waiting(QR)
-    expect(page.locator("#network")).to_contain_text(sentence)
+    expect(network_line(page)).to_contain_text(sentence)
     page.unroute("**/api/whatsapp/qr")
     expect_qr(page, QR)
-    expect(page.locator("#network")).to_be_hidden()
+    expect(network_line(page)).to_be_hidden()
 
 
-def test_first_failure_of_a_picture_is_not_said(site: Site, open_page: OpenPage) -> None:
+def test_the_first_failure_of_a_qr_picture_shows_no_message(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url)
-    page.evaluate("""() => {
+    network_line(page).evaluate("""(line) => {
       window.said = [];
-      new MutationObserver(() => window.said.push(network.textContent)).observe(network, { childList: true });
+      new MutationObserver(() => window.said.push(line.textContent)).observe(line, { childList: true });
     }""")
     site.next(QR_PICTURE, Answer(503, b""))
     site.waiting(QR)
@@ -185,22 +188,22 @@ def test_first_failure_of_a_picture_is_not_said(site: Site, open_page: OpenPage)
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "text/html", "application/octet-stream"])
-def test_our_answer_counts_whatever_it_is_called(site: Site, open_page: OpenPage, kind: str) -> None:
+def test_our_answer_counts_under_any_content_type(site: Site, open_page: OpenPage, kind: str) -> None:
     site.waiting(QR)
     site.standing[STATUS] = Answer(200, json.dumps(site.status).encode(), {"Content-Type": kind})
     site.standing[QR_PICTURE] = Answer(200, qr.svg(QR), {"Content-Type": kind})
     expect_qr(open_page(site.url), QR)
 
 
-def test_redirect_gets_no_token(site: Site, open_page: OpenPage) -> None:
+def test_a_redirect_gets_no_token(site: Site, open_page: OpenPage) -> None:
     site.standing[STATUS] = Answer(307, b"", {"Location": "/elsewhere"})
     page = open_page(site.url)
-    expect(page.locator("#network")).to_have_text(TRYING)
+    expect(network_line(page)).to_have_text(TRYING)
     until(page, lambda: site.count(STATUS) > 1)
     assert not any(request.path == "/elsewhere" for request in site.requests)
 
 
-def test_time_and_number_that_are_none_are_not_shown(site: Site, open_page: OpenPage) -> None:
+def test_malformed_times_and_numbers_are_not_shown(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url)
     for deadline in ("soon", {}, [], True, "2026-99-99T00:00:00Z"):
         site.status = state("connecting", attempt=attempt(site.now(), 60) | {"deadline": deadline})
@@ -208,21 +211,21 @@ def test_time_and_number_that_are_none_are_not_shown(site: Site, open_page: Open
         expect(page.get_by_role("heading", name="Getting your QR code…")).to_be_visible()
         assert "NaN" not in everything_in(page), deadline
     site.connect(messagesSent="many", messagesReceived={})
-    expect(page.locator("#sent")).to_have_text("—")
-    expect(page.locator("#received")).to_have_text("—")
+    expect(value_of(page, "Messages sent")).to_have_text("—")
+    expect(value_of(page, "Messages received")).to_have_text("—")
 
 
-def test_wishes_of_an_answer_have_limits(site: Site, open_page: OpenPage) -> None:
-    """A pace that is no number, and a time that is none, break nothing."""
+def test_malformed_values_of_a_connected_status_break_nothing(site: Site, open_page: OpenPage) -> None:
+    """A pace that is no number and a time that is no time break nothing."""
     site.connect(connectedAt="yesterday", lastSeen={}, pollAfterMs="often", phoneNumber={"a": 1}, messagesSent=None)
     page = open_page(site.url)
     expect(page.get_by_role("button", name="Disconnect")).to_be_visible()
     polls(page, site)
-    expect(page.locator("#connected-at")).to_have_text("—")
-    expect(page.locator("#failed")).to_be_hidden()
+    expect(value_of(page, "Connected since")).to_have_text("—")
+    expect(failure_line(page)).to_be_hidden()
 
 
-def test_blocked_status_is_no_connection(site: Site, open_page: OpenPage) -> None:
+def test_a_blocked_status_request_shows_no_connection(site: Site, open_page: OpenPage) -> None:
     site.connect()
     page = open_page(site.url)
     number = page.get_by_role("heading", name="+34 600 111 222")
@@ -232,5 +235,5 @@ def test_blocked_status_is_no_connection(site: Site, open_page: OpenPage) -> Non
         route.abort("blockedbyclient")
 
     page.route("**/api/whatsapp/status", refuse)
-    expect(page.locator("#network")).to_have_text("No connection. Trying again…")
+    expect(network_line(page)).to_have_text("No connection. Trying again…")
     expect(number).to_be_visible()

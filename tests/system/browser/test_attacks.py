@@ -1,4 +1,4 @@
-"""What a hostile page, a hostile answer or the next person at the same machine gets from the settings page."""
+"""What hostile pages, hostile answers and the next person at the machine can get from the settings page."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests.system.browser.conftest import OpenPage, polls, until
 from tests.system.browser.fakes import PAGE, Site, Supabase, attempt, iso, state
+from tests.system.browser.parts import qr_picture
 from tests.system.browser.steps import QR, assert_only_marks, sign_in
 
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>\'"><a href=javascript:hacked=1>'
@@ -19,7 +20,10 @@ HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>
 
 @pytest.fixture
 def evil() -> Iterator[Any]:
-    """Another origin on the same machine; ``evil.html`` is what it shows, ``evil.asked`` what it was told."""
+    """Another origin on the same machine.
+
+    ``evil.html`` is its page, and ``evil.asked`` lists the requests that it got.
+    """
 
     class Evil(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -32,11 +36,11 @@ def evil() -> Iterator[Any]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Print nothing."""
 
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Evil)
     server.html, server.asked = "", []
-    # Another port is another origin but the same site: what protects against this protects against every stranger.
+    # Another port is another origin on the same site. A protection against it protects against other sites too.
     server.origin = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
@@ -46,18 +50,18 @@ def evil() -> Iterator[Any]:
     server.server_close()
 
 
-# ── answers that lie ──
+# ── hostile answers ──
 
 
 @pytest.mark.parametrize("status", ["error", "connected", "waiting_qr", "disconnected"])
-def test_hostile_values_run_nothing_wherever_they_stand(site: Site, open_page: OpenPage, status: str) -> None:
+def test_hostile_values_of_a_status_run_nothing(site: Site, open_page: OpenPage, status: str) -> None:
     lies = {"phoneNumber": HOSTILE, "messagesSent": HOSTILE, "messagesReceived": HOSTILE, "qrExpiresAt": HOSTILE}
     lies |= {"error": {"code": HOSTILE, "message": HOSTILE}}
     site.status = state(status, **lies) | {"attempt": attempt(site.now(), 60) | {"id": HOSTILE, "deadline": HOSTILE}}
     if status == "waiting_qr":
         site.status |= {"qr": QR, "qrExpiresAt": iso(site.now())}
     page = open_page(site.url)
-    expect(page.locator("#card")).not_to_have_attribute("data-state", "loading")
+    expect(page.get_by_text("Loading…").last).to_be_hidden()
     polls(page, site)
     assert page.evaluate("window.hacked") is None
     assert page.locator("main").locator("a, script, iframe, img[src=x]").count() == 0
@@ -66,14 +70,12 @@ def test_hostile_values_run_nothing_wherever_they_stand(site: Site, open_page: O
 def test_an_unknown_status_shows_an_error_and_runs_nothing(site: Site, open_page: OpenPage) -> None:
     site.status = state(HOSTILE)
     page = open_page(site.url)
-    expect(page.locator("#card")).to_have_attribute("data-state", "error")
+    expect(page.get_by_role("heading", name="WhatsApp is not connected")).to_be_visible()
     assert page.evaluate("window.hacked") is None
 
 
-def test_script_that_got_in_would_not_run_and_could_not_tell(
-    site: Site, supabase: Supabase, evil: Any, bare: Page
-) -> None:
-    """The last line: markup is refused, inline code is not run, and no stranger can be told or asked."""
+def test_an_injected_script_neither_runs_nor_sends_data(site: Site, supabase: Supabase, evil: Any, bare: Page) -> None:
+    """The last protection: the policy refuses markup and inline code, and allows no request to another origin."""
     bare.goto(site.url)
     expect(bare.get_by_role("heading", name="Sign in")).to_be_visible()
     refused = bare.evaluate(
@@ -103,7 +105,9 @@ def test_script_that_got_in_would_not_run_and_could_not_tell(
         }""",
         evil.origin,
     )
-    assert {name for name, how in refused.items() if how == "done"} <= {"beacon"}  # queued, then refused
+    assert {name for name, how in refused.items() if how == "done"} <= {
+        "beacon"
+    }  # Chromium queues it, and then refuses it
     assert refused.keys() == {"markup", "policy", "fetch", "beacon", "worker", "text", "image", "handler"}
     assert bare.evaluate("window.hacked") is None
     assert evil.asked == []
@@ -113,7 +117,7 @@ def test_script_that_got_in_would_not_run_and_could_not_tell(
 
 
 @pytest.mark.parametrize(("frames", "shown"), [("none", False), ("self", False), ("", False), ("EVIL", True)])
-def test_another_origin_frames_the_page_only_by_the_parameter(
+def test_another_origin_frames_the_page_only_when_allowed(
     site: Site, evil: Any, bare: Page, monkeypatch: pytest.MonkeyPatch, frames: str, shown: bool
 ) -> None:
     monkeypatch.setenv("FRAME_ANCESTORS", frames.replace("EVIL", evil.origin))
@@ -121,15 +125,15 @@ def test_another_origin_frames_the_page_only_by_the_parameter(
     bare.goto(evil.origin)
     frame = bare.frames[1]
     if shown:
-        expect(frame.locator("#connect")).to_be_visible()
+        expect(frame.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
     else:
-        until(bare, lambda: frame.url.startswith("chrome-error:"))  # Chromium shows its own page instead
-        assert frame.locator("#connect").count() == 0
+        until(bare, lambda: frame.url.startswith("chrome-error:"))  # Chromium shows an error page of its own instead
+        assert frame.get_by_role("button", name="Connect WhatsApp").count() == 0
     assert any(request.path.startswith("/api/") for request in site.requests) is shown
 
 
 @pytest.mark.parametrize("asked", [{}, {"headers": {"Authorization": "Bearer development"}}, {"mode": "no-cors"}])
-def test_another_origin_reads_neither_page_nor_api(site: Site, evil: Any, bare: Page, asked: dict[str, Any]) -> None:
+def test_another_origin_can_read_neither_page_nor_api(site: Site, evil: Any, bare: Page, asked: dict[str, Any]) -> None:
     site.waiting(QR)
     bare.goto(evil.origin)
     read = bare.evaluate(
@@ -146,8 +150,8 @@ def test_another_origin_reads_neither_page_nor_api(site: Site, evil: Any, bare: 
     assert read == [""] * 4
 
 
-def test_an_opener_keeps_no_hold_of_the_page(site: Site, evil: Any, bare: Page) -> None:
-    """Different sites too: Cross-Origin-Opener-Policy cuts the window off, so there is nobody to post messages to."""
+def test_a_window_that_opens_the_page_cannot_reach_it(site: Site, evil: Any, bare: Page) -> None:
+    """Cross-Origin-Opener-Policy separates the two windows, so neither can send messages to the other."""
     bare.goto(evil.origin)
     with bare.context.expect_page() as opening:
         bare.evaluate("(url) => { window.opened = window.open(url); }", site.url)
@@ -179,7 +183,7 @@ def test_messages_from_other_windows_change_nothing(site: Site, open_page: OpenP
         "?lang=%3Cscript%3Ehacked=1%3C/script%3E#%3Cimg%20src=x%20onerror=hacked=1%3E",
     ],
 )
-def test_nothing_in_the_address_is_believed(
+def test_the_page_ignores_tokens_and_urls_in_its_address(
     site: Site, supabase: Supabase, evil: Any, open_page: OpenPage, address: str
 ) -> None:
     page = open_page(site.url + address.format(evil=evil.origin))
@@ -195,12 +199,12 @@ def test_nothing_in_the_address_is_believed(
 # ── the next person at this machine ──
 
 
-def test_signing_out_leaves_nothing_to_go_back_to(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_sign_out_leaves_nothing_for_the_back_button(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     sign_in(page)
     site.waiting(QR)
-    expect(page.locator("#qr")).to_be_visible()
-    picture = page.locator("#qr").get_attribute("src")
+    expect(qr_picture(page)).to_be_visible()
+    picture = qr_picture(page).get_attribute("src")
     page.get_by_role("button", name="Sign out").click()
     nothing_left(page, picture)
 
@@ -211,11 +215,11 @@ def test_signing_out_leaves_nothing_to_go_back_to(site: Site, supabase: Supabase
 
 
 def nothing_left(page: Page, picture: str | None) -> None:
-    expect(page.locator("#qr")).to_be_hidden()
+    expect(qr_picture(page)).to_be_hidden()
     assert page.evaluate("[sessionStorage.length, document.cookie]") == [0, ""]
     assert_only_marks(page)
     assert page.evaluate("caches.keys()") == []
-    # The policy lets nobody fetch a blob, but images may show one.
+    # The policy forbids `fetch` of a blob, but an image may load one.
     loads = """(url) => new Promise((done) => {
       const image = new Image();
       image.onload = () => done(true);
@@ -223,16 +227,16 @@ def nothing_left(page: Page, picture: str | None) -> None:
       image.src = url;
     })"""
     assert page.evaluate(loads, picture) is False
-    # What a screen reader or the developer's tools would still find.
+    # A screen reader and the developer tools read the whole document.
     assert "ana@example.com" not in page.content()
 
 
-def test_what_is_private_is_in_no_cache(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
-    """Asked for again with every wish for the cache, the server is asked."""
+def test_status_and_qr_are_in_no_cache(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+    """Even a request that accepts only a cached answer finds none."""
     page = open_page(site.url)
     sign_in(page)
     site.waiting(QR)
-    expect(page.locator("#qr")).to_be_visible()
+    expect(qr_picture(page)).to_be_visible()
     for path in ("/api/whatsapp/status", "/api/whatsapp/qr"):
         cached = page.evaluate(
             "(path) => fetch(path, { cache: 'only-if-cached', mode: 'same-origin' }).then(() => true, () => false)",
@@ -241,16 +245,14 @@ def test_what_is_private_is_in_no_cache(site: Site, supabase: Supabase, open_pag
         assert cached is False
 
 
-def test_a_password_is_the_browsers_to_keep_and_nobody_elses(
-    site: Site, supabase: Supabase, open_page: OpenPage
-) -> None:
+def test_the_page_does_not_keep_the_password(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
-    assert page.locator("#password").get_attribute("autocomplete") == "current-password"
-    assert page.locator("#password").get_attribute("type") == "password"
-    # Without a name nothing of the form can be sent by the browser itself, and it would be a POST.
-    assert page.locator("#sign-in").get_attribute("method") == "post"
-    assert page.evaluate("[...new FormData(document.getElementById('sign-in')).keys()]") == []
+    assert page.get_by_label("Password").get_attribute("autocomplete") == "current-password"
+    assert page.get_by_label("Password").get_attribute("type") == "password"
+    # The fields have no names, so the browser itself would send an empty POST.
+    form = "({ form }) => ({ method: form.method, names: [...new FormData(form).keys()] })"
+    assert page.get_by_label("Password").evaluate(form) == {"method": "post", "names": []}
     sign_in(page)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
-    assert page.locator("#password").input_value() == ""
+    assert page.get_by_label("Password").input_value() == ""
     assert "correct horse" not in page.evaluate("JSON.stringify({...sessionStorage})")

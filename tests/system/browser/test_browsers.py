@@ -1,4 +1,4 @@
-"""Browsers that lack something, deny something or tell strange things; and a page that fails itself."""
+"""Browsers that lack a feature, deny storage or name odd languages; and a page that fails."""
 
 from __future__ import annotations
 
@@ -9,30 +9,38 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.system.browser.conftest import ARGUMENTS, PATIENCE_SECONDS, OpenPage, installed, polls, until
 from tests.system.browser.fakes import DISCONNECT, STATUS, Site, Supabase
+from tests.system.browser.parts import failure_line, network_line, qr_picture, value_of
 from tests.system.browser.steps import QR, REFRESH, expect_qr, sign_in
 
 WORDS = {
-    "en": ("Connect WhatsApp", "Getting your QR code…", "Finishing", "Disconnect", "Yes, disconnect"),
-    "es": ("Conectar WhatsApp", "Obteniendo tu código QR…", "Terminando", "Desconectar", "Sí, desconectar"),
+    "en": ("Connect WhatsApp", "Getting your QR code…", "Finishing", "Messages sent", "Disconnect", "Yes, disconnect"),
+    "es": (
+        "Conectar WhatsApp",
+        "Obteniendo tu código QR…",
+        "Terminando",
+        "Mensajes enviados",
+        "Desconectar",
+        "Sí, desconectar",
+    ),
 }
 
 
 def from_the_button_to_connected_and_back(page: Page, site: Site, language: str = "en") -> None:
-    """The whole way, in a browser that has something wrong."""
-    connect, getting, finishing, disconnect, sure = WORDS[language]
+    """Connect and disconnect in a browser with a fault."""
+    connect, getting, finishing, sent, disconnect, sure = WORDS[language]
     page.get_by_role("button", name=connect).click()
     expect(page.get_by_role("heading", name=getting)).to_be_visible()
-    site.waiting(QR, left=29)  # the last call is said too
-    expect(page.locator("#qr")).to_be_visible()
+    site.waiting(QR, left=29)  # so that the last half minute is announced too
+    expect(qr_picture(page)).to_be_visible()
     site.waiting(QR)
     expect_qr(page, QR)
     site.finishing()
-    expect(page.locator("#badge")).to_have_text(finishing)
+    expect(page.get_by_text(finishing, exact=True)).to_be_visible()
     site.connect()
     expect(page.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
-    expect(page.locator("#sent")).to_contain_text("1")
-    expect(page.locator("#failed")).to_be_hidden()
-    expect(page.locator("#network")).to_be_hidden()
+    expect(value_of(page, sent)).to_contain_text("1")
+    expect(failure_line(page)).to_be_hidden()
+    expect(network_line(page)).to_be_hidden()
     page.get_by_role("button", name=disconnect, exact=True).click()
     page.get_by_role("button", name=sure).click()
     expect(page.get_by_role("button", name=connect)).to_be_visible()
@@ -65,7 +73,7 @@ TOLD = {
 }
 
 
-def test_names_that_are_no_languages_choose_one(site: Site, open_page: OpenPage) -> None:
+def test_malformed_language_names_choose_a_language(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url)
     for name, (told, language) in TOLD.items():
         told_of = json.dumps(told or []).replace("[null", "[undefined")
@@ -79,27 +87,28 @@ def test_names_that_are_no_languages_choose_one(site: Site, open_page: OpenPage)
 
 
 @pytest.mark.parametrize("told", ["['es_MX.UTF-8@euro']", "[]", "null", "undefined"])
-def test_names_that_are_no_languages_break_nothing(site: Site, open_page: OpenPage, told: str) -> None:
+def test_malformed_language_names_break_nothing(site: Site, open_page: OpenPage, told: str) -> None:
     script = f"Object.defineProperty(Navigator.prototype, 'languages', {{ get: () => ({told}) }})"
     page = open_page(site.url, script=script)
     site.connect()
     expect(page.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
     expect(page.locator("html")).to_have_attribute("lang", "es" if "es" in told else "en")
-    expect(page.locator("#connected-at")).not_to_be_empty()
-    expect(page.locator("#failed")).to_be_hidden()
+    term = "Conectado desde" if "es" in told else "Connected since"
+    expect(value_of(page, term)).not_to_be_empty()
+    expect(failure_line(page)).to_be_hidden()
     page.reload()
     expect(page.get_by_role("button", name="Desconectar" if "es" in told else "Disconnect")).to_be_visible()
 
 
 @pytest.mark.parametrize("told", ["[]", "null", "undefined"])
-def test_browser_that_tells_one_language_is_heard(site: Site, open_page: OpenPage, told: str) -> None:
+def test_a_browser_with_only_one_language_is_understood(site: Site, open_page: OpenPage, told: str) -> None:
     script = f"""Object.defineProperties(Navigator.prototype, {{
       languages: {{ get: () => ({told}) }}, language: {{ get: () => "es" }} }})"""
     page = open_page(site.url, script=script)
     expect(page.get_by_role("button", name="Conectar WhatsApp")).to_be_visible()
 
 
-def test_chromium_with_a_strange_language_goes_all_the_way(site: Site, chromium: Browser) -> None:
+def test_chromium_with_a_malformed_language_completes_a_pairing(site: Site, chromium: Browser) -> None:
     flag = "--accept-lang=en-US@posix"
     browser = chromium.browser_type.launch(executable_path=installed(), args=[*ARGUMENTS, flag])
     try:
@@ -130,9 +139,7 @@ DENIED = {
 
 
 @pytest.mark.parametrize("script", DENIED.values(), ids=DENIED)
-def test_denied_storage_keeps_nobody_from_signing_in(
-    site: Site, supabase: Supabase, open_page: OpenPage, script: str
-) -> None:
+def test_sign_in_works_without_storage(site: Site, supabase: Supabase, open_page: OpenPage, script: str) -> None:
     page = open_page(site.url, script=script)
     sign_in(page)
     from_the_button_to_connected_and_back(page, site)
@@ -147,16 +154,16 @@ def test_denied_storage_keeps_nobody_from_signing_in(
 
 
 @pytest.mark.parametrize("script", [DENIED["no-access"], DENIED["full"]], ids=["no-access", "full"])
-def test_denied_storage_keeps_the_development_user(site: Site, open_page: OpenPage, script: str) -> None:
+def test_the_development_user_stays_without_storage(site: Site, open_page: OpenPage, script: str) -> None:
     page = open_page(site.url, script=script)
     from_the_button_to_connected_and_back(page, site)
-    site.tokens.clear()  # the page asks for another token, for the same user
+    site.tokens.clear()  # now the page asks for another token for the same user
     until(page, lambda: site.count("POST /dev/token") > 1)
     assert [one.body for one in site.requests if one.path == "/dev/token"][1] == {"userId": "user-1"}
     site.tokens.add("development")
 
 
-def test_disk_that_fills_up_brings_no_old_tokens_back(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_full_disk_does_not_restore_old_tokens(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     sign_in(page)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
@@ -195,7 +202,7 @@ lacks(Navigator.prototype, "userAgentData", "locks");
 """
 
 
-def test_oldest_browser_goes_all_the_way(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_the_oldest_browser_completes_a_pairing(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url, script=LACKING)
     assert (
         page.evaluate("[typeof AbortSignal.timeout, typeof BroadcastChannel, typeof Object.hasOwn]")
@@ -225,7 +232,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("script", ODD.values(), ids=ODD)
-def test_page_that_cannot_draw_says_so_and_stays_usable(site: Site, bare: Page, script: str) -> None:
+def test_a_page_that_cannot_draw_says_so_and_stays_usable(site: Site, bare: Page, script: str) -> None:
     site.connect()
     bare.add_init_script(script)
     bare.goto(site.url)
@@ -233,7 +240,7 @@ def test_page_that_cannot_draw_says_so_and_stays_usable(site: Site, bare: Page, 
     failed = bare.get_by_text("This page has failed. Reload it.")
     expect(failed).to_be_visible()
     polls(bare, site)
-    expect(bare.locator("#network")).to_be_hidden()  # it is not the server
+    expect(network_line(bare)).to_be_hidden()  # the server is not to blame
     bare.get_by_role("button", name="Disconnect").click()
     bare.get_by_role("button", name="Yes, disconnect").click()
     expect(bare.get_by_role("heading", name="Connect your WhatsApp")).to_be_visible()
@@ -241,7 +248,7 @@ def test_page_that_cannot_draw_says_so_and_stays_usable(site: Site, bare: Page, 
     expect(failed).to_be_hidden()
 
 
-def test_page_that_fails_says_so_in_spanish(site: Site, chromium: Browser) -> None:
+def test_a_page_that_fails_says_so_in_spanish(site: Site, chromium: Browser) -> None:
     site.connect()
     with chromium.new_context(locale="es-ES") as context:
         page = context.new_page()
@@ -251,23 +258,23 @@ def test_page_that_fails_says_so_in_spanish(site: Site, chromium: Browser) -> No
         expect(page.get_by_role("button", name="Desconectar")).to_be_visible()
 
 
-def test_failure_outside_drawing_is_the_pages_too(site: Site, bare: Page) -> None:
+def test_a_failure_outside_drawing_is_shown_too(site: Site, bare: Page) -> None:
     site.waiting(QR)
     bare.add_init_script(f"URL.createObjectURL = () => {THROWS}")
     bare.goto(site.url)
     expect(bare.get_by_text("This page has failed. Reload it.")).to_be_visible()
-    expect(bare.locator("#network")).to_be_hidden()
+    expect(network_line(bare)).to_be_hidden()
     bare.get_by_role("button", name="Cancel").click()
     expect(bare.get_by_role("heading", name="Connect your WhatsApp")).to_be_visible()
 
 
 @pytest.mark.parametrize("name", ["app.js", "strings.js", "net.js"])
-def test_page_that_does_not_start_says_so(site: Site, bare: Page, name: str) -> None:
+def test_a_page_that_does_not_start_says_so(site: Site, bare: Page, name: str) -> None:
     bare.route(f"**/{name}", lambda route: route.abort())
     bare.goto(site.url)
-    note = bare.locator("#failed")
-    expect(note).to_be_hidden()  # for ten seconds
-    bare.evaluate("document.getAnimations().forEach((one) => one.effect.target === failed && one.finish())")
+    note = failure_line(bare)
+    expect(note).to_be_hidden()  # for the first ten seconds
+    note.evaluate("(line) => line.getAnimations().forEach((one) => one.finish())")
     expect(note).to_be_visible()
     expect(note).to_contain_text("This page has not started.")
     expect(note).to_contain_text("Esta página no se ha iniciado.")

@@ -1,4 +1,4 @@
-"""One person's session never reaches the next person: A signs out while a request is under way, and B signs in."""
+"""Person A signs out while a request runs, and person B signs in. Nothing of A reaches B."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tests.system.browser.fakes import (
     disconnected,
     error,
 )
+from tests.system.browser.parts import NUMBER_OF_SANDBOX_PHONE, alerts, network_line, qr_picture
 from tests.system.browser.steps import (
     LATE,
     QR,
@@ -37,7 +38,7 @@ A, B = "Bearer access-1", "Bearer access-2"
 
 
 @pytest.mark.parametrize("answer", LATE.values(), ids=LATE)
-def test_late_renewal_does_not_reach_the_next_person(
+def test_a_late_renewal_does_not_reach_the_next_person(
     site: Site, supabase: Supabase, open_page: OpenPage, answer: Answer
 ) -> None:
     site.connect()
@@ -54,7 +55,9 @@ def test_late_renewal_does_not_reach_the_next_person(
 
 
 @pytest.mark.parametrize("answer", [LATE["tokens"], LATE["refusal"]], ids=["tokens", "refusal"])
-def test_late_renewal_brings_nobody_back(site: Site, supabase: Supabase, open_page: OpenPage, answer: Answer) -> None:
+def test_a_late_renewal_keeps_the_person_signed_out(
+    site: Site, supabase: Supabase, open_page: OpenPage, answer: Answer
+) -> None:
     site.connect()
     page = open_page(site.url)
     held = hold_renewal(page, site, supabase, answer)
@@ -62,10 +65,10 @@ def test_late_renewal_brings_nobody_back(site: Site, supabase: Supabase, open_pa
     held.set()
     until(page, lambda: supabase.count("POST /auth/v1/logout?scope=local"))
     until(page, lambda: supabase.released == 1)
-    page.evaluate("0")  # the page has seen the answer, if it still could
+    page.evaluate("0")  # by now the page has handled the answer, if it still listened
     assert page.evaluate("sessionStorage.length") == 0
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-    expect(page.locator("#notice")).to_be_hidden()
+    expect(alerts(page)).to_have_count(0)
     page.reload()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
@@ -83,7 +86,7 @@ def press(page: Page, action: str) -> None:
 def prepare(site: Site, action: str) -> None:
     if action == "disconnect":
         site.connect()
-    site.status["pollAfterMs"] = 60_000  # so that the action is the only request under way
+    site.status["pollAfterMs"] = 60_000  # so that the action is the only running request
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -92,7 +95,7 @@ def prepare(site: Site, action: str) -> None:
     [error(401, "unauthorized", "Sign in."), Answer(202, disconnected()), error(503, "unavailable", "Busy.")],
     ids=["401", "done", "503"],
 )
-def test_late_action_does_not_act_for_the_next_person(
+def test_a_late_answer_to_an_action_spares_the_next_person(
     site: Site, supabase: Supabase, open_page: OpenPage, action: str, answer: Answer
 ) -> None:
     prepare(site, action)
@@ -108,13 +111,13 @@ def test_late_action_does_not_act_for_the_next_person(
     held.set()
     expect_b(page, site, seen)
     assert [one.headers["authorization"] for one in site.requests if one.method == "POST"] == [A]
-    expect(page.locator("#notice")).to_be_hidden()
-    expect(page.locator("#network")).to_be_hidden()
+    expect(alerts(page)).to_have_count(0)
+    expect(network_line(page)).to_be_hidden()
 
 
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("answer", [LATE["tokens"], LATE["refusal"]], ids=["tokens", "refusal"])
-def test_action_that_waits_for_a_renewal_ends_with_its_person(
+def test_an_action_that_waits_for_a_renewal_ends_with_sign_out(
     site: Site, supabase: Supabase, open_page: OpenPage, action: str, answer: Answer
 ) -> None:
     prepare(site, action)
@@ -145,16 +148,16 @@ def test_a_late_status_and_picture_are_dropped(site: Site, supabase: Supabase, o
     seen = len(site.requests)
     held.set()
     expect_b(page, site, seen)
-    assert page.locator("#qr").get_attribute("src") is None
+    assert qr_picture(page).get_attribute("src") is None
 
 
-def test_nothing_of_the_person_stays_in_the_document(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_sign_out_clears_personal_data_from_the_document(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     site.waiting(QR)
     page = open_page(site.url)
     sign_in(page)
-    expect(page.locator("#qr")).to_be_visible()
+    expect(qr_picture(page)).to_be_visible()
     site.fail("internal", "A reason of ana")
-    expect(page.locator("#error-message")).to_have_text("A reason of ana")
+    expect(page.get_by_text("A reason of ana", exact=True).last).to_be_visible()
     site.connect(connectedAt="2026-07-27T08:04:00Z", messagesSent=4711)
     expect(page.get_by_role("heading", name="+34 600 111 222")).to_be_visible()
     empty = everything_in(page)
@@ -164,16 +167,18 @@ def test_nothing_of_the_person_stays_in_the_document(site: Site, supabase: Supab
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     left = everything_in(page)
     for trace in ("ana", "600", "4,711", "4711", "2026", "blob:", "linked_devices", "correct horse"):
-        assert trace not in left.replace("34600111222", ""), trace  # the sandbox phone's number is not the person's
-    # What a person has typed is not there either, once the form is back.
-    assert page.evaluate("[...document.querySelectorAll('#sign-in input')].map((input) => input.value)") == ["", ""]
+        assert trace not in left.replace("34600111222", ""), (
+            trace
+        )  # the default number of the sandbox phone belongs to no person
+    # The sign-in form is empty too.
+    assert [page.get_by_label(name).input_value() for name in ("E-mail", "Password")] == ["", ""]
 
 
-def test_number_of_the_sandbox_phone_does_not_stay(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_sign_out_resets_the_sandbox_phone_s_number(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     site.waiting(QR)
     page = open_page(site.url)
     sign_in(page)
-    expect(page.locator("#qr")).to_be_visible()
-    page.evaluate("document.getElementById('sandbox-number').value = '4915112345678'")
+    expect(qr_picture(page)).to_be_visible()
+    page.get_by_label(NUMBER_OF_SANDBOX_PHONE).evaluate("(input) => { input.value = '4915112345678'; }")
     page.get_by_role("button", name="Sign out").click()
-    assert page.locator("#sandbox-number").input_value() == "34600111222"
+    assert page.get_by_label(NUMBER_OF_SANDBOX_PHONE).input_value() == "34600111222"

@@ -42,18 +42,28 @@ NUMBERS = {
     "9779841234567": "+977 984-1234567",
     "9647912345678": "+964 791 234 5678",
     "8562023123456": "+856 20 23 123 456",
-    # Brazil's numbers of before the ninth digit, which WhatsApp still names
+    # an old number of Brazil, without the ninth digit, as WhatsApp still has some
     "553112345678": "+55 31 1234-5678",
-    # what no country has
+    # no country has these
     "3312345678901": "+33 123 4567 8901",
     "999123456789012": "+999 123 456 789 012",
 }
 
-# Where a mobile number has 13 digits, and how it begins.
+# Beginnings of mobile numbers with 13 digits.
 BEGINNINGS = ["55119", "55219", "54911", "549221", "549351", "5492901", "86138", "86199", "234803", "234901", "62812",
               "49151", "49176", "43664", "22507", "22901", "8801", "9779", "85620"]  # fmt: skip
 
-SHORTER = ["5255", "5233", "5281", "52222", "52998", "5411", "54221", "54351", "542901"]  # these have 12
+SHORTER = [
+    "5255",
+    "5233",
+    "5281",
+    "52222",
+    "52998",
+    "5411",
+    "54221",
+    "54351",
+    "542901",
+]  # mobile numbers with 12 digits
 
 
 def shown(page: Page, numbers: list[str]) -> list[str]:
@@ -68,13 +78,13 @@ def shown(page: Page, numbers: list[str]) -> list[str]:
     return texts
 
 
-def test_phone_numbers(site: Site, open_page: OpenPage) -> None:
+def test_known_phone_numbers_are_grouped(site: Site, open_page: OpenPage) -> None:
     page = open_page(site.url)
     assert dict(zip(NUMBERS, shown(page, list(NUMBERS)), strict=True)) == NUMBERS
 
 
-def test_long_numbers_are_grouped_as_phones_do(site: Site, open_page: OpenPage) -> None:
-    """libphonenumber is what phones use; the page is too small for its tables."""
+def test_long_numbers_are_grouped_as_libphonenumber_does(site: Site, open_page: OpenPage) -> None:
+    """Phones use libphonenumber. Its tables are too large for the page."""
     chance = random.Random(1)
     twelve = [start + "".join(chance.choices("123456789", k=12 - len(start))) for start in SHORTER for _ in range(40)]
     begun = twelve + [
@@ -89,7 +99,7 @@ def test_long_numbers_are_grouped_as_phones_do(site: Site, open_page: OpenPage) 
 
 
 def test_every_country_s_longest_number_is_readable(site: Site, open_page: OpenPage) -> None:
-    """No group is a lonely digit, and no group is longer than eight."""
+    """Each group has two to eight digits."""
     numbers = [str(code) + "2345678901234"[: 13 - len(str(code))] for code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE]
     for number, text in zip(numbers, shown(open_page(site.url), numbers), strict=True):
         groups = text.replace("-", " ").split()

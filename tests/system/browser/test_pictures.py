@@ -1,4 +1,4 @@
-"""`make pictures` still finds its way through the page."""
+"""`make pictures` still works with the page as it is."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_committed_picture_is_whole_and_small() -> None:
 
 
 def width(png: bytes) -> int:
-    """How many pixels a picture is wide, read to its end."""
+    """The width of a picture in pixels. The whole picture is read, so a cut one fails."""
     with Image.open(io.BytesIO(png)) as image:
         image.load()
         return image.width

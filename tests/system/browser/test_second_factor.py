@@ -1,4 +1,4 @@
-"""The page where the operator demands a second factor, which the page's sign-in does not ask for."""
+"""The operator demands a second factor, which the page's own sign-in cannot ask for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.system.browser.conftest import OpenPage, pass_time, polls, until
 from tests.system.browser.fakes import CONNECT, DISCONNECT, QR_PICTURE, STATUS, Site, Supabase, disconnected, error
+from tests.system.browser.parts import alerts, announcer, network_line, panels, qr_picture, spinners, state_line
 from tests.system.browser.server import Answer
 from tests.system.browser.steps import KEPT, QR, REFRESH, late, sign_in
 
@@ -29,24 +30,26 @@ def calls(site: Site) -> int:
 
 def expect_barred(page: Page) -> None:
     expect(page.get_by_role("heading", name=TITLE)).to_be_visible()
-    expect(page.locator("#card").get_by_text(SENTENCE)).to_be_visible()
-    expect(page.locator("[data-panel]:visible")).to_have_count(1)
-    for unwanted in ("#network", "#notice", "#badge", "#failed", ".spinner"):
-        expect(page.locator(f"{unwanted}:visible")).to_have_count(0)
+    expect(page.get_by_text(SENTENCE).last).to_be_visible()
+    expect(panels(page)).to_have_count(1)
+    expect(page.get_by_text("Loading…").last).to_be_hidden()
+    expect(network_line(page)).to_be_hidden()
+    for unwanted in (alerts(page), state_line(page), spinners(page)):
+        expect(unwanted).to_have_count(0)
 
 
 def expect_silence(page: Page, site: Site) -> None:
-    """Hours pass, the tab is hidden and shown, the network comes back: the page asks nothing."""
+    """Let hours pass, show the tab and bring the network back. The page must send no request."""
     asked = calls(site)
     for _ in range(4):
         pass_time(page, site, 3600)
         page.evaluate("document.dispatchEvent(new Event('visibilitychange')); dispatchEvent(new Event('online'))")
-        page.evaluate("0")  # a question asked by now has been sent
+        page.evaluate("0")  # by now a request would have been counted
     assert calls(site) == asked
     expect_barred(page)
 
 
-def test_person_is_told_once_what_to_do(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_the_page_says_once_that_a_second_factor_is_needed(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     barred(site)
     page = open_page(site.url, clock=site)
     sign_in(page)
@@ -58,7 +61,7 @@ def test_person_is_told_once_what_to_do(site: Site, supabase: Supabase, open_pag
     expect(page.get_by_role("heading", name="Sign in", exact=True)).to_be_hidden()
 
 
-def test_person_is_told_in_spanish(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_the_second_factor_panel_is_in_spanish(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     barred(site)
     page = open_page(site.url, locale="es-ES")
     page.get_by_label("Correo").fill("ana@example.com")
@@ -66,11 +69,13 @@ def test_person_is_told_in_spanish(site: Site, supabase: Supabase, open_page: Op
     page.get_by_role("button", name="Iniciar sesión").click()
     expect(page.get_by_role("heading", name="Inicia sesión con tu segundo factor")).to_be_visible()
     sentence = "Inicia sesión en la página de tu producto y conecta WhatsApp allí"
-    expect(page.locator("#card").get_by_text(sentence)).to_be_visible()
-    expect(page.locator("#announcer")).to_contain_text("Esta página no puede pedirlo.")
+    expect(page.get_by_text(sentence).last).to_be_visible()
+    expect(announcer(page)).to_contain_text("Esta página no puede pedirlo.")
 
 
-def test_person_may_sign_out_and_in_again(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_person_without_a_second_factor_may_sign_out_and_in(
+    site: Site, supabase: Supabase, open_page: OpenPage
+) -> None:
     barred(site)
     page = open_page(site.url)
     sign_in(page)
@@ -78,7 +83,7 @@ def test_person_may_sign_out_and_in_again(site: Site, supabase: Supabase, open_p
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="Sign in", exact=True)).to_be_visible()
     expect(page.get_by_label("E-mail")).to_be_focused()
-    expect(page.locator("#notice")).to_be_hidden()
+    expect(alerts(page)).to_have_count(0)
     until(page, lambda: supabase.count("POST /auth/v1/logout?scope=local"))
     sign_in(page)
     expect_barred(page)
@@ -88,20 +93,22 @@ def test_person_may_sign_out_and_in_again(site: Site, supabase: Supabase, open_p
     polls(page, site)
 
 
-def test_demand_that_comes_later_clears_the_page(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_later_demand_for_a_second_factor_clears_the_page(
+    site: Site, supabase: Supabase, open_page: OpenPage
+) -> None:
     site.waiting(QR)
     page = open_page(site.url, clock=site)
     sign_in(page)
-    expect(page.locator("#qr")).to_be_visible()
+    expect(qr_picture(page)).to_be_visible()
     barred(site)
     pass_time(page, site, 1)
     expect_barred(page)
-    assert page.locator("#qr").get_attribute("src") is None
+    assert qr_picture(page).get_attribute("src") is None
     expect_silence(page, site)
 
 
 @pytest.mark.parametrize(("button", "call"), [("Connect WhatsApp", CONNECT), ("Yes, disconnect", DISCONNECT)])
-def test_click_that_is_refused_says_the_same(
+def test_a_click_refused_for_the_second_factor_shows_the_panel(
     site: Site, supabase: Supabase, open_page: OpenPage, button: str, call: str
 ) -> None:
     if call == DISCONNECT:
@@ -120,7 +127,7 @@ def test_click_that_is_refused_says_the_same(
     expect_silence(page, site)
 
 
-def test_late_answer_does_not_bring_the_panel_back(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_late_status_keeps_the_second_factor_panel(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     site.status = disconnected() | {"pollAfterMs": 60_000}
     page = open_page(site.url, clock=site)
     sign_in(page)
@@ -146,7 +153,7 @@ FOREIGN = {
 }
 
 
-def test_other_refusal_is_tried_again(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_any_other_refusal_is_tried_again(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     site.connect()
     page = open_page(site.url, clock=site)
     sign_in(page)
@@ -155,14 +162,14 @@ def test_other_refusal_is_tried_again(site: Site, supabase: Supabase, open_page:
     for name, answer in FOREIGN.items():
         site.standing[STATUS] = answer
         pass_time(page, site, 1)
-        expect(page.locator("#network"), name).to_have_text("The server is not answering properly. Trying again…")
+        expect(network_line(page), name).to_have_text("The server is not answering properly. Trying again…")
         expect(number, name).to_be_visible()
         del site.standing[STATUS]
         pass_time(page, site, 6)
-        expect(page.locator("#network"), name).to_be_hidden()
+        expect(network_line(page), name).to_be_hidden()
 
 
-def test_local_page_has_no_other_sign_in_and_stays_quiet(site: Site, open_page: OpenPage) -> None:
+def test_the_local_page_has_no_sign_out_and_stops_polling(site: Site, open_page: OpenPage) -> None:
     barred(site)
     page = open_page(site.url, clock=site)
     expect_barred(page)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 from whatsapp_pairing.core.notices import Notice, instruction
 
 from tests.system.browser.conftest import OpenPage, polls
 from tests.system.browser.fakes import Json, Site, Supabase, attempt, disconnected, state
+from tests.system.browser.parts import qr_picture
 from tests.system.browser.steps import QR, everything_in, expect_qr, sign_in
 
 RENEWED = QR.replace(",YmF6,", ",cXV4,")
@@ -19,11 +22,11 @@ def notice(code: Notice, language: str = "en") -> Json:
 
 
 def expect_above_the_qr(page: Page, text: str) -> None:
-    """Expect that the page shows these words, wholly above the QR."""
+    """Check that this text stands completely above the QR."""
     asked = page.get_by_role("alert")
     expect(asked).to_have_text(text)
-    expect(page.locator("#qr")).to_be_visible()
-    words, picture = asked.bounding_box(), page.locator("#qr").bounding_box()
+    expect(qr_picture(page)).to_be_visible()
+    words, picture = asked.bounding_box(), qr_picture(page).bounding_box()
     assert words
     assert picture
     assert words["y"] + words["height"] <= picture["y"]
@@ -41,11 +44,11 @@ def test_a_notice_stands_above_the_qr(site: Site, open_page: OpenPage, code: Not
     expect_above_the_qr(page, told["message"])
     expect_qr(page, RENEWED)
     site.finishing()
-    expect(page.locator("#card")).to_have_attribute("data-state", "finishing")
+    expect(page.get_by_role("heading", name=re.compile("Scanned|Escaneado"))).to_be_visible()
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
-def test_a_notice_shows_while_the_new_qr_is_on_its_way(site: Site, open_page: OpenPage) -> None:
+def test_a_notice_shows_while_the_page_waits_for_the_new_qr(site: Site, open_page: OpenPage) -> None:
     told = notice(Notice.NEW_QR)
     site.status = state("connecting", attempt=attempt(site.now(), 99), notice=told)
     page = open_page(site.url)
@@ -58,13 +61,13 @@ def test_a_notice_shows_while_the_new_qr_is_on_its_way(site: Site, open_page: Op
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
-def test_a_notice_is_one_alert_however_often_it_is_drawn(site: Site, open_page: OpenPage) -> None:
+def test_a_notice_is_drawn_once(site: Site, open_page: OpenPage) -> None:
     site.waiting(QR, notice=notice(Notice.SCAN_AGAIN))
     page = open_page(site.url)
     expect(page.get_by_role("alert")).to_be_visible()
-    page.evaluate("""() => {
+    page.get_by_role("alert").evaluate("""(alert) => {
       window.drawn = 0;
-      new MutationObserver(() => (window.drawn += 1)).observe(asked, { childList: true, attributes: true });
+      new MutationObserver(() => (window.drawn += 1)).observe(alert, { childList: true, attributes: true });
     }""")
     polls(page, site, 4)
     assert page.evaluate("window.drawn") == 0

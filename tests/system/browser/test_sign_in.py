@@ -9,17 +9,20 @@ from playwright.sync_api import Page, expect
 
 from tests.system.browser.conftest import OpenPage, pass_time, polls, until
 from tests.system.browser.fakes import STATUS, TOKEN, Site, Supabase, auth_error, error
+from tests.system.browser.parts import alerts, network_line, spinners, value_of
 from tests.system.browser.server import Answer
 from tests.system.browser.steps import REFRESH, assert_only_marks, late, sign_in
 
 
 def stored(page: Page) -> tuple[int, int]:
-    """How many things the page keeps: in the tab, in the profile."""
+    """How many items the page keeps in the tab and in the profile."""
     sizes: list[int] = page.evaluate("[sessionStorage.length, localStorage.length]")
     return sizes[0], sizes[1]
 
 
-def test_sign_in_use_reload_sign_out(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_sign_in_survives_a_reload_and_ends_with_sign_out(
+    site: Site, supabase: Supabase, open_page: OpenPage
+) -> None:
     page = open_page(site.url)
     sign_in(page)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
@@ -44,7 +47,7 @@ def test_sign_in_use_reload_sign_out(site: Site, supabase: Supabase, open_page: 
     expect(page.get_by_text("Your session has ended.")).to_be_hidden()
 
 
-def test_tokens_end_with_the_tab(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_another_tab_does_not_get_the_tokens(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     sign_in(page)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
@@ -53,7 +56,7 @@ def test_tokens_end_with_the_tab(site: Site, supabase: Supabase, open_page: Open
     expect(other.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
-def test_wrong_password_and_trouble(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_sign_in_explains_each_failure_and_then_works(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     sign_in(page, "wrong")
     expect(page.get_by_role("alert")).to_have_text("The e-mail or the password is wrong.")
@@ -70,7 +73,7 @@ def test_wrong_password_and_trouble(site: Site, supabase: Supabase, open_page: O
 
 
 @pytest.mark.parametrize("lifetime", [8, 60, 61, 300, 3600])
-def test_token_is_renewed_once_before_it_expires(
+def test_a_token_is_renewed_once_before_it_expires(
     site: Site, supabase: Supabase, open_page: OpenPage, lifetime: int
 ) -> None:
     supabase.expires_in = lifetime
@@ -81,13 +84,13 @@ def test_token_is_renewed_once_before_it_expires(
     for sent, share in enumerate((0.25, 0.25, 0.49), 1):
         site.connect(messagesSent=sent)
         pass_time(page, site, share * lifetime)
-        expect(page.locator("#sent")).to_have_text(str(sent))
+        expect(value_of(page, "Messages sent")).to_have_text(str(sent))
         renewals.append(supabase.count(REFRESH))
     assert renewals == [0, 0, 1]
 
 
 @pytest.mark.parametrize("field", ["E-mail", "Password"])
-def test_editing_the_form_stops_the_sign_in(site: Site, supabase: Supabase, open_page: OpenPage, field: str) -> None:
+def test_an_edit_of_the_form_stops_the_sign_in(site: Site, supabase: Supabase, open_page: OpenPage, field: str) -> None:
     page = open_page(site.url)
     held = threading.Event()
     supabase.next(TOKEN, late(Answer(200, supabase.issue()), held))
@@ -98,9 +101,9 @@ def test_editing_the_form_stops_the_sign_in(site: Site, supabase: Supabase, open
     expect(page.get_by_role("button", name="Sign in")).not_to_have_attribute("aria-disabled", "true")
     held.set()
     until(page, lambda: supabase.released == 1)
-    page.evaluate("0")  # the page has seen the answer, if it still could
+    page.evaluate("0")  # by now the page has handled the answer, if it still listened
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-    expect(page.locator("#notice")).to_be_hidden()
+    expect(alerts(page)).to_have_count(0)
     assert stored(page) == (0, 0)
     site.connect(phoneNumber="34699999999")
     sign_in(page)
@@ -108,16 +111,16 @@ def test_editing_the_form_stops_the_sign_in(site: Site, supabase: Supabase, open
     assert {one.headers["authorization"] for one in site.requests if "/api/" in one.path} == {"Bearer access-2"}
 
 
-def test_refused_token_is_renewed_once(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_refused_token_is_renewed_once(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     sign_in(page)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
     for times in (1, 2):
-        site.tokens.clear()  # revoked; the refresh token still works
+        site.tokens.clear()  # the access token is revoked, and the refresh token still works
         until(page, lambda times=times: supabase.count(REFRESH) == times)
         polls(page, site)
         expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
-        expect(page.locator("#network")).to_be_hidden()
+        expect(network_line(page)).to_be_hidden()
     assert supabase.count(REFRESH) == 2
 
 
@@ -132,7 +135,7 @@ SESSION_OVER = [
 ]
 
 
-def test_session_that_has_ended_asks_to_sign_in(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_sign_in_that_has_ended_asks_to_sign_in_again(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     for refusal in SESSION_OVER:
         sign_in(page)
@@ -148,7 +151,7 @@ PROXIES = [302, 400, 401, 403, 404, 408, 429, 500, 502, 503, 200, 204]
 
 
 @pytest.mark.parametrize("body", [b"<html>Blocked</html>", b'{"error": "blocked"}'], ids=["html", "json"])
-def test_renewal_refused_by_a_proxy_ends_nothing(
+def test_a_renewal_refused_by_a_proxy_keeps_the_sign_in(
     site: Site, supabase: Supabase, open_page: OpenPage, body: bytes
 ) -> None:
     site.connect()
@@ -162,11 +165,11 @@ def test_renewal_refused_by_a_proxy_ends_nothing(
         site.tokens.clear()
         pass_time(page, site, 1)  # the next status
         trouble = "The server is not answering properly. Trying again…"
-        expect(page.locator("#network"), str(status)).to_have_text(trouble)
+        expect(network_line(page), str(status)).to_have_text(trouble)
         expect(number, str(status)).to_be_visible()
         del supabase.standing[TOKEN]
         pass_time(page, site, 6)
-        expect(page.locator("#network"), str(status)).to_be_hidden()  # the next renewal works
+        expect(network_line(page), str(status)).to_be_hidden()  # the next renewal works
         expect(number).to_be_visible()
 
 
@@ -184,10 +187,10 @@ REFUSED = {
 }
 
 
-def test_refused_sign_in_says_why(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_refused_sign_in_shows_the_reason(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     for code, sentence in REFUSED.items():
-        # As Supabase's versions write it.
+        # The versions of Supabase write the code in different places.
         for body in ({"code": 400, "error_code": code}, {"code": code, "message": "…"}, {"error": code}):
             supabase.next(TOKEN, Answer(400, body))
             sign_in(page, "wrong")
@@ -204,7 +207,7 @@ OLD_WORDS = {
 }
 
 
-def test_refusal_without_a_code_of_its_own_says_why(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_refusal_without_an_own_code_shows_the_reason(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     for words, sentence in OLD_WORDS.items():
         for body in ({"error": "invalid_grant", "error_description": words}, {"code": 400, "msg": words}):
@@ -213,7 +216,7 @@ def test_refusal_without_a_code_of_its_own_says_why(site: Site, supabase: Supaba
             expect(page.get_by_role("alert"), str(body)).to_contain_text(sentence)
 
 
-def test_captcha_is_explained_in_spanish(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_captcha_is_explained_in_spanish(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url, locale="es-ES")
     supabase.next(TOKEN, auth_error(400, "captcha_failed"))
     page.get_by_label("Correo electrónico").fill("ana@example.com")
@@ -236,7 +239,7 @@ SOMEBODY_ELSE = {
 }
 
 
-def test_sign_in_answered_by_somebody_else(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_foreign_answer_to_sign_in_is_explained(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     for name, answer in SOMEBODY_ELSE.items():
         supabase.next(TOKEN, answer)
@@ -248,13 +251,13 @@ def test_sign_in_answered_by_somebody_else(site: Site, supabase: Supabase, open_
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
 
 
-def test_refusal_of_a_guest_asks_for_an_account(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_refused_guest_is_asked_for_an_account(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url, locale="es-ES")
     site.standing[STATUS] = error(401, "anonymous_not_allowed", "Sign in with an account.")
     page.get_by_label("Correo").fill("ana@example.com")
     page.get_by_label("Contraseña").fill("correct horse")
     page.get_by_role("button", name="Iniciar sesión").click()
-    expect(page.locator("#network")).to_contain_text("Inicia sesión con una cuenta: los invitados no pueden")
+    expect(network_line(page)).to_contain_text("Inicia sesión con una cuenta: los invitados no pueden")
 
 
 @pytest.mark.parametrize(
@@ -262,26 +265,24 @@ def test_refusal_of_a_guest_asks_for_an_account(site: Site, supabase: Supabase, 
     [error(401, "unauthorized", "Sign in."), Answer(401, {"message": "Unauthorized"})],
     ids=["ours", "gateway"],
 )
-def test_refusal_of_every_token_says_what_is_wrong(
+def test_a_service_that_refuses_every_token_is_explained(
     site: Site, supabase: Supabase, open_page: OpenPage, refusal: Answer
 ) -> None:
     page = open_page(site.url)
     site.standing[STATUS] = refusal
     sign_in(page)
-    expect(page.locator("#network")).to_contain_text(
-        "this service does not accept your sign-in. Your password is right"
-    )
+    expect(network_line(page)).to_contain_text("this service does not accept your sign-in. Your password is right")
     expect(page.get_by_text("Loading…")).to_be_hidden()
-    expect(page.locator(".spinner:visible")).to_have_count(0)
+    expect(spinners(page)).to_have_count(0)
     until(page, lambda: site.count(STATUS) >= 4)
-    assert supabase.count(REFRESH) == 1  # not once for each refusal
+    assert supabase.count(REFRESH) == 1  # one renewal, and not one for each refusal
     expect(page.get_by_role("heading", name="Sign in")).to_be_hidden()
-    del site.standing[STATUS]  # say, the API has the new key now
+    del site.standing[STATUS]  # for example because the API has the new key now
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
-    expect(page.locator("#network")).to_be_hidden()
+    expect(network_line(page)).to_be_hidden()
 
 
-def test_nothing_to_sign_in_with(site: Site, open_page: OpenPage) -> None:
+def test_a_page_without_a_sign_in_names_the_missing_parameter(site: Site, open_page: OpenPage) -> None:
     site.development = None
     page = open_page(site.url)
     expect(page.get_by_role("heading", name="Sign-in is not configured: set SupabaseAnonKey")).to_be_visible()

@@ -1,4 +1,4 @@
-"""One sign-in in several tabs, and a document that the browser puts away and brings back."""
+"""One sign-in in several tabs, and a document that the browser caches and restores."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.system.browser.conftest import OpenPage, pass_time, polls, until
 from tests.system.browser.fakes import PAGE, TOKEN, Site, Supabase, error
+from tests.system.browser.parts import alerts
 from tests.system.browser.server import Answer, Request
 from tests.system.browser.steps import (
     KEPT,
@@ -27,7 +28,7 @@ from tests.system.browser.steps import (
 )
 
 
-def test_sign_out_ends_the_copy_of_a_tab(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_sign_out_in_one_tab_signs_its_duplicate_out(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     site.connect()
     page = open_page(site.url)
     sign_in_a(page, "Disconnect")
@@ -41,7 +42,9 @@ def test_sign_out_ends_the_copy_of_a_tab(site: Site, supabase: Supabase, open_pa
     assert supabase.count("POST /auth/v1/logout?scope=local") == 1
 
 
-def test_sign_out_leaves_another_sign_in_alone(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_sign_out_keeps_another_sign_in_of_the_same_browser(
+    site: Site, supabase: Supabase, open_page: OpenPage
+) -> None:
     site.connect()
     page = open_page(site.url)
     sign_in_a(page, "Disconnect")
@@ -56,7 +59,7 @@ def test_sign_out_leaves_another_sign_in_alone(site: Site, supabase: Supabase, o
     assert other.evaluate(KEPT)["access"] == "access-2"
 
 
-def test_copy_that_was_elsewhere_brings_nobody_back(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_tab_that_was_on_another_page_stays_signed_out(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     site.connect()
     page = open_page(site.url)
     sign_in_a(page, "Disconnect")
@@ -70,7 +73,7 @@ def test_copy_that_was_elsewhere_brings_nobody_back(site: Site, supabase: Supaba
     assert_only_marks(copy)
 
 
-def test_copy_that_is_loading_brings_nobody_back(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_tab_that_was_loading_stays_signed_out(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     site.connect()
     page = open_page(site.url)
     sign_in_a(page, "Disconnect")
@@ -98,7 +101,7 @@ NO_MESSAGES = {
 
 
 @pytest.mark.parametrize("script", NO_MESSAGES.values(), ids=NO_MESSAGES)
-def test_copy_that_hears_nothing_ends_at_its_next_request(
+def test_a_tab_without_messages_signs_out_at_its_next_request(
     site: Site, supabase: Supabase, open_page: OpenPage, script: str
 ) -> None:
     site.connect()
@@ -112,7 +115,7 @@ def test_copy_that_hears_nothing_ends_at_its_next_request(
     expect(copy.get_by_text("Your session has ended. Sign in again.")).to_be_visible()
 
 
-def test_renewal_in_a_copy_that_hears_nothing_is_dropped(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_tab_without_messages_drops_a_late_renewal(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     site.connect()
     page = open_page(site.url, script=NO_MESSAGES["no channel"])
     sign_in_a(page, "Disconnect")
@@ -132,7 +135,7 @@ def test_renewal_in_a_copy_that_hears_nothing_is_dropped(site: Site, supabase: S
     expect_nobody(copy)
 
 
-def test_marks_of_ended_sign_ins_stay_few(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_the_page_keeps_fifty_marks_of_ended_sign_ins(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     sign_in_a(page, "Connect WhatsApp")
     page.evaluate("""() => {
@@ -158,7 +161,7 @@ def expect_nobody(page: Page) -> None:
 
 
 def copy_of(page: Page, site: Site) -> Page:
-    """A tab as the browser's "Duplicate" makes it: with the same session storage."""
+    """A duplicate of the tab, with the same session storage, as the browser makes it."""
     kept: dict[str, Any] = page.evaluate("({...sessionStorage})")
     copy = page.context.new_page()
     copy.add_init_script(f"""if (!window.name) {{
@@ -169,11 +172,11 @@ def copy_of(page: Page, site: Site) -> Page:
     return copy
 
 
-# ── the back/forward cache: the browser puts a document away and brings it back as it was ──
+# ── the back/forward cache: the browser keeps a whole document, and restores it later ──
 
 
 def put_away(page: Page) -> None:
-    """Headless Chromium has no such cache, so the document is told what it would be told."""
+    """Headless Chromium has no such cache, so the test sends the event that the cache would send."""
     page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
 
 
@@ -181,7 +184,7 @@ def bring_back(page: Page) -> None:
     page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
 
 
-def test_document_that_is_put_away_shows_nobody(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_cached_document_shows_no_personal_data(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     site.connect()
     page = open_page(site.url, clock=site)
     sign_in_a(page, "Disconnect")
@@ -197,7 +200,7 @@ def test_document_that_is_put_away_shows_nobody(site: Site, supabase: Supabase, 
 
 
 @pytest.mark.parametrize("then", ["signed out", "next person"])
-def test_document_that_comes_back_finds_out_who_is_here(
+def test_a_restored_document_asks_who_is_signed_in(
     site: Site, supabase: Supabase, open_page: OpenPage, then: str
 ) -> None:
     site.connect()
@@ -221,7 +224,7 @@ def test_document_that_comes_back_finds_out_who_is_here(
         expect_b(page, site, seen)
 
 
-def test_sign_in_that_is_put_away_signs_nobody_in(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
+def test_a_restored_document_drops_a_late_sign_in(site: Site, supabase: Supabase, open_page: OpenPage) -> None:
     page = open_page(site.url)
     held = threading.Event()
     supabase.next(TOKEN, late(Answer(200, supabase.issue()), held))
@@ -232,13 +235,13 @@ def test_sign_in_that_is_put_away_signs_nobody_in(site: Site, supabase: Supabase
     bring_back(page)
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     until(page, lambda: supabase.released == 1)
-    page.evaluate("0")  # the page has seen the answer, if it still could
+    page.evaluate("0")  # by now the page has handled the answer, if it still listened
     assert page.evaluate("sessionStorage.length") == 0
     sign_in(page)
     expect(page.get_by_role("button", name="Connect WhatsApp")).to_be_visible()
 
 
-def test_late_failure_of_a_scan_is_dropped(site: Site, open_page: OpenPage) -> None:
+def test_a_restored_document_drops_a_late_scan_failure(site: Site, open_page: OpenPage) -> None:
     site.waiting(QR)
     held = threading.Event()
     site.next("POST /dev/phone/scan", late(error(422, "scan_failed", "The phone did not understand this QR."), held))
@@ -250,5 +253,5 @@ def test_late_failure_of_a_scan_is_dropped(site: Site, open_page: OpenPage) -> N
     expect(page.get_by_role("button", name="Scan with the sandbox phone")).to_be_visible()
     with page.expect_event("requestfinished", lambda request: request.url.endswith("/scan")):
         held.set()
-    pass_time(page, site, 1)  # one more drawing
-    expect(page.locator("#notice")).to_be_hidden()
+    pass_time(page, site, 1)  # so that the page draws once more
+    expect(alerts(page)).to_have_count(0)

@@ -1,4 +1,4 @@
-"""infra/stack/openapi.yaml, and the parts of it that tests hold against the code."""
+"""infra/stack/openapi.yaml, and its parts that tests compare with the code."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def resolved(part: Any) -> Any:
-    """A part of the document, or what it refers to."""
+    """A part of the document. A reference is followed."""
     while isinstance(part, dict) and "$ref" in part:
         found: Any = DOCUMENT
         for name in part["$ref"].removeprefix("#/").split("/"):
@@ -44,20 +44,20 @@ def resolved(part: Any) -> Any:
 
 
 def answers(operation: dict[str, Any]) -> dict[int, dict[str, Any]]:
-    """What an operation can answer, by status."""
+    """The documented answers of an operation, by status."""
     return {int(status): resolved(answer) for status, answer in operation["responses"].items()}
 
 
 def complaints(schema: Any, value: Any) -> list[str]:
-    """What is wrong with a value by one of the document's schemas."""
-    # The schema's references are relative to the document, wherever in it the schema stands.
+    """The differences between a value and one of the document's schemas."""
+    # References in a schema are relative to the whole document.
     based = {"$id": "urn:api:part", "allOf": [_absolute(schema)]}
     validator = Draft202012Validator(based, registry=_REGISTRY, format_checker=_FORMATS)
     return [error.message for error in validator.iter_errors(value)]
 
 
 def codes(answer: dict[str, Any]) -> set[str]:
-    """The values of ``error`` that come with an answer, which names them by ``const`` or ``enum`` beside Failure."""
+    """The values of ``error`` in an answer. The schema beside `Failure` lists them as ``const`` or ``enum``."""
     schema = resolved(answer.get("content", {}).get("application/json", {}).get("schema", {}))
     refined = [part for kind in schema.get("oneOf", [schema]) for part in kind.get("allOf", [])]
     named = [part["properties"].get("error", {}) for part in refined if "properties" in part]

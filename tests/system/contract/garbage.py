@@ -1,4 +1,4 @@
-"""Requests that nobody should send: a seed and a number always make the same one."""
+"""Malformed requests. A seed and a number always make the same request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROUTES = {
     "/dev/phone/scan": "POST", "/dev/phone/unlink": "POST", "/dev/phone/devices": "GET",
     "/auth/v1/.well-known/jwks.json": "GET", "/": "GET",
 }  # fmt: skip
-# CONNECT is not among them: after it, a connection no longer speaks HTTP.
+# CONNECT is left out, because a connection no longer speaks HTTP after it.
 METHODS = ["HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "PROPFIND", "get", "PRI", "X-" + "Y" * 300]
 HEADERS = [
     "Accept", "Accept-Language", "If-None-Match", "Content-Type", "Content-Encoding", "Cookie", "Origin",
@@ -51,14 +51,15 @@ FIELDS = ["userId", "qr", "number", "status", "attemptId", "phase", "__proto__",
 
 @dataclass(frozen=True)
 class Request:
-    """What goes over the wire.
+    """One request, as bytes.
 
     Attributes
     ----------
     framed
-        Whether it is HTTP with one clear end: then there must be an answer, and the connection may serve the next.
+        Whether this is HTTP with one clear end. Then an answer must come, and the connection may serve the next
+        request.
     method
-        What the answer's reader must know: HEAD has no body.
+        The method, because the answer to HEAD has no body.
     """
 
     seed: int
@@ -73,7 +74,7 @@ class Request:
 
 
 def make(seed: int, number: int, token: str) -> Request:
-    """Return one request; `token` is the one valid thing in some of them."""
+    """Return one request. Some requests contain the valid `token`."""
     dice = Random(f"{seed} {number}")
     maker = _Maker(dice, token)
     if dice.random() < 0.8:
@@ -88,7 +89,7 @@ class _Maker:
         self._token = token
 
     def framed(self) -> tuple[str, bytes]:
-        """A request of a sane frame with anything in it."""
+        """A request with a valid frame and any content."""
         method, target = self._known() if self._dice.random() < 0.6 else (self._method(), self._target())
         body = self._body() if self._dice.random() < 0.4 else b""
         lines = [f"{method} ".encode() + target + b" HTTP/1.1", b"Host: 127.0.0.1", *self._headers()]
@@ -165,7 +166,7 @@ class _Maker:
 
     def _known(self) -> tuple[str, bytes]:
         known = list(ROUTES.items())
-        path, method = self._dice.choice(known + known[:4])  # the API's own twice as often
+        path, method = self._dice.choice(known + known[:4])  # paths of the API are twice as frequent
         return method, (path + self._query()).encode()
 
     def _method(self) -> str:
@@ -211,7 +212,7 @@ class _Maker:
         if luck < 0.6:
             return self._dice.choice(SANE).encode()
         if luck < 0.8:
-            # Bytes that no header should have, but no line's end.
+            # Bytes that are invalid in a header, except line ends.
             return bytes(self._dice.choice([*range(0x21, 0x7F), *range(0x80, 0x100)]) for _ in range(40))
         if luck < 0.9:
             return "ünïcödé 💩".encode()
@@ -232,7 +233,7 @@ class _Maker:
         return b"Bearer " + ".".join(self._dice.choice(parts[place]) for place in range(3)).encode()
 
     def _header(self) -> str:
-        """A token's head."""
+        """The header of a token."""
         strange = [None, 1, True, [], {}, ["x"] * 100, "x" * 4000, "none", "HS256", "ES256", "RS256", *TEXTS]
         if self._dice.random() < 0.2:
             deep = self._dice.randrange(500, 5500)

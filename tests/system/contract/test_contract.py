@@ -1,4 +1,4 @@
-"""The running API against infra/stack/openapi.yaml: generated requests, and one pairing walked through."""
+"""The running API against infra/stack/openapi.yaml: generated requests, and one whole pairing."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from tests.support.postgres import Postgres
-from tests.support.stack import PATIENCE_SECONDS, Stack, User
+from tests.support.stack import PATIENCE_SECONDS, RunningSystem, User
 from tests.system.contract.document import DOCUMENT, answers, complaints, operations
 
 API = schemathesis.openapi.from_dict(DOCUMENT)
 
-# Not among them: `unsupported_method` (API Gateway answers 404, not 405) and `negative_data_rejection` (all headers
-# are free text, and a file that is none is a 404).
+# Left out are `unsupported_method` (API Gateway answers 404, not 405) and `negative_data_rejection` (all headers are
+# free text, and an unknown file is a 404).
 CHECKS = [
     not_a_server_error,
     checks.status_code_conformance,
@@ -41,7 +41,7 @@ EXAMPLES = 40
 
 
 def head(label: str) -> str:
-    """The HEAD of a GET."""
+    """The HEAD operation beside a GET operation."""
     return label.replace("GET", "HEAD")
 
 
@@ -51,7 +51,7 @@ GUARDED = [label for label in OPERATIONS if label not in PUBLIC]
 
 
 def generated() -> Iterator[Any]:
-    """Each operation with good and with bad data; there is no bad data for one that takes none."""
+    """Each operation with valid data, and with invalid data if it takes any data."""
     for mode in GenerationMode:
         for label in OPERATIONS:
             if mode != GenerationMode.NEGATIVE or label not in (PAGE, head(PAGE), *LEADING):
@@ -59,8 +59,8 @@ def generated() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def pairing(stack: Stack) -> Iterator[User]:
-    """A user whose QR shows: `connect` starts nothing more, and there is something to see."""
+def pairing(stack: RunningSystem) -> Iterator[User]:
+    """A user whose QR shows. `connect` starts nothing more, and status and QR have content."""
     stack.sandbox.reset_knobs()
     user = stack.user()
     user.connect()
@@ -70,16 +70,16 @@ def pairing(stack: Stack) -> Iterator[User]:
 
 
 @pytest.fixture(scope="module")
-def stranger(stack: Stack) -> User:
-    """A user with nothing."""
+def stranger(stack: RunningSystem) -> User:
+    """A user without an attempt."""
     return stack.user()
 
 
 @pytest.mark.parametrize(("label", "mode"), list(generated()))
 def test_no_request_gets_an_undocumented_answer(
-    stack: Stack, pairing: User, stranger: User, label: str, mode: GenerationMode
+    stack: RunningSystem, pairing: User, stranger: User, label: str, mode: GenerationMode
 ) -> None:
-    # A stranger's connect would start a pairing; a disconnect would end the one that the others look at.
+    # Connect as another user would start a pairing. Disconnect would end the pairing that the other requests need.
     users = {CONNECT: [pairing], DISCONNECT: [stranger]}.get(label, [pairing, stranger])
     with requests.Session() as session:
 
@@ -105,7 +105,7 @@ def operation(label: str) -> schemathesis.APIOperation[Any, Any, Any, Any]:
 
 
 class Visitor:
-    """Calls the API by hand; every answer is held to the document, and which ones came is kept."""
+    """Calls the API, checks every answer against the document, and notes which answers came."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -117,7 +117,7 @@ class Visitor:
         self._session.close()
 
     def ask(self, label: str, token: str | None, body: bytes = b"", file: str = "", **headers: str) -> Any:
-        """Send a request and return the answer, by schemathesis."""
+        """Send a request through schemathesis and return the answer."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if token is not None:
             sent["Authorization"] = f"Bearer {token}"
@@ -129,7 +129,7 @@ class Visitor:
         return answer
 
     def ask_twice(self, label: str, token: str | None, body: bytes = b"", file: str = "", **headers: str) -> Any:
-        """Ask by HEAD and by GET, see that they say the same, and return the answer to GET."""
+        """Send HEAD and GET, check that their headers agree, and return the answer to GET."""
         short = self.ask(head(label), token, body, file, **headers)
         answer = self.ask(label, token, body, file, **headers)
         assert short.content == b""
@@ -138,27 +138,27 @@ class Visitor:
 
 
 def _lasting(answer: Any) -> dict[str, list[str]]:
-    """The headers that are not of their moment."""
+    """The headers that do not change with the time."""
     of_the_moment = {"apigw-requestid", "date", "server-time"}
     return {name.lower(): value for name, value in answer.headers.items() if name.lower() not in of_the_moment}
 
 
 @pytest.fixture
 def visitor(runner_url: str) -> Iterator[Visitor]:
-    """Somebody who follows the document."""
+    """A client that follows the document."""
     visitor = Visitor(runner_url)
     yield visitor
     visitor.close()
 
 
-def test_every_documented_answer_comes_and_is_as_documented(stack: Stack, visitor: Visitor) -> None:
+def test_every_documented_answer_comes_and_is_as_documented(stack: RunningSystem, visitor: Visitor) -> None:
     user = stack.user()
     _guards(visitor, user)
     _pairing(visitor, user)
     _page(visitor)
 
-    # What is not provoked here: mistakes, parts that are away (tests/functions does both), AWS's throttling, and what
-    # only a demanded second factor answers (below).
+    # Not tried here: malformed requests and missing parts (`tests/handlers` has both), AWS's throttling, and the
+    # answers about a second factor (see below).
     expected = {(label, status) for label, one in OPERATIONS.items() for status in answers(one) if status < 500}
     throttled = {(label, 429) for label in OPERATIONS if label != CONNECT}
     assert expected - visitor.seen == throttled | {(label, 403) for label in GUARDED}
@@ -167,7 +167,7 @@ def test_every_documented_answer_comes_and_is_as_documented(stack: Stack, visito
 def test_a_missing_second_factor_is_answered_as_documented(
     postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    demanding = Stack(
+    demanding = RunningSystem(
         tmp_path_factory.mktemp("demanding"),
         *("--database-url", postgres.url(postgres.create()), "--parameter", "RequiredAssuranceLevel=aal2"),
     )
@@ -213,7 +213,7 @@ def _pairing(visitor: Visitor, user: User) -> None:
     assert visitor.ask(CONNECT, token).json()["attempt"]["id"] == started.json()["attempt"]["id"]
 
     window = started.json()["attempt"]["deadline"]
-    # The workflow opens the scan's window right after the first QR, and the session changes with it.
+    # The workflow opens the scan window right after the first QR, and the session changes then.
     opened = user.wait(PATIENCE_SECONDS, "scan window", lambda it: it["qr"] and it["attempt"]["deadline"] != window)
     text = str(opened["qr"])
     shown = visitor.ask(STATUS, token, Accept_Language="es")

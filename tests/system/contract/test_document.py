@@ -1,4 +1,4 @@
-"""infra/stack/openapi.yaml says what the code says: routes, statuses, codes, reasons, examples."""
+"""infra/stack/openapi.yaml agrees with the code: routes, statuses, codes, reasons, examples."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ OURS = [(method, path, operation) for method, path, operation in OPERATIONS if p
 
 @pytest.fixture(scope="module")
 def template() -> Stack:
-    """template.yaml as deployed."""
+    """template.yaml, expanded as for a deployment."""
     given = {"SupabaseUrl": "https://project.supabase.test", "AllowedOrigins": "https://app.example.com"}
     return read_template(ROOT / "template.yaml", given)
 
 
 def answerable() -> dict[str, type[PairingError]]:
-    """Every error that a caller can be told, by its code."""
+    """Every error that a caller can get, by its code."""
 
     def below(kind: type[PairingError]) -> Iterator[type[PairingError]]:
         yield kind
@@ -53,7 +53,7 @@ def test_the_document_is_openapi_3_1() -> None:
 
 
 def served(routes: Iterable[Route]) -> set[tuple[str, str]]:
-    """Methods and paths as a caller sees them: the page's greedy route is for its files and for a slash."""
+    """Methods and paths as a caller sees them. The page's greedy route serves its files and the path with a slash."""
     found = {(route.method, route.path) for route in routes}
     greedy = {(method, path) for method, path in found if path.endswith("/{proxy+}")}
     folders = {(method, path.removesuffix("{proxy+}")) for method, path in greedy}
@@ -64,7 +64,7 @@ def test_every_route_is_documented_and_nothing_else(template: Stack) -> None:
     assert {(method, path) for method, path, _ in OPERATIONS} == served(template.routes)
 
 
-def test_every_get_has_its_head(template: Stack) -> None:
+def test_every_get_route_has_a_head_route(template: Stack) -> None:
     gets, heads = (
         {(route.path, route.function, route.authorizer) for route in template.routes if route.method == method}
         for method in ("GET", "HEAD")
@@ -76,7 +76,7 @@ def test_every_get_has_its_head(template: Stack) -> None:
             assert not any("content" in answer for answer in answers(methods["head"]).values()), path
 
 
-def test_the_routes_that_want_a_token_are_those_that_say_so(template: Stack) -> None:
+def test_the_document_marks_the_routes_that_need_a_token(template: Stack) -> None:
     guarded = {(route.method, route.path) for route in template.routes if route.authorizer is not None}
     assert {(method, path) for method, path, one in OPERATIONS if one.get("security", DOCUMENT["security"])} == guarded
     assert {(method, path) for method, path, one in OPERATIONS if 401 in answers(one)} == guarded
@@ -90,12 +90,12 @@ def test_other_origins_send_and_read_the_documented_headers(template: Stack) -> 
     assert {"authorization", "if-none-match"} <= {name.lower() for name in template.cors.headers}
 
 
-def test_the_documents_statuses_are_the_codes() -> None:
+def test_the_document_has_the_code_s_statuses() -> None:
     assert SCHEMAS["Status"]["enum"] == list(Status)
     assert set(SCHEMAS["Session"]["properties"]) == set(SCHEMAS["Session"]["required"])
 
 
-def test_the_documents_reasons_are_the_codes() -> None:
+def test_the_document_has_the_code_s_reasons() -> None:
     assert SCHEMAS["Reason"]["enum"] == list(Reason)
     assert SCHEMAS["Notice"]["enum"] == list(Notice)
 
@@ -106,7 +106,7 @@ def test_every_value_is_explained(name: str) -> None:
     assert explained == SCHEMAS[name]["enum"]
 
 
-def test_the_documents_errors_are_the_codes() -> None:
+def test_the_document_has_the_code_s_errors() -> None:
     assert set(SCHEMAS["Failure"]["properties"]["error"]["enum"]) == set(answerable())
     said = {
         code: status
@@ -117,7 +117,7 @@ def test_the_documents_errors_are_the_codes() -> None:
     assert said == {code: kind.status for code, kind in answerable().items()}
 
 
-def test_the_limits_that_the_document_names_are_the_codes() -> None:
+def test_the_document_has_the_code_s_limits() -> None:
     text = " ".join(DOCUMENT["info"]["description"].split())
     growing = sorted({pause for pause in PAUSES if pause > PAUSES[0]})
     assert f"at least {PAUSES[0]} s apart. After the {_ordinal(PAUSES.index(growing[0]))} failure in a row" in text
@@ -141,7 +141,7 @@ def _examples() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("schema", "value"), list(_examples()))
-def test_every_example_is_true(schema: Any, value: Any) -> None:
+def test_every_example_matches_its_schema(schema: Any, value: Any) -> None:
     assert complaints(schema, value) == []
     error = value.get("error")
     if isinstance(error, dict):
@@ -153,7 +153,7 @@ def test_every_example_is_true(schema: Any, value: Any) -> None:
 
 
 @pytest.mark.parametrize("status", Status)
-def test_there_is_an_example_of_every_status(status: Status) -> None:
+def test_every_status_has_an_example(status: Status) -> None:
     shown = [example["value"]["status"] for example in DOCUMENT["components"]["examples"].values()]
     assert status in shown
 
@@ -178,7 +178,7 @@ def _wrong_sessions() -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("session", _wrong_sessions().values(), ids=_wrong_sessions())
-def test_the_sessions_schema_can_say_no(session: dict[str, Any]) -> None:
+def test_the_schema_of_a_session_refuses_wrong_values(session: dict[str, Any]) -> None:
     assert complaints({"$ref": "#/components/schemas/Session"}, session)
 
 
@@ -200,7 +200,7 @@ def test_every_error_is_answered_as_documented(code: str) -> None:
             assert complaints(schema, response["headers"]["WWW-Authenticate"]) == []
 
 
-def test_the_pages_files_are_the_documents() -> None:
+def test_the_document_lists_the_page_s_files() -> None:
     parameters = DOCUMENT["paths"]["/home/settings/whatsapp/{file}"]["get"]["parameters"]
     static = {path.name for path in (ROOT / "functions" / "page" / "static").iterdir()} - {"index.html"}
     assert set(parameters[0]["schema"]["enum"]) == static | {"config.json"}

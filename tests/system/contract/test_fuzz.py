@@ -1,7 +1,7 @@
-"""Garbage over HTTP: never a 5xx, never silence, and a normal user does not notice.
+"""Malformed requests get no 5xx, always an answer, and do not disturb a normal user.
 
-``make test`` sends 2,000 requests, the same ones each time; ``make fuzz`` sends 20,000 with a new seed. ``FUZZ_SEED``
-and ``FUZZ_REQUESTS`` choose.
+``make test`` sends the same 2,000 requests each time. ``make fuzz`` sends 20,000 with a new seed. ``FUZZ_SEED`` and
+``FUZZ_REQUESTS`` set both.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
-from tests.support.stack import Stack
+from tests.support.stack import RunningSystem
 from tests.system.contract.garbage import Request, make
 
 SEED = int(os.environ.get("FUZZ_SEED") or 1)
 REQUESTS = int(os.environ.get("FUZZ_REQUESTS") or 2000)
 CONNECTIONS = 8
 
-# How long a half-sent request may wait for its rest before we hang up, and an answer before it counts as silence.
+# How long the client waits before it closes a half-sent request, and before a missing answer counts as silence.
 PATIENCE_SECONDS = 0.05
 SILENCE_SECONDS = 60
 
@@ -31,7 +31,7 @@ STATUS_LINE = re.compile(rb"^HTTP/1\.[01] (\d{3})", re.MULTILINE)
 
 
 class Sender:
-    """Sends requests to a server from many threads, over connections that it keeps."""
+    """Sends requests from many threads over connections that stay open."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -39,12 +39,12 @@ class Sender:
         self._idle: list[socket.socket] = []
 
     def close(self) -> None:
-        """Close what is kept."""
+        """Close the open connections."""
         for connection in self._idle:
             connection.close()
 
     def send(self, request: Request) -> list[int]:
-        """Return the status of the answer; of broken HTTP, of every answer if there is any."""
+        """Return the statuses of the answers. A malformed request may have none or several."""
         return [self._on_kept(request)] if request.framed else self._on_new(request)
 
     def _connected(self) -> socket.socket:
@@ -55,12 +55,12 @@ class Sender:
             connection = self._idle.pop()
             if not select.select([connection], [], [], 0)[0]:
                 return connection
-            connection.close()  # readable without a request: the server has hung up
+            connection.close()  # readable before a request: the server has closed the connection
         return self._connected()
 
     def _on_kept(self, request: Request) -> int:
         connection = self._kept()
-        # A server may answer and hang up before it has read it all.
+        # A server may answer and close before it has read the whole request.
         with contextlib.suppress(ConnectionError):
             connection.sendall(request.wire)
         with http.client.HTTPResponse(connection, method=request.method) as answer:
@@ -93,7 +93,7 @@ def test_the_same_seed_makes_the_same_requests() -> None:
     assert first != [make(8, number, "a.b.c").wire for number in range(50)]
 
 
-def test_garbage_gets_no_5xx_and_harms_nobody(stack: Stack) -> None:
+def test_garbage_gets_no_5xx_and_does_not_disturb_a_user(stack: RunningSystem) -> None:
     victim, user = stack.user(), stack.user()
     sender = Sender(stack.url)
     statuses: Counter[int] = Counter()
@@ -115,7 +115,7 @@ def test_garbage_gets_no_5xx_and_harms_nobody(stack: Stack) -> None:
 
     print(f"\nseed {SEED}, {REQUESTS} requests, answers: {dict(sorted(statuses.items()))}")
     assert not wrong, f"{len(wrong)} of {REQUESTS}, of which: " + "\n\n".join(wrong[:5])
-    # It got everywhere: to the handlers, to the authorizer, to the gateway's own limits.
+    # The requests reached the handlers, the authorizer and the gateway's own limits.
     assert {200, 202, 304, 400, 401, 404, 405, 413, 429, 431} <= set(statuses)
     assert stack.process.poll() is None
     assert user.status()["status"] == "disconnected"

@@ -1,4 +1,4 @@
-"""A phone removes a device, and WhatsApp gives its JID to the next one: two devices, two bindings, one JID."""
+"""A phone removes a device, and WhatsApp gives its JID to the next device. Then two bindings have one JID."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from tests.support.repositories import World, open_world
 from tests.support.sandbox_client import SandboxClient
 
 EVENT_SECONDS = 60.0
-# No engine that these tests start has a lease.
+# A time far ahead: the engines of these tests need no lease.
 LONG = time.monotonic() + 24 * 3600
-# The old device's login takes this long. If the new device needs longer to pair, the test passes but shows less.
+# The login of the old device takes this long. If the new device needs longer to pair, the test proves less.
 AFTER_SCAN_SECONDS = 8
 NUMBERS = "SELECT pn FROM whatsapp_engine.whatsmeow_lid_map"
 
@@ -40,12 +40,12 @@ def world(migrated_url: str) -> Iterator[World]:
 
 @pytest.fixture
 def beside(migrated_url: str) -> Iterator[World]:
-    """The same database for another thread."""
+    """A second connection to the same database, for another thread."""
     yield from open_world(migrated_url)
 
 
 class Device:
-    """A device that is paired by the real engine: its user, its binding and its JID."""
+    """A device that the real engine has paired: its user, its binding and its JID."""
 
     def __init__(self, world: World, sandbox: SandboxClient, number: str) -> None:
         self._world = world
@@ -66,12 +66,12 @@ class Device:
 
     @property
     def stored_jid(self) -> str | None:
-        """The JID under which its keys are stored."""
+        """The JID of the device's stored keys."""
         jid: str | None = self._world.value("SELECT whatsapp_private.stored_jid(%s)", self.fingerprint)
         return jid
 
     def disconnect(self) -> UUID:
-        """Disconnect its user and return the binding's id."""
+        """Disconnect the device's user and return the id of the binding."""
         self._world.attempts.disconnect(self.user)
         device: UUID = self._world.value(
             "SELECT id FROM whatsapp_private.devices WHERE fingerprint = %s", self.fingerprint
@@ -80,7 +80,7 @@ class Device:
 
 
 def engine_of(world: World) -> ProcessEngine:
-    """The real engine, with the login that it has when deployed."""
+    """The real engine, with its own database login."""
     return ProcessEngine(lambda: login(world.url, "whatsapp_engine"))
 
 
@@ -101,10 +101,10 @@ class Interrupted(ProcessEngine):
 
 
 def nothing() -> None:
-    """Let nothing happen."""
+    """Do nothing."""
 
 
-def test_the_next_device_of_a_jid_is_the_one_that_is_linked(world: World, sandbox: SandboxClient, number: str) -> None:
+def test_the_next_device_of_a_jid_gets_linked(world: World, sandbox: SandboxClient, number: str) -> None:
     first = Device(world, sandbox, number)
     sandbox.unlink(number)
 
@@ -174,7 +174,7 @@ def test_keys_that_no_binding_explains_are_unlinked(world: World, sandbox: Sandb
 
 
 def gone(world: World) -> bool:
-    """Run cleanup; return whether nothing of any device is left."""
+    """Run cleanup. Return whether no data of any device is left."""
     world.sql("DELETE FROM auth.users")
     Cleaning(world.services(RecordedWorkflow()), world.sweeps, lambda: 120.0).run()
     left = world.snapshot(

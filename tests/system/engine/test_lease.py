@@ -1,4 +1,4 @@
-"""No engine outlives its lease, whatever happens to the process that holds it and to that process's database."""
+"""No engine outlives its lease, even when the holder of the lease or its database hangs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Holds = Callable[..., psutil.Process]
 
 @pytest.fixture
 def holds(world: World) -> Iterator[Holds]:
-    """Start a linker or an unlink; it ends with the test, and its engine with it."""
+    """Start a linker or an unlink. It ends with the test, together with its engine."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(task: str, number: UUID) -> psutil.Process:
@@ -58,12 +58,12 @@ def until(holds: Callable[[], object]) -> None:
 
 
 def ended(process: psutil.Process) -> bool:
-    """Whether a process has ended; its parent may be stopped and not know."""
+    """Whether a process has ended. Its parent may be frozen and not have noticed."""
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def stopped(world: World, holder: psutil.Process, table: str) -> Callable[[], bool]:
-    """Stop the holder; answers whether its lease is over."""
+    """Freeze the holder. Return a function that says whether its lease has expired."""
     holder.send_signal(signal.SIGSTOP)
     statement = f"SELECT lease_expires_at <= clock_timestamp() AS over FROM {table} WHERE lease_id IS NOT NULL"
     return lambda: world.value(statement)
@@ -71,7 +71,7 @@ def stopped(world: World, holder: psutil.Process, table: str) -> Callable[[], bo
 
 @contextmanager
 def locked(world: World, table: str) -> Iterator[Callable[[], bool]]:
-    """Have every call about this table wait; answers whether the lease is over."""
+    """Let every call about this table wait. Return a function that says whether the lease has expired."""
     statement = f"SELECT lease_expires_at <= clock_timestamp() AS over FROM {table} WHERE lease_id IS NOT NULL"
     with connect(world.url) as owner, owner.transaction():
         owner.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
@@ -95,14 +95,14 @@ def test_a_stopped_linker_leaves_no_engine_behind(world: World, holds: Holds) ->
     assert linker.status() == psutil.STATUS_STOPPED
 
 
-def test_an_engine_ends_while_its_linker_waits_for_postgres(world: World, holds: Holds) -> None:
+def test_an_engine_ends_when_its_linker_waits_for_postgres(world: World, holds: Holds) -> None:
     _, engine = pairing(world, holds)
     with locked(world, "whatsapp_private.attempts") as lease_is_over:
         until(lease_is_over)
         assert ended(engine)
 
 
-def test_a_linker_keeps_its_engine_for_as_long_as_it_renews(world: World, holds: Holds) -> None:
+def test_a_linker_that_renews_its_lease_keeps_its_engine(world: World, holds: Holds) -> None:
     linker, engine = pairing(world, holds)
     first = world.value("SELECT max(lease_expires_at) FROM whatsapp_private.attempts")
     until(lambda: world.value("SELECT now() > %s::timestamptz + interval '3 s'", first))
@@ -133,7 +133,7 @@ def test_a_stopped_unlink_leaves_no_engine_behind(
 
 
 def pair(world: World, sandbox: SandboxClient, number: str) -> str:
-    """Link a device and leave it."""
+    """Link a device and end its engine."""
     engine = ProcessEngine(lambda: login(world.url, "whatsapp_engine"))
     with engine.pair(time.monotonic() + PATIENCE_SECONDS) as run:
         while not isinstance(event := run.next_event(PATIENCE_SECONDS), Online):

@@ -1,4 +1,4 @@
-"""The real engine pairs, logs in, and is sent away."""
+"""The real engine pairs, logs in, and is unlinked."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def refusal(sandbox: SandboxClient, qr: str, number: str) -> str:
     return refused.value.code
 
 
-def test_from_qr_to_online(sandbox: SandboxClient, pair: Pair, number: str) -> None:
+def test_an_engine_pairs_and_comes_online(sandbox: SandboxClient, pair: Pair, number: str) -> None:
     engine = pair()
     jid = online(engine, sandbox, f"+{number}")
     assert jid == f"{number}:1@s.whatsapp.net"
@@ -63,7 +63,7 @@ def test_a_paired_device_outlives_the_sandbox(tmp_path: Path, start: Callable[..
         second.stop()
 
 
-def test_unlinked_from_the_phone(
+def test_an_engine_reports_that_the_phone_unlinked_it(
     process: SandboxProcess, sandbox: SandboxClient, start: Callable[..., Any], number: str
 ) -> None:
     engine = start(process, "pair")
@@ -74,7 +74,7 @@ def test_unlinked_from_the_phone(
     assert sandbox.unlink(number) == 0
 
 
-def test_unlinked_while_away(
+def test_an_engine_reports_an_unlink_while_it_was_away(
     process: SandboxProcess, sandbox: SandboxClient, start: Callable[..., Any], number: str
 ) -> None:
     engine = start(process, "pair")
@@ -84,7 +84,7 @@ def test_unlinked_while_away(
     start(process, "resume", number, "1").wait("LoggedOut")
 
 
-def test_the_same_device_twice(
+def test_a_second_connection_of_a_device_replaces_the_first(
     process: SandboxProcess, sandbox: SandboxClient, start: Callable[..., Any], number: str
 ) -> None:
     first = start(process, "pair")
@@ -104,7 +104,7 @@ def test_the_fifth_device_is_refused(sandbox: SandboxClient, pair: Pair, number:
     qr = pair().qr()
     assert refusal(sandbox, qr, number) == "too_many_devices"
     assert len(sandbox.devices(number)) == 4
-    # the client knows nothing of it: another phone can still scan the same QR
+    # the client did not notice, so another phone can still scan the same QR
     sandbox.scan(qr, number + "9")
 
 
@@ -121,7 +121,7 @@ def test_a_qr_pairs_once(sandbox: SandboxClient, pair: Pair, number: str) -> Non
         assert sorted(pool.map(scan, range(3))) == [f"{number}:1@s.whatsapp.net", "unknown_qr", "unknown_qr"]
 
 
-def test_a_client_that_is_gone_shows_no_qr(sandbox: SandboxClient, pair: Pair, number: str) -> None:
+def test_the_qr_of_an_ended_client_cannot_be_scanned(sandbox: SandboxClient, pair: Pair, number: str) -> None:
     engine = pair()
     qr = engine.qr()
     engine.kill()
@@ -129,7 +129,7 @@ def test_a_client_that_is_gone_shows_no_qr(sandbox: SandboxClient, pair: Pair, n
 
 
 @pytest.mark.slow
-def test_the_refs_run_out(sandbox: SandboxClient, pair: Pair, number: str) -> None:
+def test_an_engine_reports_that_its_qrs_have_run_out(sandbox: SandboxClient, pair: Pair, number: str) -> None:
     sandbox.set_knobs(refs=1)
     engine = pair()
     qr = engine.qr()

@@ -1,4 +1,4 @@
-"""The probe with the real engine: a QR or the reason, without a database, and nothing is left of it."""
+"""The probe with the real engine gets a QR or a reason, needs no database, and leaves nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GONE_SECONDS = 10.0
 def whatsapp(
     process: SandboxProcess, sandbox: SandboxClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[None]:
-    """Engines of this process are led to the sandbox, and leave nothing there or on the disk."""
+    """Engines of this process reach the sandbox. They must leave nothing there and no file."""
     monkeypatch.chdir(tmp_path)
     environment = process.engine_environment()
     monkeypatch.syspath_prepend(environment.pop("PYTHONPATH"))
@@ -52,7 +52,7 @@ def test_a_probe_gets_its_qr(sandbox: SandboxClient) -> None:
         ({"refuse": True}, Reason.WHATSAPP_UNREACHABLE),
     ],
 )
-def test_a_probe_that_is_refused_knows_why(sandbox: SandboxClient, knobs: dict[str, object], reason: Reason) -> None:
+def test_a_refused_probe_reports_the_reason(sandbox: SandboxClient, knobs: dict[str, object], reason: Reason) -> None:
     sandbox.set_knobs(**knobs)
     assert probe(ProcessEngine()).failure is reason
 

@@ -1,4 +1,4 @@
-"""An engine at run time whose Postgres refuses it: the attempt ends as our fault, and WhatsApp is not blamed."""
+"""Postgres refuses a running engine. The attempt ends as our fault, and WhatsApp is not blamed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["admin", "transaction_pooler", "way", "world"]
 
 KEYS, VERSION = "whatsapp_engine.whatsmeow_device", "whatsapp_engine.whatsmeow_version"
 EVENT_SECONDS = 60.0
-# No engine of these tests has a lease.
+# A time far ahead: the engines of these tests need no lease.
 LONG = time.monotonic() + 24 * 3600
 
 
@@ -37,12 +37,12 @@ def owner(migrated_url: str) -> Iterator[Callable[[str], object]]:
 
 @pytest.fixture
 def engine(migrated_url: str) -> ProcessEngine:
-    """The real engine, with the login that it has when deployed."""
+    """The real engine, with its own database login."""
     return ProcessEngine(lambda: login(migrated_url, "whatsapp_engine"))
 
 
 def last_event(run: object, sandbox: SandboxClient | None = None, number: str = "") -> Event | None:
-    """Follow an engine until it gives up; scan its first QR, if there is a phone."""
+    """Read an engine's events until the last one. Scan its first QR, if there is a phone."""
     while True:
         event = run.next_event(EVENT_SECONDS)  # type: ignore[attr-defined]
         if isinstance(event, Qr) and sandbox:
@@ -66,7 +66,7 @@ def last_event(run: object, sandbox: SandboxClient | None = None, number: str = 
         (f"drop table {VERSION}", "SQLSTATE 42501"),
     ],
 )
-def test_a_store_that_refuses_is_not_whatsapps_fault(
+def test_a_refusing_database_is_not_blamed_on_whatsapp(
     engine: ProcessEngine,
     owner: Callable[[str], object],
     causes: list[str],
@@ -79,7 +79,7 @@ def test_a_store_that_refuses_is_not_whatsapps_fault(
     assert told in causes.pop()
 
 
-def test_keys_that_cannot_be_kept_are_no_refused_scan(
+def test_keys_that_cannot_be_stored_are_no_refused_scan(
     engine: ProcessEngine,
     owner: Callable[[str], object],
     sandbox: SandboxClient,
@@ -92,7 +92,7 @@ def test_keys_that_cannot_be_kept_are_no_refused_scan(
     assert "SQLSTATE 42501 (the role lacks a right): whatsmeow_device, failed to save device store" in causes.pop()
 
 
-def test_a_device_that_cannot_be_read_is_told_too(
+def test_a_device_that_cannot_be_read_is_reported_too(
     engine: ProcessEngine,
     owner: Callable[[str], object],
     sandbox: SandboxClient,
@@ -124,7 +124,7 @@ def test_a_device_that_cannot_be_read_is_told_too(
     ],
     ids=["unreachable", "database", "role", "tls"],
 )
-def test_a_url_that_is_refused_is_told_without_its_words(
+def test_a_refused_url_is_reported_without_its_text(
     migrated_url: str, change: Callable[[str], str], told: str, causes: list[str]
 ) -> None:
     url = change(login(migrated_url, "whatsapp_engine"))
@@ -135,7 +135,7 @@ def test_a_url_that_is_refused_is_told_without_its_words(
     assert "s3cret" not in why
 
 
-def test_a_store_that_comes_back_is_used(
+def test_a_database_that_comes_back_is_used(
     engine: ProcessEngine, migrated_url: str, owner: Callable[[str], object]
 ) -> None:
     name = migrated_url.rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""Linker and unlink report each fault of the engine's database at once, count it, and do not blame WhatsApp."""
+"""Linker and unlink report and count each fault of the engine's database at once, and do not blame WhatsApp."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.postgres import Postgres
 from tests.support.recorded_workflow import RecordedWorkflow
 from tests.support.repositories import World, entered, open_world
 from tests.support.sandbox_client import SandboxClient, SandboxRefusedError
-from tests.system.faults.wire import Wire
+from tests.system.faults.postgres_proxy import PostgresProxy
 
 pytestmark = pytest.mark.usefixtures("led")
 
@@ -35,13 +35,13 @@ Owner = Callable[[str], object]
 
 @pytest.fixture
 def world(migrated_url: str) -> Iterator[World]:
-    """A database of its own, because these tests break it."""
+    """A database of these tests, because they break it."""
     yield from open_world(migrated_url)
 
 
 @contextmanager
 def no_connection_left(world: World) -> Iterator[None]:
-    """Have Postgres refuse the engine's role, and end the connections that it has."""
+    """Let Postgres refuse the engine's role, and end the connections of the role."""
     limit = world.value("SELECT rolconnlimit FROM pg_roles WHERE rolname = %s", ROLE)
     world.sql(f"ALTER ROLE {ROLE} CONNECTION LIMIT 0")
     try:
@@ -52,7 +52,7 @@ def no_connection_left(world: World) -> Iterator[None]:
 
 
 class Watched(ProcessEngine):
-    """The real engine; it counts its runs, and something happens when an event has been handled."""
+    """The real engine. It counts its runs, and calls a function after each event."""
 
     def __init__(self, url: str, then: dict[type[Event], Callable[[Event], object]] | None = None) -> None:
         super().__init__(lambda: url)
@@ -83,7 +83,7 @@ class Watched(ProcessEngine):
 
 
 def ends_as_our_fault(world: World, engine: ProcessEngine, capsys: pytest.CaptureFixture[str]) -> None:
-    """Link, and expect that person, workflow and operator are told that the fault is ours."""
+    """Link, and check that user, workflow and operator learn that the fault is ours."""
     attempt, workflow = world.claim(), RecordedWorkflow()
     world.attempts.open_phase(attempt, entered(Phase.QR, "token"), 120)
     capsys.readouterr()
@@ -109,7 +109,7 @@ def ends_as_our_fault(world: World, engine: ProcessEngine, capsys: pytest.Captur
     ],
     ids=["role", "database", "no TLS", "no CA", "closed port", "unknown host"],
 )
-def test_a_url_that_is_refused_ends_the_attempt_with_one_engine(
+def test_a_refused_url_ends_the_attempt_after_one_engine(
     world: World, change: Callable[[str], str], told: str, causes: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     engine = Watched(change(login(world.url, ROLE)))
@@ -172,7 +172,7 @@ def test_a_url_that_cannot_be_used_is_our_fault(
 @pytest.mark.parametrize(
     ("table", "moment"), [(KEYS, Qr), (IDENTITIES, Qr), (PREKEYS, Qr), (PREKEYS, Scanned)], ids=str
 )
-def test_a_table_without_rights_is_no_refused_scan(
+def test_a_table_without_rights_is_not_shown_as_a_refused_scan(
     world: World,
     sandbox: SandboxClient,
     number: str,
@@ -202,7 +202,7 @@ def test_a_table_without_rights_is_no_refused_scan(
 
 
 @pytest.mark.parametrize("moment", [Qr, Scanned], ids=["scan", "login"])
-def test_a_postgres_that_goes_away_is_no_refused_scan(
+def test_a_lost_postgres_is_not_shown_as_a_refused_scan(
     world: World,
     sandbox: SandboxClient,
     number: str,
@@ -212,7 +212,7 @@ def test_a_postgres_that_goes_away_is_no_refused_scan(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     sandbox.set_knobs(loginDelaySeconds=1)
-    way = Wire(postgres.port)
+    way = PostgresProxy(postgres.port)
 
     def cut(_: Event) -> None:
         way.close()
@@ -235,7 +235,7 @@ def test_a_postgres_that_goes_away_is_no_refused_scan(
 def test_a_login_without_a_free_connection_is_tried_again(
     world: World, sandbox: SandboxClient, number: str, causes: list[str]
 ) -> None:
-    """A device without prekeys would look connected, and nobody could write to it."""
+    """A device without prekeys would look connected and receive no messages."""
     sandbox.set_knobs(loginDelaySeconds=1)
     attempt, limit = world.claim(), world.value("SELECT rolconnlimit FROM pg_roles WHERE rolname = %s", ROLE)
 
@@ -284,7 +284,7 @@ def test_an_unlink_does_not_blame_whatsapp(
     assert world.bound(secret)["lease_id"] is None
 
 
-def test_a_secret_that_says_nothing_is_told_by_its_name(
+def test_a_malformed_secret_is_reported_by_its_name(
     world: World, causes: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     def url() -> str:

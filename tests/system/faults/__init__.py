@@ -1,11 +1,12 @@
-"""Nothing kills a pairing: the system under kills, silence, lost stores and impatient people.
+"""Real pairings are disturbed: killed processes, a silent WhatsApp, a lost database, users who click too much.
 
-- ``world``: one whole system with a Postgres of its own, and what a case may do to it.
-- ``template``, ``layer``, ``proxy``, ``wire``: the copy of template.yaml that a world runs, what is loaded into its
-  functions, the AWS that they call, and their way to Postgres.
-- ``checker``: what must not be left behind.
-- ``suite``: runs cases on several worlds at once and counts their ends.
-- ``processes``, ``network``, ``people``, ``changes``, ``store``, ``aws``, ``clocks``: the cases.
+- ``cases``: the disturbances, by kind.
+- ``suite``: runs cases on several systems at once and counts their ends.
+- ``disturbed_system``: one whole system with a Postgres of its own, and the faults that a case may cause.
+- ``disturbed_pairing``: one person with one phone who pairs in it.
+- ``template``, ``layer``: the copy of template.yaml that such a system runs, and a layer for its functions.
+- ``aws_proxy``, ``postgres_proxy``: what stands between the functions and AWS, and between them and Postgres.
+- ``leftovers``: what must not be left behind.
 
-``python -m tests.system.faults`` prints the table; ``test_faults.py`` makes a test of every case.
+``python -m tests.system.faults`` prints the table. ``test_faults.py`` makes a test of every case.
 """

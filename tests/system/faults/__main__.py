@@ -1,6 +1,6 @@
 """Runs every case, and writes the table in ``tests/reliability.md``.
 
-With arguments, it only prints the table.
+With arguments, this command only prints the table.
 
 usage: python -m tests.system.faults [-k TEXT] [--runs N] [--seed N]
 """
@@ -17,7 +17,7 @@ from infra.documents.figures import record
 from tests.system.faults.cases import CASES
 from tests.system.faults.suite import Result, Suite
 
-RELIABILITY = Path(__file__).parents[3] / "reliability.md"
+RELIABILITY = Path(__file__).parents[2] / "reliability.md"
 HEADINGS = ("", "case", "runs", "ends", "slowest, s")
 
 
@@ -31,8 +31,10 @@ def table(results: Sequence[Result]) -> str:
 
 
 def main() -> int:
-    """Run and print; what went wrong goes to standard error."""
-    parser = argparse.ArgumentParser(prog="python -m tests.system.faults", description="Nothing kills a pairing.")
+    """Run the cases and print the table. Problems go to standard error."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.system.faults", description="Disturb real pairings, and print how they ended."
+    )
     parser.add_argument("-k", metavar="TEXT", default="", help="only cases with this in group or name")
     parser.add_argument("--runs", type=int, help="how often each case; default: as the case says")
     parser.add_argument("--seed", type=int, default=1, help="of the random moments (default 1)")

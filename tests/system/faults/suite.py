@@ -1,4 +1,4 @@
-"""Runs cases on several worlds at once and counts their ends."""
+"""Runs cases on several systems at once and counts their ends."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from tests.system.faults.checker import left_behind, note_orphans, told
-from tests.system.faults.world import PATIENCE, PATIENT, Kind, Pairing, World, until
+from tests.system.faults.disturbed_pairing import DisturbedPairing
+from tests.system.faults.disturbed_system import PATIENCE, PATIENT, DisturbedSystem, Kind, until
+from tests.system.faults.leftovers import left_behind, note_orphans, secrets_written
 
-# Most of a case is waiting for a heartbeat, so several systems fit on two cores.
-PATIENT_WORLDS = 3
+# A case mostly waits for a heartbeat, so several systems can run on two cores.
+PATIENT_SYSTEMS = 3
 
-Fault = Callable[[Pairing], None]
+Fault = Callable[[DisturbedPairing], None]
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,13 @@ class Case:
     Attributes
     ----------
     fault : callable
-        Clicks, does the harm and scans as far as a person would; the suite waits for the end.
+        Clicks, causes the fault, and scans as a person would. The suite waits for the end.
     ends : tuple of str
-        Ends that are right, as ``Pairing.end`` names them.
+        The right ends, as ``DisturbedPairing.end`` names them.
     runs : int
-        How often, by default: more where the moment is random.
+        How often to run it by default. Cases with a random moment have several runs.
     kind : Kind
-        The system that it wants.
+        The system that the case needs.
     """
 
     group: str
@@ -48,7 +49,7 @@ class Case:
 
 @dataclass
 class Result:
-    """What came of a case."""
+    """How the runs of a case ended."""
 
     case: Case
     ends: Counter[str] = field(default_factory=Counter)
@@ -66,7 +67,7 @@ CASES: list[Case] = []
 
 
 def case(group: str, name: str, *ends: str, runs: int = 1, kind: Kind = PATIENT) -> Callable[[Fault], Fault]:
-    """Register a case; its ends are ``connected`` unless said otherwise."""
+    """Register a case. Without `ends`, it must end as ``connected``."""
 
     def register(fault: Fault) -> Fault:
         CASES.append(Case(group, name, fault, ends or ("connected",), runs, kind))
@@ -76,16 +77,16 @@ def case(group: str, name: str, *ends: str, runs: int = 1, kind: Kind = PATIENT)
 
 
 class Suite:
-    """Runs cases in the background; ``results`` has a future for each.
+    """Runs cases in the background. ``results`` has a future for each.
 
     Parameters
     ----------
     cases : iterable of Case
         What to run.
     runs : int or None
-        How often each; None: as the case says.
+        How often to run each case; None: as the case says.
     seed : int
-        Of the random moments.
+        The seed of the random moments.
     """
 
     def __init__(self, cases: Iterable[Case], runs: int | None, seed: int) -> None:
@@ -95,10 +96,10 @@ class Suite:
         self._stopping = False
         self._threads: list[threading.Thread] = []
         patient = [one for one in self.results if one.kind == PATIENT]
-        # The others take turns in one lane, sorted so that each kind of system is started once.
+        # The other cases share one thread, sorted so that each kind of system is started once.
         kinds = list(dict.fromkeys(one.kind for one in self.results))
         others = sorted((one for one in self.results if one.kind != PATIENT), key=lambda one: kinds.index(one.kind))
-        for lanes, wanted in ((PATIENT_WORLDS, patient), (1, others)):
+        for lanes, wanted in ((PATIENT_SYSTEMS, patient), (1, others)):
             waiting: queue.SimpleQueue[Case] = queue.SimpleQueue()
             for one in wanted:
                 waiting.put(one)
@@ -108,66 +109,66 @@ class Suite:
                 self._threads.append(thread)
 
     def stop(self) -> None:
-        """Start nothing more and wait until every world has ended."""
+        """Start no more cases, and wait until every system has ended."""
         self._stopping = True
         for thread in self._threads:
             thread.join()
 
     def _work(self, waiting: queue.SimpleQueue[Case]) -> None:
         with contextlib.ExitStack() as cleanups:
-            world, kind = None, None
+            system, kind = None, None
             while not self._stopping:
                 try:
                     one = waiting.get_nowait()
                 except queue.Empty:
                     return
                 try:
-                    if world is None or one.kind != kind:
+                    if system is None or one.kind != kind:
                         cleanups.close()
-                        world, kind = World(one.kind), one.kind
-                        cleanups.callback(world.close)
+                        system, kind = DisturbedSystem(one.kind), one.kind
+                        cleanups.callback(system.close)
                     chance = random.Random(f"{self._seed} {one.name}")
-                    self.results[one].set_result(run(one, world, self._runs or one.runs, chance))
-                except BaseException as error:  # whoever waits for the result must hear of it
+                    self.results[one].set_result(run(one, system, self._runs or one.runs, chance))
+                except BaseException as error:  # pass the error on to the thread that waits for the result
                     self.results[one].set_exception(error)
 
 
-def run(one: Case, world: World, runs: int, chance: random.Random) -> Result:
-    """Run a case so many times; what went wrong is in the result's ``problems``."""
+def run(one: Case, system: DisturbedSystem, runs: int, chance: random.Random) -> Result:
+    """Run a case so many times. The problems are in ``problems`` of the result."""
     result = Result(one)
     for turn in range(runs):
-        pairing = Pairing(world, world.stack.user(), world.number(), chance)
-        note_orphans(world)
+        pairing = DisturbedPairing(system, system.stack.user(), system.number(), chance)
+        note_orphans(system)
         began = time.monotonic()
         try:
             one.fault(pairing)
             end = pairing.end()
-        except Exception as error:  # a case may fail in any way; the table must still come
+        except Exception as error:  # the table must be printed, however a case fails
             end = f"failed: {type(error).__name__}"
             result.problems.append(traceback.format_exc())
         finally:
-            world.sandbox.reset_knobs()
-            world.aws.heal()
+            system.sandbox.reset_knobs()
+            system.aws.heal()
         result.ends[end] += 1
         result.slowest = max(result.slowest, time.monotonic() - began)
         if end not in one.ends:
             result.problems.append(f"run {turn + 1} ended {end}; attempt {pairing.attempt_for_people()}")
         else:
-            result.problems += [f"run {turn + 1}: {thing}" for thing in left_behind(world)]
+            result.problems += [f"run {turn + 1}: {thing}" for thing in left_behind(system)]
         try:
             if turn == runs - 1:
                 _click_again(pairing)
             assert pairing.user.disconnect().status == 200
         except Exception:
             result.problems.append(f"run {turn + 1}, the next click: {traceback.format_exc()}")
-        result.problems += [f"run {turn + 1}, after disconnect: {thing}" for thing in left_behind(world)]
-    result.problems += [f"by the end: {thing}" for thing in told(world)]
+        result.problems += [f"run {turn + 1}, after disconnect: {thing}" for thing in left_behind(system)]
+    result.problems += [f"by the end: {thing}" for thing in secrets_written(system)]
     return result
 
 
-def _click_again(pairing: Pairing) -> None:
-    """Whatever happened, the next click pairs; it may have to wait until 5 seconds after the last."""
-    again = Pairing(pairing.world, pairing.user, pairing.number, pairing.chance)
+def _click_again(pairing: DisturbedPairing) -> None:
+    """Check that the next click pairs after any disturbance. It may have to wait for the pause of 5 seconds."""
+    again = DisturbedPairing(pairing.system, pairing.user, pairing.number, pairing.chance)
     again.user.disconnect()
     until("second attempt", lambda: again.user.connect().status == 202, 6, every=0.1)
     again.persist()

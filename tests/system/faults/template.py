@@ -1,4 +1,4 @@
-"""The template as a case wants it: the same functions behind a faulty AWS, with other limits or another clock."""
+"""The template of a disturbed system: the same functions behind the AWS proxy, with other limits or another clock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from infra.template.intrinsics import load_yaml
 from tests.support.stack import ROOT
 
 LAYER = Path(__file__).with_name("layer")
-# Where a resource names files of the repository.
+# The properties in which a resource names files of the repository.
 PATHS = ("CodeUri", "ContentUri", "DefinitionUri", "TemplateURL")
 
 
@@ -21,11 +21,11 @@ def write_template(path: Path, aws_url: str, clock_seconds: float, linker: Mappi
     Parameters
     ----------
     aws_url : str
-        Where the functions shall find Step Functions and Lambda.
+        The URL of Step Functions and Lambda for the functions.
     clock_seconds : float
-        How far their clock is ahead.
+        How far the functions' clock is ahead.
     linker : mapping
-        Properties of the linker to set, ``Timeout`` or ``MemorySize`` say.
+        Properties of the linker to set, such as ``Timeout`` or ``MemorySize``.
     """
     template = load_yaml((ROOT / "template.yaml").read_text())
     resources: dict[str, dict[str, Any]] = template["Resources"]

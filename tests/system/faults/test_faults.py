@@ -1,4 +1,4 @@
-"""A test for every case; all of them run in the background from the first one on. Not in the default run."""
+"""A test for every case, not in the default run. All cases run in the background from the first test on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.faults
 
 @pytest.fixture(scope="module")
 def suite(request: pytest.FixtureRequest) -> Iterator[Suite]:
-    """The cases that were selected, at work."""
+    """The selected cases, running."""
     wanted = [item.callspec.params["one"] for item in request.session.items if hasattr(item, "callspec")]
     running = Suite([one for one in wanted if isinstance(one, Case)], runs=None, seed=1)
     yield running
@@ -22,6 +22,6 @@ def suite(request: pytest.FixtureRequest) -> Iterator[Suite]:
 
 
 @pytest.mark.parametrize("one", CASES, ids=lambda one: f"{one.group}: {one.name}")
-def test_it_ends_well_and_leaves_nothing(suite: Suite, one: Case) -> None:
+def test_a_disturbed_pairing_ends_well_and_leaves_nothing(suite: Suite, one: Case) -> None:
     result = suite.results[one].result()
     assert not result.problems, "\n".join(result.problems)

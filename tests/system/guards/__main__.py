@@ -1,8 +1,8 @@
-"""Remove the guard, see the test fail: ``python -m tests.system.guards`` (``make guards``).
+"""Removes each guard and sees a test fail: ``python -m tests.system.guards`` (``make guards``).
 
-Each guard is taken out of a copy of the tree, one at a time, and the tests that are said to hold it run there. A
-mutation that no test notices has survived: the exit status is 1. It takes about 16 minutes on 2 cores; words on
-the command line pick the guards whose names contain one of them.
+The command takes each guard out of a copy of the repository, one at a time, and runs the tests of this guard there.
+If no test notices, the guard "survived" its removal, and the exit status is 1. A run takes about 16 minutes on 2 cores.
+Words on the command line choose the guards whose names contain one of them.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from pathlib import Path
 from tests.support.checkout import listed
 from tests.support.stack import ROOT
 from tests.system.guards.guard import Guard
-from tests.system.guards.guard_list import GUARDS
+from tests.system.guards.guards_of_code import GUARDS
 
 
 @contextmanager
 def copied() -> Iterator[Path]:
     """A copy of the repository's files."""
     with tempfile.TemporaryDirectory(prefix="guards-") as folder:
-        # Postgres' own user must be able to pass through, when root runs this.
+        # When root runs this, Postgres runs as another user, who must be able to enter the folder.
         Path(folder).chmod(0o755)
         for name in listed():
             (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def copied() -> Iterator[Path]:
 
 @contextmanager
 def removed(guard: Guard, tree: Path) -> Iterator[None]:
-    """The tree without the guard."""
+    """A copy of the repository without the guard."""
     file = tree / guard.path
     text = file.read_text()
     if text.count(guard.old) != guard.places:
@@ -49,8 +49,8 @@ def removed(guard: Guard, tree: Path) -> Iterator[None]:
 
 
 def failures(tree: Path, tests: str) -> list[str]:
-    """The tests that fail there, by name."""
-    # -B: two versions of a file may have the same size and second, and bytecode would hide the change.
+    """The names of the tests that fail there."""
+    # -B, because stale bytecode would hide a change that keeps a file's size and second.
     command = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={tree / '.temp'}"]
     run = subprocess.run([*command, *tests.split()], cwd=tree, capture_output=True, text=True, check=False)
     if run.returncode not in (0, 1):
@@ -59,13 +59,13 @@ def failures(tree: Path, tests: str) -> list[str]:
 
 
 def main(words: list[str]) -> int:
-    """Print the table; 1 when a guard could be removed unnoticed."""
+    """Print the table. Return 1 if no test noticed the removal of a guard."""
     chosen = [one for one in GUARDS if not words or any(word in one.name for word in words)]
     if not chosen:
         raise SystemExit(f"No guard's name contains {' or '.join(words)}.")
     survived = 0
     with copied() as tree:
-        for guard in chosen:  # all, before minutes are spent
+        for guard in chosen:  # check all quotes before the tests take minutes
             with removed(guard, tree):
                 pass
         if failing := failures(tree, " ".join(sorted({file for one in chosen for file in one.tests.split()}))):

@@ -9,12 +9,12 @@ LAYER = "layers/shared/whatsapp_pairing"
 
 @dataclass(frozen=True)
 class Guard:
-    """What a change of one file takes away, and the tests that must notice.
+    """A change of one file that removes a guard, and the tests that must notice.
 
     Attributes
     ----------
     places : int
-        How often ``old`` stands in the file.
+        How often the file contains ``old``.
     """
 
     name: str

@@ -15,7 +15,7 @@ def function(name: str) -> str:
     return f"migrations/functions/{name}.sql"
 
 
-# How the functions of a linker look whether it still holds its lease.
+# The condition by which a linker's functions check its lease.
 _HOLDS_LEASE = "  IF NOT whatsapp_private.holds_lease_v1(p_attempt, p_lease) THEN\n"
 
 OF_DATABASE = [
@@ -35,7 +35,7 @@ OF_DATABASE = [
         "tests/system/security/test_rows.py",
     ),
     Guard(
-        "a function sees the user whom it names",
+        "a function sees the rows of its user only",
         CHANGES,
         "$$((SELECT current_setting('whatsapp.user_id', true)) IN (user_id::text, 'all'))$$",
         "'(true)'",
@@ -85,7 +85,7 @@ OF_DATABASE = [
         "tests/system/security/test_outsiders.py",
     ),
     Guard(
-        "a function is closed to everybody",
+        "a function is closed to PUBLIC",
         function("session_v1"),
         "REVOKE ALL ON FUNCTION whatsapp_private.session_v1(UUID) FROM PUBLIC;",
         "",
@@ -99,7 +99,7 @@ OF_DATABASE = [
         "tests/system/security/test_outsiders.py",
     ),
     Guard(
-        "the API becomes no user",
+        "the API cannot act as a user",
         CHANGES,
         "REVOKE authenticated FROM whatsapp_api;",
         "",
@@ -114,27 +114,27 @@ OF_DATABASE = [
         "tests/system/security/test_logins.py",
     ),
     Guard(
-        "the worker reads no QR",
+        "the worker cannot read a QR",
         CHANGES,
         "GRANT SELECT (user_id, session_status, last_seen, messages_sent, messages_received, updated_at)\n",
         "GRANT SELECT\n",
         "tests/system/security/test_logins.py",
     ),
     Guard(
-        "a function finds no type of its caller",
+        "a function uses no type of its caller",
         function("attempt_v1"),
         "SET search_path = pg_catalog, pg_temp",
         "SET search_path = ''",
         "tests/system/security/test_functions.py tests/system/security/test_advisor.py",
     ),
     Guard(
-        "a function finds no operator of its caller",
+        "a function uses no operator of its caller",
         function("show_session_v1"),
         "p_user::TEXT, 0::BIGINT",
         "p_user, 0",
         "tests/system/security/test_functions.py",
     ),
-    # ── whose a device is ──
+    # ── which user a device belongs to ──
     Guard(
         "devices are found by their binding",
         function("give_up_v1"),
@@ -151,7 +151,7 @@ OF_DATABASE = [
         "tests/system/security/test_own_row.py",
     ),
     Guard(
-        "keys are bound to nobody else",
+        "stored keys are not bound to another user",
         function("show_qr_v1"),
         "WHERE whatsapp_private.stored_jid(p_fingerprint) IS NULL",
         "WHERE true",
@@ -159,7 +159,7 @@ OF_DATABASE = [
     ),
     # ── one JID, two devices ──
     Guard(
-        "a newer device takes the place of an older one",
+        "a newer device replaces an older one of its JID",
         function("keep_keys_apart_v1"),
         "  IF TG_OP = 'INSERT' THEN\n",
         "  IF TG_OP = 'INSERT' THEN\n    RETURN NEW;\n",
@@ -193,9 +193,9 @@ OF_DATABASE = [
         "",
         "tests/database/test_unlink.py",
     ),
-    # ── the user's row ──
+    # ── the session row ──
     Guard(
-        "times that a user wrote are looked at",
+        "times that a user wrote are checked",
         f"{LAYER}/session/sweeps.py",
         "CASE WHEN c.last_seen BETWEEN 'epoch' AND now() THEN c.last_seen END",
         "c.last_seen",

@@ -17,7 +17,8 @@ def world(postgres: Any, migrated_template: str) -> Iterator[World]:
     """One database for all runs."""
     with postgres.database(migrated_template) as url, connect(url) as admin:
         world = World(url, admin)
-        # The model stands still while the trigger waits for an unlink, so the trigger waits once and not fifty times.
+        # The trigger waits for an unlink up to fifty times. No other process of the model runs meanwhile, so once is
+        # enough.
         trigger = world.value("SELECT pg_get_functiondef('whatsapp_private.keep_keys_apart_v1'::regproc)")
         world.sql(trigger.replace("1..50", "1..1"))
         logging.disable(logging.CRITICAL)

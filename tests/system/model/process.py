@@ -1,7 +1,7 @@
-"""A use case of the product at work, stopped before everything that it does outside of itself.
+"""A running use case of the product, which stops before each call to Postgres, AWS or an engine.
 
-Its thread and the test's never run at the same time: one hands over to the other. So a test decides what happens
-between any two statements, and a failure is found again by the same decisions.
+Its thread and the thread of the test never run at the same time: one hands over to the other. Therefore a test decides
+what happens between any two statements, and the same decisions lead to the same failure again.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from uuid import UUID
 
 
 class Killed(BaseException):
-    """The process is gone; like ``kill -9`` it passes every ``except Exception``."""
+    """The process was killed. Like ``kill -9``, no ``except Exception`` stops it."""
 
 
 class Order(Enum):
-    """What becomes of the call that a process is about to make."""
+    """What happens to the next call of a process."""
 
     DO = "do"
-    REFUSE = "refuse"  # it fails and has done nothing, and so does its repeat
-    LOSE = "lose"  # it is done, the answer is lost, and its repeat fails
-    REPEAT = "repeat"  # it is done and the answer is lost, so it is made again
-    LATE = "late"  # it is made again, and the first one reaches Postgres some time later
-    HOLD = "hold"  # it is done while the users hold locks on their rows
-    DIE = "die"  # it is done, and the process is killed before it knows
+    REFUSE = "refuse"  # the call fails without an effect, and so does its repeat
+    LOSE = "lose"  # the call has its effect, the answer is lost, and the repeat fails
+    REPEAT = "repeat"  # the call has its effect, the answer is lost, and the product repeats the call
+    LATE = "late"  # the product repeats the call, and the first one reaches Postgres later
+    HOLD = "hold"  # the call runs while the users lock their session rows
+    DIE = "die"  # the call has its effect, and the process is killed before it gets the answer
 
     def __repr__(self) -> str:
         return self.name
@@ -38,28 +38,28 @@ class Process:
     Parameters
     ----------
     name
-        For the reader of a failure.
+        Shown when a test fails.
     work
-        Gets the process and does its job, calling ``stop`` on the way.
+        The use case. It gets the process, and calls ``stop`` before each of its calls.
     dies_at
-        When Lambda kills it.
+        When Lambda kills the process.
 
     Attributes
     ----------
     due : float
-        It waits for this moment; 0 while it only waits for its turn.
+        The moment for which the process waits; 0 while it only waits for its turn.
     inbox : list
-        What it would take before that moment.
+        The events that end the wait before that moment.
     doing : str
-        The call that it has stopped before.
+        The call before which the process has stopped.
     writes_row_of : UUID or None
-        The user, when this call writes a user's row.
+        The user whose session row this call writes.
     frozen : bool
-        It does not get its turn, whatever waits for it.
+        A frozen process gets no turn.
     attempt_id, device_id : UUID or None
-        What it is about.
+        The attempt or device that the function was invoked for.
     lease, has_lease : UUID or None, bool
-        The lease that it has asked for, and whether it has got it.
+        The lease that the process has asked for, and whether it got the lease.
     """
 
     def __init__(
@@ -88,22 +88,22 @@ class Process:
         return f"<{self.name} before {self.doing}>" if self.doing and not self.over else f"<{self.name}>"
 
     def ready(self, now: float) -> bool:
-        """Whether it has something to do."""
+        """Whether the process can go on."""
         return not self.over and not self.frozen and (self.due <= now or bool(self.inbox))
 
     def resume(self, order: Order = Order.DO) -> None:
-        """Let it make the call that it has stopped before, and go on to the next."""
+        """Let the process make its call and run until the next one."""
         self._resume(order)
 
     def kill(self) -> None:
-        """End it where it stands."""
+        """Kill the process before its next call."""
         if self._thread is None:
             self._finish(Killed())
         elif not self.over:
             self._resume(None)
 
     def stop(self, due: float = 0.0) -> Order:
-        """Hand over to the test; called by the process itself."""
+        """Hand over to the test. The process itself calls this."""
         self.due = due
         self._stopped.release()
         self._go.acquire()

@@ -1,4 +1,4 @@
-"""What must hold after every step, whatever the steps were; and at the end, when cleanup has had its turn."""
+"""What must hold after every step of a story, and what must hold at its end, after cleanup."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.repositories import WINDOW
 from tests.system.model.process import Process
 
 if TYPE_CHECKING:
-    from tests.system.model.system import System
+    from tests.system.model.modelled_system import ModelledSystem
 
 Row = dict[str, Any]
 
@@ -41,8 +41,8 @@ SELECT
     SELECT jid, encode(sha256(adv_key), 'hex') AS fingerprint FROM whatsapp_engine.whatsmeow_device) e) AS keys
 """
 
-# Everything that decides, but for the leases that whoever looks may let go of. The users' rows are not among it: they
-# only show what has been decided.
+# Everything that a decision reads. Left out is the lease of the process itself, because it may release that at any
+# time. Session rows are left out too, because no decision reads them.
 _EVERYTHING = """
 SELECT a::text AS row FROM whatsapp_private.attempts a
 UNION ALL SELECT concat_ws('|', d.id, d.user_id, d.attempt_id, d.jid, d.state, d.scanned_at, d.unlink_due_at,
@@ -54,11 +54,10 @@ UNION ALL SELECT e.jid FROM whatsapp_engine.whatsmeow_device e
 ORDER BY 1
 """
 
-# The statement runs a little later than this look, by the database's clock. If a lease ends meanwhile, the statement
-# may take it.
+# The statement runs a little later than this query. If a lease ends in between, the statement may take it.
 _HELD = "coalesce(lease_expires_at > now() + interval '0.3 seconds', false)"
 
-# What becomes of a device, in this order.
+# A device goes through these states in this order.
 _STATES = ("offered", "linking", "linked", "unlinking")
 _TIMEOUTS = (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT, Reason.SCAN_NOT_REPEATED)
 _OUTCOMES = {Result.CONNECTED, *Reason}
@@ -69,19 +68,19 @@ _FINAL = (
 
 
 class Promises:
-    """Looks at the system after each step and compares it with the step before.
+    """Compares the system after each step with the step before.
 
     Attributes
     ----------
     texts : dict
-        Every QR that an engine has given, and the process of that engine.
+        Every QR that an engine has reported, and the process of that engine.
     seen : set of str
-        Every text that a session has shown after a step.
+        Every QR that a session has shown after a step.
     edited : dict
-        When, by the system's clock, the users have last edited rows that nobody has written since.
+        When users last edited their session rows, by the model's clock. The product has not written these rows since.
     """
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: ModelledSystem) -> None:
         self._system = system
         self._before: dict[str, dict[str, Row]] = {"attempts": {}, "devices": {}}
         self.texts: dict[str, Process] = {}
@@ -97,7 +96,7 @@ class Promises:
 
     @contextmanager
     def statement(self, process: Process) -> Iterator[None]:
-        """Hold a process to what it may still write."""
+        """Check that a process writes only what it still may."""
         if self._may_write(process):
             yield
             return
@@ -106,7 +105,7 @@ class Promises:
         assert self._everything(process) == before, f"{process} has written what is not its own any more"
 
     def _may_write(self, process: Process) -> bool:
-        """Whether the attempt of this process lives, and the lease that it needs is its own or nobody's."""
+        """Whether the attempt of this process is live, and the lease that it needs is its own or free."""
         if process.attempt_id:
             found = self._system.world.sql(
                 f"SELECT lease_id, {_HELD} AS held FROM whatsapp_private.attempts WHERE id = %s AND ended_at IS NULL",
@@ -127,10 +126,10 @@ class Promises:
         return [row["row"] for row in self._system.world.sql(_EVERYTHING, process.lease)]
 
     def opens(self, process: Process, jid: str) -> None:
-        """An engine opens these keys: they must be in the hands of its process, and in no other engine.
+        """Check that the process holds the lease of these keys, and that no other engine has them open.
 
-        Another device may have been given the JID since the process found its own keys. Those are gone then, and the
-        engine may log in with the newer ones: it changes nothing.
+        WhatsApp may have given the JID to another device since the process found its keys. Then its own keys are gone,
+        and the engine may log in with the newer ones: that changes nothing.
         """
         own = self._system.world.sql(
             "SELECT d.fingerprint FROM whatsapp_private.devices d JOIN whatsapp_engine.whatsmeow_device e "
@@ -149,7 +148,7 @@ class Promises:
     # ── after a step ──
 
     def check(self) -> None:
-        """Hold the system to every promise that does not need the end to be seen."""
+        """Check every promise that must hold after each step."""
         now = self.now()
         attempts = {row["id"]: row for row in now["attempts"]}
         devices = {row["id"]: row for row in now["devices"]}
@@ -170,7 +169,7 @@ class Promises:
 
     def _check_attempt(self, now: Row, before: Row | None) -> None:
         name = f"attempt {now['id']}"
-        # The model's clock gives back the time that a call has taken, and a little more on a busy machine.
+        # `stand_still` undoes the time that a call takes, and a little more on a busy machine.
         assert now["remaining"] <= WINDOW + 10, f"{name} has a window of {now['remaining']} s"
         if not now["live"]:
             assert now["outcome"] in _OUTCOMES, f"{name} ended as {now['outcome']}"
@@ -240,7 +239,7 @@ class Promises:
     def _check_row(self, row: Row | None, session: Session, only_time: bool, name: str) -> None:
         """Check that a row which is not behind equals the session, except for what time alone changes.
 
-        That is the end of a QR, and (``only_time``) that an attempt which lives has become overdue.
+        Time alone ends a QR. With ``only_time``, it also makes a live attempt overdue.
         """
         if row is None:
             assert session.status is Status.DISCONNECTED, f"{name} has no row and is {session.status}"
@@ -257,11 +256,11 @@ class Promises:
     # ── at the end ──
 
     def forget_old_edits(self) -> None:
-        """Cleanup is about to run. It looks at rows that were edited within the hour, since it runs more often."""
+        """Forget edits that cleanup will not look at, because they are more than an hour old."""
         self._edited_too_long_ago = {user for user, at in self.edited.items() if self._system.now - at > 3500}
 
     def check_end(self) -> None:
-        """Hold the system to what cleanup leaves behind: nothing."""
+        """Check that cleanup has left nothing behind."""
         now = self.now()
         users = {str(user) for user in self._system.users}
         assert not now["answers"], "answers are kept"
@@ -279,7 +278,7 @@ class Promises:
             said = row["row"]["session_status"] if row["row"] else Status.DISCONNECTED
             assert said not in _PAIRING, f"a row stays {said}"
             if UUID(row["user_id"]) not in self._edited_too_long_ago:
-                # A row that its owner has edited may say less than there is, but not more.
+                # A session row that its user has edited may show less than the session has, but not more.
                 assert said != Status.CONNECTED or session.status == said, "a row says connected, no device is linked"
                 assert row["messages_sent"] >= (row["row"] or row)["messages_sent"], "a count of the product is lost"
         assert {key["fingerprint"] for key in now["keys"]} <= {device["fingerprint"] for device in now["devices"]}

@@ -1,6 +1,6 @@
-"""One person pairs and leaves again, and one call of one process meets a fault: every call, every fault.
+"""One user pairs and disconnects, and one call of one process meets a fault: each call meets each fault.
 
-The hypothesis model looks for long stories; this looks at each call once, so that none is left out.
+`test_model` looks for long stories. These tests look at each call once, so that none is left out.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 from whatsapp_pairing.session.session import Status
 
 from tests.support.repositories import WINDOW, World
-from tests.system.model.machine import come_to_rest
+from tests.system.model.modelled_system import ModelledSystem
 from tests.system.model.process import Order, Process
-from tests.system.model.system import System
+from tests.system.model.random_events import come_to_rest
 
-# A frozen process stands still until its lease and its workflow's heartbeat are over.
+# A frozen process goes on after its lease has expired and its workflow has missed a heartbeat.
 _FROZEN_SECONDS = LEASE_SECONDS + 4
 _FAULTS = ("killed before", "frozen before", *(order.value for order in Order if order is not Order.DO))
 _STEPS = ("show", "scan", "online", "sync", "log_out")
 _ROUNDS = 60
 
-# Every call that a pairing and its end consist of: function and call. ``test_these_are_all_calls`` holds it complete.
+# Every call of a pairing and a disconnect: function and call. The first test below checks that the list is complete.
 CALLS = (
     "connect claim", "connect start", "connect write",
     "OpenPhase open_phase", "OpenPhase call_linker",
@@ -39,7 +39,7 @@ CALLS = (
     "cleanup rows_behind", "cleanup rows_due",
 )  # fmt: skip
 
-# What only an attempt meets that nobody scans, and one whose user gives up.
+# The calls of an attempt that nobody scans, and of one that its user cancels.
 LOST_CALLS = (
     "disconnect fail", "linker refuse", "linker release", "linker fail",
     "linker let_go", "SettlePhase get", "SettlePhase end", "SettlePhase write", "SettlePhase call_unlink",
@@ -49,16 +49,16 @@ LOST_CALLS = (
 
 @dataclass
 class Fault:
-    """What one call meets, the first time that it is made. With no call, the fault only notes what is called."""
+    """The fault that one call meets when it is made for the first time. Without a call, it only notes all calls."""
 
-    system: System
+    system: ModelledSystem
     call: str = ""
     how: str = ""
     called: set[str] = field(default_factory=set)
     _frozen: tuple[Process, float] | None = None
 
     def __call__(self, process: Process) -> Order:
-        if not process.doing:  # it begins, or waits
+        if not process.doing:  # the process begins, or waits
             return Order.DO
         call = f"{process.name.split()[0]} {process.doing}"
         first = call not in self.called
@@ -75,7 +75,7 @@ class Fault:
         return Order.DO
 
     def pass_on(self) -> None:
-        """What is late arrives, and a process does not stay frozen."""
+        """Let late calls arrive, and let the frozen process go on."""
         for late in list(self.system.late):
             self.system.arrive(late)
         if self._frozen and self.system.now >= self._frozen[1]:
@@ -83,20 +83,20 @@ class Fault:
 
 
 class Story:
-    """A person with a phone, whose session is looked at after each second."""
+    """A user with a phone. The promises are checked after each second."""
 
-    def __init__(self, system: System, fault: Fault) -> None:
+    def __init__(self, system: ModelledSystem, fault: Fault) -> None:
         self.system, self.fault = system, fault
         system.fault, system.agreeable = fault, False
         self.user = system.add_user()
 
     def click(self) -> None:
-        """Click on "Connect" and let everything happen that follows at once."""
+        """Click "Connect", and let everything happen that follows at once."""
         self.system.run(self.system.click(self.user))
         self.wait(0.3)
 
     def leave(self) -> None:
-        """Click on "Disconnect", again and again until the session says so."""
+        """Click "Disconnect" until the session is disconnected."""
         for _ in range(_ROUNDS):
             self.system.run(self.system.give_up(self.user))
             self.wait(1.3)
@@ -105,7 +105,7 @@ class Story:
         raise AssertionError(f"the session stays {self.status}")
 
     def edit_the_row(self) -> None:
-        """Let the user's row show a device that does not exist, and a message more."""
+        """Let the user write into the session row: status connected, and one message more."""
         self.system.promises.edited[self.user] = self.system.now
         self.system.world.sql(
             "INSERT INTO public.whatsapp_sessions AS s (user_id, session_status, messages_sent) "
@@ -115,7 +115,7 @@ class Story:
         )
 
     def pair(self) -> None:
-        """Scan what shows until the session says connected; click again when nothing moves."""
+        """Scan each QR until the session is connected. Click again after every ten rounds."""
         for turn in range(_ROUNDS):
             if self.status is Status.CONNECTED:
                 return
@@ -127,11 +127,11 @@ class Story:
 
     @property
     def status(self) -> Status:
-        """What the session says."""
+        """The status of the session."""
         return self.system.sessions.get(self.user).status
 
     def make(self, *moves: str) -> None:
-        """Let every engine do the first of these that it can."""
+        """Let every engine make the first of these moves that it can."""
         for run in list(self.system.runs):
             if move := next((move for move in run.moves if move in moves), None):
                 run.make(move)
@@ -144,8 +144,8 @@ class Story:
         self.system.promises.check()
 
 
-def pair_and_leave(system: System, fault: Fault) -> None:
-    """All goes well, but for the fault."""
+def pair_and_leave(system: ModelledSystem, fault: Fault) -> None:
+    """Pair, disconnect and clean up, with no other fault."""
     story = Story(system, fault)
     story.pair()
     story.system.run(system.clean())
@@ -157,8 +157,8 @@ def pair_and_leave(system: System, fault: Fault) -> None:
     story.system.run(system.clean())
 
 
-def fail_in_every_way(system: System, fault: Fault) -> None:
-    """WhatsApp refuses; a workflow gets lost; a person gives up before the scan; an unlink is refused."""
+def fail_in_every_way(system: ModelledSystem, fault: Fault) -> None:
+    """Three users: one loses the workflow, WhatsApp refuses one, and one disconnects before the scan."""
     lost, refused, gives_up = (Story(system, fault) for _ in range(3))
     for story, last in ((lost, "reach"), (refused, "refuse"), (gives_up, "reach")):
         story.click()
@@ -184,15 +184,15 @@ STORIES = {pair_and_leave: CALLS, fail_in_every_way: LOST_CALLS}
 
 
 @pytest.fixture
-def system(world: World) -> Iterator[System]:
+def system(world: World) -> Iterator[ModelledSystem]:
     world.empty()
-    system = System(world)
+    system = ModelledSystem(world)
     yield system
     system.end()
     system.close()
 
 
-def test_these_are_all_calls_of_the_stories(system: System) -> None:
+def test_the_two_stories_make_exactly_the_listed_calls(system: ModelledSystem) -> None:
     fault = Fault(system)
     for story in STORIES:
         story(system, fault)
@@ -201,7 +201,7 @@ def test_these_are_all_calls_of_the_stories(system: System) -> None:
 
 
 def every_fault_at_every_call() -> Iterator[Any]:
-    """By default each call meets one fault, another one than its neighbour; the slow tests are the others."""
+    """Each pair of a call and a fault. By default each call meets one fault; the slow tests have the others."""
     calls = [(story, call) for story, calls in STORIES.items() for call in calls]
     for number, (story, call) in enumerate(calls):
         for turn, how in enumerate(_FAULTS):
@@ -210,7 +210,7 @@ def every_fault_at_every_call() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("story", "call", "how"), list(every_fault_at_every_call()))
-def test_a_fault_at_this_call_breaks_no_promise(system: System, story: Any, call: str, how: str) -> None:
+def test_a_fault_at_this_call_breaks_no_promise(system: ModelledSystem, story: Any, call: str, how: str) -> None:
     fault = Fault(system, call, how)
     story(system, fault)
     assert call in fault.called

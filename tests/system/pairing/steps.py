@@ -10,7 +10,7 @@ from tests.support.stack import User
 
 
 def keys_in(database_url: str) -> dict[str, int]:
-    """Count the rows of every table that may hold something of a device."""
+    """Count the rows of every table that may have data of a device."""
     with psycopg.connect(database_url) as connection:
         tables = connection.execute(
             "SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname = 'whatsapp_engine'"

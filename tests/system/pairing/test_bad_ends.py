@@ -1,4 +1,4 @@
-"""Every way in which WhatsApp or the person can let a pairing down ends with its reason, and the next click works."""
+"""Each failure of WhatsApp or the person ends the pairing with its reason, and the next click works."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.secret_search import logs
-from tests.support.stack import PATIENCE_SECONDS, Stack
+from tests.support.stack import PATIENCE_SECONDS, RunningSystem
 
 
 @pytest.fixture(autouse=True)
-def behaving_again(stack: Stack) -> Iterator[None]:
-    """Leave a WhatsApp that behaves."""
+def behaving_again(stack: RunningSystem) -> Iterator[None]:
+    """Reset the knobs of the loopback WhatsApp after the test."""
     yield
     stack.sandbox.reset_knobs()
 
@@ -26,7 +26,9 @@ def behaving_again(stack: Stack) -> Iterator[None]:
         ({"connectFailure": 503}, "NOT reachable", "whatsapp_unreachable"),
     ],
 )
-def test_no_qr(stack: Stack, knobs: dict[str, object], when: str, reason: str) -> None:
+def test_each_cause_of_a_missing_qr_ends_with_its_reason(
+    stack: RunningSystem, knobs: dict[str, object], when: str, reason: str
+) -> None:
     stack.sandbox.set_knobs(**knobs)
     user = stack.user()
     assert user.connect().status == 202
@@ -37,7 +39,7 @@ def test_no_qr(stack: Stack, knobs: dict[str, object], when: str, reason: str) -
     assert session["attempt"]["number"] == 1
 
 
-def test_a_broken_database_of_the_engine_is_not_whatsapps_fault(stack: Stack) -> None:
+def test_a_broken_engine_database_is_not_blamed_on_whatsapp(stack: RunningSystem) -> None:
     user = stack.user()
     stack.sql("ALTER TABLE whatsapp_engine.whatsmeow_version RENAME TO gone")
     try:
@@ -50,7 +52,7 @@ def test_a_broken_database_of_the_engine_is_not_whatsapps_fault(stack: Stack) ->
     assert "EngineStoreFailed" in logs(stack)["linker"]
 
 
-def test_an_outdated_client_ends_without_waiting_for_the_window(stack: Stack) -> None:
+def test_an_outdated_client_ends_without_waiting_for_the_window(stack: RunningSystem) -> None:
     stack.sandbox.set_knobs(connectFailure=405)
     user = stack.user()
     user.connect()
@@ -66,7 +68,9 @@ def test_an_outdated_client_ends_without_waiting_for_the_window(stack: Stack) ->
         ({"loginFailure": 405}, "client_outdated", 200),
     ],
 )
-def test_no_login(stack: Stack, knobs: dict[str, object], reason: str, scan: int) -> None:
+def test_each_refused_login_ends_with_its_reason(
+    stack: RunningSystem, knobs: dict[str, object], reason: str, scan: int
+) -> None:
     user = stack.user()
     user.connect()
     qr = user.qr()
@@ -75,7 +79,7 @@ def test_no_login(stack: Stack, knobs: dict[str, object], reason: str, scan: int
     assert user.reaches("error")["error"]["code"] == reason
 
 
-def test_nobody_scans_and_then_somebody_does(stack: Stack) -> None:
+def test_a_click_after_a_scan_timeout_connects(stack: RunningSystem) -> None:
     user = stack.user()
     user.connect()
     user.qr()
@@ -90,7 +94,7 @@ def test_nobody_scans_and_then_somebody_does(stack: Stack) -> None:
     assert user.reaches("connected")["error"] is None
 
 
-def test_a_qr_that_comes_late_still_pairs(stack: Stack) -> None:
+def test_a_qr_that_comes_late_still_pairs(stack: RunningSystem) -> None:
     stack.sandbox.set_knobs(qrDelaySeconds=3)
     user = stack.user()
     user.connect()
@@ -98,7 +102,7 @@ def test_a_qr_that_comes_late_still_pairs(stack: Stack) -> None:
     user.reaches("connected")
 
 
-def test_a_scan_whose_socket_breaks_is_finished_by_a_new_engine(stack: Stack) -> None:
+def test_a_scan_whose_socket_breaks_is_finished_by_a_new_engine(stack: RunningSystem) -> None:
     stack.sandbox.set_knobs(dropAfterScan=True, failTimes=1)
     user = stack.user()
     user.connect()
@@ -107,7 +111,7 @@ def test_a_scan_whose_socket_breaks_is_finished_by_a_new_engine(stack: Stack) ->
     assert len(stack.devices("34611000004")) == 1
 
 
-def test_a_device_of_a_blocked_account_is_forgotten_at_once(stack: Stack) -> None:
+def test_a_device_of_a_blocked_account_is_forgotten_at_once(stack: RunningSystem) -> None:
     user = stack.user()
     user.connect()
     user.scan(user.qr(), "34611000005")
@@ -118,6 +122,6 @@ def test_a_device_of_a_blocked_account_is_forgotten_at_once(stack: Stack) -> Non
     user.wait(PATIENCE_SECONDS, "an unlink", lambda _: unlinked(stack) > before)
 
 
-def unlinked(stack: Stack) -> int:
+def unlinked(stack: RunningSystem) -> int:
     """How many devices the unlink function has removed."""
     return sum(log.read_text().count('"device unlinked"') for log in (stack.data_dir / "logs").glob("unlink*.log"))

@@ -1,4 +1,4 @@
-"""Another loopback WhatsApp: the runner is given its proxy, CA and root, as integrators with their own would."""
+"""The runner uses another loopback WhatsApp: it gets that one's proxy, CA and root as options."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from infra.sandbox.process import SandboxProcess
 from tests.support.postgres import Postgres
 from tests.support.sandbox_client import SandboxClient
-from tests.support.stack import Stack, call
+from tests.support.stack import RunningSystem, call
 
 
 def test_the_engine_pairs_with_an_external_loopback(postgres: Postgres, tmp_path: Path) -> None:
@@ -16,7 +16,7 @@ def test_the_engine_pairs_with_an_external_loopback(postgres: Postgres, tmp_path
         ready = whatsapp.ready
         arguments = ["--whatsapp", "external", "--whatsapp-proxy", ready["proxy"]]
         arguments += ["--whatsapp-ca", ready["ca"], "--whatsapp-root", ready["root"]]
-        stack = Stack(tmp_path / "run", "--database-url", postgres.url(postgres.create()), *arguments)
+        stack = RunningSystem(tmp_path / "run", "--database-url", postgres.url(postgres.create()), *arguments)
         try:
             user = stack.user()
             user.connect()

@@ -1,4 +1,4 @@
-"""Two users, one phone and one JID: WhatsApp gives the JID of a removed device out again."""
+"""Two users, one phone and one JID: WhatsApp gives out the JID of a removed device again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.postgres import Postgres
-from tests.support.stack import PATIENCE_SECONDS, Stack, User
+from tests.support.stack import PATIENCE_SECONDS, RunningSystem, User
 from tests.system.pairing.steps import connected, keys_in
 
 NUMBER = "34622000001"
@@ -20,15 +20,15 @@ WHERE d.user_id = %s AND d.state = 'linked'
 
 
 @pytest.fixture
-def stack(postgres: Postgres, tmp_path: Path) -> Iterator[Stack]:
-    """A stack of its own, whose WhatsApp gives every device of a phone the same JID."""
-    stack = Stack(tmp_path, "--database-url", postgres.url(postgres.create()))
+def stack(postgres: Postgres, tmp_path: Path) -> Iterator[RunningSystem]:
+    """A system of this test, whose WhatsApp gives every device of a phone the same JID."""
+    stack = RunningSystem(tmp_path, "--database-url", postgres.url(postgres.create()))
     stack.sandbox.set_knobs(deviceIndexes=1)
     yield stack
     assert stack.stop() == 0
 
 
-def test_the_second_user_of_a_jid_is_linked_and_can_leave(stack: Stack) -> None:
+def test_the_second_user_of_a_jid_is_linked_and_can_leave(stack: RunningSystem) -> None:
     first, second = stack.user(), stack.user()
     connected(first, NUMBER)
     stack.sandbox.unlink(NUMBER)
@@ -48,7 +48,7 @@ def test_the_second_user_of_a_jid_is_linked_and_can_leave(stack: Stack) -> None:
     second.wait(PATIENCE_SECONDS, "empty key store", lambda _: keys_in(stack.database_url) == {})
 
 
-def test_cleanup_unlinks_keys_without_a_binding(stack: Stack) -> None:
+def test_cleanup_unlinks_keys_without_a_binding(stack: RunningSystem) -> None:
     connected(stack.user(), NUMBER)
     stack.sql("DELETE FROM whatsapp_private.devices")
     user = stack.user()
@@ -57,6 +57,6 @@ def test_cleanup_unlinks_keys_without_a_binding(stack: Stack) -> None:
     user.wait(PATIENCE_SECONDS, "empty key store", lambda _: keys_in(stack.database_url) == {})
 
 
-def bound(stack: Stack, user: User) -> list[tuple[object, ...]]:
-    """The JID of the keys that the user's binding has."""
+def bound(stack: RunningSystem, user: User) -> list[tuple[object, ...]]:
+    """The JID of the keys of the user's binding."""
     return stack.sql(BOUND, user.id)

@@ -1,4 +1,4 @@
-"""The path a person takes, over HTTP alone, with the real engine against the loopback WhatsApp."""
+"""Whole pairings over HTTP alone, with the real engine against the loopback WhatsApp."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import zxingcpp
 from PIL import Image
 
 from tests.support.postgres import Postgres
-from tests.support.stack import PATIENCE_SECONDS, Stack, User, call
+from tests.support.stack import PATIENCE_SECONDS, RunningSystem, User, call
 from tests.system.pairing.steps import connected, keys_in
 
 
-def test_from_token_to_disconnect_across_a_restart(postgres: Postgres, tmp_path: Path) -> None:
+def test_a_user_pairs_and_disconnects_across_a_restart(postgres: Postgres, tmp_path: Path) -> None:
     database_url = postgres.url(postgres.create())
     number = "34600000001"
-    stack = Stack(tmp_path, "--database-url", database_url)
+    stack = RunningSystem(tmp_path, "--database-url", database_url)
     user = stack.user()
     answer = user.connect()
     assert answer.status == 202
@@ -34,7 +34,7 @@ def test_from_token_to_disconnect_across_a_restart(postgres: Postgres, tmp_path:
     assert len(stack.devices(number)) == 1
     assert stack.stop() == 0
 
-    stack = Stack(tmp_path, "--database-url", database_url)
+    stack = RunningSystem(tmp_path, "--database-url", database_url)
     user = stack.user(user.id)
     assert user.status()["phoneNumber"] == number
     assert keys_in(database_url)["whatsapp_engine.whatsmeow_device"] == 1
@@ -47,7 +47,7 @@ def test_from_token_to_disconnect_across_a_restart(postgres: Postgres, tmp_path:
     assert stack.stop() == 0
 
 
-def test_a_cancelled_pairing_leaves_nothing_for_the_next_one(stack: Stack) -> None:
+def test_a_cancelled_pairing_leaves_nothing_for_the_next_one(stack: RunningSystem) -> None:
     user = stack.user()
     user.connect()
     user.qr()
@@ -57,7 +57,7 @@ def test_a_cancelled_pairing_leaves_nothing_for_the_next_one(stack: Stack) -> No
     assert session["error"]["code"] == "cancelled"
     assert session["qr"] is None
     assert user.call("GET", "qr").status == 404
-    started(stack, user, "+ interval '1 minute'")  # so that the pause of 5 s lasts on a slow machine, too
+    started(stack, user, "+ interval '1 minute'")  # so that the pause of 5 s is not over on a slow machine
     early = user.connect()
     assert early.status == 429
     assert 1 <= int(early.headers["Retry-After"]) <= 65
@@ -69,7 +69,7 @@ def test_a_cancelled_pairing_leaves_nothing_for_the_next_one(stack: Stack) -> No
     assert user.reaches("connected")["phoneNumber"] == "34600000002"
 
 
-def test_a_dead_linker_is_replaced_within_the_same_attempt(stack: Stack) -> None:
+def test_a_dead_linker_is_replaced_within_the_same_attempt(stack: RunningSystem) -> None:
     user = stack.user()
     attempt = user.connect().json()["attempt"]["id"]
     first = user.qr()
@@ -82,14 +82,14 @@ def test_a_dead_linker_is_replaced_within_the_same_attempt(stack: Stack) -> None
     user.reaches("connected")
 
 
-def test_two_users_do_not_see_each_other(stack: Stack) -> None:
+def test_two_users_do_not_see_each_other(stack: RunningSystem) -> None:
     one, other = stack.user(), stack.user()
     connected(one, "34600000004")
     assert other.status()["status"] == "disconnected"
     assert other.status()["phoneNumber"] is None
 
 
-def test_without_a_valid_token_there_is_nothing(stack: Stack) -> None:
+def test_every_call_without_a_valid_token_is_refused(stack: RunningSystem) -> None:
     for path, method in (("status", "GET"), ("qr", "GET"), ("connect", "POST"), ("disconnect", "POST")):
         url = f"{stack.url}/api/whatsapp/{path}"
         assert call(method, url).status == 401
@@ -98,7 +98,7 @@ def test_without_a_valid_token_there_is_nothing(stack: Stack) -> None:
         assert forged.json()["error"] == "unauthorized"
 
 
-def test_an_unchanged_status_is_not_sent_again(stack: Stack) -> None:
+def test_an_unchanged_status_is_not_sent_again(stack: RunningSystem) -> None:
     user = stack.user()
     etag = user.call("GET", "status").headers["ETag"]
     assert user.call("GET", "status", If_None_Match=etag).status == 304
@@ -107,18 +107,18 @@ def test_an_unchanged_status_is_not_sent_again(stack: Stack) -> None:
     user.disconnect()
 
 
-def started(stack: Stack, user: User, shift: str) -> None:
-    """Let the user's attempts have started that much later or earlier than now."""
+def started(stack: RunningSystem, user: User, shift: str) -> None:
+    """Move the start of the user's attempts by this interval."""
     stack.sql(f"UPDATE whatsapp_private.attempts SET started_at = now() {shift} WHERE user_id = %s", user.id)
 
 
-def busy(stack: Stack) -> list[dict[str, Any]]:
-    """The linkers that are at work."""
+def busy(stack: RunningSystem) -> list[dict[str, Any]]:
+    """The busy linkers."""
     return [one for one in stack.instances("linker") if one["busySince"]]
 
 
 def kill(pid: int) -> None:
-    """Kill one process as the kernel would."""
+    """Kill one process."""
     import os
     import signal
 

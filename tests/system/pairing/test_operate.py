@@ -1,4 +1,4 @@
-"""What an operator gets to see of real pairings: each number once and plausible, and the way to a person's logs."""
+"""What an operator sees of real pairings: each metric once and plausible, and the logs of a person."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 from tests.support.metrics import Metric, metrics_in, values
 from tests.support.postgres import Postgres
 from tests.support.secret_search import Secrets, logs
-from tests.support.stack import PATIENCE_SECONDS, Stack
+from tests.support.stack import PATIENCE_SECONDS, RunningSystem
 
 NUMBER = "34600987654"
-# Above what a busy machine takes, below what would be a wrong unit.
+# Above the values of a busy machine, and below values in a wrong unit.
 PLAUSIBLE_MS = 600_000
 QR_DELAY_MS = 5000
 
@@ -27,17 +27,17 @@ def database_url(postgres: Postgres) -> str:
 
 
 @pytest.fixture
-def stack(database_url: str, tmp_path: Path) -> Iterator[Stack]:
-    """A stack of its own: its logs hold what this test did and nothing else."""
-    running = Stack(tmp_path, "--database-url", database_url)
+def stack(database_url: str, tmp_path: Path) -> Iterator[RunningSystem]:
+    """A system of this test, so that its logs have nothing of other tests."""
+    running = RunningSystem(tmp_path, "--database-url", database_url)
     yield running
     if running.process.poll() is None:
         running.stop()
 
 
-def test_a_pairing_is_counted_once_and_its_logs_lead_to_it(stack: Stack, database_url: str) -> None:
+def test_a_pairing_is_counted_once_and_its_logs_can_be_found(stack: RunningSystem, database_url: str) -> None:
     user = stack.user()
-    stack.sandbox.set_knobs(qrDelaySeconds=QR_DELAY_MS / 1000)  # so that the first wait lasts long enough to be seen
+    stack.sandbox.set_knobs(qrDelaySeconds=QR_DELAY_MS / 1000)  # so that the first wait lasts for some time
     attempt = user.connect().json()["attempt"]["id"]
     user.wait(PATIENCE_SECONDS, "wait for the QR", lambda _: waits_in("qr", database_url))
     qr = user.qr()
@@ -81,13 +81,13 @@ def waits_in(phase: str, database_url: str) -> bool:
 
 
 def counts(metrics: list[Metric]) -> dict[str, int]:
-    """How often each metric of a pairing was written; cleanup writes its own whenever it runs."""
+    """How often each metric of a pairing was written. The metrics of cleanup are left out."""
     names = {metric.name for metric in metrics} - {"CleanupLeft"}
     return {name: len([one for one in metrics if one.name == name]) for name in names}
 
 
-def test_the_probe_runs_from_the_template_and_leaves_nothing(stack: Stack, database_url: str) -> None:
-    assert stack.instances("probe") == []  # its schedule is off
+def test_the_probe_runs_from_the_template_and_leaves_nothing(stack: RunningSystem, database_url: str) -> None:
+    assert stack.instances("probe") == []  # its schedule is switched off
     answer = stack.invoke("ProbeFunction")
     assert answer["failure"] is None
     stack.sandbox.set_knobs(connectFailure=405)

@@ -1,4 +1,4 @@
-"""README's walk without a browser: its lines, as they stand there, in a shell against the running system."""
+"""README's walk without a browser: a shell runs its lines against the running system."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import json
 import re
 import subprocess
 
-from tests.support.stack import PATIENCE_SECONDS, ROOT, Stack
+from tests.support.stack import PATIENCE_SECONDS, ROOT, RunningSystem
 
 SECTION = "## Without a browser"
 ASK = 'until curl -s $URL/api/whatsapp/status -H "Authorization: Bearer $TOKEN" | grep -q {}; do sleep 0.1; done'
-# A person needs longer from one of these lines to the next than the system does.
+# A person needs longer between these lines than the system needs.
 WAITS = {"POST $URL/api/whatsapp/connect ": ASK.format("waiting_qr"), "/dev/phone/scan": ASK.format("connectedAt.*T")}
 
 
-def test_the_walk_without_a_browser_pairs_and_disconnects(stack: Stack) -> None:
+def test_the_walk_without_a_browser_pairs_and_disconnects(stack: RunningSystem) -> None:
     section = (ROOT / "README.md").read_text("utf-8").split(SECTION)[1]
     (block,) = re.findall(r"```sh\n(.*?)```", section.split("\n## ")[0], re.DOTALL)
     first, *lines = block.splitlines()

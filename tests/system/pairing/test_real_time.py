@@ -1,6 +1,6 @@
-"""The default windows in real time: 120 seconds for the QR, 120 seconds for the scan.
+"""The default windows in real time: 120 seconds until the QR, and 120 seconds until the scan.
 
-Three systems run side by side, so that the whole takes four minutes and not six.
+Three systems run side by side, so the tests take four minutes and not six.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ import psycopg
 import pytest
 
 from tests.support.postgres import Postgres
-from tests.support.stack import Stack, User
+from tests.support.stack import RunningSystem, User
 
 pytestmark = pytest.mark.slow
 
 WINDOW = 120
-# A slow machine notices an end late; it never notices it early.
+# A slow machine may notice an end late, but never early.
 HONOURED_WITHIN = 60
 
 
 @dataclass(frozen=True)
-class Pairing:
-    """A click on "Connect" and when it was answered, on the monotonic clock."""
+class TimedPairing:
+    """A click on "Connect" with the time of its answer, by the monotonic clock."""
 
-    stack: Stack
+    stack: RunningSystem
     database: str
     user: User
     started_at: float
 
 
 @pytest.fixture(scope="module")
-def pairings(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Pairing]]:
-    """Start one system per WhatsApp that is late, silent or ignored by its user, and click in each."""
+def pairings(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, TimedPairing]]:
+    """Start three systems: WhatsApp is late, WhatsApp is silent, the user ignores the QR. Click in each."""
     kinds: dict[str, dict[str, object]] = {
         "late": {"qrDelaySeconds": 90},
         "silent": {"silent": "handshake"},
@@ -45,17 +45,17 @@ def pairings(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> It
         running = {}
         for name, knobs in kinds.items():
             database = postgres.url(postgres.create())
-            stack = Stack(tmp_path_factory.mktemp(name), "--database-url", database)
+            stack = RunningSystem(tmp_path_factory.mktemp(name), "--database-url", database)
             cleanups.callback(stack.stop)
             stack.sandbox.set_knobs(**knobs)
             user = stack.user()
             assert user.connect().status == 202
-            running[name] = Pairing(stack, database, user, time.monotonic())
+            running[name] = TimedPairing(stack, database, user, time.monotonic())
         yield running
 
 
-def test_a_qr_that_comes_after_90_seconds_pairs(pairings: dict[str, Pairing]) -> None:
-    """The owner's original failure: the old server gave up after 30 seconds."""
+def test_a_qr_that_comes_after_90_seconds_pairs(pairings: dict[str, TimedPairing]) -> None:
+    """The old server gave up after 30 seconds. That fault was the reason for this project."""
     late = pairings["late"]
     qr = late.user.qr(WINDOW)
     assert time.monotonic() - late.started_at > 88
@@ -63,7 +63,7 @@ def test_a_qr_that_comes_after_90_seconds_pairs(pairings: dict[str, Pairing]) ->
     assert late.user.reaches("connected")["phoneNumber"] == "34622000001"
 
 
-def test_a_qr_that_never_comes_ends_at_120_seconds(pairings: dict[str, Pairing]) -> None:
+def test_a_qr_that_never_comes_ends_at_120_seconds(pairings: dict[str, TimedPairing]) -> None:
     silent = pairings["silent"]
     session = silent.user.reaches("error", WINDOW + HONOURED_WITHIN)
     assert session["error"]["code"] == "qr_timeout"
@@ -72,8 +72,8 @@ def test_a_qr_that_never_comes_ends_at_120_seconds(pairings: dict[str, Pairing])
     the_next_click_works(silent, "34622000002")
 
 
-def test_an_unscanned_qr_ends_the_attempt_after_120_seconds(pairings: dict[str, Pairing]) -> None:
-    """Its end lies before or after the silent one's, so the time is taken from the attempt's own clock."""
+def test_an_unscanned_qr_ends_the_attempt_after_120_seconds(pairings: dict[str, TimedPairing]) -> None:
+    """The database's times of the attempt say how long it took."""
     ignored = pairings["ignored"]
     session = ignored.user.reaches("error", WINDOW + HONOURED_WITHIN)
     assert session["error"]["code"] == "scan_timeout"
@@ -81,7 +81,7 @@ def test_an_unscanned_qr_ends_the_attempt_after_120_seconds(pairings: dict[str, 
     the_next_click_works(ignored, "34622000003")
 
 
-def test_the_scan_window_is_honoured(pairings: dict[str, Pairing]) -> None:
+def test_an_unscanned_qr_shows_scan_timeout_after_its_window(pairings: dict[str, TimedPairing]) -> None:
     stack = pairings["ignored"].stack
     user = stack.user()
     user.connect()
@@ -91,8 +91,8 @@ def test_the_scan_window_is_honoured(pairings: dict[str, Pairing]) -> None:
     assert time.monotonic() - appeared_at < WINDOW + HONOURED_WITHIN
 
 
-def the_window_was_honoured(pairing: Pairing, since: str) -> None:
-    """By the database's clock: the window is as long as it should be, and the attempt ended with it."""
+def the_window_was_honoured(pairing: TimedPairing, since: str) -> None:
+    """Check by the database's clock that the window has its length, and that the attempt ended with it."""
     statement = f"""
         SELECT extract(epoch FROM deadline - {since}), extract(epoch FROM ended_at - deadline)
         FROM whatsapp_private.attempts WHERE user_id = %s
@@ -104,8 +104,8 @@ def the_window_was_honoured(pairing: Pairing, since: str) -> None:
     assert -1 < late < HONOURED_WITHIN
 
 
-def the_next_click_works(pairing: Pairing, number: str) -> None:
-    """Pair for real, at once, after an attempt that ended badly."""
+def the_next_click_works(pairing: TimedPairing, number: str) -> None:
+    """Pair at once after an attempt that ended badly."""
     pairing.stack.sandbox.reset_knobs()
     assert pairing.user.connect().status == 202
     pairing.user.scan(pairing.user.qr(), number)

@@ -1,4 +1,4 @@
-"""The whole system where the operator demands a second factor."""
+"""The whole system, and the operator demands a second factor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.support.jwks import Project, served
 from tests.support.postgres import Postgres
 from tests.support.secret_search import Secrets, logs
-from tests.support.stack import Answer, Stack, call
+from tests.support.stack import Answer, RunningSystem, call
 from tests.system.pairing.projects import serving_users_of
 
 CALLS = [("POST", "connect"), ("GET", "status"), ("GET", "qr"), ("POST", "disconnect")]
@@ -22,26 +22,26 @@ STEP_UP = 'Bearer error="insufficient_user_authentication"'
 
 @pytest.fixture(scope="module")
 def project() -> Iterator[Project]:
-    """A project whose keys are served."""
+    """A Supabase project that publishes its keys."""
     with served(Project()) as project:
         yield project
 
 
 @pytest.fixture(scope="module")
-def stack(project: Project, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack for the users of this project."""
+def stack(project: Project, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
+    """The system for the users of this project."""
     folder = tmp_path_factory.mktemp("second_factor")
     with serving_users_of(project, postgres, folder, "RequiredAssuranceLevel=aal2") as running:
         yield running
 
 
-def ask(stack: Stack, token: str, method: str = "GET", path: str = "status") -> Answer:
+def ask(stack: RunningSystem, token: str, method: str = "GET", path: str = "status") -> Answer:
     """Call the API with a token."""
     return call(method, f"{stack.url}/api/whatsapp/{path}", headers={"Authorization": f"Bearer {token}"})
 
 
 @pytest.mark.parametrize(("method", "path"), CALLS)
-def test_every_call_asks_for_the_second_factor(stack: Stack, project: Project, method: str, path: str) -> None:
+def test_every_call_asks_for_the_second_factor(stack: RunningSystem, project: Project, method: str, path: str) -> None:
     answer = ask(stack, project.token(aal="aal1"), method, path)
     assert (answer.status, answer.headers["WWW-Authenticate"]) == (403, STEP_UP)
     assert answer.json() == {
@@ -52,20 +52,22 @@ def test_every_call_asks_for_the_second_factor(stack: Stack, project: Project, m
 
 
 @pytest.mark.parametrize("level", [None, "AAL2", "aal3", "", ["aal2"], 2, True, {"aal2": True}], ids=repr)
-def test_a_strange_level_is_below_the_demanded_one(stack: Stack, project: Project, level: object) -> None:
+def test_an_unknown_level_is_below_the_demanded_one(stack: RunningSystem, project: Project, level: object) -> None:
     answer = ask(stack, project.token(aal=level))
     assert (answer.status, answer.json()["error"]) == (403, "second_factor_required")
 
 
-def test_a_user_with_the_second_factor_is_served(stack: Stack, project: Project) -> None:
+def test_a_user_with_the_second_factor_is_served(stack: RunningSystem, project: Project) -> None:
     assert ask(stack, project.token(aal="aal1")).status == 403
     answer = ask(stack, project.token(aal="aal2"))
     assert (answer.status, answer.json()["status"]) == (200, "disconnected")
-    assert ask(stack, project.token(aal="aal1")).status == 403  # nothing is kept of the user's better token
+    assert ask(stack, project.token(aal="aal1")).status == 403  # the answer to the user's better token is not kept
 
 
 @pytest.mark.parametrize("level", ["aal1", "aal2"])
-def test_a_bad_token_is_still_a_401_of_its_own(stack: Stack, project: Project, level: str) -> None:
+def test_a_bad_token_is_answered_401_before_the_second_factor(
+    stack: RunningSystem, project: Project, level: str
+) -> None:
     stranger = ec.generate_private_key(ec.SECP256R1())
     for changed in ({"key": stranger}, {"exp": int(time.time()) - 2}, {"exp": int(time.time()) - 60}, {"aud": "admin"}):
         answer = ask(stack, project.token(aal=level, **changed))  # type: ignore[arg-type]
@@ -73,13 +75,13 @@ def test_a_bad_token_is_still_a_401_of_its_own(stack: Stack, project: Project, l
         assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
 
 
-def test_an_anonymous_user_is_first_asked_for_an_account(stack: Stack, project: Project) -> None:
+def test_an_anonymous_user_is_first_asked_for_an_account(stack: RunningSystem, project: Project) -> None:
     answer = ask(stack, project.token(aal="aal1", is_anonymous=True))
     assert (answer.status, answer.json()["error"]) == (401, "anonymous_not_allowed")
 
 
-def test_the_refusal_leaves_its_class_and_nothing_of_the_token(stack: Stack, project: Project) -> None:
-    """Ends the stack, for its logs."""
+def test_a_refusal_logs_its_class_and_nothing_of_the_token(stack: RunningSystem, project: Project) -> None:
+    """Runs last, because it ends the system to read its logs."""
     user = str(uuid4())
     secrets = Secrets()
     ids = set()

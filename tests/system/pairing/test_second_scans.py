@@ -1,4 +1,4 @@
-"""WhatsApp does not accept a scan: the person is asked for another one, and that one connects."""
+"""WhatsApp does not accept a scan. The person is asked for another scan, and that one connects."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any
 import pytest
 from whatsapp_pairing.pairing.attempt import MOST_REFUSALS
 
-from tests.support.stack import PATIENCE_SECONDS, Stack, User
+from tests.support.stack import PATIENCE_SECONDS, RunningSystem, User
 
 
 @pytest.fixture(autouse=True)
-def behaving_again(stack: Stack) -> Iterator[None]:
-    """Leave a WhatsApp that behaves."""
+def behaving_again(stack: RunningSystem) -> Iterator[None]:
+    """Reset the knobs of the loopback WhatsApp after the test."""
     yield
     stack.sandbox.reset_knobs()
 
 
 @pytest.fixture
-def user(stack: Stack) -> User:
-    """A user who has clicked."""
+def user(stack: RunningSystem) -> User:
+    """A user after the click."""
     user = stack.user()
     assert user.connect().status == 202
     return user
 
 
 def asked(user: User, code: str, other_than: str) -> dict[str, Any]:
-    """Wait for this notice with another QR, and return the session."""
+    """Wait until the session has this notice and another QR, and return the session."""
     return user.wait(
         PATIENCE_SECONDS,
         f"{code} with a QR",
@@ -37,7 +37,7 @@ def asked(user: User, code: str, other_than: str) -> dict[str, Any]:
 
 
 def connects(user: User, qr: str, number: str) -> None:
-    """Scan, and expect one device and no notice."""
+    """Scan, and check that one device is linked and the notice is gone."""
     assert user.scan(qr, number).status == 200
     session = user.reaches("connected")
     assert (session["phoneNumber"], session["notice"], session["error"]) == (number, None, None)
@@ -45,7 +45,7 @@ def connects(user: User, qr: str, number: str) -> None:
 
 
 def renewed(user: User, number: str) -> tuple[str, dict[str, Any]]:
-    """Scan a QR that WhatsApp then renews; return the QR, and the session with the renewed one."""
+    """Scan a QR that WhatsApp then renews. Return that QR, and the session with the renewed QR."""
     user.stack.sandbox.set_knobs(renewSecret=True, failTimes=1)
     before = user.qr()
     assert user.scan(before, number).json()["error"] == "scan_again"
@@ -58,7 +58,7 @@ def test_a_renewed_qr_keeps_its_time_and_connects(user: User) -> None:
     before, session = renewed(user, number)
     assert session["status"] == "waiting_qr"
     assert session["qr"].split(",")[:3] == before.split(",")[:3]
-    # A next QR instead of a renewed one would last 20 s, so it would expire half a minute earlier.
+    # If this were the next QR, and not the renewed one, it would expire half a minute earlier.
     moved = datetime.fromisoformat(session["qrExpiresAt"]) - datetime.fromisoformat(expires_at)
     assert abs(moved) < timedelta(seconds=20)
     assert session["notice"]["message"].startswith("WhatsApp asks for one more scan.")
@@ -69,7 +69,7 @@ def test_a_renewed_qr_keeps_its_time_and_connects(user: User) -> None:
     connects(user, session["qr"], number)
 
 
-def test_a_renewed_qr_that_nobody_scans_says_so(user: User) -> None:
+def test_an_unscanned_renewed_qr_ends_with_its_own_reason(user: User) -> None:
     renewed(user, "34621000002")
     user.let_window_end("phase = 'auth'")
     session = user.reaches("error")

@@ -1,4 +1,4 @@
-"""The whole system before a Supabase project of its own, whose keys and tokens a test changes."""
+"""The whole system with a Supabase project whose keys and tokens the tests change."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.support.jwks import SECRET, Project, served
 from tests.support.postgres import Postgres
 from tests.support.secret_search import Secrets, logs
-from tests.support.stack import Answer, Stack, call
+from tests.support.stack import Answer, RunningSystem, call
 from tests.system.pairing.projects import serving_users_of
 
 OLD_ISSUER = "https://abcdefghijklmnopqrst.supabase.co/auth/v1"
-# Far above what the slowest machine needs, and below the 300 s for which an authorizer's answer could be kept.
+# Far above what a slow machine needs, and below 300 s, for which API Gateway could keep an authorizer's answer.
 SECONDS_FOR_A_NEW_KEY = 120
 
 
 @pytest.fixture(scope="module")
 def project() -> Iterator[Project]:
-    """A project whose keys are served."""
+    """A Supabase project that publishes its keys."""
     with served(Project()) as project:
         yield project
 
 
 @pytest.fixture(scope="module")
-def stack(project: Project, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack for the users of this project."""
+def stack(project: Project, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
+    """The system for the users of this project."""
     folder = tmp_path_factory.mktemp("tokens")
     with serving_users_of(
         project, postgres, folder, f"AcceptedIssuers=https://other.example/auth/v1, {OLD_ISSUER}"
@@ -39,13 +39,13 @@ def stack(project: Project, postgres: Postgres, tmp_path_factory: pytest.TempPat
         yield running
 
 
-def status(stack: Stack, token: str | None, **headers: str) -> Answer:
+def status(stack: RunningSystem, token: str | None, **headers: str) -> Answer:
     """Ask for the session with a token."""
     sent = {} if token is None else {"Authorization": f"Bearer {token}"}
     return call("GET", f"{stack.url}/api/whatsapp/status", headers=sent | headers)
 
 
-def test_a_token_of_a_new_key_is_accepted_in_seconds(stack: Stack, project: Project) -> None:
+def test_a_token_of_a_new_key_is_accepted_in_seconds(stack: RunningSystem, project: Project) -> None:
     assert status(stack, project.token()).status == 200
     new = ec.generate_private_key(ec.SECP256R1())
     token = jwt.encode(project.claims(), new, "ES256", {"kid": "rotated"})
@@ -59,31 +59,31 @@ def test_a_token_of_a_new_key_is_accepted_in_seconds(stack: Stack, project: Proj
     assert status(stack, project.token()).status == 200
 
 
-def test_invented_keys_keep_nobody_out_and_ask_little(stack: Stack, project: Project) -> None:
+def test_tokens_of_unknown_keys_cause_few_fetches(stack: RunningSystem, project: Project) -> None:
     asked = project.asked
     started = time.monotonic()
     for number in range(60):
         invented = jwt.encode(project.claims(), project.keys["ec"], "ES256", {"kid": f"invented-{number}"})
         assert status(stack, invented).status == 401
         assert status(stack, project.token()).status == 200
-    # Each instance of the authorizer asks once, and again every five seconds.
+    # Each instance of the authorizer fetches the keys once, and then at most every five seconds.
     rounds = 1 + (time.monotonic() - started) / 5
     assert project.asked - asked <= rounds * (1 + len(stack.instances("authorizer")))
 
 
-def test_a_token_that_names_the_first_address_is_accepted(stack: Stack, project: Project) -> None:
+def test_a_token_that_names_the_first_address_is_accepted(stack: RunningSystem, project: Project) -> None:
     assert status(stack, project.token(iss=OLD_ISSUER)).status == 200
     assert status(stack, project.token(iss="https://stranger.example/auth/v1")).status == 401
 
 
-def test_an_anonymous_user_is_told_to_sign_in_with_an_account(stack: Stack, project: Project) -> None:
+def test_an_anonymous_user_is_told_to_sign_in_with_an_account(stack: RunningSystem, project: Project) -> None:
     answer = status(stack, project.token(is_anonymous=True))
     assert (answer.status, answer.json()["error"]) == (401, "anonymous_not_allowed")
     assert answer.json()["message"].startswith("Sign in with an account")
 
 
-def test_each_refusal_leaves_its_class_and_nothing_of_the_token(stack: Stack, project: Project) -> None:
-    """Ends the stack, for its logs."""
+def test_each_refusal_logs_its_class_and_nothing_of_the_token(stack: RunningSystem, project: Project) -> None:
+    """Runs last, because it ends the system to read its logs."""
     stranger = ec.generate_private_key(ec.SECP256R1())
     now = int(time.time())
     secrets = Secrets()

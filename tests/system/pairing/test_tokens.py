@@ -1,6 +1,6 @@
 """Tokens against the whole system over HTTP: the gateway, the authorizer, the published keys, the handlers.
 
-Most of these are signed with the stack's own key, so that nothing but the one thing said is wrong with them.
+Most of these tokens are signed with the system's own key, so they have only the one fault that the test names.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support.jwks import unsigned
-from tests.support.stack import Answer, Stack, call
+from tests.support.stack import Answer, RunningSystem, call
 
 CALLS = [("GET", "status"), ("GET", "qr"), ("POST", "connect"), ("POST", "disconnect")]
 
 
 class Mint:
-    """Makes tokens as the stack's own Supabase would, or nearly."""
+    """Makes tokens as the system's Supabase would, or with one fault."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: RunningSystem) -> None:
         self.user = stack.user()
         self.key = serialization.load_pem_private_key((stack.data_dir / "signing-key.pem").read_bytes(), None)
         self.header = {"kid": jwt.get_unverified_header(self.user.token)["kid"]}
         self._claims = jwt.decode(self.user.token, options={"verify_signature": False})
 
     def claims(self, **changed: object) -> dict[str, Any]:
-        """The user's claims with changes; None leaves one out."""
+        """The user's claims with changes. None leaves a claim out."""
         return {name: value for name, value in (self._claims | changed).items() if value is not None}
 
     def token(self, **changed: object) -> str:
-        """A token that is signed as it should be."""
+        """A correctly signed token."""
         return jwt.encode(self.claims(**changed), self.key, "ES256", self.header)  # type: ignore[arg-type]
 
     def public_pem(self) -> bytes:
-        """What anybody may know of the key."""
+        """The public part of the key."""
         form = serialization.PublicFormat.SubjectPublicKeyInfo
         return self.key.public_key().public_bytes(serialization.Encoding.PEM, form)
 
@@ -49,7 +49,7 @@ def now(seconds: float = 0) -> int:
 
 
 def of_a_public_key(mint: Mint) -> str:
-    """PyJWT would not sign with a public key, an attacker does."""
+    """A token signed with the public key as a shared secret. PyJWT refuses to make one."""
     algorithm = jwt.get_algorithm_by_name("HS256")
     head = unsigned({"alg": "HS256", "typ": "JWT"} | mint.header, mint.claims()).rpartition(".")[0]
     signature = algorithm.sign(head.encode(), mint.public_pem())
@@ -57,7 +57,7 @@ def of_a_public_key(mint: Mint) -> str:
 
 
 def legacy_key(role: str) -> str:
-    """A project's anon or service key as Supabase makes them with the legacy secret."""
+    """A project's anon or service key, as Supabase signs it with the legacy secret."""
     claims = {"iss": "supabase", "ref": "abcd", "role": role, "iat": now(), "exp": now(3600)}
     return jwt.encode(claims, "a shared secret of more than thirty-two bytes", "HS256")
 
@@ -91,24 +91,24 @@ BAD: dict[str, Callable[[Mint], str]] = {
 
 
 @pytest.fixture(scope="module")
-def mint(stack: Stack) -> Mint:
-    """What signs for the running stack."""
+def mint(stack: RunningSystem) -> Mint:
+    """The maker of tokens for the running system."""
     return Mint(stack)
 
 
-def everywhere(stack: Stack, token: str) -> Iterator[Answer]:
+def everywhere(stack: RunningSystem, token: str) -> Iterator[Answer]:
     """Try each call of the API with a token."""
     for method, path in CALLS:
         yield call(method, f"{stack.url}/api/whatsapp/{path}", headers={"Authorization": f"Bearer {token}"})
 
 
-def test_the_mint_is_the_stacks_own(stack: Stack, mint: Mint) -> None:
-    """What follows would pass with any wrong signature."""
+def test_a_token_of_the_system_s_key_is_accepted(stack: RunningSystem, mint: Mint) -> None:
+    """Shows that the key is right. With a wrong key, the other tests would pass for the wrong reason."""
     assert [answer.status for answer in everywhere(stack, mint.token(exp=now(60)))] == [200, 404, 202, 200]
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_token_is_a_plain_401(stack: Stack, mint: Mint, name: str) -> None:
+def test_a_bad_token_is_answered_401(stack: RunningSystem, mint: Mint, name: str) -> None:
     for answer in everywhere(stack, BAD[name](mint)):
         assert answer.status == 401
         assert answer.json() == {
@@ -119,9 +119,9 @@ def test_a_bad_token_is_a_plain_401(stack: Stack, mint: Mint, name: str) -> None
         assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_a_token_is_refused_from_its_end_on(stack: Stack, mint: Mint) -> None:
-    """Also in the seconds that the authorizer allows for clocks that differ."""
-    for lifetime in (4, 16, 64):  # a slow machine may not answer within the first
+def test_a_token_is_refused_from_its_expiry_on(stack: RunningSystem, mint: Mint) -> None:
+    """The authorizer accepts a token for some seconds longer, for clocks that differ. The handlers do not."""
+    for lifetime in (4, 16, 64):  # one second is too short for a slow machine
         expires = now(lifetime)
         token = mint.token(exp=expires)
         if next(everywhere(stack, token)).status == 200:
@@ -132,7 +132,7 @@ def test_a_token_is_refused_from_its_end_on(stack: Stack, mint: Mint) -> None:
     assert {answer.status for answer in everywhere(stack, token)} == {401}
 
 
-def test_nothing_that_the_client_sends_names_another_user(stack: Stack) -> None:
+def test_no_header_or_parameter_names_another_user(stack: RunningSystem) -> None:
     victim, attacker = stack.user(), stack.user()
     assert victim.connect().status == 202
     qr = victim.qr()
@@ -149,7 +149,7 @@ def test_nothing_that_the_client_sends_names_another_user(stack: Stack) -> None:
 
 
 def naming(user: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Ways to say that one is somebody else."""
+    """Requests that name another user."""
     yield f"?userId={user}&user_id={user}&sub={user}&id=eq.{user}", {}
     names = ("X-User-Id", "X-Amzn-Oidc-Identity", "X-Supabase-User", "X-Forwarded-User", "UserId", "Sub")
     yield "", dict.fromkeys(names, user)
@@ -159,14 +159,14 @@ def naming(user: str) -> Iterator[tuple[str, dict[str, str]]]:
     )
 
 
-def test_a_token_in_the_address_is_nobodys(stack: Stack) -> None:
+def test_a_token_in_the_address_is_ignored(stack: RunningSystem) -> None:
     token = stack.user().token
     for name in ("access_token", "token", "authorization", "Authorization", "apikey"):
         assert call("GET", f"{stack.url}/api/whatsapp/status?{name}={token}").status == 401
         assert call("GET", f"{stack.url}/api/whatsapp/status", headers={"Cookie": f"{name}={token}"}).status == 401
 
 
-def test_a_page_of_another_origin_may_read_nothing(stack: Stack) -> None:
+def test_a_page_of_another_origin_may_not_read_an_answer(stack: RunningSystem) -> None:
     user = stack.user()
     for origin in ("https://evil.example", "null", f"{stack.url}.evil.example", stack.url.upper()):
         asked = call("OPTIONS", f"{stack.url}/api/whatsapp/status", headers={

@@ -1,6 +1,6 @@
-"""Questions to the catalog, so that what is added later is covered too. Each answers with what is wrong."""
+"""Queries of Postgres's catalog. Each returns what is wrong, also in objects that are added later."""
 
-# What a role may do in the private schemas. Usage of a schema is the lock on the door, the rest the locks inside.
+# What a role may do in the private schemas: with each schema, and with each object in it.
 REACHABLE = """
 SELECT 'schema ' || n.nspname AS found FROM pg_namespace n
 WHERE n.nspname IN ('whatsapp_private', 'whatsapp_engine')
@@ -31,8 +31,8 @@ SELECT format('whatsapp_private.%I(%s)', p.proname, (
 )) AS call FROM pg_proc p WHERE p.pronamespace = 'whatsapp_private'::regnamespace ORDER BY 1
 """
 
-# What Supabase's advisor looks for, asked in our own words of our three schemas. `auth.uid()` once for each row is
-# its "auth_rls_initplan"; it matters where no index leads to the row.
+# The faults that Supabase's advisor looks for, in our three schemas. Its "auth_rls_initplan" is a policy that calls
+# `auth.uid()` once for each row. That is slow where no index leads to the row.
 ADVISOR = {
     "row level security without a policy": """
 SELECT c.oid::regclass::text FROM pg_class c
@@ -67,7 +67,8 @@ SELECT p.oid::regprocedure::text FROM pg_proc p
 WHERE p.pronamespace = ANY (%(ours)s::regnamespace[])
   AND NOT EXISTS (SELECT FROM unnest(p.proconfig) AS setting WHERE starts_with(setting, 'search_path='))
 """,
-    # Without its name, pg_temp is searched first for types, so that its caller would choose what "text" is.
+    # If `search_path` does not name pg_temp, Postgres searches it first for types. The caller could then define
+    # "text".
     "a definer's function that finds its caller's types": """
 SELECT p.oid::regprocedure::text FROM pg_proc p
 WHERE p.pronamespace = ANY (%(ours)s::regnamespace[]) AND p.prosecdef

@@ -1,4 +1,4 @@
-"""One migrated database for the session, as the integration tests have it; and one of one's own."""
+"""One migrated database that tests share, and one for a single test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["admin", "transaction_pooler", "way", "world"]
 
 @pytest.fixture
 def connection(migrated_url: str) -> Iterator[psycopg.Connection]:
-    """The superuser's connection to a migrated database that nobody else sees."""
+    """A superuser's connection to a migrated database of this test."""
     with psycopg.connect(migrated_url) as connection:
         yield connection
         connection.rollback()

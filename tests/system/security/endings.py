@@ -1,4 +1,4 @@
-"""Drives every way in which a pairing ends through a running system, several people side by side."""
+"""Lets pairings end in every way in a running system, several at the same time."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import psycopg
 from whatsapp_pairing.pairing.attempt import MOST_REFUSALS
 
 from tests.support.secret_search import Secrets
-from tests.support.stack import PATIENCE_SECONDS, Answer, Stack, User, call
+from tests.support.stack import PATIENCE_SECONDS, Answer, RunningSystem, User, call
 
 WITNESS = Path(__file__).with_name("witness.sql")
 
 
 class Endings:
-    """One system, the people who use it, and every secret that came to exist meanwhile."""
+    """One system, its users, and every secret that they and the system have made."""
 
-    def __init__(self, stack: Stack, database_url: str) -> None:
+    def __init__(self, stack: RunningSystem, database_url: str) -> None:
         self.stack = stack
         self.secrets = Secrets()
         self.refusals: list[Answer] = []
@@ -33,7 +33,7 @@ class Endings:
             connection.execute(WITNESS.read_bytes())
 
     def drive(self) -> None:
-        """Go through all of it, and wait until nothing runs any more."""
+        """Let every ending happen, and wait until nothing runs any more."""
         self._refused_requests()
         with_knobs = self._with_knobs
         with_knobs("client_outdated", connectFailure=405)
@@ -71,22 +71,22 @@ class Endings:
         self._until("the end of all work", self._idle)
 
     def outcomes(self) -> set[str]:
-        """How the attempts have ended, by the database."""
+        """The outcomes of the attempts, from the database."""
         return {outcome for (outcome,) in self._sql("SELECT outcome FROM whatsapp_private.attempts")}
 
     def learn(self) -> None:
-        """Add to the secrets what the database has seen."""
+        """Add the secrets in the database."""
         seen = self._sql("SELECT DISTINCT source, name, value FROM witness.seen")
-        # QRs first: a QR holds the adv secret of its device, which is then named as the engine's.
+        # QRs come first, because a QR contains its device's adv secret. The engine's name for that secret then wins.
         for source, name, value in sorted(seen, key=lambda row: row[1] != "qr_code"):
             if name == "qr_code":
                 self.secrets.add_qr(value)
             elif name in ("task_token", "phone_number", "jid", "our_jid", "lid", "pn"):
                 self.secrets.add(name.replace("_", " "), value)
-            elif value.startswith("\\x") and len(set(value)) > 8:  # zeros stand in any log
+            elif value.startswith("\\x") and len(set(value)) > 8:  # every log contains zeros
                 self.secrets.add_bytes(f"{source}.{name}", bytes.fromhex(value[2:]))
 
-    # The ends
+    # The endings
 
     def _with_knobs(self, reason: str, scan: bool = False, **knobs: object) -> None:
         if scan:
@@ -109,7 +109,7 @@ class Endings:
         self._sandbox.reset_knobs()
 
     def _unlinked_from_phone(self) -> None:
-        # The device before this one is being logged out, and would be taken for ours.
+        # The device of the case before is still being logged out. Wait, so that it is not taken for this one.
         self._until("offline devices", lambda: not self._online())
         self._sandbox.set_knobs(syncDelaySeconds=60)
         user, qr = self._shown()
@@ -133,7 +133,7 @@ class Endings:
         self._over(away, "whatsapp_unreachable")
         said = self.stack.data_dir / "stderr"
         self._until("unlink that is given up", lambda: "given up after 3 failed attempts" in said.read_text())
-        # What Lambda keeps of an event that it gives up: the event, and what the function has answered.
+        # What Lambda keeps of an event after its last retry: the event and the function's answer.
         event = json.dumps({"deviceId": device}).encode()
         answer = self.stack.aws("lambda").invoke(FunctionName="UnlinkFunction", Payload=event)
         assert answer["FunctionError"]
@@ -192,7 +192,7 @@ class Endings:
         over = user.wait(PATIENCE_SECONDS, reason, lambda status: status["status"] in ("error", "disconnected"))
         assert over["error"]["code"] == reason, over["error"]["code"]
 
-    # What is behind them
+    # The running system
 
     def _online(self) -> bool:
         return any(one["state"] == "online" for one in self._sandbox.state()["sockets"])

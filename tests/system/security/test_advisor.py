@@ -1,4 +1,4 @@
-"""What Supabase's advisor asks: nothing of ours is found, and each question finds what is wrong."""
+"""The queries of Supabase's advisor find no fault in our schemas, and each query finds the fault that it is for."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tests.system.security.catalog import ADVISOR
 
 OURS = ["public", "whatsapp_private", "whatsapp_engine"]
 
-# The owner's own four policies call auth.uid() as they were written (production has them, and `verify` holds them to
-# it). Seen below: an index leads to the row, so it is one call.
+# The owner's four policies call auth.uid() directly. Production has them like this, and `verify` demands them so. The
+# last test shows that an index leads to the row, so there is one call.
 ACCEPTED = {
     "auth.uid() once for each row": {
         f"Users can {verb} their own WhatsApp sessions" for verb in ("view", "insert", "update", "delete")
@@ -52,7 +52,7 @@ BAD = {
 
 
 def found(connection: psycopg.Connection, question: str) -> set[str]:
-    connection.execute("set local search_path = ''")  # the catalog then names every schema
+    connection.execute("set local search_path = ''")  # then the catalog names every schema
     return {name for (name,) in connection.execute(ADVISOR[question].encode(), {"ours": OURS})}
 
 
@@ -62,7 +62,7 @@ def test_the_advisor_finds_nothing(connection: psycopg.Connection, question: str
 
 
 @pytest.mark.parametrize("question", ADVISOR)
-def test_the_question_finds_what_it_asks_for(connection: psycopg.Connection, question: str) -> None:
+def test_each_query_of_the_advisor_finds_its_fault(connection: psycopg.Connection, question: str) -> None:
     before = found(connection, question)
     connection.execute("set local search_path to default")
     connection.execute(BAD[question].encode())
@@ -70,7 +70,7 @@ def test_the_question_finds_what_it_asks_for(connection: psycopg.Connection, que
     assert "bad" in more or "whatsapp_worker" in more
 
 
-def test_auth_uid_as_the_owner_wrote_it_is_an_index_lookup(connection: psycopg.Connection) -> None:
+def test_the_owner_s_policies_use_the_index(connection: psycopg.Connection) -> None:
     connection.execute("insert into auth.users select gen_random_uuid() from generate_series(1, 2000)")
     connection.execute("insert into public.whatsapp_sessions (user_id) select id from auth.users")
     connection.execute("analyze public.whatsapp_sessions")

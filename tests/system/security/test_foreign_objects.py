@@ -1,4 +1,4 @@
-"""Whatever else stands on the owner's table, a pairing ends connected; the user's row is written when it can be."""
+"""A pairing connects beside any object that the product has added to the owner's table."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ JID = "5215550001:7@s.whatsapp.net"
 
 @dataclass(frozen=True)
 class Foreign:
-    """Something of the product on the table.
+    """An object of the product on the owner's table.
 
     Attributes
     ----------
     made, removed : str
-        The statements that make it and remove it. What stays for ever has no second one.
+        The statements that create and remove it. An object that stays has no second statement.
     said : str
-        What the log says of a row that could not be written; empty: it is written.
+        What the log says when the row cannot be written; empty: the row is written.
     swept : bool
-        Whether cleanup can read the table meanwhile.
+        Whether cleanup can read the table while the object exists.
     """
 
     made: str
@@ -41,7 +41,7 @@ class Foreign:
 
 
 def trigger(body: str, timing: str = "before insert or update") -> str:
-    """Make a trigger of the product that runs this for each row."""
+    """The statement for a trigger that runs this for each row."""
     kind = "constraint trigger" if "deferred" in timing else "trigger"
     event, deferrable, deferred = timing.partition(" deferrable")
     return (
@@ -51,14 +51,14 @@ def trigger(body: str, timing: str = "before insert or update") -> str:
 
 
 def constraint(definition: str, said: str, before: str = "") -> Foreign:
-    """Add a constraint of the product that refuses the row."""
+    """The statement for a constraint that refuses the row."""
     return Foreign(
         f"{before}; alter table {TABLE} add constraint mine {definition}", f"alter table {TABLE} drop constraint mine",
         f"{said}, table whatsapp_sessions, constraint mine",
     )  # fmt: skip
 
 
-# Other users' rows, which a key over the status forbids ours to equal.
+# Rows of other users. A unique key over the status then refuses our row.
 OTHERS = f"""
 with others as (insert into auth.users select gen_random_uuid() from generate_series(1, 3) returning id)
 insert into {TABLE} (user_id, session_status)
@@ -115,7 +115,7 @@ FOREIGN = {
 
 @pytest.fixture
 def world(migrated_url: str) -> Iterator[World]:
-    """A database of one's own."""
+    """A database of this test."""
     yield from open_world(migrated_url)
 
 
@@ -124,7 +124,7 @@ def clean(world: World) -> None:
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_a_pairing_ends_connected_beside(
+def test_a_pairing_connects_beside_a_foreign_object(
     world: World, name: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     foreign, user, secret, workflow = FOREIGN[name], world.user(), Secret(), RecordedWorkflow()
@@ -151,7 +151,7 @@ def test_a_pairing_ends_connected_beside(
     assert [vars(record)["why"] for record in caplog.records if "why" in vars(record)] == [foreign.said] * failures
     assert values(metrics_in(capsys.readouterr().out), "SessionRowBehind") == [1.0] * failures
 
-    # Cleanup does all its other work meanwhile, and writes the row once it can.
+    # Cleanup does all its other work, and writes the row as soon as it can.
     world.age(1000, lost)
     if foreign.swept:
         clean(world)
@@ -161,7 +161,9 @@ def test_a_pairing_ends_connected_beside(
     assert world.attempt(lost)["outcome"] is not None
     if foreign.removed:
         world.sql(foreign.removed)
-        for database in world.databases:  # Postgres' plan of an INSERT that a rule has emptied outlives the rule
+        for (
+            database
+        ) in world.databases:  # Postgres keeps the plan of an INSERT that a rule changed, after the rule is gone
             database.close()
         world.sql("UPDATE whatsapp_private.sessions SET show_due_at = now()")
         clean(world)

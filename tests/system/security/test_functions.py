@@ -1,4 +1,4 @@
-"""The database functions as doors: who may call which, and what a caller cannot make them do."""
+"""Which role may call which database function, and what a caller cannot make a function do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.logins import connect, login
 from tests.support.repositories import World
 from tests.system.security.catalog import FUNCTIONS
 
-# Who may call each function. The functions that stand for nobody are called by other functions only.
+# The callers of each function. A function without callers is called by other functions only.
 API, WORKER = {"whatsapp_api"}, {"whatsapp_worker"}
 CALLERS = {
     "attempt_v1": API | WORKER,
@@ -65,12 +65,12 @@ CALLERS = {
 
 @contextmanager
 def as_role(world: World, role: str) -> Iterator[psycopg.Connection]:
-    """A connection that is logged in as this role."""
+    """A connection with the login of this role."""
     with psycopg.connect(login(world.url, role), autocommit=True) as connection:
         yield connection
 
 
-def test_each_function_has_the_callers_of_the_table(world: World) -> None:
+def test_each_function_has_the_callers_that_the_table_lists(world: World) -> None:
     """A new function fails here until the table names its callers."""
     found: dict[str, set[str]] = {}
     for row in world.sql(
@@ -111,8 +111,8 @@ def test_no_login_changes_a_function(world: World, role: str) -> None:
                     connection.execute(statement.encode())
 
 
-# What a login may put in the functions' way: it has pg_temp, where it may create anything. The sequence keeps what a
-# transaction that fails has seen.
+# Objects that a login may create in pg_temp to catch the names that a function uses. The sequence counts, even in a
+# transaction that fails.
 WITNESS = """
 CREATE TEMP SEQUENCE ran;
 GRANT ALL ON SEQUENCE pg_temp.ran TO public;
@@ -153,7 +153,7 @@ CREATE TEMP TABLE sessions (user_id uuid);
 SET search_path = pg_temp, whatsapp_private
 """,
 }
-# A better fitting operator or function is chosen first, whatever the order of the schemas.
+# Postgres prefers the operator or function whose types fit best, whatever the order of the schemas.
 IN_PUBLIC = """
 CREATE FUNCTION public.mine(text, uuid) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN PERFORM pg_temp.witness(); RETURN NULL; END $$;
@@ -167,7 +167,7 @@ CREATE OPERATOR public.= (FUNCTION = public.mine, LEFTARG = varchar, RIGHTARG = 
 
 
 def runs_as_the_owner(world: World, role: str, in_the_way: str) -> bool:
-    """Whether any function runs what its caller has put in its way."""
+    """Whether any function runs an object of its caller."""
     user = world.user()
     real = f"whatsapp_private.attempt_v1('{world.claim(user)}')", f"whatsapp_private.show_session_v1('{user}')"
     with as_role(world, role) as connection:
@@ -185,14 +185,14 @@ def runs_as_the_owner(world: World, role: str, in_the_way: str) -> bool:
 
 @pytest.mark.parametrize("kind", IN_THE_WAY)
 @pytest.mark.parametrize("role", ["whatsapp_api", "whatsapp_worker"])
-def test_nothing_of_the_caller_runs_as_the_owner(world: World, role: str, kind: str) -> None:
-    """A domain named text in pg_temp would be chosen wherever a function says text, and its check would run."""
+def test_no_function_runs_what_its_caller_created(world: World, role: str, kind: str) -> None:
+    """A domain named text in pg_temp could replace the type text in a function, and its check would run."""
     assert not runs_as_the_owner(world, role, IN_THE_WAY[kind])
 
 
 @pytest.mark.parametrize("role", ["whatsapp_api", "whatsapp_worker"])
-def test_nothing_in_an_open_public_runs_as_the_owner(migrated_url: str, role: str) -> None:
-    """In a database that comes from Postgres 14, everybody may create in the schema public."""
+def test_no_function_runs_foreign_objects_in_public(migrated_url: str, role: str) -> None:
+    """In a database that was created by Postgres 14, every role may create objects in the schema public."""
     with connect(migrated_url) as admin:
         world = World(migrated_url, admin)
         try:
@@ -203,11 +203,11 @@ def test_nothing_in_an_open_public_runs_as_the_owner(migrated_url: str, role: st
 
 
 def called(call: str) -> str:
-    """The name of the function in a call from the catalog."""
+    """The function's name in a call from the catalog."""
     return call.partition(".")[2].partition("(")[0]
 
 
-# A function without any WHERE clause, as a mistake would make it, in the functions' schema and with their owner.
+# A function with a forgotten WHERE clause, in the functions' schema and with their owner.
 MISTAKES = """
 CREATE FUNCTION whatsapp_private.mistaken(p_user UUID, OUT seen BIGINT, OUT changed BIGINT)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -250,7 +250,7 @@ def test_a_mistaken_function_reaches_one_user(world: World, table: str) -> None:
 
 @pytest.mark.parametrize("role", LOGINS)
 def test_a_login_gains_nothing_by_naming_a_user(world: World, role: str) -> None:
-    """Every login may set ``whatsapp.user_id`` to any text. The policies that read it are not the logins'."""
+    """Every login may set ``whatsapp.user_id`` to any text. The policies that read it do not apply to the logins."""
     user = world.user()
     world.link(user, Secret())
     answers = []
@@ -264,7 +264,7 @@ def test_a_login_gains_nothing_by_naming_a_user(world: World, role: str) -> None
 
 
 def answer_of(connection: psycopg.Connection, statement: str) -> object:
-    """What a statement answers, or the name of its error."""
+    """The rows of a statement, or the name of its error."""
     try:
         return connection.execute(statement.encode()).fetchone()
     except psycopg.Error as error:

@@ -1,4 +1,4 @@
-"""A user holds a lock on their own row: no call waits for it, and other users keep their connections."""
+"""A user holds a lock on the own session row. No call waits for it, and other users keep their connections."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from tests.support.logins import act_as, login
 from tests.support.recorded_workflow import RecordedWorkflow
 from tests.support.repositories import LIMIT, WINDOW, World
 
-# What their owner may do to a row through Supabase's API, and keep open.
+# Statements by which a user may lock the own session row through Supabase's API.
 HELD = {
     "updated": "UPDATE public.whatsapp_sessions SET qr_code = 'mine'",
     "locked": "SELECT FROM public.whatsapp_sessions FOR UPDATE",
     "deleted": "DELETE FROM public.whatsapp_sessions",
     "inserted": "INSERT INTO public.whatsapp_sessions (user_id) VALUES (auth.uid())",
 }
-# Who waits for this backend, or for somebody who waits for it.
+# The backends that wait for this one, directly or through others.
 WAITING = """
 WITH RECURSIVE behind AS (
   SELECT %s::int AS pid, '' AS query
@@ -44,13 +44,13 @@ WITH RECURSIVE behind AS (
 )
 SELECT query FROM behind WHERE query <> ''
 """
-# As the smallest Supabase project has it.
+# The pool of the smallest Supabase project.
 CONNECTIONS, CALLS = 15, 30
 
 
 @contextmanager
 def held(world: World, user: UUID, how: str) -> Iterator[int]:
-    """Hold the user's row in an open transaction of theirs; gives the backend's number."""
+    """Lock the user's session row in an open transaction. Yield the pid of its backend."""
     world.sql("DELETE FROM public.whatsapp_sessions WHERE user_id = %s", user)
     if how != "inserted":
         world.sql("INSERT INTO public.whatsapp_sessions (user_id) VALUES (%s)", user)
@@ -63,14 +63,14 @@ def held(world: World, user: UUID, how: str) -> Iterator[int]:
 
 
 class Waiting:
-    """Looks at Postgres' locks all the time.
+    """Reads Postgres's locks all the time.
 
     Attributes
     ----------
     queries : set of str
-        What waits for the backend.
+        The queries that waited for the backend.
     most : int
-        How many calls wait for it at the same moment.
+        How many calls waited for the backend at the same moment, at most.
     """
 
     def __init__(self, url: str, pid: int) -> None:
@@ -98,7 +98,7 @@ class Waiting:
 
 
 def every_call(world: World, user: UUID, name: str) -> None:
-    """Go from a click to a linked phone and back, and let cleanup run."""
+    """Click, link a phone, disconnect, and run cleanup."""
     workflow, secret, jid = RecordedWorkflow(), Secret(name), f"52155500{len(name)}:1@s.whatsapp.net"
     assert connect(user, WINDOW, LIMIT, world.services(workflow))
     attempt = world.last(user)
@@ -123,7 +123,10 @@ def every_call(world: World, user: UUID, name: str) -> None:
 @pytest.mark.parametrize("way", WAYS, indirect=True, scope="session")
 @pytest.mark.parametrize("how", HELD)
 def test_no_call_waits_for_a_row_that_its_user_holds(world: World, postgres: Any, how: str) -> None:
-    """An insert cannot pass over another's insert, so only the row's own write waits then, for 0.3 s."""
+    """An insert must wait for a concurrent insert of the same key.
+
+    So only the write of the session row waits, for 0.3 s.
+    """
     user, other = world.user(), world.user()
     direct = postgres.url(conninfo_to_dict(world.url)["dbname"])
     with held(world, user, how) as pid, Waiting(direct, pid) as waiting:
@@ -144,9 +147,9 @@ def test_no_call_waits_for_a_row_that_its_user_holds(world: World, postgres: Any
 def test_parallel_calls_of_one_user_leave_connections(
     world: World, postgres: Any, transaction_pooler: object, how: str
 ) -> None:
-    """Of all calls that want to insert the row, one waits for the user's own insert; the others pass over it."""
+    """Several calls want to insert the row. One waits for the user's own insert, and the others skip the row."""
     user, other, workflow = world.user(), world.user(), RecordedWorkflow()
-    world.link(user, Secret())  # so that each click writes the row
+    world.link(user, Secret())  # so that each click writes the session row
     name = str(conninfo_to_dict(world.url)["dbname"])
     with (
         pgbouncer.pooling(postgres.port, default_pool_size=CONNECTIONS) as pooler,

@@ -1,6 +1,6 @@
-"""What each login role can not do, tried as that role: what a stolen database URL does not open.
+"""What each login role may not do. A thief of its database URL could not do it either.
 
-Its functions are in ``test_functions.py``, and what several allowed calls together do in ``test_sequences.py``.
+``test_functions.py`` has the functions that a login may call. ``test_sequences.py`` has sequences of allowed calls.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.support.sandbox_client import SandboxClient
 USER, ATTEMPT, DEVICE = "gen_random_uuid()", "whatsapp_private.attempts", "whatsapp_private.devices"
 SESSIONS, ANSWERS = "whatsapp_private.sessions", "whatsapp_private.answers"
 ROWS, KEYS = "public.whatsapp_sessions", "whatsapp_engine.whatsmeow_device"
-# No engine of these tests has a lease.
+# A time far ahead: the engines of these tests need no lease.
 LONG = time.monotonic() + 24 * 3600
 OURS = (ATTEMPT, DEVICE, SESSIONS, ANSWERS, ROWS)
 
@@ -71,7 +71,7 @@ NO_KEYS = [
 DENIED = {
     "whatsapp_api": [
         *NO_KEYS,
-        # It calls functions, and has no right on any table.
+        # This role calls functions, and has no right on any table.
         *(f"select from {table}" for table in OURS),
         *(f"delete from {table}" for table in OURS),
         *(f"insert into {table} default values" for table in OURS),
@@ -135,17 +135,17 @@ DENIED = {
 def connection(
     request: pytest.FixtureRequest, admin: psycopg.Connection, postgres: object
 ) -> Iterator[psycopg.Connection]:
-    """A real login as one of the roles."""
+    """A connection with the real login of one of the roles."""
     url = login(postgres.url(admin.info.dbname), request.param)  # type: ignore[attr-defined]
     with psycopg.connect(url, autocommit=True) as connection:
         yield connection
 
 
-def test_every_role_is_tried() -> None:
+def test_every_login_role_has_a_list_of_refusals() -> None:
     assert set(DENIED) == set(LOGINS)
 
 
-def test_each_logs_in_as_itself_and_is_nothing_special(connection: psycopg.Connection) -> None:
+def test_each_login_has_no_special_attribute(connection: psycopg.Connection) -> None:
     (row,) = connection.execute(
         "select session_user::text, current_user::text, rolsuper or rolcreaterole or rolcreatedb or rolreplication or"
         " rolbypassrls from pg_roles where rolname = session_user"
@@ -153,7 +153,7 @@ def test_each_logs_in_as_itself_and_is_nothing_special(connection: psycopg.Conne
     assert row == (connection.info.user, connection.info.user, False)
 
 
-def test_what_it_needs_not_it_may_not(connection: psycopg.Connection) -> None:
+def test_a_login_may_not_do_what_it_does_not_need(connection: psycopg.Connection) -> None:
     allowed = []
     for statement in NOBODY + DENIED[connection.info.user]:
         try:
@@ -165,8 +165,8 @@ def test_what_it_needs_not_it_may_not(connection: psycopg.Connection) -> None:
     assert allowed == []
 
 
-def test_it_passes_nothing_on(connection: psycopg.Connection) -> None:
-    """Who holds a right without the option to grant it gets a warning, not an error."""
+def test_a_login_cannot_grant_its_rights(connection: psycopg.Connection) -> None:
+    """Postgres answers a role without the grant option with a warning, not with an error."""
     rights = "select oid, relacl::text from pg_class order by oid"
     before = connection.execute(rights).fetchall()
     for table in (*OURS, KEYS):
@@ -175,14 +175,14 @@ def test_it_passes_nothing_on(connection: psycopg.Connection) -> None:
     assert connection.execute(rights).fetchall() == before
 
 
-def test_it_is_a_member_of_no_role(connection: psycopg.Connection) -> None:
+def test_a_login_is_a_member_of_no_role(connection: psycopg.Connection) -> None:
     """A member of ``authenticated`` could become any user of the whole product by setting claims."""
     query = "select roleid::regrole::text from pg_auth_members where member = session_user::regrole"
     assert connection.execute(query).fetchall() == []
 
 
 def test_the_owner_of_the_functions_is_no_login(connection: psycopg.Connection) -> None:
-    """Row level security holds the functions, because their owner neither owns a table nor bypasses it."""
+    """Row level security applies to the functions, because their owner owns no table and has no BYPASSRLS."""
     query = "select rolcanlogin or rolsuper or rolbypassrls or rolcreaterole from pg_roles where rolname = %s"
     assert connection.execute(query, ("whatsapp_functions",)).fetchone() == (False,)
     query = "select relname from pg_class where relowner = 'whatsapp_functions'::regrole and relkind <> 'c'"
@@ -192,7 +192,7 @@ def test_the_owner_of_the_functions_is_no_login(connection: psycopg.Connection) 
 
 
 def test_connections_are_bounded_and_none_idles_with_locks(connection: psycopg.Connection) -> None:
-    """A quarter of the server's for each role; behind a pooler its pool is the closer bound."""
+    """Each role may have a quarter of the server's connections. Behind a pooler, the pool is the smaller limit."""
     (row,) = connection.execute(
         "select rolconnlimit, current_setting('max_connections')::int / 4,"
         " current_setting('idle_in_transaction_session_timeout') from pg_roles where rolname = session_user"
@@ -217,7 +217,7 @@ def test_the_lookup_of_keys_uses_its_index(world: World) -> None:
         assert jid == ("521555002:1@s.whatsapp.net",)
         assert connection.execute(scans).fetchone() == (0,)
         connection.execute(f"SELECT FROM {KEYS} WHERE jid || '' = 'x'")
-        assert connection.execute(scans).fetchone() == (1,)  # what a sequential scan looks like
+        assert connection.execute(scans).fetchone() == (1,)  # how a sequential scan would look
 
 
 def test_the_engine_pairs_and_logs_out_with_its_own_login(

@@ -1,4 +1,4 @@
-"""Every ending, and a search for every secret that existed in everything that was written meanwhile."""
+"""Pairings end in every way. Then the tests search everything that was written for every secret that existed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from infra.local.standins.database import ROLES
 from tests.support.metrics import metrics_in
 from tests.support.postgres import Postgres, serving
 from tests.support.secret_search import Secrets, executions, logs
-from tests.support.stack import Stack
+from tests.support.stack import RunningSystem
 from tests.system.security.endings import Endings
 
 PASSWORD = "pass-word-of-the-database"
@@ -21,19 +21,19 @@ PASSWORD = "pass-word-of-the-database"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
-    """A server whose log holds what this system made it write, and nothing of other tests."""
+    """A Postgres of these tests, so that its log has nothing of other tests."""
     with serving() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def endings(server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endings]:
-    """The system after every ending; nothing runs in it any more."""
+    """The system after every ending. Nothing runs in it any more."""
     folder = tmp_path_factory.mktemp("endings")
     url = server.url(server.create()).replace("postgres@", f"postgres:{PASSWORD}@")
     with (folder / "stderr").open("w") as stderr:
         logins = [(f"--{need}-database-url", url.replace("postgres:", f"{role}:")) for need, role in ROLES.items()]
-        stack = Stack(folder, "--database-url", url, *chain.from_iterable(logins), stderr=stderr)
+        stack = RunningSystem(folder, "--database-url", url, *chain.from_iterable(logins), stderr=stderr)
         try:
             endings = Endings(stack, url)
             endings.drive()
@@ -47,7 +47,7 @@ def endings(server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="module")
 def written(endings: Endings, server: Postgres) -> dict[str, str]:
-    """All that was written, by its place; the system has stopped, so that nothing is missing."""
+    """Everything that was written, by place. The system has ended, so nothing is missing."""
     stack = endings.stack
     histories = executions(stack)
     stack.stop()
@@ -59,11 +59,11 @@ def written(endings: Endings, server: Postgres) -> dict[str, str]:
     return logs(stack) | histories | answers | given_up | runner | {"Postgres": server.log.read_text()}
 
 
-def test_every_ending_was_driven(endings: Endings, written: dict[str, str]) -> None:
+def test_every_ending_happened(endings: Endings, written: dict[str, str]) -> None:
     assert endings.outcomes() == {"connected", *Reason} - {Reason.INTERNAL}
     described = [json.loads(text)[0] for place, text in written.items() if place.startswith("execution ")]
     windows = [json.loads(one["output"])["window"] for one in described]
-    # The end of a user who was deleted is gone with them, but their execution is not.
+    # A deleted user's attempt is deleted too, but not the execution.
     assert {window.get("next", "connected") for window in windows} == {"connected", *Reason}
     assert {one["errorType"] for one in endings.given_up} == {"UnlinkFailed"}
     assert "given up after 3 failed attempts" in written["stderr"]
@@ -87,7 +87,7 @@ def test_nothing_secret_was_written(endings: Endings, written: dict[str, str]) -
     assert endings.secrets.told(written) == []
 
 
-def test_the_search_knows_every_kind_of_secret(endings: Endings) -> None:
+def test_the_search_has_every_kind_of_secret(endings: Endings) -> None:
     names = " ".join(endings.secrets.names.values())
     for kind in (
         "QR", "reference of a QR", "key 2 of a QR", "task token", "part 2 of an access token", "phone number", "jid",

@@ -1,4 +1,4 @@
-"""What comes through Supabase's API (anon, authenticated) reaches nothing in the private schemas."""
+"""The roles of Supabase's API (anon, authenticated) reach nothing in the private schemas."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def reachable(connection: psycopg.Connection, role: str) -> list[str]:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_no_schema_table_sequence_or_function_is_open(connection: psycopg.Connection, role: str) -> None:
+def test_outsiders_may_use_no_private_object(connection: psycopg.Connection, role: str) -> None:
     assert reachable(connection, role) == []
 
 
@@ -35,7 +35,7 @@ def test_no_schema_table_sequence_or_function_is_open(connection: psycopg.Connec
          "function whatsapp_private.later()"),
     ],
 )  # fmt: skip
-def test_what_is_opened_later_is_found(connection: psycopg.Connection, role: str, change: str, name: str) -> None:
+def test_a_right_granted_later_is_found(connection: psycopg.Connection, role: str, change: str, name: str) -> None:
     connection.execute(change.format(role).encode())
     assert reachable(connection, role) == [name]
 

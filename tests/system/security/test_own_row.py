@@ -1,4 +1,4 @@
-"""A user may write anything into their own row. It gains them nothing: no decision is made from it."""
+"""A user may write anything into the own session row. It has no effect, because no decision reads the row."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ EDITS = [
 
 @pytest.fixture
 def victim(world: World) -> UUID:
-    """Somebody with a linked phone."""
+    """A user with a linked phone."""
     user = world.user()
     world.link(user, Secret("victim"), VICTIMS_JID)
     return user
 
 
 def edit(world: World, user: UUID, victim: UUID, change: str | None) -> None:
-    """Change the user's row as its owner may through Supabase's API; None deletes it."""
+    """Change a user's session row as the user may through Supabase's API. None deletes it."""
     statement = "DELETE FROM public.whatsapp_sessions"
     if change:
         attempt = world.value("SELECT id FROM whatsapp_private.attempts WHERE user_id = %s", victim)
@@ -58,7 +58,7 @@ def edit(world: World, user: UUID, victim: UUID, change: str | None) -> None:
 
 
 def of_victim(world: World, victim: UUID) -> list[object]:
-    """Everything that belongs to the victim."""
+    """All data of the victim."""
     return [
         world.row(victim),
         *world.sql("SELECT * FROM whatsapp_private.attempts WHERE user_id = %s", victim),
@@ -68,7 +68,7 @@ def of_victim(world: World, victim: UUID) -> list[object]:
 
 
 def everything(world: World, attacker: UUID, workflow: RecordedWorkflow) -> None:
-    """Connect, disconnect, connect again, and cleanup, long after."""
+    """Connect, disconnect, connect again, and run cleanup much later."""
     for _ in range(2):
         with contextlib.suppress(TooSoon):
             connect(attacker, WINDOW, LIMIT, world.services(workflow))
@@ -84,7 +84,7 @@ def clean(world: World, workflow: RecordedWorkflow) -> None:
 
 
 @pytest.mark.parametrize("change", EDITS, ids=str)
-def test_a_linked_user_reaches_no_device_but_their_own(world: World, victim: UUID, change: str | None) -> None:
+def test_an_edited_row_lets_a_user_reach_only_own_devices(world: World, victim: UUID, change: str | None) -> None:
     attacker, secret, workflow = world.user(), Secret("attacker"), RecordedWorkflow()
     world.link(attacker, secret, ATTACKERS_JID)
     own = world.bound(secret)["id"]
@@ -99,7 +99,7 @@ def test_a_linked_user_reaches_no_device_but_their_own(world: World, victim: UUI
 
 
 @pytest.mark.parametrize("change", EDITS, ids=str)
-def test_a_user_who_pairs_steers_no_workflow_but_their_own(world: World, victim: UUID, change: str | None) -> None:
+def test_an_edited_row_lets_a_user_steer_only_own_workflows(world: World, victim: UUID, change: str | None) -> None:
     other, attacker, secret, workflow = world.user(), world.user(), Secret("attacker"), RecordedWorkflow()
     others, own = world.claim(other), world.claim(attacker)
     world.open_auth(others, "token-other")
@@ -118,7 +118,7 @@ def test_a_user_who_pairs_steers_no_workflow_but_their_own(world: World, victim:
 
 
 @pytest.mark.parametrize("change", EDITS, ids=str)
-def test_whatever_follows_touches_nobody_else(world: World, victim: UUID, change: str | None) -> None:
+def test_an_edited_row_changes_nothing_of_other_users(world: World, victim: UUID, change: str | None) -> None:
     attacker, workflow = world.user(), RecordedWorkflow()
     world.claim(attacker)
     world.show_row(attacker)
@@ -128,7 +128,7 @@ def test_whatever_follows_touches_nobody_else(world: World, victim: UUID, change
 
     everything(world, attacker, workflow)
 
-    assert {**world.row(victim), "updated_at": None} == {**shown, "updated_at": None}  # time was made to pass
+    assert {**world.row(victim), "updated_at": None} == {**shown, "updated_at": None}  # the test moved the time
     assert world.sql(keys, victim) == bound == [{"state": "linked", "jid": VICTIMS_JID}]
     assert world.has_keys(Secret("victim"))
     assert [devices for devices in workflow.of("call_unlinks") if devices] == []
@@ -136,14 +136,14 @@ def test_whatever_follows_touches_nobody_else(world: World, victim: UUID, change
 
 
 @pytest.mark.parametrize("change", ["qr_code = repeat('x', 6000)", "qr_code = repeat('ñ', 900)", *EDITS], ids=str)
-def test_whatever_it_says_it_can_be_shown(world: World, victim: UUID, change: str | None) -> None:
-    """An answer of 5xx would wake whoever watches the alarms."""
+def test_an_edited_row_can_always_be_shown(world: World, victim: UUID, change: str | None) -> None:
+    """An answer of 5xx would ring an alarm."""
     attacker = world.user()
     attempt_id = world.claim(attacker)
     world.show(attempt_id, world.lease(attempt_id), Secret("attacker"))
     world.show_row(attacker)
     edit(world, attacker, victim, change)
-    clean(world, RecordedWorkflow())  # copies the product's counters from the row
+    clean(world, RecordedWorkflow())  # cleanup copies the product's counters from the row
     shown = world.sessions.get(attacker)
     assert http.cacheable({}, http.shown({}, shown))["statusCode"] == 200
     if shown.qr:

@@ -1,4 +1,4 @@
-"""Sixty users write rows that cleanup must mend. One run mends them and does all its other work."""
+"""Sixty users write session rows that cleanup must correct. One run corrects them and does all its other work."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ VALUES (auth.uid(), %s, '2001-01-01', repeat('x', %s))
 
 @pytest.fixture
 def world(migrated_url: str) -> Iterator[World]:
-    """A database of one's own."""
+    """A database of this test."""
     yield from open_world(migrated_url)
 
 
 @pytest.mark.parametrize(("status", "size"), [("connecting", 16_384), ("waiting_qr", 5_000_000)])
 def test_one_run_of_cleanup_does_all_its_work(world: World, status: str, size: int) -> None:
     if size > 16_384:
-        world.sql(LIMIT)  # a product that has dropped it
+        world.sql(LIMIT)  # as in a product that has dropped this check
     stale_everything(world, EACH)
     poisoned = [world.user() for _ in range(POISONED)]
     with psycopg.connect(world.url) as connection:
@@ -47,7 +47,7 @@ def test_one_run_of_cleanup_does_all_its_work(world: World, status: str, size: i
     assert rows == [{"session_status": "disconnected", "qr_code": None}] * POISONED
 
 
-def test_the_limit_keeps_long_codes_out(world: World) -> None:
+def test_the_length_limit_refuses_long_qr_texts(world: World) -> None:
     with psycopg.connect(world.url) as connection:
         act_as(connection, json.dumps({"sub": str(world.user()), "role": "authenticated"}))
         with pytest.raises(psycopg.errors.CheckViolation):

@@ -1,4 +1,4 @@
-"""Row level security alone keeps users apart: the statements here have no WHERE of ours, as a careless handler's."""
+"""Row level security alone separates users. The statements here have no WHERE clause, as in a faulty handler."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROWS = "public.whatsapp_sessions"
 
 @pytest.fixture
 def victim(world: World) -> UUID:
-    """Somebody whose QR is on show."""
+    """A user whose QR shows."""
     user, secret = world.user(), Secret("victim")
     attempt_id = world.claim(user)
     world.show(attempt_id, world.lease(attempt_id), secret)
@@ -31,7 +31,7 @@ def victim(world: World) -> UUID:
 
 @pytest.fixture
 def attacker(world: World, victim: UUID) -> UUID:
-    """Somebody with a row of their own."""
+    """A user with a session row."""
     user = world.user()
     world.claim(user)
     world.show_row(user)
@@ -40,7 +40,7 @@ def attacker(world: World, victim: UUID) -> UUID:
 
 @pytest.fixture
 def connection(world: World) -> Iterator[psycopg.Connection[dict[str, Any]]]:
-    """A connection that becomes a user, as PostgREST's does."""
+    """A connection that acts as a user, as PostgREST's connections do."""
     with psycopg.connect(world.url, row_factory=dict_row) as connection:
         yield connection
         connection.rollback()
@@ -50,14 +50,14 @@ def claims_of(user: object) -> str:
     return json.dumps({"sub": str(user), "role": "authenticated"})
 
 
-def test_the_victims_row_is_there_to_be_seen(world: World, victim: UUID, connection: psycopg.Connection) -> None:
-    """What follows would pass on an empty table."""
+def test_the_victim_s_row_exists_and_shows_a_qr(world: World, victim: UUID, connection: psycopg.Connection) -> None:
+    """The other tests would pass on an empty table."""
     act_as(connection, claims_of(victim))
     (row,) = connection.execute(f"SELECT * FROM {ROWS}")
     assert row["qr_code"]
 
 
-def test_reading_shows_the_own_row_only(world: World, attacker: UUID, connection: psycopg.Connection) -> None:
+def test_a_user_reads_only_the_own_row(world: World, attacker: UUID, connection: psycopg.Connection) -> None:
     act_as(connection, claims_of(attacker))
     assert [row["user_id"] for row in connection.execute(f"SELECT * FROM {ROWS}")] == [attacker]
     assert connection.execute(f"SELECT count(*) FROM {ROWS}").fetchone() == {"count": 1}
@@ -67,7 +67,7 @@ def test_reading_shows_the_own_row_only(world: World, attacker: UUID, connection
 def test_a_function_in_a_where_clause_sees_only_the_own_row(
     world: World, attacker: UUID, connection: psycopg.Connection
 ) -> None:
-    """A cheap function that tells what it sees is the classic way around a view's filter."""
+    """A cheap function that prints its arguments is a known attack on filters: the planner may call it first."""
     told: list[str] = []
     connection.add_notice_handler(lambda notice: told.append(str(notice.message_primary)))
     act_as(connection, claims_of(attacker))
@@ -79,7 +79,7 @@ def test_a_function_in_a_where_clause_sees_only_the_own_row(
     assert told == [str(attacker)]
 
 
-def test_changing_and_deleting_everything_is_the_own_row(
+def test_a_user_changes_and_deletes_only_the_own_row(
     world: World, victim: UUID, attacker: UUID, connection: psycopg.Connection
 ) -> None:
     before = world.row(victim)
@@ -107,7 +107,7 @@ def test_changing_and_deleting_everything_is_the_own_row(
         "CREATE TRIGGER mine BEFORE INSERT ON {rows} EXECUTE FUNCTION suppress_redundant_updates_trigger()",
     ],
 )  # fmt: skip
-def test_no_row_becomes_somebody_elses(
+def test_a_user_cannot_write_a_row_of_another_user(
     world: World, victim: UUID, attacker: UUID, connection: psycopg.Connection, statement: str
 ) -> None:
     stranger = world.user()
@@ -144,7 +144,9 @@ def test_no_row_becomes_somebody_elses(
         "%",
     ],
 )
-def test_claims_that_name_nobody_show_nothing(victim: UUID, connection: psycopg.Connection, claims: str | None) -> None:
+def test_claims_without_a_known_user_show_nothing(
+    victim: UUID, connection: psycopg.Connection, claims: str | None
+) -> None:
     connection.execute("SELECT set_config('role', 'authenticated', true)")
     if claims is not None:
         text = claims.replace("VICTIM", str(victim)).replace("STRANGER", str(uuid4()))
@@ -154,7 +156,7 @@ def test_claims_that_name_nobody_show_nothing(victim: UUID, connection: psycopg.
         try:
             with connection.transaction():
                 found = connection.execute(statement.encode()).rowcount
-        except pg.DataError as error:  # auth.uid() cannot read them
+        except pg.DataError as error:  # auth.uid() cannot read these claims
             refused = error
         assert found == 0
         assert "wa.me" not in str(refused)
@@ -168,7 +170,7 @@ def test_claims_end_with_their_transaction(victim: UUID, connection: psycopg.Con
     assert connection.execute(f"SELECT FROM {ROWS}").rowcount == 0
 
 
-def test_anon_sees_nothing_whatever_it_claims(world: World, victim: UUID) -> None:
+def test_anon_sees_nothing_with_any_claims(world: World, victim: UUID) -> None:
     with psycopg.connect(world.url) as connection:
         connection.execute("SELECT set_config('request.jwt.claims', %s, true)", (claims_of(victim),))
         connection.execute("SET LOCAL ROLE anon")

@@ -1,4 +1,4 @@
-"""What allowed calls and statements, one after another, cannot do: each login role tries to reach another user's."""
+"""Sequences of allowed calls: a thief with one login role tries to reach another user's data."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def worker(world: World) -> Iterator[Run]:
 
 @contextlib.contextmanager
 def logged_in(world: World, role: str) -> Iterator[Run]:
-    """Run statements as this role; the rows of one that Postgres refuses are none. Each must be one that it knows."""
+    """Run statements as this role. A refused statement returns no rows. An invalid statement fails the test."""
     with psycopg.connect(login(world.url, role), autocommit=True, row_factory=dict_row) as connection:
 
         def run(statement: str, *values: object) -> list[dict[str, Any]]:
@@ -52,19 +52,19 @@ def logged_in(world: World, role: str) -> Iterator[Run]:
 
 
 def bindings(world: World) -> list[dict[str, Any]]:
-    """Whose each device is."""
+    """The user, attempt and state of each device."""
     return world.sql(f"SELECT id, user_id, attempt_id, fingerprint, state, jid FROM {DEVICE} ORDER BY fingerprint")
 
 
 def bind(worker: Run, attempt: UUID, lease: UUID, fingerprint: bytes, jid: str | None) -> None:
-    """Try to bind this device to an attempt in the thief's hands, and to link it."""
+    """Try to bind this device to the thief's attempt, and to link it."""
     worker("select whatsapp_private.take_v1(%s, %s, 60)", attempt, lease)
     worker("select whatsapp_private.show_qr_v1(%s, %s, 60, 'qr', 60, %s, null)", attempt, lease, fingerprint)
     worker("select whatsapp_private.scanned_v1(%s, %s, %s, 60)", attempt, lease, jid)
     worker("select whatsapp_private.connected_v1(%s, %s, %s)", attempt, lease, jid)
 
 
-def test_worker_moves_no_linked_device(world: World, worker: Run) -> None:
+def test_the_worker_cannot_move_a_linked_device(world: World, worker: Run) -> None:
     victim, secret, own, lease = world.user(), Secret("victim"), world.claim(), uuid4()
     ended = world.link(victim, secret, JID)
     before = bindings(world)
@@ -84,8 +84,8 @@ def test_worker_moves_no_linked_device(world: World, worker: Run) -> None:
 
 
 @pytest.mark.parametrize("how", ["disconnected", "ended"])
-def test_worker_binds_no_keys_to_another_user(world: World, worker: Run, how: str) -> None:
-    """The keys of a device that is on its way out are still somebody's WhatsApp."""
+def test_the_worker_cannot_bind_keys_to_another_user(world: World, worker: Run, how: str) -> None:
+    """The keys of an unlinking device still open its user's WhatsApp."""
     victim, secret = world.user(), Secret("victim")
     if how == "disconnected":
         world.link(victim, secret, JID)
@@ -112,7 +112,7 @@ def test_worker_binds_no_keys_to_another_user(world: World, worker: Run, how: st
     assert world.sessions.get(thief).status != "connected"
 
 
-def test_worker_moves_no_device_that_is_being_linked(world: World, worker: Run) -> None:
+def test_the_worker_cannot_move_a_device_during_linking(world: World, worker: Run) -> None:
     victim, thief, secret = world.user(), world.user(), Secret("victim")
     attempt, own = world.claim(victim), world.claim(thief)
     world.show(attempt, world.lease(attempt), secret)
@@ -124,7 +124,7 @@ def test_worker_moves_no_device_that_is_being_linked(world: World, worker: Run) 
     assert world.sessions.get(thief).status != "connected"
 
 
-def test_worker_gives_no_orphan_to_a_user(world: World, worker: Run) -> None:
+def test_the_worker_cannot_give_an_orphan_to_a_user(world: World, worker: Run) -> None:
     victim, thief, secret = world.user(), world.user(), Secret("victim")
     world.link(victim, secret, JID)
     world.sql("DELETE FROM auth.users WHERE id = %s", victim)
@@ -141,7 +141,7 @@ def test_worker_gives_no_orphan_to_a_user(world: World, worker: Run) -> None:
 
 
 @pytest.mark.parametrize("role", ["whatsapp_api", "whatsapp_worker"])
-def test_no_login_links_again_what_is_on_its_way_out(world: World, role: str) -> None:
+def test_no_login_links_an_unlinking_device_again(world: World, role: str) -> None:
     victim, secret = world.user(), Secret("victim")
     attempt = world.link(victim, secret, JID)
     world.attempts.disconnect(victim)
@@ -157,7 +157,7 @@ def test_no_login_links_again_what_is_on_its_way_out(world: World, role: str) ->
 
 
 @pytest.mark.parametrize("role", ["whatsapp_api", "whatsapp_worker"])
-def test_no_login_revives_an_ended_attempt(world: World, role: str) -> None:
+def test_no_login_can_revive_an_ended_attempt(world: World, role: str) -> None:
     victim = world.user()
     attempt = world.claim(victim)
     world.open_auth(attempt, "token")
@@ -179,7 +179,7 @@ def test_no_login_revives_an_ended_attempt(world: World, role: str) -> None:
     assert bindings(world) == []
 
 
-def test_worker_only_clears_tokens_of_ended_attempts(world: World, worker: Run) -> None:
+def test_the_worker_clears_tokens_of_ended_attempts_only(world: World, worker: Run) -> None:
     live, ended = world.claim(), world.claim()
     for attempt in (live, ended):
         world.open_auth(attempt, "token")
@@ -192,7 +192,7 @@ def test_worker_only_clears_tokens_of_ended_attempts(world: World, worker: Run) 
     assert [world.attempt(attempt)["task_token"] for attempt in (live, ended)] == ["token", None]
 
 
-def test_worker_deletes_no_attempt_that_a_session_needs(world: World, worker: Run) -> None:
+def test_the_worker_cannot_delete_an_attempt_of_a_session(world: World, worker: Run) -> None:
     user = world.user()
     old = world.claim(user)
     world.attempts.disconnect(user)
@@ -208,7 +208,7 @@ def test_worker_deletes_no_attempt_that_a_session_needs(world: World, worker: Ru
     assert old not in (newest, live)
 
 
-def test_worker_gives_up_no_device_of_a_live_attempt(world: World, worker: Run) -> None:
+def test_the_worker_cannot_give_up_a_live_attempt_s_device(world: World, worker: Run) -> None:
     shown, linked = Secret("shown"), Secret("linked")
     attempt = world.claim()
     world.show(attempt, world.lease(attempt), shown)
@@ -218,8 +218,8 @@ def test_worker_gives_up_no_device_of_a_live_attempt(world: World, worker: Run) 
     assert (world.bound(shown)["state"], world.bound(linked)["state"]) == ("offered", "linked")
 
 
-def test_worker_reads_no_qr(world: World, worker: Run) -> None:
-    """Neither does a repeated call of the API's by its id, though the worker may list those ids."""
+def test_the_worker_cannot_read_a_qr(world: World, worker: Run) -> None:
+    """The worker may list the ids of the API's calls, but cannot read their answers by id."""
     victim, secret = world.user(), Secret("victim")
     attempt = world.claim(victim)
     world.show(attempt, world.lease(attempt), secret)

@@ -1,4 +1,4 @@
-"""The counting proxy counts round trips, whatever the driver sends in them."""
+"""The counting proxy counts round trips, not messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds once per session and architecture, as `make build` does, in a folder of the tests' own."""
+"""Builds once per session and architecture, as `make build` does, in a folder of the tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.stack import ROOT
 
 
 def make(*arguments: str) -> None:
-    """Run make; what it says is shown when it fails."""
+    """Run make. Its output is shown when it fails."""
     done = subprocess.run(["make", *arguments], cwd=ROOT, env=CALLER, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -1,4 +1,4 @@
-"""What an ELF file says about itself: its processor, the libraries and the glibc it wants."""
+"""Reads from an ELF file its processor, and the libraries and the glibc that it needs."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class Library:
 
     @property
     def glibc(self) -> tuple[int, ...]:
-        """The lowest glibc that has all it uses."""
+        """The lowest glibc that has every symbol that the library uses."""
         wanted = [name.removeprefix("GLIBC_") for name in self.versions if name.startswith("GLIBC_2")]
         return max((tuple(map(int, version.split("."))) for version in wanted), default=(0,))
 
 
 def is_elf(path: Path) -> bool:
-    """Whether it is an ELF file."""
+    """Whether the file is an ELF file."""
     with path.open("rb") as file:
         return file.read(4) == b"\x7fELF"
 
 
 def read(path: Path) -> Library:
-    """Read a 64-bit little-endian ELF file, which is what both of Lambda's processors run."""
+    """Read a 64-bit little-endian ELF file. Both of Lambda's processors run these."""
     data = path.read_bytes()
     assert data[:6] == b"\x7fELF\x02\x01", f"{path} is not for a 64-bit little-endian machine"
     (machine,) = struct.unpack_from("<H", data, 18)
@@ -64,7 +64,7 @@ def _sections(data: bytes) -> Iterator[tuple[int, int, int, int, int]]:
 
 
 def _version_names(data: bytes, offset: int, files: int) -> Iterator[int]:
-    """Where the names of the wanted versions are in the string table."""
+    """The offsets of the needed version names in the string table."""
     for _ in range(files):
         _, count, _, first, following = struct.unpack_from("<HHIII", data, offset)
         entry = offset + first

@@ -1,4 +1,4 @@
-"""What the artifacts hold, for both processors: right for Lambda, small, and nothing that only we need."""
+"""The artifacts for both processors run on Lambda, are small, and have nothing that only we need."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 AIMS = {"SharedLayer": 45, "EngineLayer": 55}
 
-# What Lambda's image has for every process: glibc, the loader, and the compiler's and zlib's libraries.
+# The libraries in Lambda's image: glibc, the loader, and those of the compiler and zlib.
 IN_THE_IMAGE = re.compile(r"(lib(c|m|dl|rt|pthread|util|resolv|gcc_s|stdc\+\+|z)|ld-linux-[\w-]+)\.so\.\d+")
 
 ABI_TAG = re.compile(r"\.(cpython-\d+|abi3)[.-]")
@@ -33,13 +33,13 @@ def test_every_shared_library_is_for_lambda(artifacts: tuple[Path, str]) -> None
     assert len(libraries) > 40
     assert {library.machine for library in libraries.values()} == {architecture}
     assert {path.name: it.glibc for path, it in libraries.items() if it.glibc > GLIBC} == {}
-    # neonize sets the bar; when it is lower, older images would do.
+    # neonize needs this glibc. If it needs an older one, older images work too.
     assert max(library.glibc for library in libraries.values()) == GLIBC
     tags = {match[1] for path in libraries if (match := ABI_TAG.search(path.name))}
     assert tags == {"cpython-313", "abi3"}
 
 
-def test_no_library_misses_one_that_was_trimmed(artifacts: tuple[Path, str]) -> None:
+def test_no_library_needs_a_trimmed_library(artifacts: tuple[Path, str]) -> None:
     build, _ = artifacts
     libraries = [path for path in build.rglob("*") if path.is_file() and elf.is_elf(path)]
     for layer in AIMS:
@@ -49,7 +49,7 @@ def test_no_library_misses_one_that_was_trimmed(artifacts: tuple[Path, str]) -> 
         assert {need for need in missing if not IN_THE_IMAGE.fullmatch(need)} == set()
 
 
-def test_nothing_of_ours_but_the_product_is_shipped(artifacts: tuple[Path, str]) -> None:
+def test_only_product_files_of_ours_are_shipped(artifacts: tuple[Path, str]) -> None:
     build, _ = artifacts
     names = {path.name for path in build.rglob("*")}
     assert not names & {"boto3", "botocore", "moto", "awslambdaric", "infra", "tests", "migrations"}
@@ -87,7 +87,7 @@ def test_a_build_has_every_function_and_the_nested_template(artifacts: tuple[Pat
     assert not re.search(r"[&*]\w", written), "CloudFormation takes no YAML aliases"
 
 
-def test_a_function_is_its_folder(artifacts: tuple[Path, str]) -> None:
+def test_a_function_ships_its_folder_only(artifacts: tuple[Path, str]) -> None:
     build, _ = artifacts
     for folder in build.glob("*Function"):
         snake = re.sub(r"(?<=.)(?=[A-Z])", "_", folder.name.removesuffix("Function")).lower()
@@ -98,7 +98,7 @@ def test_a_function_is_its_folder(artifacts: tuple[Path, str]) -> None:
         }
 
 
-def test_the_sizes_are_what_we_aim_for(artifacts: tuple[Path, str]) -> None:
+def test_each_artifact_is_below_its_size_limit(artifacts: tuple[Path, str]) -> None:
     build, _ = artifacts
     sizes = {layer: megabytes(build / layer) for layer in AIMS}
     assert {layer: size for layer, size in sizes.items() if size > AIMS[layer]} == {}
@@ -106,7 +106,7 @@ def test_the_sizes_are_what_we_aim_for(artifacts: tuple[Path, str]) -> None:
     assert sum(sizes.values()) + largest < LIMIT_MEGABYTES
 
 
-def test_licences_are_shipped(artifacts: tuple[Path, str]) -> None:
+def test_each_layer_ships_its_licences(artifacts: tuple[Path, str]) -> None:
     build, _ = artifacts
     for layer in AIMS:
         for package in (build / layer / "python").glob("*.dist-info"):
@@ -134,5 +134,5 @@ def test_every_module_is_compiled_without_a_source_check(artifacts: tuple[Path, 
     build, _ = artifacts
     for source in build.rglob("*.py"):
         compiled = source.parent / "__pycache__" / f"{source.stem}.cpython-313.pyc"
-        # PEP 552: bit 0 says that there is a hash, bit 1 that it is to be checked.
+        # PEP 552: bit 0 says that the file has a hash, and bit 1 that Python checks it.
         assert compiled.read_bytes()[4:8] == b"\x01\x00\x00\x00", source

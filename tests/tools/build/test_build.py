@@ -1,4 +1,4 @@
-"""The build without a build: what is trimmed, which Python is taken, what stops the artifacts from running."""
+"""The steps of the build, tested alone: trimming, the choice of Python, and whether the artifacts can run here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def program(path: Path, said: str, status: int = 0) -> str:
     return str(path)
 
 
-def test_stubs_tests_and_commands_go_the_rest_stays(tmp_path: Path) -> None:
+def test_trimming_removes_stubs_tests_and_commands_only(tmp_path: Path) -> None:
     make(tmp_path, "one/a.py", "one/a.pyi", "one/tests/x.py", "one/inner/b.pyi", "bin/tool", "tests/x.py")
     make(tmp_path, "one-1.dist-info/RECORD", "one-1.dist-info/licenses/LICENSE")
     trim(tmp_path)
@@ -34,13 +34,13 @@ def test_stubs_tests_and_commands_go_the_rest_stays(tmp_path: Path) -> None:
     assert left == {"one/a.py", "one-1.dist-info/licenses/LICENSE"}
 
 
-def test_a_rule_that_has_nothing_to_do_is_an_error(tmp_path: Path) -> None:
+def test_a_trimming_rule_without_a_match_is_an_error(tmp_path: Path) -> None:
     make(tmp_path, "phonenumbers/geodata/x.py", "phonenumbers/tzdata/x.py")
     with pytest.raises(NothingToTrimError, match="phonenumbers/carrierdata"):
         trim(tmp_path)
 
 
-def test_the_interpreter_is_asked_which_one_it_is(tmp_path: Path) -> None:
+def test_the_build_asks_the_interpreter_for_its_version(tmp_path: Path) -> None:
     right = program(tmp_path / "right", "3 13\\n/somewhere/python3.13\\n")
     assert find(right) == Path("/somewhere/python3.13")
     assert find(program(tmp_path / "old", "3 12\\n/somewhere/python3.12\\n")) is None
@@ -60,7 +60,7 @@ def test_a_build_for_another_machine_cannot_run_here(tmp_path: Path) -> None:
     assert obstacle(build, python) is None
 
 
-def test_a_built_template_takes_no_other_processor(tmp_path: Path) -> None:
+def test_a_built_template_refuses_another_processor(tmp_path: Path) -> None:
     built = tmp_path / "template.yaml"
     built.write_text(
         "AWSTemplateFormatVersion: '2010-09-09'\n"

@@ -1,4 +1,4 @@
-"""The built artifacts at work: a pairing on Lambda's Python, read-only, with nothing but what the layers bring."""
+"""A pairing with the built artifacts: on Lambda's Python version, read-only, and with the layers' packages only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from infra.build.steps import build_runtime
 from infra.build.wheels import MACHINES
 from infra.local.functions.interpreters import from_build
 from tests.support.postgres import Postgres
-from tests.support.stack import PATIENCE_SECONDS, ROOT, Stack
+from tests.support.stack import PATIENCE_SECONDS, ROOT, RunningSystem
 from tests.tools.build.conftest import built
 
 pytestmark = [
@@ -27,7 +27,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The artifacts for this machine's processor, and beside them what Lambda's image has."""
+    """The artifacts for this machine's processor, and the packages of Lambda's image."""
     here = next(name for name, machine in MACHINES.items() if machine == platform.machine())
     build = built(tmp_path_factory.mktemp("built"), here)
     build_runtime(ROOT, build.parent / "runtime", here)
@@ -35,10 +35,10 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def stack(postgres: Postgres, build: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The whole system, its functions from the artifacts."""
+def stack(postgres: Postgres, build: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
+    """The whole system, with the functions from the artifacts."""
     database_url = postgres.url(postgres.create())
-    stack = Stack(tmp_path_factory.mktemp("stack"), "--built", str(build), "--database-url", database_url)
+    stack = RunningSystem(tmp_path_factory.mktemp("stack"), "--built", str(build), "--database-url", database_url)
     try:
         yield stack
     finally:
@@ -51,7 +51,7 @@ def mapped(process: psutil.Process) -> set[str]:
     return {line.split(maxsplit=5)[5] for line in maps.splitlines() if len(line.split(maxsplit=5)) == 6}
 
 
-def test_a_pairing_from_the_artifacts(stack: Stack, build: Path) -> None:
+def test_a_pairing_works_from_the_artifacts(stack: RunningSystem, build: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in build.rglob("*")}
     user = stack.user()
     assert user.connect().status == 202
@@ -70,7 +70,7 @@ def test_a_pairing_from_the_artifacts(stack: Stack, build: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in build.rglob("*")} == before
 
 
-def test_the_page_and_the_pictures_from_the_artifacts(stack: Stack) -> None:
+def test_the_page_and_the_qr_work_from_the_artifacts(stack: RunningSystem) -> None:
     import urllib.request
 
     with urllib.request.urlopen(f"{stack.url}/home/settings/whatsapp", timeout=10) as page:
@@ -83,7 +83,7 @@ def test_the_page_and_the_pictures_from_the_artifacts(stack: Stack) -> None:
     user.disconnect()
 
 
-def test_the_code_cannot_be_written(build: Path) -> None:
+def test_the_artifacts_are_read_only_at_run_time(build: Path) -> None:
     *view, python = from_build(build, None).command
     if not view:
         pytest.skip("this system allows no user namespaces")

@@ -19,7 +19,7 @@ from infra.template.stack import Cors
         ("*", "https://anything.example", "*"),
     ],
 )
-def test_an_origin_is_compared_letter_by_letter(allowed: str, origin: str, expected: str | None) -> None:
+def test_an_origin_must_match_letter_by_letter(allowed: str, origin: str, expected: str | None) -> None:
     request = HttpRequest("GET", "/", "", [("origin", origin)], b"", "127.0.0.1")
     answer = with_cors(Cors(origins=(allowed,)), request, HttpResponse(200))
 

@@ -1,4 +1,4 @@
-"""The paths beside the template's."""
+"""The `/dev` paths, which the runner adds to the template's routes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import psycopg
 import pytest
 
 from tests.support.stack import PATIENCE_SECONDS, call
-from tests.tools.local.running import ORIGIN, FixtureStack
+from tests.tools.local.fixture_runner import ORIGIN, FixtureRunner
 
 
-def test_a_token_is_one_that_supabase_could_have_issued(runner: FixtureStack) -> None:
+def test_a_development_token_has_supabase_s_claims(runner: FixtureRunner) -> None:
     answer = call("POST", f"{runner.url}/dev/token").json()
 
     keys = jwt.PyJWKSet.from_dict(call("GET", f"{runner.url}/auth/v1/.well-known/jwks.json").json())
@@ -29,13 +29,13 @@ def test_a_token_is_one_that_supabase_could_have_issued(runner: FixtureStack) ->
 @pytest.mark.parametrize(
     ("asked", "level"), [({}, "aal1"), ({"aal": "aal1"}, "aal1"), ({"aal": "aal2"}, "aal2")], ids=str
 )
-def test_a_token_is_of_the_level_that_is_asked_for(runner: FixtureStack, asked: dict[str, str], level: str) -> None:
+def test_a_development_token_has_the_requested_level(runner: FixtureRunner, asked: dict[str, str], level: str) -> None:
     token = call("POST", f"{runner.url}/dev/token", asked).json()["accessToken"]
 
     assert jwt.decode(token, options={"verify_signature": False})["aal"] == level
 
 
-def test_a_user_exists_from_the_first_token_on(runner: FixtureStack) -> None:
+def test_the_first_token_creates_its_user(runner: FixtureRunner) -> None:
     user_id = str(uuid.uuid4())
     for _ in range(2):
         assert call("POST", f"{runner.url}/dev/token", {"userId": user_id}).json()["userId"] == user_id
@@ -58,27 +58,27 @@ def test_a_user_exists_from_the_first_token_on(runner: FixtureStack) -> None:
         ("phone/scan", {"qr": "x"}),
     ],
 )
-def test_bad_input_is_refused(runner: FixtureStack, path: str, body: object) -> None:
+def test_malformed_input_of_a_dev_path_is_refused(runner: FixtureRunner, path: str, body: object) -> None:
     answer = call("POST", f"{runner.url}/dev/{path}", body)
 
     assert answer.status == 400
     assert answer.json()["error"] == "bad_request"
 
 
-def test_json_that_is_nested_too_deep_is_refused(runner: FixtureStack) -> None:
+def test_json_that_is_nested_too_deep_is_refused(runner: FixtureRunner) -> None:
     request = urllib.request.Request(f"{runner.url}/dev/token", b"[" * 100_000, method="POST")
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=PATIENCE_SECONDS)
     assert (refused.value.code, json.load(refused.value)["error"]) == (400, "bad_request")
 
 
-def test_a_wrong_method_is_refused(runner: FixtureStack) -> None:
+def test_a_wrong_method_on_a_dev_path_is_refused(runner: FixtureRunner) -> None:
     answer = runner.get("/dev/token")
 
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
 
 
-def test_without_the_sandbox_there_is_no_phone(runner: FixtureStack) -> None:
+def test_the_phone_path_is_missing_without_the_sandbox(runner: FixtureRunner) -> None:
     answer = call("POST", f"{runner.url}/dev/phone/scan", {"qr": "x", "number": "1"})
 
     assert answer.status == 404
@@ -89,7 +89,7 @@ def test_without_the_sandbox_there_is_no_phone(runner: FixtureStack) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "token"), ("GET", "config"), ("POST", "phone/scan")])
-def test_a_frontend_of_an_allowed_origin_may_use_them(runner: FixtureStack, method: str, path: str) -> None:
+def test_an_allowed_origin_may_use_the_dev_paths(runner: FixtureRunner, method: str, path: str) -> None:
     asked = runner.get(f"/dev/{path}", "OPTIONS", Origin=ORIGIN, Access_Control_Request_Method=method)
     answer = runner.get(f"/dev/{path}", method, Origin=ORIGIN)
 
@@ -98,7 +98,7 @@ def test_a_frontend_of_an_allowed_origin_may_use_them(runner: FixtureStack, meth
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "token"), ("GET", "config"), ("POST", "phone/scan")])
-def test_a_foreign_page_may_read_none_of_them(runner: FixtureStack, method: str, path: str) -> None:
+def test_a_foreign_origin_may_not_read_the_dev_paths(runner: FixtureRunner, method: str, path: str) -> None:
     foreign = "https://evil.example"
     asked = runner.get(f"/dev/{path}", "OPTIONS", Origin=foreign, Access_Control_Request_Method=method)
 

@@ -1,4 +1,4 @@
-"""The shell of the person who starts the local stack: it becomes ready, or says one plain sentence."""
+"""In any shell, the local system becomes ready or explains in one sentence why it cannot."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from infra.postgres import account, binaries
 from infra.postgres import server as server_module
 from infra.postgres.account import Account
 from infra.postgres.server import EmbeddedPostgres
-from tests.tools.local.environments import CLOSED, ONCE_BROKEN, VARIABLES
-from tests.tools.local.starting import PLAIN, click_connect, fixture, shows_a_qr, started
+from tests.tools.local.hostile_environments import CLOSED, ONCE_BROKEN, VARIABLES
+from tests.tools.local.started_runner import PLAIN, click_connect, fixture, shows_a_qr, started
 
 ROOTS = pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused by Postgres")
 EVERYTHING = {name: value for variables in VARIABLES.values() for name, value in variables.items()}
 
 
-def test_one_list_names_what_is_taken_from_the_caller() -> None:
+def test_one_list_names_the_variables_taken_from_the_caller() -> None:
     environ = {"PATH": "/bin", "HOME": "/home/me", **EVERYTHING}
     before = dict(environ)
 
@@ -100,7 +100,7 @@ def test_a_hangup_that_is_ignored_at_the_start_stays_ignored(tmp_path: Path) -> 
         (("--template", "/"), "cannot read the template /"),
     ],
 )
-def test_a_wrong_option_is_named_in_a_sentence(arguments: tuple[str, str], words: str, tmp_path: Path) -> None:
+def test_a_wrong_option_is_explained_in_a_sentence(arguments: tuple[str, str], words: str, tmp_path: Path) -> None:
     with started(tmp_path / "data", PLAIN, *arguments) as start:
         assert start.url is None
         assert words in start.said
@@ -136,14 +136,14 @@ def test_the_engine_asks_the_callers_proxy_for_the_real_whatsapp(tmp_path: Path)
 
 @pytest.fixture
 def guard() -> Iterator[Guard]:
-    """A guard that ends with the test."""
+    """A guard process that ends with the test."""
     guard = Guard()
     yield guard
     guard.close()
 
 
 @ROOTS
-def test_root_changes_the_mode_of_no_folder_it_has_not_made(
+def test_root_changes_the_mode_of_its_own_folders_only(
     open_folder: Path, guard: Guard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(account, "PLACE", open_folder / "place")
@@ -167,7 +167,7 @@ def test_root_changes_the_mode_of_no_folder_it_has_not_made(
 
 
 @ROOTS
-def test_root_runs_postgres_from_a_package_nobody_can_read(
+def test_root_runs_postgres_from_a_package_of_root_only(
     open_folder: Path, guard: Guard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(account, "PLACE", open_folder / "place")
@@ -183,9 +183,7 @@ def test_root_runs_postgres_from_a_package_nobody_can_read(
         server.stop()
 
 
-def test_a_path_that_initdb_cannot_bear_is_named(
-    open_folder: Path, guard: Guard, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_path_that_initdb_refuses_is_named(open_folder: Path, guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "account_for", lambda _: Account())
     _install(open_folder / "worth $1", monkeypatch)
     server = EmbeddedPostgres(open_folder / "postgres", open_folder / "log", guard)
@@ -195,7 +193,7 @@ def test_a_path_that_initdb_cannot_bear_is_named(
 
 
 @ROOTS
-def test_a_user_id_without_a_name_is_told_what_to_do(
+def test_a_user_id_without_a_name_gets_instructions(
     tmp_path: Path, guard: Guard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server_module, "account_for", lambda _: Account(54321, 54321))
@@ -207,7 +205,7 @@ def test_a_user_id_without_a_name_is_told_what_to_do(
 
 
 @ROOTS
-def test_root_without_the_right_to_run_as_nobody_is_told(tmp_path: Path) -> None:
+def test_root_without_the_setuid_right_gets_an_explanation(tmp_path: Path) -> None:
     lonely = "unshare --user --map-root-user sh -c"
     if subprocess.run(["/bin/sh", "-c", f"{lonely} true"], capture_output=True, check=False).returncode:
         pytest.skip("user namespaces are not allowed on this machine")
@@ -220,7 +218,7 @@ def test_root_without_the_right_to_run_as_nobody_is_told(tmp_path: Path) -> None
 
 
 def _install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the package of Postgres seem to be installed in a folder."""
+    """Pretend that the package of Postgres is installed in this folder."""
     wheel = importlib.util.find_spec(binaries.WHEEL)
     assert wheel is not None
     assert wheel.origin is not None

@@ -1,4 +1,4 @@
-"""Function instances: re-use, concurrency, limits and what happens to those that misbehave."""
+"""Function instances: reuse, concurrency, limits, and functions that crash or hang."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import psycopg
 import pytest
 
 from tests.support.stack import call
-from tests.tools.local.running import FixtureStack, eventually
+from tests.tools.local.fixture_runner import FixtureRunner, eventually
 
 ERROR = (500, {"message": "Internal Server Error"})
 
 
-def test_a_warm_instance_is_used_again(runner: FixtureStack) -> None:
+def test_a_warm_instance_is_used_again(runner: FixtureRunner) -> None:
     before = {runner.get("/probe").json()["pid"]}
 
     def comes_again() -> bool:
-        # An instance that has answered is free only when it has asked for its next event.
+        # An instance is free when it has asked for its next event, a little after its answer.
         pid = runner.get("/probe").json()["pid"]
         seen_before = pid in before
         before.add(pid)
@@ -27,7 +27,7 @@ def test_a_warm_instance_is_used_again(runner: FixtureStack) -> None:
     eventually(comes_again, "call on an instance that has served before")
 
 
-def test_simultaneous_calls_get_an_instance_each(runner: FixtureStack) -> None:
+def test_each_simultaneous_call_gets_its_own_instance(runner: FixtureRunner) -> None:
     before = len(runner.notes("holding"))
     with ThreadPoolExecutor(3) as pool:
         calls = [pool.submit(runner.ask, "/probe", do="hold", name="all-three") for _ in range(3)]
@@ -38,7 +38,7 @@ def test_simultaneous_calls_get_an_instance_each(runner: FixtureStack) -> None:
     assert len(pids) == 3
 
 
-def test_reserved_concurrency_refuses_what_is_above_it(runner: FixtureStack) -> None:
+def test_a_call_above_the_reserved_concurrency_is_refused(runner: FixtureRunner) -> None:
     before = len(runner.notes("holding"))
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(runner.ask, "/single", do="hold", name="single")
@@ -49,7 +49,7 @@ def test_reserved_concurrency_refuses_what_is_above_it(runner: FixtureStack) -> 
     assert (first.result().status, second.status) == (200, 503)
 
 
-def test_a_function_is_killed_at_its_timeout_with_all_it_started(runner: FixtureStack) -> None:
+def test_a_function_is_killed_at_its_timeout_with_all_it_started(runner: FixtureRunner) -> None:
     answer = runner.ask("/hasty", do="linger")
 
     assert (answer.status, answer.json()) == ERROR
@@ -59,7 +59,7 @@ def test_a_function_is_killed_at_its_timeout_with_all_it_started(runner: Fixture
     assert runner.ask("/hasty", do="answer", answer="fine").body == b"fine"
 
 
-def test_a_crash_is_an_error_and_the_next_call_works(runner: FixtureStack) -> None:
+def test_a_crash_is_an_error_and_the_next_call_works(runner: FixtureRunner) -> None:
     answer = runner.ask("/hasty", do="crash")
 
     assert (answer.status, answer.json()) == ERROR
@@ -67,7 +67,7 @@ def test_a_crash_is_an_error_and_the_next_call_works(runner: FixtureStack) -> No
     assert runner.ask("/hasty", do="answer", answer="fine").body == b"fine"
 
 
-def test_an_exception_is_an_error_and_keeps_the_instance(runner: FixtureStack) -> None:
+def test_an_exception_is_an_error_and_keeps_the_instance(runner: FixtureRunner) -> None:
     runner.get("/probe")
     before = {one["pid"] for one in _instances(runner)}
 
@@ -76,21 +76,21 @@ def test_an_exception_is_an_error_and_keeps_the_instance(runner: FixtureStack) -
     assert before <= {one["pid"] for one in _instances(runner)}
 
 
-def test_more_memory_than_the_template_gives_is_fatal(runner: FixtureStack) -> None:
+def test_a_function_above_its_memory_limit_is_killed(runner: FixtureRunner) -> None:
     answer = runner.ask("/small", do="memory", megabytes=300)
 
     assert (answer.status, answer.json()) == ERROR
     assert "Runtime exited with error: signal: killed" in _log(runner, "small")
 
 
-def test_a_function_that_cannot_be_loaded_is_an_error_each_time(runner: FixtureStack) -> None:
+def test_a_function_that_cannot_be_loaded_is_an_error_each_time(runner: FixtureRunner) -> None:
     answers = [runner.ask("/broken") for _ in range(2)]
 
     assert [(one.status, one.json()) for one in answers] == [ERROR, ERROR]
     assert "No module named 'no_such_module_anywhere'" in _log(runner, "broken")
 
 
-def test_an_asynchronous_call_is_retried_as_the_template_says(runner: FixtureStack) -> None:
+def test_an_asynchronous_call_is_retried_as_the_template_says(runner: FixtureRunner) -> None:
     assert runner.ask("/probe", do="later", event={"name": "once", "failures": 1}).json() == 202
     assert runner.ask("/probe", do="later", event={"name": "always", "failures": 99}).json() == 202
     assert runner.ask("/probe", do="later", event={"name": "never", "failures": 0}).json() == 202
@@ -100,13 +100,13 @@ def test_an_asynchronous_call_is_retried_as_the_template_says(runner: FixtureSta
     assert len(runner.notes("never")) == 1
 
 
-def test_a_schedule_invokes_its_function(runner: FixtureStack) -> None:
+def test_a_schedule_invokes_its_function(runner: FixtureRunner) -> None:
     (first, *_) = eventually(lambda: runner.notes("clock"), "scheduled call")
 
     assert '"source": "aws.scheduler"' in first
 
 
-def test_the_secret_holds_the_database_for_the_role_of_its_name(runner: FixtureStack) -> None:
+def test_the_secret_holds_the_database_for_the_role_of_its_name(runner: FixtureRunner) -> None:
     secret = runner.ask("/probe", do="secret").json()
 
     with psycopg.connect(secret["url"]) as connection:
@@ -115,7 +115,7 @@ def test_the_secret_holds_the_database_for_the_role_of_its_name(runner: FixtureS
             connection.execute("delete from whatsapp_private.attempts")
 
 
-def test_instances_are_listed(runner: FixtureStack) -> None:
+def test_the_instances_of_functions_are_listed(runner: FixtureRunner) -> None:
     with ThreadPoolExecutor(1) as pool:
         call_ = pool.submit(runner.ask, "/probe", do="hold", name="listed")
         busy = eventually(lambda: [one for one in _instances(runner) if one["busySince"]], "busy instance")
@@ -126,7 +126,7 @@ def test_instances_are_listed(runner: FixtureStack) -> None:
     eventually(lambda: not any(one["busySince"] for one in _instances(runner)), "idle instances")
 
 
-def _instances(runner: FixtureStack) -> list[dict[str, object]]:
+def _instances(runner: FixtureRunner) -> list[dict[str, object]]:
     found: list[dict[str, object]] = call("GET", f"{runner.url}/dev/functions").json()
     return found
 
@@ -135,5 +135,5 @@ def _alive(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
-def _log(runner: FixtureStack, name: str) -> str:
+def _log(runner: FixtureRunner, name: str) -> str:
     return (runner.data_dir / "logs" / f"{name}.log").read_text()

@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.support.stack import PATIENCE_SECONDS, call
-from tests.tools.local.running import JSON, ORIGIN, FixtureStack
+from tests.tools.local.fixture_runner import JSON, ORIGIN, FixtureRunner
 
 
-def _event(runner: FixtureStack, path: str, **headers: str) -> Any:
+def _event(runner: FixtureRunner, path: str, **headers: str) -> Any:
     return runner.get(path, **headers).json()["event"]
 
 
-def test_an_event_is_in_payload_format_2(runner: FixtureStack) -> None:
+def test_an_event_is_in_payload_format_2(runner: FixtureRunner) -> None:
     event = _event(runner, "/things/a%20b?x=1&x=2&y=", X_Thing="yes", Cookie="a=1; b=2")
 
     assert event["version"] == "2.0"
@@ -35,7 +35,7 @@ def test_an_event_is_in_payload_format_2(runner: FixtureStack) -> None:
     assert event["isBase64Encoded"] is False
 
 
-def test_a_binary_body_arrives_in_base64(runner: FixtureStack) -> None:
+def test_a_binary_body_arrives_in_base64(runner: FixtureRunner) -> None:
     connection = http.client.HTTPConnection(urlsplit(runner.url).netloc, timeout=PATIENCE_SECONDS)
     connection.request("POST", "/probe", b"\xff\x00", {"content-type": "application/octet-stream"})
     event = json.loads(connection.getresponse().read())["event"]
@@ -45,7 +45,7 @@ def test_a_binary_body_arrives_in_base64(runner: FixtureStack) -> None:
     assert event["body"] == "/wA="
 
 
-def test_a_compressed_body_is_the_functions_to_unpack(runner: FixtureStack) -> None:
+def test_a_compressed_body_reaches_the_function_unchanged(runner: FixtureRunner) -> None:
     connection = http.client.HTTPConnection(urlsplit(runner.url).netloc, timeout=PATIENCE_SECONDS)
     sent = {"content-type": "application/octet-stream", "content-encoding": "gzip"}
     connection.request("POST", "/probe", b"\xff\x00", sent)
@@ -57,7 +57,7 @@ def test_a_compressed_body_is_the_functions_to_unpack(runner: FixtureStack) -> N
     assert event["body"] == "/wA="
 
 
-def test_a_function_sees_only_its_own_environment(runner: FixtureStack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_sees_only_its_own_environment(runner: FixtureRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = runner.get("/probe").json()["environment"]
 
     assert environment["AWS_LAMBDA_FUNCTION_NAME"] == "ProbeFunction"
@@ -81,7 +81,7 @@ def test_a_function_sees_only_its_own_environment(runner: FixtureStack, monkeypa
     ],
 )
 def test_a_functions_answer_becomes_a_response(
-    runner: FixtureStack, answer: object, status: int, body: bytes, headers: dict[str, str]
+    runner: FixtureRunner, answer: object, status: int, body: bytes, headers: dict[str, str]
 ) -> None:
     response = runner.ask("/probe", do="answer", answer=answer)
 
@@ -90,14 +90,14 @@ def test_a_functions_answer_becomes_a_response(
         assert response.headers[name] == value
 
 
-def test_cookies_are_separate_headers(runner: FixtureStack) -> None:
+def test_cookies_are_separate_headers(runner: FixtureRunner) -> None:
     response = runner.ask("/probe", do="answer", answer={"statusCode": 200, "cookies": ["a=1; Path=/", "b=2"]})
 
     assert response.headers.get_all("set-cookie") == ["a=1; Path=/", "b=2"]
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/nowhere"), ("DELETE", "/secret"), ("OPTIONS", "/secret")])
-def test_what_is_no_route_is_not_found(runner: FixtureStack, method: str, path: str) -> None:
+def test_a_path_without_a_route_is_not_found(runner: FixtureRunner, method: str, path: str) -> None:
     answer = runner.get(path, method)
 
     assert (answer.status, answer.json()) == (404, {"message": "Not Found"})
@@ -115,11 +115,11 @@ def test_what_is_no_route_is_not_found(runner: FixtureStack, method: str, path: 
     ],
     ids=lambda answer: str(answer["statusCode"]),
 )
-def test_head_answers_as_get_without_the_body(runner: FixtureStack, answer: object) -> None:
+def test_head_gets_the_headers_of_get_without_a_body(runner: FixtureRunner, answer: object) -> None:
     asked = json.dumps({"do": "answer", "answer": answer}).encode()
     connection = http.client.HTTPConnection(urlsplit(runner.url).netloc, timeout=PATIENCE_SECONDS)
     found = []
-    for method in ("GET", "HEAD", "GET"):  # on one connection: a body behind the HEAD would be the next answer's
+    for method in ("GET", "HEAD", "GET"):  # on one connection, where a body after HEAD would spoil the next answer
         connection.request(method, "/probe", asked, JSON)
         response = connection.getresponse()
         body = response.read()
@@ -131,14 +131,14 @@ def test_head_answers_as_get_without_the_body(runner: FixtureStack, answer: obje
     assert found[1] == (*found[0][:3], b"")
 
 
-def test_a_greedy_route_takes_what_is_left_and_a_slash(runner: FixtureStack) -> None:
+def test_a_greedy_route_takes_the_rest_and_a_slash(runner: FixtureRunner) -> None:
     for path, rest in (("/files/", ""), ("/files/a/b%20c/", "a/b c/"), ("/files/%2e%2e", "..")):
         event = _event(runner, path)
         assert (event["routeKey"], event["pathParameters"]) == ("GET /files/{proxy+}", {"proxy": rest})
     assert runner.get("/files").status == 404
 
 
-def test_the_authorizer_decides_and_is_remembered(runner: FixtureStack) -> None:
+def test_the_authorizer_s_answer_is_kept(runner: FixtureRunner) -> None:
     assert runner.get("/secret").status == 401
     assert runner.notes("authorized") == []
 
@@ -155,7 +155,7 @@ def test_the_authorizer_decides_and_is_remembered(runner: FixtureStack) -> None:
     assert runner.notes("authorized") == ["good", "bad", "boom", "boom"]
 
 
-def test_without_an_identity_source_it_is_asked_each_time(runner: FixtureStack) -> None:
+def test_an_authorizer_without_a_source_is_asked_each_time(runner: FixtureRunner) -> None:
     before = len(runner.notes("asked"))
     answers = [runner.get("/asked", Authorization="good") for _ in range(2)] + [runner.get("/asked")]
 
@@ -163,7 +163,7 @@ def test_without_an_identity_source_it_is_asked_each_time(runner: FixtureStack) 
     assert runner.notes("asked")[before:] == ["good", "good", "nothing"]
 
 
-def test_a_preflight_is_answered_by_the_api(runner: FixtureStack) -> None:
+def test_a_preflight_is_answered_by_the_api(runner: FixtureRunner) -> None:
     answer = runner.get("/secret", "OPTIONS", Origin=ORIGIN, Access_Control_Request_Method="GET")
 
     assert answer.status == 204
@@ -173,7 +173,7 @@ def test_a_preflight_is_answered_by_the_api(runner: FixtureStack) -> None:
     assert answer.headers["access-control-max-age"] == "60"
 
 
-def test_only_allowed_origins_get_cors_headers(runner: FixtureStack) -> None:
+def test_only_allowed_origins_get_cors_headers(runner: FixtureRunner) -> None:
     ours = runner.get("/secret", Origin=ORIGIN)
     foreign = runner.get("/probe", Origin="https://evil.example")
     preflight = runner.get("/probe", "OPTIONS", Origin="https://evil.example", Access_Control_Request_Method="GET")
@@ -186,7 +186,7 @@ def test_only_allowed_origins_get_cors_headers(runner: FixtureStack) -> None:
     assert (foreign.status, preflight.status) == (200, 204)
 
 
-def test_too_large_is_refused_as_such(runner: FixtureStack) -> None:
+def test_too_large_a_request_is_refused_with_its_status(runner: FixtureRunner) -> None:
     headers = runner.get("/probe", X_Long="x" * 11_000)
     line = runner.get("/probe?" + "x" * 11_000)
     names = runner.get("/probe", **{"x" * 11_000: "short"})
@@ -199,7 +199,7 @@ def test_too_large_is_refused_as_such(runner: FixtureStack) -> None:
     assert (body.status, body.json()) == (413, {"message": "Request Entity Too Large"})
 
 
-def test_an_answer_of_more_than_6_mb_is_an_error(runner: FixtureStack) -> None:
+def test_an_answer_of_more_than_6_mb_is_an_error(runner: FixtureRunner) -> None:
     assert runner.ask("/probe", do="large", bytes=6_500_000).status == 500
     assert runner.ask("/probe", do="large", bytes=5_000_000).status == 200
 
@@ -218,7 +218,7 @@ def test_an_answer_of_more_than_6_mb_is_an_error(runner: FixtureStack) -> None:
         b"\x00" * 1000,
     ],
 )
-def test_garbage_does_not_end_the_server(runner: FixtureStack, garbage: bytes) -> None:
+def test_garbage_does_not_end_the_server(runner: FixtureRunner, garbage: bytes) -> None:
     address = urlsplit(runner.url)
     with socket.create_connection((address.hostname, address.port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(garbage)
@@ -231,7 +231,7 @@ def test_garbage_does_not_end_the_server(runner: FixtureStack, garbage: bytes) -
     assert runner.get("/probe").status == 200
 
 
-def test_a_connection_serves_many_requests(runner: FixtureStack) -> None:
+def test_a_connection_serves_many_requests(runner: FixtureRunner) -> None:
     connection = http.client.HTTPConnection(urlsplit(runner.url).netloc, timeout=PATIENCE_SECONDS)
     ports = set()
     for _ in range(5):
@@ -243,7 +243,7 @@ def test_a_connection_serves_many_requests(runner: FixtureStack) -> None:
     assert len(ports) == 1
 
 
-def test_many_callers_at_once_are_all_answered(runner: FixtureStack) -> None:
+def test_many_callers_at_once_are_all_answered(runner: FixtureRunner) -> None:
     with ThreadPoolExecutor(30) as pool:
         answers = list(pool.map(lambda _: runner.get("/probe").status, range(300)))
 

@@ -1,4 +1,4 @@
-"""Start and end: what outlives a run, what must not, and two runners at once."""
+"""Start and end of the runner: what must outlive a run, what must not, and two runners at once."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from infra.errors import ToolError
 from infra.local.standins.identity import Identity
 from tests.support.stack import PATIENCE_SECONDS, ROOT, call
-from tests.tools.local.running import TEMPLATE, FixtureStack, eventually
-from tests.tools.local.starting import PLAIN, fixture, started
+from tests.tools.local.fixture_runner import TEMPLATE, FixtureRunner, eventually
+from tests.tools.local.started_runner import PLAIN, fixture, started
 
 USER = "6f3a1a52-6d2c-4d36-9a35-8f6f3b1c2d4e"
 
@@ -31,14 +31,14 @@ def _pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, password: bytes | 
 
 
 @pytest.fixture
-def stack(tmp_path: Path) -> Iterator[FixtureStack]:
-    """A runner of the test's own."""
-    running = FixtureStack(tmp_path)
+def stack(tmp_path: Path) -> Iterator[FixtureRunner]:
+    """A runner of this test."""
+    running = FixtureRunner(tmp_path)
     yield running
     running.stop()
 
 
-def test_nothing_outlives_sigterm(stack: FixtureStack) -> None:
+def test_no_process_outlives_sigterm(stack: FixtureRunner) -> None:
     stack.ask("/probe", do="sleep", seconds=0)
     family = psutil.Process(stack.process.pid).children(recursive=True)
     assert len(family) > 5  # the guard, Postgres and its workers, instances
@@ -47,7 +47,7 @@ def test_nothing_outlives_sigterm(stack: FixtureStack) -> None:
     assert not _living(family)
 
 
-def test_ctrl_c_soon_ends_everything_while_a_function_is_busy(stack: FixtureStack) -> None:
+def test_ctrl_c_soon_ends_all_processes_of_a_busy_system(stack: FixtureRunner) -> None:
     stack.start_execution("busy", "beat")
     eventually(lambda: _instance(stack, "token"), "busy function")
     family = psutil.Process(stack.process.pid).children(recursive=True)
@@ -58,7 +58,7 @@ def test_ctrl_c_soon_ends_everything_while_a_function_is_busy(stack: FixtureStac
     assert not _living(family)
 
 
-def test_a_killed_runner_leaves_nothing_and_the_next_one_starts(stack: FixtureStack, tmp_path: Path) -> None:
+def test_a_killed_runner_leaves_nothing_and_the_next_one_starts(stack: FixtureRunner, tmp_path: Path) -> None:
     stack.ask("/probe", do="sleep", seconds=0)
     call("POST", f"{stack.url}/dev/token", {"userId": USER})
     family = psutil.Process(stack.process.pid).children(recursive=True)
@@ -67,14 +67,14 @@ def test_a_killed_runner_leaves_nothing_and_the_next_one_starts(stack: FixtureSt
     stack.process.wait(PATIENCE_SECONDS)
 
     eventually(lambda: not _living(family), "end of the children")
-    again = FixtureStack(tmp_path)
+    again = FixtureRunner(tmp_path)
     try:
         assert call("POST", f"{again.url}/dev/token", {"userId": USER}).status == 200
     finally:
         assert again.stop() == 0
 
 
-def test_a_postgres_that_was_left_behind_is_no_obstacle(stack: FixtureStack, tmp_path: Path) -> None:
+def test_a_postgres_that_was_left_behind_is_ended(stack: FixtureRunner, tmp_path: Path) -> None:
     children = psutil.Process(stack.process.pid).children()
     guard = next(one for one in children if "children.py" in " ".join(one.cmdline()))
     leftover = next(one for one in children if one.name() == "postgres")
@@ -83,7 +83,7 @@ def test_a_postgres_that_was_left_behind_is_no_obstacle(stack: FixtureStack, tmp
     stack.process.wait(PATIENCE_SECONDS)
     assert _living([leftover])
 
-    again = FixtureStack(tmp_path)
+    again = FixtureRunner(tmp_path)
     try:
         assert not _living([leftover])
     finally:
@@ -91,7 +91,7 @@ def test_a_postgres_that_was_left_behind_is_no_obstacle(stack: FixtureStack, tmp
 
 
 def test_another_postgres_is_used_and_left_alone(tmp_path: Path, database_url: str) -> None:
-    stack = FixtureStack(tmp_path, "--database-url", database_url)
+    stack = FixtureRunner(tmp_path, "--database-url", database_url)
     try:
         assert stack.ask("/probe", do="secret").json() == {"url": database_url.replace("postgres@", "whatsapp_api@")}
         assert call("POST", f"{stack.url}/dev/token", {"userId": USER}).status == 200
@@ -103,11 +103,11 @@ def test_another_postgres_is_used_and_left_alone(tmp_path: Path, database_url: s
         assert connection.execute("select id::text from auth.users").fetchall() == [(USER,)]
 
 
-def test_keys_and_data_outlive_a_run(stack: FixtureStack, tmp_path: Path) -> None:
+def test_keys_and_data_outlive_a_run(stack: FixtureRunner, tmp_path: Path) -> None:
     keys = call("GET", f"{stack.url}/auth/v1/.well-known/jwks.json").body
     assert stack.stop() == 0
 
-    again = FixtureStack(tmp_path)
+    again = FixtureRunner(tmp_path)
     try:
         assert call("GET", f"{again.url}/auth/v1/.well-known/jwks.json").body == keys
     finally:
@@ -115,7 +115,7 @@ def test_keys_and_data_outlive_a_run(stack: FixtureStack, tmp_path: Path) -> Non
     assert (tmp_path / "data" / "signing-key.pem").stat().st_mode & 0o077 == 0
 
 
-def test_a_second_runner_is_told_why_it_cannot_start(runner: FixtureStack, tmp_path: Path) -> None:
+def test_a_second_runner_explains_why_it_cannot_start(runner: FixtureRunner, tmp_path: Path) -> None:
     port = str(urlsplit(runner.url).port)
     same_data = _refused("--port", "0", "--data-dir", str(runner.data_dir))
     same_port = _refused("--port", port, "--data-dir", str(tmp_path))
@@ -133,7 +133,7 @@ def test_a_second_runner_is_told_why_it_cannot_start(runner: FixtureStack, tmp_p
         (("--database-url", "postgresql://127.0.0.1:1/x"), "the database on 127.0.0.1/x cannot be used"),
     ],
 )
-def test_what_cannot_start_says_why(tmp_path: Path, arguments: tuple[str, str], words: str) -> None:
+def test_a_runner_that_cannot_start_says_why(tmp_path: Path, arguments: tuple[str, str], words: str) -> None:
     said = _refused("--port", "0", "--data-dir", str(tmp_path), *arguments)
 
     assert words in said
@@ -155,7 +155,7 @@ def _refused(*given: str) -> str:
     return done.stderr
 
 
-def _instance(stack: FixtureStack, name: str) -> bool:
+def _instance(stack: FixtureRunner, name: str) -> bool:
     instances = call("GET", f"{stack.url}/dev/functions").json()
     return any(one["name"] == name and one["busySince"] for one in instances)
 
@@ -174,7 +174,7 @@ def _living(family: list[psutil.Process]) -> list[psutil.Process]:
     ],
     ids=["empty", "RSA", "P-384", "encrypted"],
 )
-def test_a_signing_key_of_no_use_is_named(tmp_path: Path, content: bytes, words: str) -> None:
+def test_an_unusable_signing_key_is_named(tmp_path: Path, content: bytes, words: str) -> None:
     key = tmp_path / "signing-key.pem"
     key.write_bytes(content)
     with pytest.raises(ToolError, match=re.escape(words.format(key))):
@@ -187,7 +187,7 @@ def test_a_log_of_another_user_is_named(tmp_path: Path) -> None:
     assert f"cannot write {tmp_path}/logs/sandbox.log" in _refused("--port", "0", "--data-dir", str(tmp_path))
 
 
-def test_a_full_standard_output_is_said(tmp_path: Path) -> None:
+def test_a_full_standard_output_is_explained(tmp_path: Path) -> None:
     with started(tmp_path / "data", PLAIN, *fixture(tmp_path), shell="exec >/dev/full") as start:
         assert start.url is None
     said = (tmp_path / "data.stderr").read_text()

@@ -1,4 +1,4 @@
-"""The logs of a run stay bounded while it goes on."""
+"""The logs stay small during a run."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from infra.local import logs
 from infra.local.logs import shorten
 from tests.support.stack import PATIENCE_SECONDS
-from tests.tools.local.running import FixtureStack, eventually
+from tests.tools.local.fixture_runner import FixtureRunner, eventually
 
 
-def test_a_long_log_goes_on_in_an_empty_file(tmp_path: Path) -> None:
+def test_a_long_log_is_shortened_to_an_empty_file(tmp_path: Path) -> None:
     log = tmp_path / "linker.log"
-    with log.open("ab", buffering=0) as writer:  # as a function's process has it
+    with log.open("ab", buffering=0) as writer:  # opened as a function's process opens it
         for _ in range(3):
             writer.write(b"x" * 100)
             shorten(log, limit=250)
@@ -46,12 +46,12 @@ def test_logs_are_shortened_while_the_stack_runs(tmp_path: Path, monkeypatch: py
                 await asyncio.sleep(0.05)
         watch.cancel()
 
-    # In a thread of its own: the browser tests leave an event loop in this one.
+    # In a new thread, because the browser tests leave an event loop in the main thread.
     with ThreadPoolExecutor() as threads:
         threads.submit(asyncio.run, write_and_watch()).result(PATIENCE_SECONDS)
 
 
-def test_the_runner_watches_its_logs(runner: FixtureStack) -> None:
+def test_the_runner_watches_its_logs(runner: FixtureRunner) -> None:
     log = runner.data_dir / "logs" / "long.log"
     with log.open("wb") as file:
         file.truncate(logs.MAX_LOG_BYTES + 1)

@@ -1,4 +1,4 @@
-"""Parameters: what the template allows is taken, what would silently not work is refused and named."""
+"""The runner accepts what the template's parameters allow. It refuses and names values that would silently not work."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_value_that_a_parameter_does_not_allow_is_named(tmp_path: Path, name: 
     assert words in str(caught.value)
 
 
-def test_what_a_parameter_allows_is_taken(tmp_path: Path) -> None:
+def test_a_value_that_a_parameter_allows_is_accepted(tmp_path: Path) -> None:
     stack = limited(tmp_path, {"Name": "abc", "Size": "m", "Short": "abc", "Count": "9", "Hosts": "a, b"})
     assert stack.parameters == {"Name": "abc", "Size": "m", "Short": "abc", "Count": "9", "Hosts": ["a", "b"]}
 
@@ -88,7 +88,7 @@ WANTED = {"SupabaseUrl": "https://abcd.supabase.co", "AllowedOrigins": "https://
         ("AlarmTopicArn", "arn:aws-cn:sns:cn-north-1:123456789012:alarms.fifo"),
     ],
 )
-def test_a_parameter_of_ours_takes_what_works(name: str, good: str) -> None:
+def test_our_parameters_accept_working_values(name: str, good: str) -> None:
     assert read_template(ROOT / "template.yaml", WANTED | {name: good}).functions
 
 
@@ -139,6 +139,6 @@ def test_a_parameter_of_ours_takes_what_works(name: str, good: str) -> None:
         ("QrTimeoutSeconds", "151"), ("AuthTimeoutSeconds", "0"), ("ApiRate", "-1"),
     ],
 )  # fmt: skip
-def test_a_parameter_of_ours_refuses_what_would_not_work(name: str, bad: str) -> None:
+def test_our_parameters_refuse_values_that_would_not_work(name: str, bad: str) -> None:
     with pytest.raises(TemplateError, match=f"parameter {name} does not take"):
         read_template(ROOT / "template.yaml", WANTED | {name: bad})

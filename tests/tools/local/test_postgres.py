@@ -1,4 +1,4 @@
-"""The embedded Postgres: kills in a bad moment, folders of others, and words that say what is wrong."""
+"""The embedded Postgres: kills at a bad moment, foreign folders, and messages that say what is wrong."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from infra.children import Guard
 from infra.errors import ToolError
 from infra.postgres.server import ENVIRONMENT, EmbeddedPostgres, free_port
 from tests.support.stack import ROOT
-from tests.tools.local.running import eventually
-from tests.tools.local.starting import COMMAND
+from tests.tools.local.fixture_runner import eventually
+from tests.tools.local.started_runner import COMMAND
 
 
 @pytest.fixture
 def server(open_folder: Path) -> Iterator[EmbeddedPostgres]:
-    """A server that is not started yet."""
+    """A server that was not started yet."""
     guard = Guard()
     server = EmbeddedPostgres(open_folder / "postgres", open_folder / "log", guard)
     yield server
@@ -32,7 +32,7 @@ def server(open_folder: Path) -> Iterator[EmbeddedPostgres]:
     guard.close()
 
 
-def test_a_kill_in_the_first_initdb_leaves_nothing_that_counts(open_folder: Path, server: EmbeddedPostgres) -> None:
+def test_a_start_after_a_killed_initdb_works(open_folder: Path, server: EmbeddedPostgres) -> None:
     half = open_folder / "postgres.new"
     runner = subprocess.Popen(
         [*COMMAND, "--whatsapp", "sandbox", "--data-dir", str(open_folder)],
@@ -52,7 +52,7 @@ def test_a_kill_in_the_first_initdb_leaves_nothing_that_counts(open_folder: Path
     assert not half.exists()
 
 
-def test_a_taken_port_leads_to_another(server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_taken_port_is_replaced_by_a_free_one(server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         free = free_port()
         ports = iter([other.getsockname()[1], free])
@@ -96,7 +96,7 @@ def test_a_folder_that_is_no_database_is_named(open_folder: Path, server: Embedd
         server.start()
 
 
-def test_a_live_postgres_of_somebody_else_is_left_alone(open_folder: Path, server: EmbeddedPostgres) -> None:
+def test_a_running_postgres_of_another_program_is_left_alone(open_folder: Path, server: EmbeddedPostgres) -> None:
     server.start()
     server.stop()
     data = open_folder / "postgres"
@@ -121,7 +121,7 @@ def test_a_live_postgres_of_somebody_else_is_left_alone(open_folder: Path, serve
         other.wait(60)
 
 
-def test_a_stale_lock_is_no_obstacle(open_folder: Path, server: EmbeddedPostgres) -> None:
+def test_a_start_removes_a_stale_lock(open_folder: Path, server: EmbeddedPostgres) -> None:
     server.start()
     lock = open_folder / "postgres" / "postmaster.pid"
     words = lock.read_text().split("\n", 1)[1]

@@ -43,5 +43,5 @@ def test_the_most_specific_route_wins(method: str, path: str, route: str, parame
     ("method", "path"),
     [("POST", "/nowhere"), ("POST", "/f.txt"), ("GET", "/f_txt"), ("GET", "/a/"), ("HEAD", "/g"), ("GET", "/gh")],
 )
-def test_no_route(method: str, path: str) -> None:
+def test_a_request_without_a_route_finds_none(method: str, path: str) -> None:
     assert ROUTER.find(method, path) is None

@@ -1,4 +1,4 @@
-"""Reading templates: intrinsic functions, conditions, defaults, and errors that name the culprit."""
+"""Reading templates: intrinsic functions, conditions, defaults, and errors that name the faulty part."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from infra.template.errors import TemplateError
 from infra.template.reading import read_template
 from infra.template.stack import Stack, function_name
 from tests.support.stack import ROOT
-from tests.tools.local.running import TEMPLATE
+from tests.tools.local.fixture_runner import TEMPLATE
 
 Read = Callable[..., Stack]
 
 
 @pytest.fixture
 def read(tmp_path: Path) -> Read:
-    """Write a template and read it; ``src`` and ``lib`` are folders beside it."""
+    """Write a template and read it. The folders ``src`` and ``lib`` stand beside it."""
     for folder in ("src", "lib"):
         (tmp_path / folder).mkdir()
 
@@ -86,7 +86,7 @@ Conditions:
         ("!If [IsLive, x, !Ref AWS::NoValue]", None),
     ],
 )  # fmt: skip
-def test_intrinsic_functions(read: Read, value: str, expected: str | None) -> None:
+def test_each_intrinsic_function_is_resolved(read: Read, value: str, expected: str | None) -> None:
     assert _environment(read, value, HEAD) == expected
 
 
@@ -105,14 +105,14 @@ def test_a_given_parameter_beats_its_default(read: Read) -> None:
         ("[a, list]", "One.Environment.X: ['a', 'list'] is not a string"),
     ],
 )
-def test_what_cannot_be_resolved_is_named(read: Read, value: str, words: str) -> None:
+def test_an_unresolvable_value_is_named(read: Read, value: str, words: str) -> None:
     with pytest.raises(TemplateError) as caught:
         _environment(read, value)
 
     assert words in str(caught.value)
 
 
-def test_globals_and_lambdas_own_defaults(read: Read) -> None:
+def test_a_function_gets_globals_and_lambda_s_defaults(read: Read) -> None:
     stack = read("""
         Globals:
           Function: {Handler: app.handler, CodeUri: src, Timeout: 9, Layers: [!Ref A],
@@ -135,7 +135,7 @@ def test_globals_and_lambdas_own_defaults(read: Read) -> None:
     assert two.environment == {"X": "own", "Y": "shared"}
 
 
-def test_a_resource_whose_condition_does_not_hold_is_left_out(read: Read) -> None:
+def test_a_resource_with_a_false_condition_is_left_out(read: Read) -> None:
     stack = read(
         HEAD
         + """
@@ -200,7 +200,7 @@ def test_a_nested_template_where_something_runs_is_refused(read: Read, tmp_path:
 
 
 @pytest.mark.parametrize("text", ["a: [", "Parameters: {}", "- Resources", "Resources: {It: {}}"])
-def test_a_nested_file_that_is_no_template_is_named(read: Read, tmp_path: Path, text: str) -> None:
+def test_a_nested_file_without_a_template_is_named(read: Read, tmp_path: Path, text: str) -> None:
     _nest(tmp_path, text)
 
     with pytest.raises(TemplateError, match=r"Nested\.TemplateURL: nested/it\.yaml is no template"):
@@ -308,5 +308,5 @@ def test_a_schedule_that_is_switched_off_does_not_run(switch: dict[str, str], pr
     "reference",
     ["Hello", "Hello:live", "arn:aws:lambda:r:1:function:Hello", "arn:aws:lambda:r:1:function:Hello:3"],
 )
-def test_function_names(reference: str) -> None:
+def test_a_function_gets_a_name(reference: str) -> None:
     assert function_name(reference) == "Hello"

@@ -1,4 +1,4 @@
-"""Which database the local stack uses, and what it may do there."""
+"""Which database the local system uses, and what it may do there."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import psycopg
 
 from infra.local.runner import DELETING
 from infra.template.intrinsics import load_yaml
-from tests.support.stack import ROOT, Stack, call
-from tests.tools.local.starting import PLAIN, fixture, started
+from tests.support.stack import ROOT, RunningSystem, call
+from tests.tools.local.started_runner import PLAIN, fixture, started
 
 EVERYTHING_OF = """
     select json_build_object(
@@ -25,7 +25,7 @@ EVERYTHING_OF = """
 
 
 def contents(database_url: str) -> Any:
-    """What a database holds, to be compared."""
+    """The content of a database, for comparison."""
     with psycopg.connect(database_url) as connection:
         return connection.execute(EVERYTHING_OF).fetchone()
 
@@ -57,7 +57,7 @@ def test_a_database_of_another_sandbox_is_refused(database_url: str, tmp_path: P
         assert start.url is not None, start.said
 
 
-def test_an_embedded_database_of_a_lost_sandbox_is_refused(tmp_path: Path) -> None:
+def test_an_embedded_database_of_a_deleted_sandbox_is_refused(tmp_path: Path) -> None:
     with started(tmp_path / "data", PLAIN) as start:
         assert start.url is not None, start.said
     shutil.rmtree(tmp_path / "data" / "sandbox")
@@ -66,7 +66,7 @@ def test_an_embedded_database_of_a_lost_sandbox_is_refused(tmp_path: Path) -> No
         assert "was filled with another WhatsApp" in start.said
 
 
-def test_a_database_that_cannot_be_prepared_keeps_no_mark(database_url: str, tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_prepared_is_not_marked(database_url: str, tmp_path: Path) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("comment on schema auth is null; drop function auth.uid() cascade")
     with started(tmp_path / "data", PLAIN, *fixture(tmp_path), "--database-url", database_url) as start:
@@ -84,15 +84,15 @@ def test_the_password_of_a_database_is_never_printed(tmp_path: Path) -> None:
         assert "topsecret" not in start.said
 
 
-def test_every_function_that_deletes_is_in_the_template() -> None:
+def test_the_template_has_every_function_that_deletes() -> None:
     template = load_yaml((ROOT / "template.yaml").read_text())
     assert set(template["Resources"]) >= DELETING
 
 
-def test_nothing_deletes_in_a_given_database(database_url: str, tmp_path: Path) -> None:
+def test_the_local_system_deletes_nothing_in_a_given_database(database_url: str, tmp_path: Path) -> None:
     said = tmp_path / "stderr"
     with said.open("w") as stderr:
-        stack = Stack(tmp_path / "data", "--database-url", database_url, stderr=stderr, may_delete=False)
+        stack = RunningSystem(tmp_path / "data", "--database-url", database_url, stderr=stderr, may_delete=False)
     try:
         user = stack.user()
         user.connect()
@@ -118,7 +118,7 @@ def test_nothing_deletes_in_a_given_database(database_url: str, tmp_path: Path) 
     assert "not running on this database: CleanupFunction, DisconnectFunction, UnlinkFunction" in words
     assert "an event for cleanup was dropped" in words
 
-    stack = Stack(tmp_path / "data", "--database-url", database_url)
+    stack = RunningSystem(tmp_path / "data", "--database-url", database_url)
     try:
         user = stack.user(user.id)
         assert user.disconnect().status == 200
@@ -127,11 +127,11 @@ def test_nothing_deletes_in_a_given_database(database_url: str, tmp_path: Path) 
         assert stack.stop() == 0
 
 
-def test_others_need_the_printed_password_for_dev_paths(tmp_path: Path) -> None:
+def test_another_machine_needs_the_password_for_dev_paths(tmp_path: Path) -> None:
     said = tmp_path / "stderr"
     with said.open("w") as stderr:
         arguments = (*fixture(tmp_path), "--host", "0.0.0.0")
-        stack = Stack(tmp_path / "data", *arguments, stderr=stderr)
+        stack = RunningSystem(tmp_path / "data", *arguments, stderr=stderr)
     try:
         (line,) = [line for line in said.read_text().splitlines() if "asks for this password" in line]
         password = line.split()[-1]

@@ -1,4 +1,4 @@
-"""A bundle for other tools: applied file by file it makes a complete database, and it is never rewritten."""
+"""A bundle for other tools makes a complete database, file by file. Its files are never rewritten."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ NONCE = re.compile(r",\s*companion_meta_nonce TEXT NOT NULL DEFAULT ''")
 
 
 def apply(folder: Path, url: str) -> None:
-    """Apply a folder as psql, Flyway and others do: by version, each file as one query."""
+    """Apply a folder in order of its versions, each file as one query, as psql and Flyway do."""
     with psycopg.connect(url, autocommit=True) as connection:
         for path in sorted(folder.glob("*.sql"), key=lambda path: int(path.name.partition("_")[0])):
             connection.execute(path.read_bytes())
 
 
 def apply_by_statement(folder: Path, url: str) -> None:
-    """Apply a folder as psql does without -1: each statement in a transaction of its own."""
+    """Apply a folder with each statement in its own transaction, as psql does without -1."""
     with psycopg.connect(url, autocommit=True) as connection:
         for path in sorted(folder.glob("*.sql")):
             for statement in STATEMENT.finditer(path.read_text()):
@@ -39,7 +39,7 @@ def apply_by_statement(folder: Path, url: str) -> None:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of this release in a fresh folder; read only."""
+    """A bundle of this release in a new folder. Tests only read it."""
     folder = tmp_path_factory.mktemp("bundle")
     write_bundle(folder)
     return folder
@@ -47,7 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def engine_as_it_was(monkeypatch: pytest.MonkeyPatch, made: Path) -> None:
-    """No server is started: the engine's file is the one of this release."""
+    """Use this release's file of the engine's tables, so that no Postgres is started for it."""
     (text,) = (path.read_text() for path in made.glob(f"*_{ENGINE}.sql"))
     monkeypatch.setattr(engine_sql, "engine_file", lambda existing=(): None if existing else text)
 
@@ -62,7 +62,7 @@ def test_a_database_of_the_bundle_is_complete(made: Path, database_url: str) -> 
     assert verify(database_url) == []
 
 
-def test_applied_twice_it_changes_nothing(made: Path, database_url: str) -> None:
+def test_a_bundle_applied_twice_changes_nothing(made: Path, database_url: str) -> None:
     apply(made, database_url)
     numbered = {migration.label for migration in read_migrations()}
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -72,7 +72,7 @@ def test_applied_twice_it_changes_nothing(made: Path, database_url: str) -> None
     assert verify(database_url) == []
 
 
-def test_it_does_no_harm_after_up(made: Path, migrated_url: str) -> None:
+def test_a_bundle_applied_after_up_changes_nothing(made: Path, migrated_url: str) -> None:
     with psycopg.connect(migrated_url, autocommit=True) as connection:
         for path in made.glob(f"*_{ENGINE}.sql"):
             connection.execute(path.read_bytes())
@@ -82,7 +82,7 @@ def test_it_does_no_harm_after_up(made: Path, migrated_url: str) -> None:
     assert status(migrated_url).pending == []
 
 
-def test_without_a_transaction_no_table_is_misplaced(made: Path, database_url: str) -> None:
+def test_a_bundle_without_a_transaction_misplaces_no_table(made: Path, database_url: str) -> None:
     apply_by_statement(made, database_url)
     assert query(database_url, "select tablename from pg_tables where schemaname = 'public' order by 1") == [
         ("whatsapp_sessions",)
@@ -91,7 +91,7 @@ def test_without_a_transaction_no_table_is_misplaced(made: Path, database_url: s
 
 
 def test_the_engine_finds_its_own_tables(made: Path, database_url: str, migrated_url: str) -> None:
-    """Every column, constraint and index, and the version, are what the engine makes itself."""
+    """The bundle's tables equal the engine's own: every column, constraint and index, and the version."""
     apply(made, database_url)
     look = """
         select table_name || column_name || data_type || is_nullable || coalesce(column_default, '')
@@ -103,7 +103,7 @@ def test_the_engine_finds_its_own_tables(made: Path, database_url: str, migrated
     assert query(database_url, look) == query(migrated_url, look)
 
 
-def test_two_runs_write_the_same_once(made: Path, tmp_path: Path) -> None:
+def test_a_second_bundle_equals_the_first(made: Path, tmp_path: Path) -> None:
     again = write_bundle(made)
     assert (again.written, again.kept) == ([], sorted(path.name for path in made.iterdir()))
     elsewhere = tmp_path / "more" / "folders"
@@ -130,7 +130,7 @@ def test_the_recorded_versions_are_up_to_date(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("engine_as_it_was")
-def test_a_changed_function_is_one_new_file(tmp_path: Path) -> None:
+def test_a_changed_function_becomes_one_new_file(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     source.mkdir()
     files = functions(source, a_v1=MAKE.format("a_v1", 1), b_v1=MAKE.format("b_v1", 1))
@@ -155,7 +155,7 @@ def test_a_changed_function_is_one_new_file(tmp_path: Path) -> None:
         ("20250199000000", "20250199000001", "20250199000001"),
     ],
 )
-def test_a_folders_version_is_never_a_recorded_one(last: str, recorded: str, of_a_folder: str) -> None:
+def test_a_new_version_differs_from_every_recorded_version(last: str, recorded: str, of_a_folder: str) -> None:
     assert bundle._after(["20240101000000", last, "9"]) == recorded
     assert bundle._after(["20240101000000", last, "9"], of_folder=True) == of_a_folder
 
@@ -182,7 +182,7 @@ def test_a_recorded_version_is_the_same_in_each_folder(tmp_path: Path, monkeypat
 
 @pytest.mark.usefixtures("engine_as_it_was")
 @pytest.mark.parametrize("name", ["numbered", "engine", "record"])
-def test_a_file_that_differs_stops_it(made: Path, tmp_path: Path, name: str) -> None:
+def test_a_bundle_stops_at_a_file_that_differs(made: Path, tmp_path: Path, name: str) -> None:
     target = tmp_path / "target"
     target.mkdir()
     pattern = {"numbered": "*_pairing_private.sql", "engine": f"*_{ENGINE}.sql", "record": f"*_{RECORD}.sql"}[name]
@@ -194,7 +194,7 @@ def test_a_file_that_differs_stops_it(made: Path, tmp_path: Path, name: str) -> 
 
 
 @pytest.mark.usefixtures("engine_as_it_was")
-def test_a_taken_version_stops_it(tmp_path: Path) -> None:
+def test_a_bundle_stops_at_a_version_that_is_taken(tmp_path: Path) -> None:
     (tmp_path / "20250112000000_theirs.sql").write_text("select 1")
     with pytest.raises(BundleRefused, match="has the version of our 20250112000000_pairing_private"):
         write_bundle(tmp_path)
@@ -202,7 +202,7 @@ def test_a_taken_version_stops_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("engine_as_it_was")
-def test_the_products_own_files_stay(made: Path, tmp_path: Path) -> None:
+def test_a_bundle_keeps_the_product_s_own_files(made: Path, tmp_path: Path) -> None:
     (tmp_path / "20240101000000_first.sql").write_text("create table first ()")
     (tmp_path / "seed.sql").write_bytes(b"\xff")
     (tmp_path / "20250112000000_pairing_private.sql").write_bytes(
@@ -213,7 +213,7 @@ def test_the_products_own_files_stay(made: Path, tmp_path: Path) -> None:
     assert (tmp_path / "20240101000000_first.sql").read_text() == "create table first ()"
 
 
-def test_a_newer_engine_adds_what_it_changes(made: Path, tmp_path: Path, database_url: str) -> None:
+def test_a_newer_engine_adds_a_file_with_its_changes(made: Path, tmp_path: Path, database_url: str) -> None:
     """Version 15 of whatsmeow's tables has one column more than version 14."""
     for path in made.iterdir():
         text = path.read_text()
@@ -247,7 +247,7 @@ def test_an_older_up_leaves_a_newer_bundle_alone(
 
 
 def test_a_pushed_bundle_keeps_the_supabase_history(made: Path, database_url: str) -> None:
-    """`up` without --supabase-history must not take the records of files that stand in the product's folder."""
+    """`up` without --supabase-history must not take over the records of files in the product's folder."""
     apply(made, database_url)
     query(
         database_url,
@@ -262,7 +262,7 @@ def test_a_pushed_bundle_keeps_the_supabase_history(made: Path, database_url: st
 
 
 @pytest.mark.usefixtures("engine_as_it_was")
-def test_the_command_says_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_bundle_command_prints_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "target"
     assert main(["bundle", str(target)]) == 0
     assert capsys.readouterr().out.splitlines()[0] == f"wrote {target / '20250111000000_whatsapp_sessions.sql'}"

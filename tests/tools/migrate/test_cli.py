@@ -1,4 +1,4 @@
-"""`python -m infra.migrate`: what is printed, and the exit code."""
+"""`python -m infra.migrate`: its output and exit codes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def no_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
 
 
-def test_from_nothing_to_ok(database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_up_makes_an_empty_database_pass_verify(database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     def run(command: str) -> tuple[int, list[str]]:
         code = main([command, "--database-url", database_url])
         return code, capsys.readouterr().out.splitlines()
@@ -40,7 +40,9 @@ def test_from_nothing_to_ok(database_url: str, capsys: pytest.CaptureFixture[str
     assert lines[0].startswith("ok: ")
 
 
-def test_status_shows_whose_is_what(database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_shows_changed_files_and_missing_files(
+    database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "20300101000001_theirs.sql"
     file.write_text("select 1")
     arguments = ["--database-url", database_url, "--directory", str(tmp_path)]
@@ -52,7 +54,7 @@ def test_status_shows_whose_is_what(database_url: str, tmp_path: Path, capsys: p
     assert capsys.readouterr().out.splitlines()[-1] == "no file   20300101000001_theirs"
 
 
-def test_json(migrated_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_command_prints_json(migrated_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     def run(command: str) -> tuple[int, dict[str, object]]:
         code = main([command, "--json", "--database-url", migrated_url])
         return code, json.loads(capsys.readouterr().out)
@@ -72,7 +74,7 @@ def test_json(migrated_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
-def test_what_is_beyond_ours_is_told_and_no_failure(migrated_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_foreign_column_is_reported_and_is_no_failure(migrated_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     with psycopg.connect(migrated_url, autocommit=True) as connection:
         connection.execute("alter table public.whatsapp_sessions add column tenant int not null")
     assert main(["verify", "--database-url", migrated_url]) == 0
@@ -81,7 +83,7 @@ def test_what_is_beyond_ours_is_told_and_no_failure(migrated_url: str, capsys: p
     assert last.startswith("ok: ")
 
 
-def test_the_flag_wins_over_the_environment(
+def test_the_flag_beats_the_environment(
     migrated_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", migrated_url)
@@ -118,14 +120,16 @@ def test_a_wrong_url_is_named_before_anything_is_tried(
     assert "s3cret" not in line
 
 
-def test_no_url_at_all(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_url_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["up"])
     assert caught.value.code == 2
     assert "give --database-url or set DATABASE_URL" in capsys.readouterr().err
 
 
-def test_a_failing_file(database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failing_file_is_named_with_exit_code_1(
+    database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "20300101000001_step.sql").write_text("select nope")
     arguments = ["--database-url", database_url, "--directory", str(tmp_path)]
     assert main(["up", *arguments]) == 1
@@ -134,8 +138,10 @@ def test_a_failing_file(database_url: str, tmp_path: Path, capsys: pytest.Captur
     assert json.loads(capsys.readouterr().out)["ok"] is False
 
 
-def test_a_right_that_is_missing(migrated_url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whoever may not read the record is told so, without a stack trace."""
+def test_a_missing_right_is_explained_without_a_stack_trace(
+    migrated_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A role that may not read the record gets a message, and no stack trace."""
     with psycopg.connect(migrated_url, autocommit=True) as connection:
         connection.execute(
             "do $$ begin if to_regrole('stranger') is null then create role stranger login; end if; end $$"
@@ -144,7 +150,7 @@ def test_a_right_that_is_missing(migrated_url: str, capsys: pytest.CaptureFixtur
     assert "permission denied" in capsys.readouterr().err
 
 
-def test_as_a_module(migrated_url: str) -> None:
+def test_the_tool_runs_as_a_module(migrated_url: str) -> None:
     command = [sys.executable, "-m", "infra.migrate", "verify", "--database-url", migrated_url]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""What is told of a connection that fails: never its password."""
+"""A message about a failed connection never contains the password."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from infra.migrate import without_password
         "host=h user=me password='p@ss'",
     ],
 )  # fmt: skip
-def test_a_password_is_masked_however_its_url_writes_it(url: str) -> None:
+def test_a_password_is_masked_in_every_spelling_of_its_url(url: str) -> None:
     told = without_password(psycopg.OperationalError('no user "me" with p@ss; p%40ss\n'), url)
     assert told == 'no user "me" with ***; ***'
 

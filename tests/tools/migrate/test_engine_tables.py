@@ -1,4 +1,4 @@
-"""whatsmeow's tables, made by the real engine: a refusal of Postgres is told by its SQLSTATE and its table."""
+"""The real engine creates whatsmeow's tables. A refusal of Postgres is reported with SQLSTATE and table."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def refusal(url: str) -> str:
 
 @pytest.fixture
 def engine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our own statement before the engine's is left out, so that the engine meets the refusal itself."""
+    """Leave out our own statement before the engine's, so that Postgres refuses the engine itself."""
     monkeypatch.setattr(engine_tables, "VERSION", "select 1")
 
 
-def test_a_table_of_that_name_is_told(migrated_url: str) -> None:
+def test_a_foreign_table_of_the_engine_s_name_is_named(migrated_url: str) -> None:
     query(migrated_url, f"{ANEW} create table {DEVICE} (mine text)")
     told = refusal(migrated_url)
     assert "SQLSTATE 42P07" in told
@@ -36,13 +36,13 @@ def test_a_table_of_that_name_is_told(migrated_url: str) -> None:
     assert told.endswith("rename it and run it again")
 
 
-def test_a_view_of_that_name_is_told(migrated_url: str) -> None:
+def test_a_view_of_the_engine_s_name_is_named(migrated_url: str) -> None:
     query(migrated_url, f"{ANEW} create view {VERSION} as select 1 as version")
     assert "SQLSTATE 42809" in refusal(migrated_url)
 
 
 @pytest.mark.usefixtures("engine_alone")
-def test_a_missing_replica_identity_is_told(migrated_url: str) -> None:
+def test_a_missing_replica_identity_is_explained(migrated_url: str) -> None:
     query(migrated_url, f"{ANEW} create publication everything for all tables")
     told = refusal(migrated_url)
     assert "SQLSTATE 55000" in told
@@ -51,13 +51,13 @@ def test_a_missing_replica_identity_is_told(migrated_url: str) -> None:
 
 
 @pytest.mark.usefixtures("engine_alone")
-def test_a_read_only_database_is_told_by_the_engine(migrated_url: str) -> None:
+def test_the_engine_reports_a_read_only_database(migrated_url: str) -> None:
     name = migrated_url.rpartition("/")[2]
     query(migrated_url, f"{ANEW} alter database {name} set default_transaction_read_only = on")
     assert "SQLSTATE 25006 (the database is read-only)" in refusal(migrated_url)
 
 
-def test_a_read_only_database_is_told_by_ourselves(migrated_url: str) -> None:
+def test_up_reports_a_read_only_database(migrated_url: str) -> None:
     name = migrated_url.rpartition("/")[2]
     query(migrated_url, f"{ANEW} alter database {name} set default_transaction_read_only = on")
     told = refusal(migrated_url)
@@ -73,7 +73,7 @@ def test_a_read_only_database_is_told_by_ourselves(migrated_url: str) -> None:
         ("", "SQLSTATE 3F000"),
         (
             f"create table {VERSION} (version int, compat int); grant all on schema whatsapp_engine to stranger",
-            # whatsmeow does not see a table that it may not read, and would make it.
+            # whatsmeow does not see a table that it may not read, so it tries to create the table.
             "42P07 (a table of that name is there already; another role or program has made it): whatsmeow_version",
         ),
         (
@@ -84,7 +84,7 @@ def test_a_read_only_database_is_told_by_ourselves(migrated_url: str) -> None:
     ],
     ids=["create", "usage", "read", "own"],
 )
-def test_a_missing_right_is_told_with_its_object(migrated_url: str, prepare: str, told: str) -> None:
+def test_a_missing_right_is_reported_with_its_object(migrated_url: str, prepare: str, told: str) -> None:
     query(
         migrated_url,
         f"{ANEW} do $$ begin if to_regrole('stranger') is null then create role stranger login; end if; end $$;"
@@ -97,7 +97,7 @@ def test_a_missing_right_is_told_with_its_object(migrated_url: str, prepare: str
 
 
 @pytest.mark.parametrize("table", [VERSION, DEVICE])
-def test_a_lock_of_somebody_is_told_with_its_table(migrated_url: str, table: str) -> None:
+def test_a_lock_is_reported_with_its_table(migrated_url: str, table: str) -> None:
     query(migrated_url, f"alter database {migrated_url.rpartition('/')[2]} set lock_timeout = '1s'")
     with psycopg.connect(migrated_url) as other:
         other.execute(f"lock table {table} in access exclusive mode".encode())
@@ -108,13 +108,13 @@ def test_a_lock_of_somebody_is_told_with_its_table(migrated_url: str, table: str
     create_engine_tables(migrated_url)
 
 
-def test_tables_of_a_newer_engine_are_told(migrated_url: str) -> None:
+def test_tables_of_a_newer_engine_are_reported(migrated_url: str) -> None:
     query(migrated_url, f"update {VERSION} set version = 1000, compat = 1000")
     assert refusal(migrated_url).endswith("knows only 15: run the newer release")
 
 
-def test_devices_with_a_comma_do_not_stop_it(migrated_url: str) -> None:
-    """neonize separates a device's fields by commas, and a name may hold one."""
+def test_a_device_name_with_a_comma_does_not_stop_up(migrated_url: str) -> None:
+    """neonize separates a device's fields with commas, and a name may contain one."""
     query(
         migrated_url,
         f"insert into {DEVICE} (jid, lid, registration_id, noise_key, identity_key, signed_pre_key, signed_pre_key_id,"
@@ -125,7 +125,7 @@ def test_devices_with_a_comma_do_not_stop_it(migrated_url: str) -> None:
     create_engine_tables(migrated_url)
 
 
-def test_an_unreachable_database_still_says_so() -> None:
+def test_an_unreachable_database_is_reported() -> None:
     with pytest.raises(NotReachable):
         create_engine_tables("postgresql://postgres:s3cret@127.0.0.1:1/nowhere")
 
@@ -138,7 +138,7 @@ def test_an_unreachable_database_still_says_so() -> None:
         ("{}?sslmode=require", "TLS to Postgres fails"),
     ],
 )
-def test_the_engine_alone_tells_what_it_meets(migrated_url: str, url: str, told: str) -> None:
+def test_the_engine_alone_reports_what_refuses_it(migrated_url: str, url: str, told: str) -> None:
     with pytest.raises(EngineTablesFailed) as caught:
         engine_tables.run_engine(url.format(migrated_url), "")
     assert told in str(caught.value)
@@ -154,14 +154,14 @@ def test_tables_that_are_made_anew_get_their_trigger(migrated_url: str) -> None:
 
 
 def test_an_upgrade_of_the_engine_keeps_the_trigger(migrated_url: str) -> None:
-    """whatsmeow changes its table, and reads and writes rows while it does so."""
+    """During the upgrade, whatsmeow changes its table and reads and writes rows."""
     query(migrated_url, f"alter table {DEVICE} add column later text not null default ''")
     create_engine_tables(migrated_url)
     assert verify(migrated_url) == []
 
 
 def test_an_adopted_database_gets_the_trigger(migrated_url: str) -> None:
-    """A dump without our record, whose tables of the engine were made before there was a trigger."""
+    """The database is a dump without our record. Its engine tables are older than the trigger."""
     query(migrated_url, f"drop schema whatsapp_migrations cascade; drop trigger {TRIGGER} on {DEVICE}")
     done = up(migrated_url)
     assert done.applied == []

@@ -1,4 +1,4 @@
-"""A file as one query: in the runner's transaction or not at all, and a refusal names the line."""
+"""A file is sent as one query in the runner's transaction. A refusal names the line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def connection(database_url: str) -> Iterator[psycopg.Connection]:
 
 
 def run(connection: psycopg.Connection, text: str) -> list[str]:
-    """Run a file in a transaction; return the message of its refusal by lines."""
+    """Run a file in a transaction, and return the lines of the refusal."""
     try:
         with connection.transaction():
             execute(connection, text)
@@ -44,7 +44,7 @@ def run(connection: psycopg.Connection, text: str) -> list[str]:
         "do $$ begin begin perform 1 / 0; exception when others then null; end; end $$",
     ],
 )
-def test_any_statements_run(connection: psycopg.Connection, text: str) -> None:
+def test_a_file_may_hold_any_statements(connection: psycopg.Connection, text: str) -> None:
     assert run(connection, text) == []
 
 

@@ -1,4 +1,4 @@
-"""A directory of migrations, read."""
+"""Reading a directory of migrations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def write(directory: Path, **files: str) -> Path:
     return directory
 
 
-def test_oldest_first(tmp_path: Path) -> None:
+def test_files_are_read_oldest_first(tmp_path: Path) -> None:
     write(tmp_path, _20250102000000_later="select 2;", _20250101000000_sooner="select 1; select 2;")
     (tmp_path / "README.md").write_text("not a migration")
     first, second = read_migrations(tmp_path)
@@ -24,7 +24,7 @@ def test_oldest_first(tmp_path: Path) -> None:
     assert second.label == "20250102000000_later.sql"
 
 
-def test_ours_are_read() -> None:
+def test_our_own_files_are_read() -> None:
     assert next(migration.label for migration in read_migrations()) == "20250111000000_whatsapp_sessions.sql"
 
 
@@ -36,17 +36,17 @@ def test_ours_are_read() -> None:
         ({"_20250101000000_a": "", "_20250101000000_b": ""}, "same version"),
     ],
 )
-def test_what_is_refused(tmp_path: Path, files: dict[str, str], complaint: str) -> None:
+def test_a_malformed_directory_is_refused(tmp_path: Path, files: dict[str, str], complaint: str) -> None:
     with pytest.raises(BadMigration, match=complaint):
         read_migrations(write(tmp_path, **files))
 
 
-def test_no_directory(tmp_path: Path) -> None:
+def test_a_missing_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadMigration, match="no such directory"):
         read_migrations(tmp_path / "nowhere")
 
 
-def test_not_text(tmp_path: Path) -> None:
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "20250101000000_a.sql").write_bytes(b"select '\xff'")
     with pytest.raises(BadMigration, match="20250101000000_a"):
         read_migrations(tmp_path)

@@ -1,4 +1,4 @@
-"""The owner's table: whatever part of it a database has already, the migration ends in the same place."""
+"""The migration of the owner's table has one result, whatever parts of the table a database already has."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from infra.migrate.files import read_migrations
 MIGRATION = read_migrations()[0].text
 ALICE = "00000000-0000-0000-0000-000000000001"
 
-# Locks that readers or writers of the table would have to wait for.
+# Locks that would block readers or writers of the table.
 BLOCKING = {"ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"}
 
-# Production's table, in parts: any of them may be missing where the migration is applied.
+# The parts of production's table. Any of them may be missing before the migration.
 TABLE = """
     CREATE TABLE public.whatsapp_sessions (
       id UUID DEFAULT gen_random_uuid() NOT NULL,
@@ -81,7 +81,7 @@ PARTS = {
     """,
 }
 
-# Each takes something of the table itself away; done before the parts, which may need what is left.
+# Statements that remove something of the table itself. They run before the parts are added.
 LOSSES = {
     **{
         f"column {name}": f"ALTER TABLE public.whatsapp_sessions DROP COLUMN {name}"
@@ -121,14 +121,14 @@ SUBSETS = {
 
 @pytest.fixture
 def connection(database_url: str) -> Iterator[psycopg.Connection]:
-    """One transaction in a database with the stand-ins; each case rolls back to its beginning."""
+    """One transaction in a database with the stand-ins. Each case rolls back to its beginning."""
     with psycopg.connect(database_url) as connection:
         yield connection
         connection.rollback()
 
 
 def prepare(connection: psycopg.Connection, things: Iterable[str]) -> None:
-    """Make the table with those of the parts and losses that `things` names, and two rows."""
+    """Make the table with two rows, and with the parts and losses in `things`."""
     wanted = set(things)
     steps = [TABLE, *(LOSSES[name] for name in LOSSES if name in wanted)]
     steps += [ROWS, *(PARTS[name] for name in PARTS if name in wanted)]
@@ -158,7 +158,7 @@ def storage(connection: psycopg.Connection) -> object:
 
 
 def check(connection: psycopg.Connection, things: Iterable[str], wanted: dict[str, str]) -> None:
-    """Migrate a table with `things`: it becomes what a fresh one is, and its rows and their storage stay."""
+    """Migrate a table with `things`, and check that it equals a fresh one. Its rows and their storage must stay."""
     prepare(connection, things)
     before, place = rows(connection), storage(connection)
     migrate(connection)
@@ -170,11 +170,11 @@ def check(connection: psycopg.Connection, things: Iterable[str], wanted: dict[st
 
 
 @pytest.mark.parametrize("name", SUBSETS)
-def test_any_part_may_be_there(connection: psycopg.Connection, name: str) -> None:
+def test_the_migration_accepts_any_existing_part(connection: psycopg.Connection, name: str) -> None:
     check(connection, SUBSETS[name], facts_of_a_fresh_table(connection))
 
 
-def test_any_mixture_may_be_there(connection: psycopg.Connection) -> None:
+def test_the_migration_accepts_any_mixture_of_parts(connection: psycopg.Connection) -> None:
     wanted = facts_of_a_fresh_table(connection)
     chance = random.Random(20250111)
     for _ in range(150):
@@ -184,14 +184,14 @@ def test_any_mixture_may_be_there(connection: psycopg.Connection) -> None:
         check(connection, things, wanted)
 
 
-def test_a_second_time_changes_nothing(connection: psycopg.Connection) -> None:
+def test_the_migration_applied_twice_changes_nothing(connection: psycopg.Connection) -> None:
     migrate(connection)
     facts = collect_facts(connection)
     migrate(connection)
     assert collect_facts(connection) == facts
 
 
-def test_a_database_that_has_it_all_is_not_held_up(connection: psycopg.Connection) -> None:
+def test_the_migration_does_not_lock_a_complete_database(connection: psycopg.Connection) -> None:
     prepare(connection, PARTS)
     connection.commit()
     migrate(connection)
@@ -223,7 +223,7 @@ def test_a_database_that_has_it_all_is_not_held_up(connection: psycopg.Connectio
            FOR EACH STATEMENT EXECUTE FUNCTION public.other()""",
     ],
 )
-def test_what_holds_no_data_is_put_right(connection: psycopg.Connection, wrong: str) -> None:
+def test_the_migration_repairs_objects_without_data(connection: psycopg.Connection, wrong: str) -> None:
     wanted = facts_of_a_fresh_table(connection)
     prepare(connection, ())
     connection.execute(wrong.encode())
@@ -251,7 +251,7 @@ def test_what_holds_no_data_is_put_right(connection: psycopg.Connection, wrong: 
         ),
     ],
 )
-def test_rows_against_a_rule_stop_it(
+def test_rows_that_break_a_rule_stop_the_migration(
     connection: psycopg.Connection, rule: str, statement: str, problem: type[pg.Error]
 ) -> None:
     prepare(connection, set(PARTS) - {rule})

@@ -1,4 +1,4 @@
-"""migrations/functions/README.md tells of each database function what its file says."""
+"""migrations/functions/README.md agrees with the file of each database function."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def part(header: str, name: str) -> str:
 
 
 def row(name: str) -> str:
-    """Return the row of the README's table that follows from the function's file."""
+    """Return the row that the README's table must have, from the function's file."""
     text = FILES[name]
     comments, _, body = text.partition("CREATE OR REPLACE FUNCTION")
     header = re.sub(r"^-- ?", "", comments, flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Repeatable migrations: a function's file is applied when its text is new to the database."""
+"""Repeatable migrations: a function's file is applied when the database does not have its text yet."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_changed_function_is_applied_again(database_url: str, tmp_path: Path) 
     assert query(database_url, "select a_v1(), b_v1()") == [(2, 1)]
 
 
-def test_an_earlier_text_is_a_changed_one(database_url: str, tmp_path: Path) -> None:
+def test_an_earlier_text_of_a_function_is_applied_again(database_url: str, tmp_path: Path) -> None:
     for number in (1, 2, 1):
         assert up(database_url, functions(tmp_path, a_v1=MAKE.format("a_v1", number))).functions == ["a_v1"]
         assert query(database_url, "select a_v1()") == [(number,)]
@@ -51,7 +51,7 @@ def test_a_failing_function_keeps_the_old_one(database_url: str, tmp_path: Path)
     assert status(database_url, files).pending == ["functions/a_v1.sql"]
 
 
-def test_a_file_must_make_its_function(database_url: str, tmp_path: Path) -> None:
+def test_a_file_must_create_its_function(database_url: str, tmp_path: Path) -> None:
     with pytest.raises(MigrationFailed, match="makes no function with the name a_v2"):
         up(database_url, functions(tmp_path, a_v2=MAKE.format("a_v1", 1)))
     assert query(database_url, "select to_regproc('a_v1')::text") == [(None,)]
@@ -85,7 +85,7 @@ def test_a_misnamed_file_is_refused(tmp_path: Path, name: str) -> None:
         read_functions(tmp_path)
 
 
-def test_a_misnamed_file_stops_all(database_url: str, tmp_path: Path) -> None:
+def test_a_misnamed_file_stops_up(database_url: str, tmp_path: Path) -> None:
     with pytest.raises(BadMigration):
         up(database_url, functions(tmp_path, a="select 1"))
     assert query(database_url, "select to_regclass('before')::text") == [(None,)]

@@ -1,4 +1,4 @@
-"""The record of what was applied: ours, apart from the Supabase CLI's, which belongs to the product."""
+"""Our record of the applied files. The Supabase CLI has its own, which belongs to the product."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.migrations import directory, query, recorded
 OURS = read_migrations()
 VERSIONS = [migration.version for migration in OURS]
 
-# The Supabase CLI's record, with a migration of the product.
+# The Supabase CLI's record with one migration of the product.
 PRODUCT = """
     create schema supabase_migrations;
     create table supabase_migrations.schema_migrations (version text primary key, statements text[], name text);
@@ -26,7 +26,7 @@ IN_SUPABASE = "select version, name from supabase_migrations.schema_migrations o
 
 
 def make_old(url: str) -> None:
-    """Leave the database as the runner left it when it recorded our files in the Supabase CLI's history."""
+    """Record our files in the Supabase CLI's history, as an earlier runner did."""
     query(
         url,
         f"""{PRODUCT};
@@ -147,7 +147,7 @@ def test_another_directory_adopts_nothing(migrated_url: str, tmp_path: Path) -> 
     assert up(migrated_url, directory(tmp_path, "select 1")).applied == ["20300101000001"]
 
 
-def test_a_record_without_a_file_is_told(database_url: str, tmp_path: Path) -> None:
+def test_a_record_without_a_file_is_reported(database_url: str, tmp_path: Path) -> None:
     up(database_url, directory(tmp_path, "select 1"))
     before = status(database_url)
     assert (before.applied, before.not_here) == ([], ["20300101000001_step"])
@@ -162,7 +162,7 @@ def test_a_renamed_file_is_refused(database_url: str, tmp_path: Path) -> None:
         up(database_url)
 
 
-def test_a_file_that_changed_is_told(database_url: str, tmp_path: Path) -> None:
+def test_a_changed_file_is_reported(database_url: str, tmp_path: Path) -> None:
     up(database_url, directory(tmp_path, "select 1"))
     found = status(database_url, directory(tmp_path, "select  1"))
     assert found.changed == found.applied == ["20300101000001_step.sql"]

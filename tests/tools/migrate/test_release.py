@@ -1,4 +1,4 @@
-"""A database of a newer release is left alone by an older one."""
+"""An older release does not change the database of a newer release."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def test_an_older_up_applies_nothing(database_url: str, tmp_path: Path, monkeypa
     assert up(database_url, tmp_path).applied == ["20300101000002"]
 
 
-def test_a_release_that_failed_counts(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_release_that_failed_blocks_older_releases(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     at_release(monkeypatch, "2")
     with pytest.raises(Exception, match="nope"):
         up(database_url, functions(tmp_path, a_v1="select nope"))
@@ -53,7 +55,7 @@ def test_a_release_that_failed_counts(database_url: str, tmp_path: Path, monkeyp
         up(database_url, functions(tmp_path, a_v1=MAKE.format("a_v1", 1)))
 
 
-def test_both_commands_note_it_and_exit_0(migrated_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_both_commands_report_a_newer_release_and_exit_0(migrated_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     query(
         migrated_url,
         "update whatsapp_migrations.release set number = '99.0.0'; drop table whatsapp_private.attempts cascade",

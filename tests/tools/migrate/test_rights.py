@@ -1,4 +1,4 @@
-"""What users may do with the table, through the roles that Supabase's API uses."""
+"""What users may do with the owner's table through the roles of Supabase's API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ALICE, BOB = (f"00000000-0000-0000-0000-00000000000{number}" for number in (1, 2
 
 @pytest.fixture
 def connection(migrated_url: str) -> Iterator[psycopg.Connection]:
-    """A connection of the service's own role, with a row for Alice and one for Bob."""
+    """A connection with the service role, and a session row each for Alice and Bob."""
     with psycopg.connect(migrated_url) as connection:
         for user in (ALICE, BOB):
             connection.execute("insert into auth.users (id) values (%s)", (user,))
@@ -32,7 +32,7 @@ def owners(connection: psycopg.Connection) -> list[str]:
     return [str(user) for (user,) in connection.execute("select user_id from public.whatsapp_sessions order by 1")]
 
 
-def test_each_sees_and_changes_their_own_row(connection: psycopg.Connection) -> None:
+def test_each_user_sees_and_changes_only_the_own_row(connection: psycopg.Connection) -> None:
     act_as(connection, "authenticated", ALICE)
     assert owners(connection) == [ALICE]
     assert connection.execute("update public.whatsapp_sessions set qr_code = 'x'").rowcount == 1
@@ -53,7 +53,7 @@ def test_each_sees_and_changes_their_own_row(connection: psycopg.Connection) -> 
     ],
 )
 @pytest.mark.parametrize("role", ["authenticated", "anon"])
-def test_nobody_touches_more(connection: psycopg.Connection, role: str, statement: str) -> None:
+def test_no_api_role_may_do_more(connection: psycopg.Connection, role: str, statement: str) -> None:
     act_as(connection, role, ALICE)
     with pytest.raises(pg.InsufficientPrivilege):
         connection.execute(statement.encode())
@@ -65,12 +65,12 @@ def test_no_api_role_reads_the_record(connection: psycopg.Connection) -> None:
         connection.execute("select from whatsapp_migrations.history")
 
 
-def test_without_a_token_there_is_nothing(connection: psycopg.Connection) -> None:
+def test_a_user_without_a_token_sees_no_row(connection: psycopg.Connection) -> None:
     act_as(connection, "authenticated")
     assert owners(connection) == []
 
 
-def test_anon_may_not_look(connection: psycopg.Connection) -> None:
+def test_anon_may_not_read_the_table(connection: psycopg.Connection) -> None:
     act_as(connection, "anon")
     with pytest.raises(pg.InsufficientPrivilege):
         owners(connection)
@@ -82,6 +82,6 @@ def test_an_update_moves_updated_at(connection: psycopg.Connection) -> None:
     assert found == (True,)
 
 
-def test_a_deleted_user_takes_the_row_along(connection: psycopg.Connection) -> None:
+def test_deleting_a_user_deletes_the_session_row(connection: psycopg.Connection) -> None:
     connection.execute("delete from auth.users where id = %s", (BOB,))
     assert owners(connection) == [ALICE]

@@ -1,4 +1,4 @@
-"""The snapshot that `verify` reads is what the migrations make."""
+"""The snapshot that `verify` reads equals the result of the migrations."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def test_the_command_reproduces_the_file(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_every_version_makes_the_same_facts(migrated_url: str) -> None:
-    """The file is written on PostgreSQL 16; TEST_POSTGRES names another."""
+    """The file was written on PostgreSQL 16. TEST_POSTGRES chooses another version."""
     with psycopg.connect(migrated_url, autocommit=True) as connection:
         assert snapshot(read_facts(connection)) == SNAPSHOT.read_text()
 
 
-def test_parents_stand_before_their_children() -> None:
+def test_the_snapshot_lists_parents_before_their_children() -> None:
     seen = {""}
     for fact in expected():
         assert fact.parent in seen, fact

@@ -1,4 +1,4 @@
-"""Supabase's stand-ins, as the local runner and these tests use them."""
+"""The stand-ins for Supabase's objects, which the local runner and the tests use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ USER = "00000000-0000-0000-0000-000000000001"
         ("{}", (None, None, None)),
     ],
 )
-def test_the_claims_of_a_token(database_url: str, claims: str, found: tuple[object, ...]) -> None:
+def test_the_stand_in_reads_the_claims_of_a_token(database_url: str, claims: str, found: tuple[object, ...]) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute("set local role authenticated")
         connection.execute("select set_config('request.jwt.claims', %s, true)", (claims,))
@@ -26,12 +26,12 @@ def test_the_claims_of_a_token(database_url: str, claims: str, found: tuple[obje
     assert row == found
 
 
-def test_no_claims_at_all(database_url: str) -> None:
+def test_the_stand_in_accepts_missing_claims(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         assert connection.execute("select auth.uid()").fetchone() == (None,)
 
 
-def test_again_changes_nothing(migrated_url: str) -> None:
+def test_the_stand_in_applied_twice_changes_nothing(migrated_url: str) -> None:
     with psycopg.connect(migrated_url, autocommit=True) as connection:
         connection.execute("insert into auth.users (id) values (%s)", (USER,))
         connection.execute(SUPABASE.read_bytes())

@@ -1,4 +1,4 @@
-"""The real Supabase CLI on a product's own repository: `supabase db push` goes on after `up`."""
+"""The real Supabase CLI in a product's repository: `supabase db push` still works after `up`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOCK = Path(__file__).with_name("supabase_cli")
 
 @pytest.fixture(scope="module")
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the CLI by its lock."""
+    """Install the CLI from its lock file."""
     place = tmp_path_factory.mktemp("cli") / "supabase_cli"
     shutil.copytree(LOCK, place)
     npm = shutil.which("npm")
@@ -32,7 +32,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def product(tmp_path: Path) -> Path:
-    """A product's repository with one migration of its own."""
+    """A product's repository with one migration of the product."""
     folder = tmp_path / "supabase" / "migrations"
     folder.mkdir(parents=True)
     (tmp_path / "supabase" / "config.toml").write_text('project_id = "product"\n')
@@ -41,7 +41,7 @@ def product(tmp_path: Path) -> Path:
 
 
 def push(cli: Path, product: Path, url: str) -> str:
-    """Push the product's migrations; return what the CLI says."""
+    """Push the product's migrations, and return the CLI's output."""
     with_password = url.replace("postgres@", "postgres:any@")
     done = subprocess.run(
         [cli, "db", "push", "--yes", "--workdir", product, "--db-url", f"{with_password}?sslmode=disable"],
@@ -82,7 +82,7 @@ def test_copies_that_were_pushed_are_taken_over(cli: Path, product: Path, databa
 
 
 def test_a_pushed_bundle_is_all_that_is_needed(cli: Path, product: Path, database_url: str) -> None:
-    """The product's first migration is there before; ours are older than the next one of its own."""
+    """The product's first migration comes before ours, and its next migration after ours."""
     push(cli, product, database_url)
     folder = product / "supabase" / "migrations"
     write_bundle(folder)

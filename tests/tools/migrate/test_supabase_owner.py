@@ -1,7 +1,7 @@
-"""Everything as Supabase's `postgres` does it: no superuser, and neither auth.users nor the API's roles are its own.
+"""All steps as Supabase's role `postgres`: it is no superuser, and owns neither auth.users nor the API's roles.
 
-On a server of its own, since roles belong to the whole server and must be made here by that role. Its rights follow
-the migrations of the repositories supabase/postgres and supabase/auth.
+The tests have a server of their own, because roles belong to the whole server and this role must create them. Its
+rights follow the migrations of the repositories supabase/postgres and supabase/auth.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.support.postgres import Postgres, serving
 from tests.support.repositories import World
 
 OWNER = "supabase_postgres"
-# These functions read or delete keys, which no other role may do.
+# These functions read or delete keys. No other role may do that.
 OF_THE_OWNER = {
     "count_contacts_v1", "forget_contacts_v1", "forget_number_v1", "forget_v1", "keep_keys_apart_v1",
     "unexplained_keys_v1",
@@ -41,7 +41,7 @@ def server() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="module")
 def owner_url(server: Postgres) -> str:
-    """A database as Supabase hands it over, migrated by the role that it gives its customers."""
+    """A database as Supabase provides it, migrated by the role of Supabase's customers."""
     name = server.create()
     with server.connect(name) as connection:
         connection.execute(SUPABASE.read_bytes())
@@ -62,16 +62,16 @@ def owner_url(server: Postgres) -> str:
     return url
 
 
-def test_verify_is_content(owner_url: str) -> None:
+def test_verify_finds_no_fault_as_supabase_s_owner(owner_url: str) -> None:
     assert verify(owner_url) == []
 
 
-def test_it_may_be_repeated(owner_url: str) -> None:
+def test_up_may_be_repeated_as_supabase_s_owner(owner_url: str) -> None:
     assert up(owner_url).applied == []
     assert verify(owner_url) == []
 
 
-def test_the_roles_were_made_by_a_role_like_supabases(server: Postgres, owner_url: str) -> None:
+def test_a_role_like_supabase_s_created_the_roles(server: Postgres, owner_url: str) -> None:
     with psycopg.connect(owner_url) as connection:
         row = connection.execute("select rolsuper from pg_roles where rolname = current_user").fetchone()
         assert row == (False,)
@@ -94,8 +94,8 @@ def test_another_database_of_the_server_uses_the_same_roles(server: Postgres, ow
         assert verify(url) == []
 
 
-def test_the_roles_do_their_work_there(server: Postgres, owner_url: str) -> None:
-    """The functions of the owner must see what row level security hides from the roles, auth.users too."""
+def test_the_roles_pair_and_clean_up_as_on_supabase(server: Postgres, owner_url: str) -> None:
+    """The owner's functions must see rows that row level security hides from the roles, and auth.users."""
     superuser = owner_url.replace(f"{OWNER}@", "postgres@")
     with connect(superuser) as admin:
         world = World(superuser, admin)
@@ -119,8 +119,8 @@ def test_the_roles_do_their_work_there(server: Postgres, owner_url: str) -> None
             world.close()
 
 
-def test_verify_tries_a_pairing_there(owner_url: str) -> None:
-    """This owner is no superuser: it grants the roles to itself within the trial."""
+def test_verify_tries_a_pairing_as_supabase_s_owner(owner_url: str) -> None:
+    """This owner is no superuser, so it grants the roles to itself during the trial."""
     with psycopg.connect(owner_url, autocommit=True) as connection:
         connection.execute("insert into auth.users default values")
     assert try_writes(owner_url) == []

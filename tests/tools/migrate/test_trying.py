@@ -1,4 +1,4 @@
-"""`verify --try-writes`: a whole pairing of the oldest user, as the roles that will do it; nothing of it is kept."""
+"""`verify --try-writes` pairs the oldest user with the real roles, and rolls everything back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TABLE = "public.whatsapp_sessions"
 
 @pytest.fixture
 def world(migrated_url: str) -> Iterator[World]:
-    """A database with one user, who is linked."""
+    """A database with one linked user."""
     with connect(migrated_url) as admin:
         world = World(migrated_url, admin)
         world.link(world.user(), Secret())
@@ -26,7 +26,7 @@ def world(migrated_url: str) -> Iterator[World]:
         world.close()
 
 
-def test_a_trial_keeps_nothing(world: World) -> None:
+def test_a_trial_pairing_is_rolled_back(world: World) -> None:
     before = world.snapshot()
     roles = world.sql("SELECT roleid, member FROM pg_auth_members ORDER BY 1, 2")
     assert try_writes(world.url) == []
@@ -34,7 +34,7 @@ def test_a_trial_keeps_nothing(world: World) -> None:
     assert world.sql("SELECT roleid, member FROM pg_auth_members ORDER BY 1, 2") == roles
 
 
-def test_a_trial_needs_a_user(migrated_url: str) -> None:
+def test_a_trial_pairing_needs_a_user(migrated_url: str) -> None:
     assert [str(it) for it in try_writes(migrated_url)] == [
         "refused: a trial: there is no user yet: the call gave no answer"
     ]

@@ -1,4 +1,4 @@
-"""`up` and `status`: each file once, in one transaction with its record, whoever else is at it."""
+"""`up` applies each file once, in one transaction with its record, even when two run at once. `status` shows it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.migrations import directory, query, recorded
 OURS = ["20250111000000", "20250112000000"]
 
 
-def test_each_file_once(database_url: str) -> None:
+def test_up_applies_each_file_once(database_url: str) -> None:
     applied = up(database_url).applied
     assert applied[:2] == OURS
     assert up(database_url).applied == []
@@ -47,7 +47,7 @@ def test_a_failure_leaves_nothing_behind(database_url: str, tmp_path: Path) -> N
     assert up(database_url, files).applied == ["20300101000002", "20300101000003"]
 
 
-def test_a_row_never_stands_in_a_message(database_url: str, tmp_path: Path) -> None:
+def test_an_error_message_never_contains_a_row(database_url: str, tmp_path: Path) -> None:
     secret = "insert into t values ('secret-qr', 1)"
     steps = f"create table t (qr text, n int); {secret}; alter table t add check (n > 1)"
     with pytest.raises(MigrationFailed) as caught:
@@ -60,14 +60,14 @@ def test_a_row_never_stands_in_a_message(database_url: str, tmp_path: Path) -> N
     assert "Failing row" not in str(caught.value)
 
 
-def test_a_failure_at_the_commit(database_url: str, tmp_path: Path) -> None:
+def test_a_failure_at_the_commit_is_reported(database_url: str, tmp_path: Path) -> None:
     steps = "create table t (id int primary key deferrable initially deferred); insert into t values (1), (1)"
     with pytest.raises(MigrationFailed, match="duplicate key"):
         up(database_url, directory(tmp_path, steps))
     assert query(database_url, "select to_regclass('t')::text") == [(None,)]
 
 
-def test_runners_at_once(database_url: str) -> None:
+def test_parallel_runs_of_up_apply_each_file_once(database_url: str) -> None:
     start = Barrier(3)
 
     def run(_: int) -> list[str]:
@@ -80,13 +80,13 @@ def test_runners_at_once(database_url: str) -> None:
     assert verify(database_url) == []
 
 
-def test_the_engines_tables_want_their_schema(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engine_s_tables_need_their_schema(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_tables, "run_engine", lambda *_: None)
     with pytest.raises(EngineTablesFailed, match=r"whatsapp_engine.* does not exist"):
         engine_tables.create_engine_tables(database_url)
 
 
-def test_an_engine_that_fails_tells_no_password(
+def test_an_engine_that_fails_prints_no_password(
     migrated_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     package = tmp_path / "engine" / "whatsapp_engine"
@@ -100,7 +100,7 @@ def test_an_engine_that_fails_tells_no_password(
 
 
 @pytest.mark.parametrize("limit", ["LOCK_SECONDS", "STATEMENT_SECONDS"])
-def test_it_does_not_wait_for_long(
+def test_up_gives_up_on_a_lock_after_its_timeout(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
     monkeypatch.setattr(turn, limit, 1)
@@ -113,10 +113,10 @@ def test_it_does_not_wait_for_long(
     assert up(database_url, tmp_path).applied == ["20300101000001"]
 
 
-def test_nothing_is_left_on_the_session(migrated_url: str, tmp_path: Path) -> None:
-    """Behind a pooler the session is another client's next."""
+def test_up_leaves_no_setting_on_the_session(migrated_url: str, tmp_path: Path) -> None:
+    """Behind a pooler, another client gets the session next."""
     with psycopg.connect(migrated_url, autocommit=True) as connection:
-        connection.execute("do $$ begin end $$")  # loads plpgsql, which has settings of its own
+        connection.execute("do $$ begin end $$")  # load plpgsql, which adds settings
         before = connection.execute("select name, setting from pg_settings order by 1").fetchall()
         for migration in read_migrations(directory(tmp_path, "select 1")):
             assert numbered._apply(connection, migration)
@@ -125,7 +125,7 @@ def test_nothing_is_left_on_the_session(migrated_url: str, tmp_path: Path) -> No
             assert connection.execute(f"select count(*) from {left}".encode()).fetchone() == (0,)
 
 
-def test_as_supabases_postgres_who_is_no_superuser(database_url: str) -> None:
+def test_up_works_as_a_role_that_is_no_superuser(database_url: str) -> None:
     query(
         database_url,
         """do $$ begin
@@ -149,7 +149,7 @@ def test_as_supabases_postgres_who_is_no_superuser(database_url: str) -> None:
     assert verify(url) == []
 
 
-def test_not_a_supabase_database(postgres: Any) -> None:
+def test_a_database_without_supabase_is_explained(postgres: Any) -> None:
     with postgres.database() as url:
         query(url, "drop schema if exists auth cascade")
         for command in (up, verify):
@@ -170,7 +170,7 @@ def test_not_a_supabase_database(postgres: Any) -> None:
         " ",
     ],
 )
-def test_no_connection_and_no_password_told(url: str) -> None:
+def test_a_failed_connection_prints_no_password(url: str) -> None:
     for command in (up, status, verify):
         with pytest.raises(NotReachable) as caught:
             command(url)

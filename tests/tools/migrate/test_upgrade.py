@@ -1,4 +1,4 @@
-"""An upgrade of a database of the release before state changes became functions: no row and no key is lost."""
+"""An upgrade from the release before the database functions loses no row and no keys."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KEPT = (
 
 
 class Before:
-    """Users in every state, as the earlier release left them."""
+    """Users in every state, as the earlier release stored them."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -53,7 +53,7 @@ class Before:
         world.sql("UPDATE public.whatsapp_sessions SET messages_sent = 5, messages_received = 7, last_seen = now()")
 
     def add(self, status: str, outcome: str | None, state: str, secret: Secret, jid: str | None = None) -> UUID:
-        """Add a user with a row, an attempt and a device; with a JID, the device has keys."""
+        """Add a user with a session row, an attempt and a device. A device with a JID has keys."""
         user, attempt = self.world.user(), uuid4()
         self.row(user, status)
         self.world.sql(
@@ -72,7 +72,7 @@ class Before:
         return user
 
     def row(self, user: UUID, status: str, **more: str) -> None:
-        """Insert the user's row."""
+        """Insert the user's session row."""
         columns, values = ["user_id", "session_status", *more], [user, status, *more.values()]
         places = ", ".join(["%s"] * len(values))
         self.world.sql(f"INSERT INTO public.whatsapp_sessions ({', '.join(columns)}) VALUES ({places})", *values)
@@ -80,7 +80,7 @@ class Before:
 
 @pytest.fixture
 def world(database_url: str, tmp_path: Path) -> Iterator[World]:
-    """A database that only the files of the earlier release have migrated."""
+    """A database with only the migrations of the earlier release."""
     for file in MIGRATIONS.glob("*.sql"):
         if file.name < BEFORE:
             shutil.copy(file, tmp_path)
@@ -128,7 +128,7 @@ def test_an_upgrade_loses_no_row_and_no_key(world: World, before: Before) -> Non
     assert found[before.failed].reason is Reason.SCAN_TIMEOUT
 
 
-def test_rows_that_the_product_has_bent_do_not_stop_it(world: World, before: Before) -> None:
+def test_rows_that_the_product_changed_do_not_stop_the_upgrade(world: World, before: Before) -> None:
     world.sql("ALTER TABLE public.whatsapp_sessions ALTER messages_sent DROP NOT NULL")
     world.sql("UPDATE public.whatsapp_sessions SET messages_sent = NULL WHERE user_id = %s", before.linked)
     world.sql(
@@ -166,7 +166,7 @@ def test_cleanup_corrects_rows_that_show_too_much(world: World, before: Before) 
     assert world.sql(status, before.linked) == [{"session_status": "connected", "qr_code": None}]
 
 
-def test_a_pairing_that_ran_lives_and_can_be_disconnected(world: World, before: Before) -> None:
+def test_a_running_pairing_survives_and_can_be_disconnected(world: World, before: Before) -> None:
     up(world.url)
     for user in (before.pairing, before.shown):
         assert world.attempts.claim(user, uuid4(), WINDOW, LIMIT).live
@@ -174,7 +174,7 @@ def test_a_pairing_that_ran_lives_and_can_be_disconnected(world: World, before: 
     assert world.attempts.claim(before.failed, uuid4(), WINDOW, LIMIT).wait > 0
 
 
-def test_a_scan_before_the_upgrade_buys_no_more_time(world: World, before: Before) -> None:
+def test_a_scan_before_the_upgrade_extends_no_deadline_again(world: World, before: Before) -> None:
     up(world.url)
     scanned = "SELECT scanned_at IS NOT NULL FROM whatsapp_private.attempts WHERE user_id = %s"
     assert [world.value(scanned, user) for user in (before.pairing, before.shown)] == [True, False]
@@ -185,7 +185,7 @@ def test_an_upgrade_deletes_what_earlier_releases_left_behind(world: World, befo
     for jid in (linked, cancelled):
         world.sql("INSERT INTO whatsapp_engine.whatsmeow_privacy_tokens VALUES (%s, 'contact', 'token', 1)", jid)
     world.sql("INSERT INTO whatsapp_engine.whatsmeow_lid_map VALUES ('contact', '5215559999')")
-    world.drop_keys(cancelled)  # WhatsApp told its engine 401
+    world.drop_keys(cancelled)  # WhatsApp answered the login with 401
 
     up(world.url)
 

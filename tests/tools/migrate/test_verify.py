@@ -1,4 +1,4 @@
-"""`verify`: take any one thing away, and it says exactly that."""
+"""`verify` names exactly the one thing that was removed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from infra.migrate import verify
 from infra.migrate.expected import Expected, expected
 from infra.migrate.facts import collect_facts
 from infra.migrate.verification import compare
-from tests.tools.migrate.losses import CASES, ROLE_CASES, TABLE
+from tests.tools.migrate.verify_cases import CASES, ROLE_CASES, TABLE
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +25,14 @@ def shared_url(postgres: Any, migrated_template: str) -> Iterator[str]:
 
 @pytest.fixture
 def connection(shared_url: str) -> Iterator[psycopg.Connection]:
-    """A connection whose changes are taken back."""
+    """A connection whose changes are rolled back."""
     with psycopg.connect(shared_url) as connection:
         yield connection
         connection.rollback()
 
 
 @pytest.mark.parametrize(("change", "lines"), CASES, ids=[change[:70] for change, _ in CASES])
-def test_exactly_what_was_taken_away(connection: psycopg.Connection, change: str, lines: list[str]) -> None:
+def test_verify_names_exactly_what_was_removed(connection: psycopg.Connection, change: str, lines: list[str]) -> None:
     connection.execute(change.encode())
     findings = list(compare(collect_facts(connection)))
     assert [f"{finding.kind}: {finding.what}" for finding in findings] == lines
@@ -42,15 +42,17 @@ def test_exactly_what_was_taken_away(connection: psycopg.Connection, change: str
 
 
 @pytest.mark.parametrize(("change", "lines"), ROLE_CASES, ids=[change for change, _ in ROLE_CASES])
-def test_exactly_what_a_role_lost_or_gained(connection: psycopg.Connection, change: str, lines: list[str]) -> None:
+def test_verify_names_exactly_what_a_role_lost_or_gained(
+    connection: psycopg.Connection, change: str, lines: list[str]
+) -> None:
     connection.execute(change.encode())
     findings = list(compare(collect_facts(connection)))
     found = [f"{finding.kind}: {finding.what}" for finding in findings]
-    # The grants of a role that is gone are gone too, and it would be no help to hide them.
+    # A removed role loses its grants too, so `verify` names them as well.
     assert [line for line in found if "privileges of " not in line] == lines
 
 
-def test_what_was_committed_is_found(migrated_url: str) -> None:
+def test_verify_finds_a_committed_change(migrated_url: str) -> None:
     with psycopg.connect(migrated_url, autocommit=True) as connection:
         connection.execute(f"alter table {TABLE} disable row level security".encode())
     assert [finding.what for finding in verify(migrated_url)] == [f"row level security of {TABLE}"]
@@ -61,7 +63,7 @@ OTHERS = [fact for fact in expected() if fact.name not in COVERED]
 
 
 def taken_away(fact: Expected) -> str:  # noqa: PLR0911  one return for each kind
-    """Return the statement that takes away what a fact tells."""
+    """Return the statement that removes what a fact describes."""
     kind, _, rest = fact.name.partition(" ")
     object_ = rest.split(" of ")[-1]
     if kind == "column":
@@ -95,12 +97,12 @@ def taken_away(fact: Expected) -> str:  # noqa: PLR0911  one return for each kin
 
 
 @pytest.mark.parametrize("fact", OTHERS, ids=[fact.name[:70] for fact in OTHERS])
-def test_any_other_loss_is_told(connection: psycopg.Connection, fact: Expected) -> None:
+def test_verify_names_every_other_loss(connection: psycopg.Connection, fact: Expected) -> None:
     connection.execute(taken_away(fact).encode())
     assert fact.name in {finding.what for finding in compare(collect_facts(connection))}
 
 
-def test_nothing_to_say(migrated_url: str) -> None:
+def test_verify_finds_no_fault_in_a_complete_database(migrated_url: str) -> None:
     assert verify(migrated_url) == []
 
 
@@ -112,11 +114,11 @@ def test_an_inherited_right_counts(connection: psycopg.Connection) -> None:
     assert collect_facts(connection)[f"privileges of anon on {TABLE}"] == "delete"
 
 
-def test_the_callers_settings_do_not_matter(migrated_url: str) -> None:
+def test_verify_does_not_depend_on_the_caller_s_settings(migrated_url: str) -> None:
     assert verify(f"{migrated_url}?options=-csearch_path%3Dauth%2Cpublic") == []
 
 
-def test_it_changes_nothing_and_needs_no_right(migrated_url: str) -> None:
+def test_verify_changes_nothing_and_needs_no_right(migrated_url: str) -> None:
     with psycopg.connect(migrated_url, autocommit=True) as connection:
         connection.execute(
             "alter database {} set default_transaction_read_only = on".format(migrated_url.rpartition("/")[2]).encode()

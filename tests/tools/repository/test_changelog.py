@@ -1,4 +1,4 @@
-"""CHANGELOG.md says of each release what an operator must do, and it can be dated."""
+"""CHANGELOG.md says for each release what an operator must do, and `make release` can date it."""
 
 from __future__ import annotations
 

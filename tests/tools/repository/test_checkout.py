@@ -1,4 +1,4 @@
-"""The checkout itself: its line ends, its files without git, its environments, and what make keeps from them."""
+"""The checkout: its line ends, its files without git, its environments, and the variables that make removes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.checkout import listed
 from tests.support.stack import ROOT
 
 BINARY = {".png"}
-# A shell that is set up for other work.
+# Variables of a shell that is set up for other work.
 ODD_SHELL = {
     "PIP_USER": "1", "PIP_TARGET": "/nowhere", "PIP_PREFIX": "/nowhere", "PIP_REQUIRE_VIRTUALENV": "1",
     "PIP_NO_BINARY": ":all:", "PYTHONSAFEPATH": "1", "PYTHONPATH": "/nowhere", "PYTHONHOME": "/nowhere",
@@ -28,7 +28,7 @@ MIRROR = {"PIP_INDEX_URL": "http://127.0.0.1:1/simple", "PIP_CERT": "/ca.pem", "
 
 
 def attributes(name: str, files: list[str]) -> dict[str, str]:
-    """What .gitattributes says of each file."""
+    """The attributes of each file by .gitattributes."""
     asked = ["git", "check-attr", "-z", "--stdin", name]
     done = subprocess.run(asked, cwd=ROOT, input="\0".join(files), capture_output=True, text=True, check=True)
     fields = done.stdout.split("\0")[:-1]
@@ -66,7 +66,7 @@ def test_a_tarball_has_the_same_files(tmp_path: Path, monkeypatch: pytest.Monkey
     assert sorted(listed(tree)) == sorted(listed())
 
 
-def test_guards_says_when_no_guard_is_meant() -> None:
+def test_make_guards_refuses_a_word_that_fits_no_guard() -> None:
     command = [sys.executable, "-m", "tests.system.guards.__main__", "no such guard"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "No guard's name contains no such guard.\n")
@@ -90,7 +90,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def make(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run make as a person would whose python3 is this Python."""
+    """Run make with this Python as the person's python3."""
     path = f"{Path(sys.executable).resolve().parent}{os.pathsep}{os.environ['PATH']}"
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "PYTHON", "PIP_"))}
     return subprocess.run(
@@ -100,7 +100,7 @@ def make(folder: Path, *arguments: str, **environment: str) -> subprocess.Comple
 
 
 def said(done: subprocess.CompletedProcess[str]) -> str:
-    """What the person reads of it, without the warnings that pip has about an empty lock."""
+    """The output of make without pip's warnings about an empty lock."""
     return "\n".join(line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("WARNING"))
 
 
@@ -116,7 +116,7 @@ def test_a_real_environment_is_made_in_any_shell_and_place(checkout: Path) -> No
 
 @pytest.fixture
 def quick(tmp_path: Path) -> str:
-    """A PATH whose python3 makes environments in no time, without pip."""
+    """A PATH with a python3 that makes environments at once, without pip."""
     program = tmp_path / "quick" / "python3"
     program.parent.mkdir()
     program.write_text(
@@ -128,16 +128,16 @@ def quick(tmp_path: Path) -> str:
     return f"{program.parent}{os.pathsep}{os.environ['PATH']}"
 
 
-def test_a_broken_environment_is_made_anew(checkout: Path, quick: str) -> None:
+def test_a_broken_environment_is_replaced(checkout: Path, quick: str) -> None:
     def setup(folder: Path, *arguments: str) -> str:
         return said(make(folder, "setup", *arguments, PATH=quick))
 
     assert [setup(checkout), setup(checkout)] == [MADE, ""]
-    (checkout / ".venv" / "installed").unlink()  # killed while pip was at work
+    (checkout / ".venv" / "installed").unlink()  # make was killed while pip ran
     assert [setup(checkout), setup(checkout)] == [MADE, ""]
 
     interpreter = checkout / ".venv" / "bin" / "python"
-    interpreter.unlink()  # a pyenv version that was removed
+    interpreter.unlink()  # its pyenv version was removed
     interpreter.symlink_to("/gone/python3")
     assert [setup(checkout), setup(checkout)] == [MADE, ""]
 
@@ -149,7 +149,7 @@ def test_a_broken_environment_is_made_anew(checkout: Path, quick: str) -> None:
 
     names = checkout / ".venv" / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
     (names / "package").mkdir(parents=True)
-    assert [setup(checkout), setup(checkout)] == [MADE, ""]  # its packages are others than those that were installed
+    assert [setup(checkout), setup(checkout)] == [MADE, ""]  # a package was added that no lock has
 
     moved = checkout.rename(checkout.with_name("moved"))
     assert [setup(moved), setup(moved)] == [MADE, ""]
@@ -159,7 +159,7 @@ def test_a_broken_environment_is_made_anew(checkout: Path, quick: str) -> None:
     assert setup(moved) == ""
 
 
-def test_each_environment_says_what_it_is_for(checkout: Path, quick: str) -> None:
+def test_make_says_what_each_environment_is_for(checkout: Path, quick: str) -> None:
     printed = said(make(checkout, "setup", "sam-tools", "security-tools", PATH=quick))
     assert re.findall(r"Installing (.*) \(about . minutes?\) into (\S+) \.\.\.", printed) == [
         ("the tools of run, test and lint", ".venv"), ("sam-cli", ".venv-sam"),
@@ -168,7 +168,7 @@ def test_each_environment_says_what_it_is_for(checkout: Path, quick: str) -> Non
 
 
 def python(folder: Path, version: str, status: int = 0) -> Path:
-    """A Python of that version; with a status, one that lacks modules."""
+    """A fake Python of this version. With a status, its check for modules fails."""
     program = folder / f"python-{version}"
     too_old = int(tuple(map(int, version.split("."))) < (3, 11))
     program.write_text(
@@ -187,7 +187,7 @@ def python(folder: Path, version: str, status: int = 0) -> Path:
         ("3.11.2", 1, "Python 3.11.2 ({}) lacks a part (No module named 'ensurepip'): on Debian and Ubuntu, apt-get"),
     ],
 )
-def test_a_python_that_will_not_do_is_named(
+def test_an_unsuitable_python_is_named(
     checkout: Path, tmp_path: Path, version: str, status: int, sentence: str
 ) -> None:
     program = python(tmp_path, version, status)
@@ -198,12 +198,12 @@ def test_a_python_that_will_not_do_is_named(
     assert not (checkout / ".venv").exists()
 
 
-def test_no_python_at_all_is_said(checkout: Path) -> None:
+def test_a_missing_python_is_explained(checkout: Path) -> None:
     done = make(checkout, "setup", "PYTHON=no-such-python")
     assert done.stderr.startswith("Python 3.11 or newer is needed, and no-such-python does not run.")
 
 
-def test_make_drops_what_a_shell_holds_for_other_work(checkout: Path) -> None:
+def test_make_ignores_variables_of_other_work(checkout: Path) -> None:
     with (checkout / "Makefile").open("a") as makefile:
         makefile.write("\nshow:\n\t@env\n")
     for given in (make(checkout, "show", **ODD_SHELL, **MIRROR), make(checkout, "show", "PYTHON=x", **MIRROR)):
@@ -216,7 +216,7 @@ def test_make_drops_what_a_shell_holds_for_other_work(checkout: Path) -> None:
 
 
 def test_the_recipe_s_own_python_is_not_overridden(checkout: Path) -> None:
-    """SAM's builder starts another make, which would take variables from the first one's command line."""
+    """SAM's builder starts another make, which inherits variables from the first one's command line."""
     sam = checkout / ".venv-sam"
     make(checkout, "sam-tools")
     shutil.copytree(ROOT / "infra" / "build", checkout / "infra" / "build")

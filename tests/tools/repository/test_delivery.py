@@ -1,4 +1,4 @@
-"""samconfig.toml and the workflows speak of things that exist."""
+"""samconfig.toml and the GitHub workflows name only things that exist."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
 def config(environment: str) -> dict[str, Any]:
-    """The part of samconfig.toml of one environment."""
+    """One environment's part of samconfig.toml."""
     found: dict[str, Any] = tomllib.loads((ROOT / "samconfig.toml").read_text())[environment]
     return found
 
@@ -37,7 +37,7 @@ FILLED_IN = {
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_an_environment_gives_exactly_the_template_s_parameters(environment: str) -> None:
-    """Reading the template refuses a parameter that it does not have, one without a value, and a wrong value."""
+    """The reader of the template refuses an unknown parameter, a missing value and a wrong value."""
     given = overrides(environment)
     with pytest.raises(TemplateError, match="parameter SupabaseUrl"):
         read_template(ROOT / "template.yaml", given)
@@ -56,7 +56,7 @@ def test_every_environment_is_built_by_the_recipe(environment: str) -> None:
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_a_deployment_may_do_what_the_template_needs(environment: str) -> None:
-    """Roles want CAPABILITY_IAM; a nested stack in a template that SAM transforms wants CAPABILITY_AUTO_EXPAND."""
+    """Roles need CAPABILITY_IAM. A nested stack in a SAM template needs CAPABILITY_AUTO_EXPAND."""
     given = config(environment)["deploy"]["parameters"]["capabilities"]
     assert sorted(given) == ["CAPABILITY_AUTO_EXPAND", "CAPABILITY_IAM"]
 
@@ -68,7 +68,7 @@ def test_the_environments_share_nothing_in_aws() -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_a_workflow_runs_what_exists(path: Path) -> None:
+def test_a_workflow_runs_existing_targets_only(path: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     workflow = yaml.safe_load(path.read_text())
     steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
@@ -84,7 +84,7 @@ def test_a_workflow_runs_what_exists(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_an_action_is_named_by_its_commit_for_a_tag_can_be_moved(path: Path) -> None:
+def test_each_action_is_pinned_to_a_commit(path: Path) -> None:
     used = re.findall(r"uses: (\S+)(.*)", path.read_text())
     assert used
     for action, comment in used:

@@ -1,4 +1,4 @@
-"""What is installed: from locks with hashes, built already, from no host by name; and what is known against it."""
+"""Dependencies are installed as wheels from locks with hashes, and `make audit` reports known vulnerabilities."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from infra.build.audit import UnreadableLockError, audit, show
 ROOT = Path(__file__).resolve().parents[3]
 LOCKS = sorted([*ROOT.glob("requirements/*.txt"), *ROOT.glob("layers/*/requirements.txt")])
 WHEELS_ONLY = re.compile(r"--only-binary[ =]:all:")
-# What `make lock` itself runs is no part of what is shipped or tested, so a pinned version is enough for it.
+# The tool of `make lock` is neither shipped nor tested, so a pinned version is enough for it.
 WITHOUT_HASHES = "uv==$(UV_VERSION)"
 
 
@@ -27,7 +27,7 @@ def test_a_lock_has_exact_versions_with_hashes_and_names_no_host(lock: Path) -> 
 
 
 def test_nothing_is_built_while_it_is_installed() -> None:
-    """A wheel is unpacked; a source distribution runs its own code."""
+    """A wheel is only unpacked. A source distribution runs its own code when it is installed."""
     makers = [(ROOT / "Makefile").read_text(), (ROOT / "infra" / "venv.sh").read_text()]
     commands = [line for text in makers for line in text.replace("\\\n", " ").splitlines() if "pip install" in line]
     assert len(commands) == 2
@@ -57,12 +57,12 @@ def reply(*packages: object) -> str:
     return json.dumps({"dependencies": packages, "fixes": []})
 
 
-def test_what_is_lived_with_is_in_nothing_that_is_shipped() -> None:
+def test_the_accepted_vulnerability_is_in_no_shipped_lock() -> None:
     assert [lock.name for lock in LOCKS if re.search("^ecdsa==", lock.read_text(), re.M)] == ["security.txt"]
 
 
 def pip_audit(folder: Path, said: str, status: int = 0, collects: int = 0) -> Path:
-    """One that says this, because the real one's answer changes with the day."""
+    """A fake pip-audit with this answer, because the real answers change from day to day."""
     program = folder / "pip-audit"
     (folder / "said").write_text(said)
     program.write_text(
@@ -87,7 +87,7 @@ def tree(tmp_path: Path) -> Path:
     [
         (reply(GOOD), 0, 0, "1 packages audited, 0 findings\n"),
         (reply(GOOD, BAD), 1, 1, "bad 1.0: PYSEC-2026-1, fixed in 2.0\n"),
-        (reply(BAD), 0, 1, "PYSEC-2026-1"),  # whatever its exit status means
+        (reply(BAD), 0, 1, "PYSEC-2026-1"),  # the output counts, whatever the exit status means
         (reply(LIVED_WITH), 1, 0, "1 packages audited, 0 findings\n"),
         (reply(LIVED_WITH, BAD), 1, 1, "2 packages audited, 1 findings\n"),
         (reply(BAD, UNKNOWN), 1, 1, "1 SKIPPED"),
@@ -97,7 +97,7 @@ def tree(tmp_path: Path) -> Path:
         ("<html>", 0, 0, "SKIPPED"),
     ],
 )
-def test_a_finding_is_no_outage_and_an_outage_no_finding(
+def test_an_audit_tells_a_finding_from_an_outage(
     tree: Path, capsys: pytest.CaptureFixture[str], said: str, status: int, returned: int, words: str
 ) -> None:
     assert show(tree, pip_audit(tree, said, status)) == returned
@@ -106,7 +106,7 @@ def test_a_finding_is_no_outage_and_an_outage_no_finding(
     assert written.startswith("requirements/dev.txt: ")
 
 
-def test_a_broken_lock_or_tool_is_no_outage(tree: Path) -> None:
+def test_a_broken_lock_or_tool_does_not_count_as_an_outage(tree: Path) -> None:
     lock = tree / "requirements" / "dev.txt"
     with pytest.raises(UnreadableLockError, match="no such lock"):
         audit(lock, pip_audit(tree, reply(GOOD), collects=1))
@@ -114,7 +114,7 @@ def test_a_broken_lock_or_tool_is_no_outage(tree: Path) -> None:
         audit(lock, tree / "missing")
 
 
-def test_one_finding_among_outages_is_a_finding(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_finding_among_outages_counts_as_a_finding(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tree / "layers" / "shared").mkdir(parents=True)
     (tree / "layers" / "shared" / "requirements.txt").write_text("bad==1.0 --hash=sha256:0\n")
     program = pip_audit(tree, reply(BAD), 1)

@@ -1,4 +1,4 @@
-"""What the documents name exists."""
+"""Everything that the documents name exists."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ READS = {"DATABASE_SECRET_NAME": "private", "ENGINE_DATABASE_SECRET_NAME": "keys
 NAMED = re.compile(r"`(?P<file>[\w/]+\.py)?(?:::(?P<test>test_\w+))?`")
 
 
-def test_every_test_that_the_threat_table_names_is_there() -> None:
+def test_every_test_that_the_threat_table_names_exists() -> None:
     table = (ROOT / "SECURITY.md").read_text("utf-8").split("## Threats")[1]
     missing, seen, file = [], 0, ""
     for named in NAMED.finditer(table):
@@ -41,7 +41,7 @@ def test_the_deploy_guide_names_every_parameter() -> None:
     assert named == parameters
 
 
-def test_readme_is_read_in_one_sitting() -> None:
+def test_readme_has_at_most_200_lines() -> None:
     assert len(README.splitlines()) <= LONGEST_README
 
 
@@ -64,7 +64,7 @@ def test_readmes_diagram_has_the_workflow_and_the_tables() -> None:
 
 
 def test_readmes_diagram_shows_who_calls_whom() -> None:
-    """Each call that the template makes possible is drawn; no other call between these parts is."""
+    """The diagram shows each call that the template makes possible, and no other call between these parts."""
     nodes = functions() | {"api", "workflow", "schedules", "whatsapp", "private", "keys"}
     drawn = {(source, target) for source, target in SYSTEM.each_arrow if {source, target} <= nodes}
     # The linker answers Step Functions by the task token. No property of a function in the template says so.
@@ -82,7 +82,7 @@ def folder_of(resource: str) -> str:
 
 
 def calls() -> set[tuple[str, str]]:
-    """Who calls whom, read from the template: events, environment variables, layers and substitutions."""
+    """Each caller with its callee, from the template's events, environment variables, layers and substitutions."""
     found = {("api", "authorizer")}
     for name, resource in RESOURCES.items():
         if resource["Type"] != "AWS::Serverless::Function":

@@ -1,4 +1,4 @@
-"""A command that measures writes its own section of a file, and nothing else."""
+"""A command that measures changes only its own section of a file."""
 
 from __future__ import annotations
 

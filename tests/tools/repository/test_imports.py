@@ -1,4 +1,4 @@
-"""The house rules about who imports what, and what a cold start pays for."""
+"""The rules about imports between the packages, and about what a cold start imports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SOURCES = sorted(
 
 
 def imported(path: Path) -> set[str]:
-    """The modules that a file imports, wherever in it."""
+    """The modules that a file imports, also inside of functions."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -37,7 +37,7 @@ def importers(package: str) -> set[str]:
     }
 
 
-def test_the_rules_look_at_something() -> None:
+def test_the_import_rules_find_files() -> None:
     assert len(SOURCES) > 40
     assert {"connect", "status", "linker"} <= set(FUNCTIONS)
 
@@ -47,7 +47,7 @@ def test_nothing_imports_from_functions() -> None:
     assert importers("app") == set()
 
 
-def test_the_layers_do_not_know_infra() -> None:
+def test_the_layers_do_not_import_infra() -> None:
     assert not {path for path in importers("infra") if path.startswith(("layers/", "functions/"))}
 
 
@@ -55,11 +55,11 @@ def test_only_the_engines_child_imports_neonize() -> None:
     assert importers("neonize") == {"layers/engine/whatsapp_engine/child.py"}
 
 
-def test_the_domain_does_not_know_its_engine() -> None:
+def test_the_domain_does_not_import_its_engine() -> None:
     assert not {path for path in importers("whatsapp_engine") if path.startswith("layers/shared/")}
 
 
-# Each room imports only from those below it. Rooms in one line do not know each other.
+# Each package imports only from packages in the lines below it. Packages in one line do not import each other.
 FLOORS = (
     ("cleanup", "payloads", "probe", "web"),
     ("session",),
@@ -70,12 +70,12 @@ FLOORS = (
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 
-def test_every_room_of_the_domain_has_a_floor() -> None:
+def test_every_package_of_the_domain_has_its_place() -> None:
     entries = {path.stem for path in DOMAIN.iterdir() if path.suffix != ".typed" and path.stem[0] != "_"}
     assert entries == set(FLOOR)
 
 
-def test_the_rooms_of_the_domain_import_downwards() -> None:
+def test_the_packages_of_the_domain_import_downwards() -> None:
     upwards = {
         f"{path.relative_to(DOMAIN)} imports {name}"
         for path in DOMAIN.rglob("*.py")
@@ -88,7 +88,7 @@ def test_the_rooms_of_the_domain_import_downwards() -> None:
     assert upwards == set()
 
 
-def test_the_rule_of_an_attempt_knows_no_input_or_output() -> None:
+def test_the_rules_of_an_attempt_import_no_input_or_output() -> None:
     ours = {name for name in imported(DOMAIN / "pairing" / "attempt.py") if name.startswith("whatsapp_pairing.")}
     assert {name.split(".")[1] for name in ours} == {"core"}
 
@@ -119,7 +119,7 @@ def test_the_tools_import_downwards() -> None:
 
 
 def fresh(code: str, engine: bool) -> str:
-    """Run code in a new interpreter with the layers and no environment of ours; returns what it printed."""
+    """Run code in a new interpreter with the layers and without our environment. Return its output."""
     layers = ["shared", "engine"] if engine else ["shared"]
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
@@ -164,6 +164,6 @@ def test_the_authorizer_needs_neither_the_database_nor_boto3() -> None:
 
 
 def test_the_engine_loads_its_own_libmagic_before_neonize() -> None:
-    """Lambda has no libmagic, so neonize finds none unless pylibmagic is there already."""
+    """Lambda has no libmagic, so neonize finds it only if pylibmagic was imported before."""
     modules = fresh("import sys, whatsapp_engine.child; print(*sys.modules)", engine=True).split()
     assert modules.index("pylibmagic") < modules.index("neonize")

@@ -46,7 +46,7 @@ def test_every_link_of_the_documents_leads_somewhere() -> None:
         "https://example.com/nowhere#at-all", "mailto:nobody@example.com", "//example.com/x",
     ],
 )  # fmt: skip
-def test_a_link_that_leads_somewhere_is_no_fault(root: Path, link: str) -> None:
+def test_a_link_with_a_target_is_no_fault(root: Path, link: str) -> None:
     (root / "README.md").write_text(f"# Here\n\nText [a]({link})\n")
     assert broken_links(root) == []
 
@@ -68,7 +68,7 @@ def test_a_link_that_leads_somewhere_is_no_fault(root: Path, link: str) -> None:
         ("docs#L1", "only a heading of a Markdown file, or a line as in #L7 or #L7-L9, can be linked"),
     ],
 )
-def test_a_link_that_leads_nowhere_is_named(root: Path, link: str, fault: str) -> None:
+def test_a_link_without_a_target_is_named(root: Path, link: str, fault: str) -> None:
     (root / "README.md").write_text(f"# Here\n\nText\nand [a]({link})\n")
     assert broken_links(root) == [f"README.md:3: {link}: {fault}"]
 

@@ -14,7 +14,7 @@ def test_every_target_has_a_text_that_help_shows() -> None:
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     shown = dict(re.findall(r"^  make ([a-z-]+) +(\S.*)$", done.stdout, re.MULTILINE))
     (phony,) = re.findall(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
-    # A path is no target that a person calls; an assignment to a target is no rule.
+    # A person calls no target that is a path. A line that sets a variable for a target is no rule.
     rules = set(re.findall(r"^([a-z][a-z-]*):(?! \w+ =)", MAKEFILE, re.MULTILINE))
     assert set(phony.split()) == rules == set(shown)
     assert max(map(len, done.stdout.splitlines())) <= 120

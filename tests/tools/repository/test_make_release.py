@@ -1,4 +1,4 @@
-"""`make release` in a repository of its own, with real git and a real Postgres."""
+"""`make release` in a test repository, with real git and a real Postgres."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ NEXT = "98.0.0"
 
 
 class Repository:
-    """A repository that a release may be cut in."""
+    """A repository that is ready for a release."""
 
     def __init__(self, place: Path) -> None:
         self.place = place
 
     def git(self, *arguments: str) -> str:
-        """Run git and return what it says."""
+        """Run git and return its output."""
         command = ["git", "-C", str(self.place), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, env=ENVIRONMENT).stdout.strip()
 
@@ -43,7 +43,7 @@ class Repository:
         self.git("commit", "--quiet", "--allow-empty", "-m", "As it is")
 
     def release(self, version: str) -> subprocess.CompletedProcess[str]:
-        """Run what `make release` runs. Its environments would take minutes to make here."""
+        """Run the command of `make release` directly, because make would install environments for minutes."""
         asked = subprocess.run(
             ["make", "--dry-run", "release", f"VERSION={version}"],
             cwd=self.place, env=CALLER, capture_output=True, text=True, check=True,
@@ -54,7 +54,7 @@ class Repository:
         )
 
     def state(self) -> tuple[str, str, str]:
-        """Return the commit, the changed files and the tags, none of which a refused release may change."""
+        """Return the commit, the changed files and the tags. A refused release changes none of them."""
         return self.git("rev-parse", "HEAD"), self.git("status", "--porcelain"), self.git("tag")
 
 
@@ -120,7 +120,7 @@ def unexplained(repository: Repository) -> None:
 
 
 def incompatible(repository: Repository) -> None:
-    """Keep a release whose function does not exist."""
+    """Record an earlier release with a call of a function that does not exist."""
     releases = repository.place / "tests" / "releases"
     shutil.copytree(releases / this_release(), releases / "1.0.0")
     database = releases / "1.0.0" / "database.json"
@@ -159,7 +159,7 @@ def test_a_refused_release_changes_nothing(
     assert repository.state() == before
 
 
-def test_before_one_lost_calls_are_only_told(repository: Repository) -> None:
+def test_lost_calls_before_release_1_0_are_only_reported(repository: Repository) -> None:
     releases = repository.place / "tests" / "releases"
     (releases / this_release()).rename(releases / "0.99.0")
     for version in releases.glob("*/"):

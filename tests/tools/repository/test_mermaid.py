@@ -1,4 +1,4 @@
-"""The reader of diagrams sees every name and arrow, and refuses what it does not know."""
+"""The reader of Mermaid diagrams finds every name and arrow, and refuses unknown lines."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_an_arrow_of_a_group_counts_for_each_member() -> None:
     assert found.lonely == set()
 
 
-def test_a_node_without_an_arrow_is_lonely() -> None:
+def test_a_node_without_an_arrow_is_reported() -> None:
     assert flowchart('flowchart TD\n  a["A"] --> b["B"]\n  c["C"]').lonely == {"c"}
 
 
@@ -119,7 +119,7 @@ def test_states_are_those_of_the_transitions() -> None:
         (states, "stateDiagram-v2\n  a --> b\n  note right of c : who"),
     ],
 )
-def test_a_line_that_it_does_not_know_is_an_error(read: object, text: str) -> None:
+def test_an_unknown_line_of_a_diagram_is_an_error(read: object, text: str) -> None:
     assert callable(read)
     with pytest.raises(ValueError, match=r"."):
         read(text)

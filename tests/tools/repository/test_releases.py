@@ -1,4 +1,4 @@
-"""The calls of a kept release are complete, and from 1.0 on they still exist."""
+"""The recorded calls of each release are complete, and from 1.0 on they still exist."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Calls = dict[str, str]
 
 @pytest.fixture
 def now(migrated_url: str) -> Calls:
-    """The calls of today's code, on a database of today."""
+    """The calls of the present code and database."""
     return recorded(migrated_url)
 
 
@@ -45,7 +45,7 @@ def test_calls_of_compatible_releases_exist(now: Calls, migrated_url: str) -> No
     assert {version: lines for version, lines in gone.items() if kept.compatible(version) and lines} == {}
 
 
-def test_releases_are_compatible_from_one_on() -> None:
+def test_releases_are_compatible_from_1_0_on() -> None:
     assert [kept.compatible(version) for version in ("0.2.0", "0.99.1", "1.0.0", "1.0.10", "2.0.0")] == [
         False, False, True, True, True,
     ]  # fmt: skip
@@ -68,7 +68,7 @@ def changed(calls: Calls, file: str, change: Callable[[Any], object]) -> Calls:
     return calls | {file: json.dumps(document)}
 
 
-def test_a_function_that_is_gone_is_named(now: Calls, migrated_url: str) -> None:
+def test_a_removed_function_is_named(now: Calls, migrated_url: str) -> None:
     with psycopg.connect(migrated_url) as connection:
         connection.execute("drop function whatsapp_private.take_v1")
     (line,) = kept.gone(now, recorded(migrated_url), migrated_url)
@@ -76,7 +76,7 @@ def test_a_function_that_is_gone_is_named(now: Calls, migrated_url: str) -> None
     assert line.endswith(" does not exist")
 
 
-def test_a_right_that_is_gone_is_named(now: Calls, migrated_url: str) -> None:
+def test_a_removed_right_is_named(now: Calls, migrated_url: str) -> None:
     with psycopg.connect(migrated_url) as connection:
         connection.execute("revoke execute on function whatsapp_private.claim_v1 from whatsapp_api")
     (line,) = kept.gone(now, recorded(migrated_url), migrated_url)
@@ -95,7 +95,7 @@ def test_a_lost_field_of_an_event_is_named(now: Calls, migrated_url: str) -> Non
     assert kept.gone(now, after, migrated_url) == [f"{EVENTS}: Unlink.deviceId"]
 
 
-def test_a_field_that_must_be_there_now_is_named(now: Calls, migrated_url: str) -> None:
+def test_a_new_required_field_is_named(now: Calls, migrated_url: str) -> None:
     def demand(events: Any) -> None:
         events["Link"]["properties"]["more"] = {"type": "string"}
         events["Link"]["required"].append("more")
@@ -116,7 +116,7 @@ def test_a_status_that_the_api_has_lost_is_named(now: Calls, migrated_url: str) 
     assert all(line.startswith(f"{API}: /paths/{path}/post/responses/429/") for line in lines)
 
 
-def test_more_in_the_api_is_no_loss(now: Calls, migrated_url: str) -> None:
+def test_an_addition_to_the_api_is_no_loss(now: Calls, migrated_url: str) -> None:
     def add(document: Any) -> None:
         document["paths"]["/api/whatsapp/more"] = document["paths"]["/api/whatsapp/status"]
         document["components"]["schemas"]["Reason"]["enum"].insert(0, "more")

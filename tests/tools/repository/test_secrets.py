@@ -1,4 +1,4 @@
-"""template.yaml: each function knows the name of its own role's secret, and may read that one only."""
+"""template.yaml gives each function the name of its own role's secret, and the right to read only that one."""
 
 from __future__ import annotations
 

@@ -23,12 +23,12 @@ nodes = st.recursive(
 
 
 @given(nodes)
-def test_what_is_encoded_decodes_to_itself(node: Node) -> None:
+def test_a_node_survives_encoding_and_decoding(node: Node) -> None:
     assert decode(encode(node)) == node
 
 
 @given(st.binary(max_size=200))
-def test_garbage_is_refused_and_nothing_else_happens(frame: bytes) -> None:
+def test_garbage_raises_nothing_but_the_codec_s_error(frame: bytes) -> None:
     with suppress(BinaryError):
         decode(frame)
 
@@ -40,16 +40,16 @@ def test_the_server_is_a_jid_without_a_user() -> None:
 
 
 @pytest.mark.parametrize("size", [255, 256, 70_000, (1 << 20) - 1, 1 << 20])
-def test_every_length_of_content(size: int) -> None:
+def test_content_of_every_length_survives(size: int) -> None:
     assert decode(encode(Node("a", content=bytes(size)))).data == bytes(size)
 
 
-def test_many_children() -> None:
+def test_a_node_with_many_children_survives() -> None:
     node = Node("list", content=[Node("key")] * 812)
     assert len(decode(encode(node)).children) == 812
 
 
-def test_tokens_and_packed_values() -> None:
+def test_tokens_and_packed_values_are_decoded() -> None:
     # <iq type="get" xmlns="encrypt" id="25.23-1" token="3AF"><count/></iq> as a client writes it
     frame = bytes(
         [0, 248, 10, 25, 4, 41, 22, 203, 8, 255, 0x84, 0x25, 0xB2, 0x3A, 0x1F, 236, 3, 251, 0x82, 0x3A, 0xFF]
@@ -65,16 +65,16 @@ def test_an_unknown_token_shows_as_its_number() -> None:
     assert decode(bytes([0, 248, 3, 25, 234, 235])).attributes == {"token-234": "token-235"}
 
 
-def test_a_compressed_frame() -> None:
+def test_a_compressed_frame_is_decoded() -> None:
     node = Node("iq", {"id": "1"})
     assert decode(b"\2" + zlib.compress(encode(node)[1:])) == node
 
 
-def test_a_compressed_bomb_is_refused() -> None:
+def test_a_frame_that_unpacks_to_megabytes_is_refused() -> None:
     with pytest.raises(BinaryError, match="too long"):
         decode(b"\2" + zlib.compress(bytes(1 << 24)))
 
 
-def test_nodes_nested_without_end_are_refused() -> None:
+def test_too_deeply_nested_nodes_are_refused() -> None:
     with pytest.raises(BinaryError, match="nested"):
         decode(b"\0" + bytes([248, 2, 25, 248, 1]) * 5000)

@@ -1,4 +1,4 @@
-"""The HTTP control: its refusals, the knobs, the proxy's memory."""
+"""The sandbox's HTTP control: its refusals, the knobs, and the hosts that the proxy has refused."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def test_a_malformed_scan_is_a_400(process: SandboxProcess, body: bytes, code: s
     assert answer["message"].endswith((".", "valid string", "required", "permitted"))
 
 
-def test_a_qr_nobody_shows(sandbox: SandboxClient) -> None:
+def test_a_scan_of_an_unknown_qr_is_a_404(sandbox: SandboxClient) -> None:
     with pytest.raises(SandboxRefusedError) as refused:
         sandbox.scan(NOBODYS_QR, "34600111222")
     assert (refused.value.status, refused.value.code) == (404, "unknown_qr")
 
 
-def test_a_number_nobody_uses(sandbox: SandboxClient) -> None:
+def test_a_call_about_an_unknown_number_is_a_404(sandbox: SandboxClient) -> None:
     assert sandbox.devices("34699999999") == []
     with pytest.raises(SandboxRefusedError) as refused:
         sandbox.unlink("34699999999")
@@ -79,7 +79,7 @@ def test_a_number_nobody_uses(sandbox: SandboxClient) -> None:
         ("BREW", "/knobs", 501),
     ],
 )
-def test_wrong_calls(process: SandboxProcess, method: str, path: str, status: int) -> None:
+def test_a_wrong_call_of_the_control_is_refused(process: SandboxProcess, method: str, path: str, status: int) -> None:
     got, answer = request(process, method, path)
     assert got == status
     assert set(answer) == {"error", "message"}
@@ -93,7 +93,7 @@ def test_a_large_body_is_refused_unread(process: SandboxProcess) -> None:
     "head",
     [b"GARBAGE\r\n\r\n", b"POST /knobs HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"\x16\x03\x01\0\0\r\n\r\n"],
 )
-def test_what_is_no_http_gets_a_400(process: SandboxProcess, sandbox: SandboxClient, head: bytes) -> None:
+def test_a_request_that_is_not_http_is_a_400(process: SandboxProcess, sandbox: SandboxClient, head: bytes) -> None:
     address = urlsplit(process.ready["control"])
     with socket.create_connection((address.hostname, address.port), 5) as connection:
         connection.sendall(head)
@@ -103,7 +103,7 @@ def test_what_is_no_http_gets_a_400(process: SandboxProcess, sandbox: SandboxCli
     assert sandbox.state()["accounts"] >= 0
 
 
-def test_knobs_change_and_come_back(sandbox: SandboxClient) -> None:
+def test_knobs_change_and_can_be_reset(sandbox: SandboxClient) -> None:
     defaults = sandbox.knobs()
     assert defaults["refs"] == 6
     assert sandbox.set_knobs(refs=1, silent="tcp", qrDelaySeconds=1)["silent"] == "tcp"
@@ -130,7 +130,7 @@ def test_knobs_change_and_come_back(sandbox: SandboxClient) -> None:
         ("qr_delay_seconds", 1),
     ],
 )
-def test_a_wrong_knob_is_named_and_nothing_changes(sandbox: SandboxClient, knob: str, value: object) -> None:
+def test_a_wrong_knob_is_named_and_no_knob_changes(sandbox: SandboxClient, knob: str, value: object) -> None:
     before = sandbox.knobs()
     with pytest.raises(SandboxRefusedError, match=knob) as refused:
         sandbox.set_knobs(**{"passkey": True, knob: value})

@@ -1,4 +1,4 @@
-"""What the real engine makes of each misbehaviour."""
+"""How the real engine reports each fault that the sandbox can play."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.support.sandbox_client import SandboxClient, SandboxRefusedError
 Pair = Callable[[], Any]
 
 
-def test_refuse(sandbox: SandboxClient, pair: Pair) -> None:
+def test_a_refused_connection_raises_an_error(sandbox: SandboxClient, pair: Pair) -> None:
     sandbox.set_knobs(refuse=True)
     assert "failed to dial" in pair().wait("raised")["message"]
 
 
 @pytest.mark.parametrize("stage", ["tcp", "upgrade", "handshake"])
-def test_silent(sandbox: SandboxClient, pair: Pair, stage: str) -> None:
+def test_a_silent_whatsapp_leaves_the_engine_connecting(sandbox: SandboxClient, pair: Pair, stage: str) -> None:
     sandbox.set_knobs(silent=stage)
     engine = pair()
     engine.wait("connecting")
@@ -30,19 +30,21 @@ def test_silent(sandbox: SandboxClient, pair: Pair, stage: str) -> None:
 @pytest.mark.parametrize(
     ("reason", "status"), [(405, "err-client-outdated"), (503, "timeout"), (401, "err-unexpected-state")]
 )
-def test_connect_failure(sandbox: SandboxClient, pair: Pair, reason: int, status: str) -> None:
+def test_each_connect_failure_is_reported_as_its_status(
+    sandbox: SandboxClient, pair: Pair, reason: int, status: str
+) -> None:
     sandbox.set_knobs(connectFailure=reason)
     pair().wait("LoginStatus", status=status)
 
 
-def test_qr_delay(sandbox: SandboxClient, pair: Pair) -> None:
+def test_a_delayed_qr_still_comes(sandbox: SandboxClient, pair: Pair) -> None:
     sandbox.set_knobs(qrDelaySeconds=1)
     engine = pair()
     begun = engine.wait("connecting")["at"]
     assert engine.wait("qr")["at"] - begun >= 1
 
 
-def test_drop_after_the_qr(sandbox: SandboxClient, pair: Pair) -> None:
+def test_a_socket_dropped_after_the_qr_is_reported(sandbox: SandboxClient, pair: Pair) -> None:
     sandbox.set_knobs(dropAfterSeconds=0.2)
     engine = pair()
     engine.qr()
@@ -50,7 +52,7 @@ def test_drop_after_the_qr(sandbox: SandboxClient, pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("what", ["hmac", "signature"])
-def test_tamper(sandbox: SandboxClient, pair: Pair, number: str, what: str) -> None:
+def test_a_tampered_pairing_is_refused(sandbox: SandboxClient, pair: Pair, number: str, what: str) -> None:
     sandbox.set_knobs(tamper=what)
     engine = pair()
     with pytest.raises(SandboxRefusedError, match=f"{what}-mismatch") as refused:
@@ -60,7 +62,7 @@ def test_tamper(sandbox: SandboxClient, pair: Pair, number: str, what: str) -> N
     assert sandbox.devices(number) == []
 
 
-def test_passkey(sandbox: SandboxClient, pair: Pair, number: str) -> None:
+def test_a_demanded_passkey_is_reported(sandbox: SandboxClient, pair: Pair, number: str) -> None:
     sandbox.set_knobs(passkey=True)
     engine = pair()
     with pytest.raises(SandboxRefusedError) as refused:
@@ -91,7 +93,7 @@ def test_a_renewed_qr_pairs_and_the_one_before_fails(
         engine.wait("LoginStatus", status="error")
 
 
-def test_drop_after_the_scan(sandbox: SandboxClient, pair: Pair, number: str) -> None:
+def test_a_socket_dropped_after_the_scan_leaves_it_offline(sandbox: SandboxClient, pair: Pair, number: str) -> None:
     sandbox.set_knobs(dropAfterScan=True)
     engine = pair()
     sandbox.scan(engine.qr(), number)
@@ -110,22 +112,24 @@ def test_drop_after_the_scan(sandbox: SandboxClient, pair: Pair, number: str) ->
         (503, "Disconnected"),
     ],
 )
-def test_login_failure(sandbox: SandboxClient, pair: Pair, number: str, reason: int, event: str) -> None:
+def test_each_login_failure_is_reported_as_its_event(
+    sandbox: SandboxClient, pair: Pair, number: str, reason: int, event: str
+) -> None:
     sandbox.set_knobs(loginFailure=reason)
     engine = pair()
     sandbox.scan(engine.qr(), number)
     engine.wait(event)
 
 
-def test_fail_times(sandbox: SandboxClient, pair: Pair, number: str) -> None:
+def test_fail_times_limits_the_failures(sandbox: SandboxClient, pair: Pair, number: str) -> None:
     sandbox.set_knobs(loginFailure=503, failTimes=1)
     engine = pair()
     sandbox.scan(engine.qr(), number)
-    engine.wait("Connected")  # the engine comes back by itself
+    engine.wait("Connected")  # the engine reconnects by itself
     assert sandbox.knobs()["failTimes"] == 0
 
 
-def test_login_and_sync_delay(sandbox: SandboxClient, pair: Pair, number: str) -> None:
+def test_delayed_login_and_sync_still_come(sandbox: SandboxClient, pair: Pair, number: str) -> None:
     sandbox.set_knobs(loginDelaySeconds=0.5, syncDelaySeconds=0.5)
     engine = pair()
     sandbox.scan(engine.qr(), number)
@@ -135,14 +139,14 @@ def test_login_and_sync_delay(sandbox: SandboxClient, pair: Pair, number: str) -
     assert engine.wait("OfflineSyncCompleted")["at"] - connected >= 0.4
 
 
-def test_replace(sandbox: SandboxClient, pair: Pair, number: str) -> None:
+def test_a_replaced_stream_is_reported(sandbox: SandboxClient, pair: Pair, number: str) -> None:
     sandbox.set_knobs(replaceAfterSeconds=1)
     engine = pair()
     sandbox.scan(engine.qr(), number)
     engine.wait("StreamReplaced")
 
 
-def test_a_failure_is_counted_only_when_it_happens() -> None:
+def test_fail_times_counts_a_failure_when_it_happens() -> None:
     board = KnobBoard()
     board.change({"silent": "tcp", "failTimes": 2})
     assert board.fail("silent", "handshake") is None

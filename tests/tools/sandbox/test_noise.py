@@ -1,4 +1,4 @@
-"""The handshake, against an initiator that is written here from the Noise specification."""
+"""The Noise handshake, with a client that this file implements from the specification."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Initiator:
         return message.SerializeToString(), chain
 
 
-def test_both_sides_agree() -> None:
+def test_both_sides_of_the_handshake_agree() -> None:
     client, server = Initiator(), Responder(SERVER, b"chain")
     finish, chain = client.finish(server.hello(client.hello()), b"payload")
     established = server.finish(finish)
@@ -81,12 +81,12 @@ def test_a_changed_finish_is_refused() -> None:
 
 
 @pytest.mark.parametrize("frame", [b"", b"GET / HTTP/1.1", b"\xff\xff"])
-def test_what_is_no_hello_is_refused(frame: bytes) -> None:
+def test_a_malformed_hello_is_refused(frame: bytes) -> None:
     with pytest.raises(NoiseError):
         Responder(SERVER, b"chain").hello(frame)
 
 
-def test_the_chain_leads_from_the_root_to_the_server() -> None:
+def test_the_certificates_lead_from_the_root_to_the_server() -> None:
     chain = CertChain.FromString(noise_chain(ROOT, SERVER.public))
     intermediate = CertificateDetails.FromString(chain.intermediate.details)
     leaf = CertificateDetails.FromString(chain.leaf.details)
@@ -96,7 +96,7 @@ def test_the_chain_leads_from_the_root_to_the_server() -> None:
     assert (leaf.serial, leaf.issuer_serial, leaf.key) == (2, 1, SERVER.public)
 
 
-def test_a_signature_is_of_one_key_and_one_message() -> None:
+def test_a_signature_holds_for_one_key_and_one_message() -> None:
     signature = ROOT.sign(b"message")
     assert verify(ROOT.public, b"message", signature)
     assert not verify(ROOT.public, b"another", signature)

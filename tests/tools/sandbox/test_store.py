@@ -1,4 +1,4 @@
-"""What survives a restart."""
+"""The store of the sandbox, across restarts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def link(store: Store, account: Account) -> int:
     return index
 
 
-def test_everything_is_there_again(tmp_path: Path) -> None:
+def test_a_restart_keeps_everything(tmp_path: Path) -> None:
     store = Store(tmp_path)
     account = store.account("34600111222")
     link(store, account)
@@ -53,7 +53,7 @@ def test_a_torn_write_leaves_the_old_state(tmp_path: Path) -> None:
     again.account("34600111333")
 
 
-def test_one_process_at_a_time(tmp_path: Path) -> None:
+def test_a_second_process_cannot_open_the_store(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with pytest.raises(StoreInUseError, match="another sandbox"):
         Store(tmp_path)
@@ -61,7 +61,7 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     Store(tmp_path).close()
 
 
-def test_device_indexes(tmp_path: Path) -> None:
+def test_a_new_device_gets_the_next_free_index(tmp_path: Path) -> None:
     store = Store(tmp_path)
     account = store.account("34600111222")
     assert [link(store, account) for _ in range(4)] == [1, 2, 3, 4]
@@ -75,7 +75,7 @@ def test_device_indexes(tmp_path: Path) -> None:
     assert account.next_index() == 1
 
 
-def test_with_one_index_the_next_device_gets_it_again(tmp_path: Path) -> None:
+def test_a_store_with_one_index_gives_it_out_again(tmp_path: Path) -> None:
     store = Store(tmp_path)
     account = store.account("34600111222")
     store.link(account, device(account.next_index(1)))
@@ -85,7 +85,7 @@ def test_with_one_index_the_next_device_gets_it_again(tmp_path: Path) -> None:
     assert account.next_index(1) == 1
 
 
-def test_the_certificate_authority_stays(tmp_path: Path) -> None:
+def test_a_restart_keeps_the_certificate_authority(tmp_path: Path) -> None:
     first = TlsAuthority(tmp_path).ca_file.read_bytes()
     TlsAuthority(tmp_path).server_context()
     assert TlsAuthority(tmp_path).ca_file.read_bytes() == first

@@ -1,4 +1,4 @@
-"""How the engine is made to trust the sandbox, and that nothing else is touched."""
+"""The engine trusts the sandbox, and no other process is changed for that."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_root_is_replaced_once_and_only_in_memory() -> None:
     assert "found 0 times" in done.stderr
 
 
-def test_other_processes_import_nothing_for_it() -> None:
+def test_other_processes_import_nothing_of_the_sandbox() -> None:
     code = "import sys; print(*(name in sys.modules for name in ('whatsapp_sandbox_trust', 'typing', 're')))"
     done = python(code, WHATSAPP_SANDBOX_ROOT=ROOT)
     assert done.stdout == "False False False\n"
@@ -60,7 +60,7 @@ def test_another_sitecustomize_still_runs(tmp_path: Path) -> None:
     assert python(IMPORT_ENGINE, PYTHONPATH=path).returncode == 70
 
 
-def test_the_environment_leaves_no_way_around_the_proxy() -> None:
+def test_the_environment_sends_everything_through_the_proxy() -> None:
     environment = engine_environment("http://127.0.0.1:1", Path("/ca.pem"), ROOT)
     assert environment == {
         "HTTPS_PROXY": "http://127.0.0.1:1",
@@ -75,7 +75,7 @@ def test_the_environment_leaves_no_way_around_the_proxy() -> None:
         engine_environment("http://127.0.0.1:1", Path("/ca.pem"), "5a")
 
 
-def test_elsewhere_than_on_linux(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sandbox_refuses_other_systems_than_linux(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(UnsupportedPlatformError, match="--live"):
         engine_environment("http://127.0.0.1:1", Path("/ca.pem"), ROOT)
@@ -94,7 +94,7 @@ def test_the_sandbox_ends_with_its_parent(tmp_path: Path) -> None:
     process.stop()
 
 
-def test_a_second_sandbox_on_the_same_directory(tmp_path: Path) -> None:
+def test_a_second_sandbox_on_the_same_directory_is_refused(tmp_path: Path) -> None:
     process = SandboxProcess.start(tmp_path)
     with pytest.raises(RuntimeError, match="did not start"):
         SandboxProcess.start(tmp_path)

@@ -1,4 +1,4 @@
-"""The template as it is written, and as CloudFormation gets it."""
+"""The template as written, and as CloudFormation gets it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Expand = Callable[..., Template]
 
 @pytest.fixture
 def template() -> Template:
-    """template.yaml; yours to change."""
-    # Through JSON, so that what YAML aliases share is not shared any more.
+    """A copy of template.yaml that the test may change."""
+    # Through JSON, because aliases in YAML make parts shared.
     document: Template = json.loads(json.dumps(load_yaml((ROOT / "template.yaml").read_text())))
     return document
 
 
 @pytest.fixture(scope="session")
 def expand() -> Iterator[Expand]:
-    """SAM's transform: ``expand(template, Parameter="value")`` returns CloudFormation; tracing is on."""
+    """SAM's transform: ``expand(template, Parameter="value")`` returns what CloudFormation gets. Tracing is on."""
     python = tool(".venv-sam", "python")
     with subprocess.Popen(
         [python, Path(__file__).with_name("expand.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -46,7 +46,7 @@ def expand() -> Iterator[Expand]:
 
 
 def tool(environment: str, name: str) -> Path:
-    """Return a program of a virtual environment that only `make test` makes sure of."""
+    """Return a program of another virtual environment, which `make test` installs."""
     program = ROOT / environment / "bin" / name
     if not program.exists():
         pytest.skip(f"there is no {environment}: `make test` installs it")

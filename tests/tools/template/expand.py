@@ -1,7 +1,7 @@
-"""SAM's own transform, without AWS: CloudFormation out, one JSON document per line, for SAM templates in.
+"""Runs SAM's own transform without AWS: each line in is a SAM template, each line out is CloudFormation.
 
-Runs under the interpreter that has sam-cli. A line in is ``[template, parameters]``; a line out is the expanded
-template, or the text of what is wrong with it.
+It runs in the environment that has sam-cli. A line in is the JSON of ``[template, parameters]``. A line out is the
+expanded template, or the text of an error.
 """
 
 import json
@@ -13,7 +13,7 @@ os.environ["AWS_DEFAULT_REGION"] = "eu-west-1"
 from samtranslator.model.exceptions import InvalidDocumentException
 from samtranslator.translator.transform import transform
 
-# What `sam package` would have uploaded.
+# The address of code that `sam package` would have uploaded.
 UPLOADED = {
     "AWS::Serverless::Function": "CodeUri",
     "AWS::Serverless::LayerVersion": "ContentUri",
@@ -22,7 +22,7 @@ UPLOADED = {
 
 
 class NoMorePolicies:
-    """SAM knows AWS's managed policies; for other names it would ask AWS."""
+    """A stand-in for AWS. SAM knows AWS's managed policies, and asks only for other names."""
 
     def load(self):  # noqa: ANN201
         """Return the policies that AWS would list."""

@@ -1,7 +1,7 @@
-"""Who may do what, read from an expanded template.
+"""Reads from an expanded template who may do what.
 
-A grant is a pair of strings, action and resource. Whatever is more than an action on a resource (a denial, a
-NotAction, a condition) shows in the strings, so nothing can hide from a table of them.
+A grant is a pair of strings, action and resource. A denial, a NotAction or a condition is written into these strings,
+so a table of grants shows it too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 Grant = tuple[str, str]
 
-# What AWS says is in its managed policies that SAM attaches. It is all on every resource.
+# The actions of AWS's managed policies that SAM attaches, by AWS's documentation. All apply to every resource.
 AWS_MANAGED = {
     "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole": [
         "logs:CreateLogGroup",
@@ -33,7 +33,7 @@ _HERE = re.compile(r"^arn:\$\{AWS::Partition\}:([a-z0-9-]+):\$\{AWS::Region\}:\$
 
 
 def role_grants(resources: dict[str, Any], role: str) -> set[Grant]:
-    """Everything that a role is granted, by its own policies and by those attached to it."""
+    """All grants of a role, from its own policies and the attached ones."""
     properties = resources[role]["Properties"]
     found: set[Grant] = set()
     for policy in _each(properties.get("Policies")):
@@ -65,12 +65,12 @@ def policy_grants(document: dict[str, Any]) -> set[Grant]:
 
 
 def trusted(role: dict[str, Any]) -> list[Any]:
-    """Who may take the role on."""
+    """The services that may assume the role."""
     return [statement.get("Principal") for statement in _each(role["AssumeRolePolicyDocument"]["Statement"])]
 
 
 def roles_used(value: Any) -> Iterator[str]:
-    """The roles that a resource names, whatever the property is called."""
+    """The roles that a resource names, in any property."""
     if isinstance(value, list):
         for one in value:
             yield from roles_used(one)
@@ -83,7 +83,7 @@ def roles_used(value: Any) -> Iterator[str]:
 
 
 def shape(value: Any) -> str:
-    """A value with its references as ``${Name}``; an ARN of this account and region begins with its service.
+    """A value as text, with references as ``${Name}``. An ARN of this account and region is shortened to its service.
 
     >>> shape({"Fn::Sub": "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:${Queue}"})
     'sqs:${Queue}'
@@ -109,7 +109,7 @@ def _text(value: Any) -> str:
 
 
 def _each(value: Any) -> Iterator[Any]:
-    """The items of a list or the one thing; of a condition what either side gives."""
+    """The items of a list, the single value, or both sides of a condition."""
     if isinstance(value, list):
         for one in value:
             yield from _each(one)

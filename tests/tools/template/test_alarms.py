@@ -1,4 +1,4 @@
-"""Alarms and dashboard watch metrics that exist: ours are those that the code writes."""
+"""Alarms and dashboard watch metrics that exist. Our own metrics are those that the code writes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OUTCOMES = {Result.CONNECTED, *Reason}
 STACK = "${AWS::StackName}"
 ALARM_ARNS = "arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm"
 
-# Of AWS's own: which dimension, how a template names its value, the type of resource, and the metrics that are used.
+# AWS's metrics: the dimension, how a template names its value, the type of resource, and the metrics that we use.
 AWS = {
     "AWS/Lambda": ("FunctionName", "${X}", "AWS::Serverless::Function", {"Invocations", "Errors", "Throttles"}),
     "AWS/ApiGateway": ("ApiId", "${X}", "AWS::Serverless::HttpApi", {"Count", "4xx", "5xx", "Latency"}),
@@ -36,13 +36,13 @@ AWS = {
     ),
 }
 
-# What the code counts; the values of its dimensions are everything that can be said there.
+# Our metrics, with every value that each dimension can have.
 Dimensions = frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class Watched:
-    """A metric that somebody watches; references are written as Fn::Sub writes them."""
+    """A watched metric. References are written as in Fn::Sub."""
 
     by: str
     namespace: str
@@ -55,13 +55,13 @@ Template = dict[str, Any]
 
 @pytest.fixture
 def template() -> Template:
-    """template.yaml and its alarms, as if they were one template."""
+    """template.yaml and its nested template of alarms, as one template."""
     return joined()
 
 
 @pytest.fixture
 def counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> set[tuple[str, Dimensions]]:
-    """Every metric that the code can write, by calling whatever counts."""
+    """Every metric that the code can write, found by calling all functions that count."""
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", STACK)
     calls: dict[str, Callable[[], object]] = {
         "started": metrics.started,
@@ -83,7 +83,7 @@ def counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     return {(metric.name, frozenset(metric.dimensions)) for metric in written}
 
 
-# ── what the template watches ──
+# ── the watched metrics ──
 
 
 def alarms(template: Template) -> dict[str, Template]:
@@ -102,7 +102,7 @@ def watched_by_alarms(template: Template) -> Iterator[Watched]:
 
 
 def dashboard(template: Template) -> str:
-    """The dashboard as text, with what it shows where the probe is on."""
+    """The dashboard as text, as it is when the probe is switched on."""
     text, parts = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     condition, shown, hidden = parts["ProbeAlarms"]["Fn::If"]
     assert (condition, hidden) == ("ProbeOn", "")
@@ -128,7 +128,7 @@ def watched_by_the_dashboard(template: Template) -> Iterator[Watched]:
 
 
 def spelt_out(row: list[str], before: list[str]) -> list[str]:
-    """CloudWatch's abbreviations: a dot repeats the part above, three dots all that is missing at the front."""
+    """Expand CloudWatch's abbreviations: "." repeats the part above, and "..." all missing parts at the front."""
     if row[0] == "...":
         row = before[: len(before) - len(row) + 1] + row[1:]
     return [before[number] if part == "." else part for number, part in enumerate(row)]
@@ -139,7 +139,7 @@ def watched(template: Template) -> list[Watched]:
 
 
 def unknown(template: Template, counted: set[tuple[str, Dimensions]]) -> list[Watched]:
-    """What is watched and does not exist."""
+    """The watched metrics that do not exist."""
     return [one for one in watched(template) if not known(one, template, counted)]
 
 
@@ -159,10 +159,10 @@ def known(one: Watched, template: Template, counted: set[tuple[str, Dimensions]]
     )
 
 
-# ── it exists ──
+# ── each watched metric exists ──
 
 
-def test_every_watched_metric_is_one_that_is_written(template: Template, counted: set[tuple[str, Dimensions]]) -> None:
+def test_every_watched_metric_is_written(template: Template, counted: set[tuple[str, Dimensions]]) -> None:
     assert len(list(watched_by_alarms(template))) > 12
     assert len(list(watched_by_the_dashboard(template))) > 50
     assert unknown(template, counted) == []
@@ -173,12 +173,12 @@ def test_functions_write_the_metrics_that_their_stack_watches(template: Template
     assert variables["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
 
 
-# ── nothing is missing ──
+# ── the dashboard is complete ──
 
 
-def test_the_dashboard_shows_whatever_is_counted(template: Template, counted: set[tuple[str, Dimensions]]) -> None:
+def test_the_dashboard_shows_every_metric(template: Template, counted: set[tuple[str, Dimensions]]) -> None:
     shown = {(one.name, one.dimensions) for one in watched_by_the_dashboard(template) if one.namespace == NAMESPACE}
-    # A probe meets only some of the reasons.
+    # A probe can end with only some of the reasons.
     assert {(name, dimensions) for name, dimensions in counted - shown if name != "ProbeFailed"} == set()
     assert "ProbeFailed" in {name for name, _ in shown}
 
@@ -201,7 +201,7 @@ def test_the_dashboard_names_only_what_the_template_has(template: Template) -> N
     assert named - {STACK[2:-1], *re.findall(r"AWS::\w+", ALARM_ARNS)} <= set(template["Resources"])
 
 
-# ── each alarm can ring, and says what to do ──
+# ── each alarm can ring, and says what to do first ──
 
 
 def test_each_alarm_names_a_first_step_and_uses_the_topic(template: Template) -> None:
@@ -224,7 +224,7 @@ def test_the_alarm_about_the_engines_database_names_its_secret(template: Templat
     assert (properties["MetricName"], properties["Threshold"]) == ("EngineStoreFailed", 1)
 
 
-def test_silence_is_good_news_but_for_what_runs_by_the_clock(template: Template) -> None:
+def test_only_alarms_on_schedules_ring_without_data(template: Template) -> None:
     missing = {name: alarm["Properties"]["TreatMissingData"] for name, alarm in alarms(template).items()}
     assert {name for name, treated in missing.items() if treated == "breaching"} == {
         "CleanupNotRunningAlarm", "ProbeFailingAlarm",
@@ -233,7 +233,7 @@ def test_silence_is_good_news_but_for_what_runs_by_the_clock(template: Template)
 
 
 def expression_faults(alarm: Template) -> list[str]:
-    """What CloudWatch would refuse about an alarm on an expression."""
+    """The faults of an alarm's expression that CloudWatch would refuse."""
     queries = alarm["Properties"].get("Metrics", [])
     ids = {query["Id"] for query in queries if "MetricStat" in query}
     returned = [query for query in queries if query.get("ReturnData", True)]
@@ -244,7 +244,7 @@ def expression_faults(alarm: Template) -> list[str]:
     return faults
 
 
-def test_each_expression_uses_what_was_asked_for(template: Template) -> None:
+def test_each_expression_uses_exactly_its_queries(template: Template) -> None:
     faults = {name: found for name, alarm in alarms(template).items() if (found := expression_faults(alarm))}
     assert faults == {}
     wrong = copy.deepcopy(template["Resources"]["QrTimeoutAlarm"])

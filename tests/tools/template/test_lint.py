@@ -1,7 +1,7 @@
-"""What linters say about template.yaml and its nested template, and where they are contradicted.
+"""The findings of linters in template.yaml and its nested template, and our exceptions with reasons.
 
-cfn-lint reads one file at a time, so each is linted by itself. A contradiction that `make validate` needs too is in the
-file: alarms.yaml, Metadata.
+cfn-lint reads one file at a time, so each is linted by itself. Exceptions that `make validate` needs too stand in
+alarms.yaml under Metadata.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import pytest
 
 from tests.support.nested import ALARMS, joined
 from tests.support.stack import ROOT
-from tests.tools.template.changes import add, without
 from tests.tools.template.conftest import Expand, Template, tool
+from tests.tools.template.template_edits import add, without
 
 Finding = tuple[str, str]  # rule and resource
 
-# Rule -> the resources for which we know better (a pattern of their whole names), and why.
+# For each rule, the resources that are excepted (a pattern of their whole names), and why.
 CFN_LINT_EXCEPTIONS = {
     "WS1000": (r".*Function", "tracing is a parameter; test_settings holds every function to it"),
     "WS1004": (r".*Function", "the rule does not know LoggingConfig; test_settings holds every function to its group"),
@@ -43,12 +43,12 @@ CHECKOV_EXCEPTIONS = {
 
 
 def cfn_lint(template: Path) -> set[Finding]:
-    """Return what cfn-lint finds, the rules for serverless applications among its own."""
+    """Return the findings of cfn-lint, with its rules for serverless applications."""
     command = [Path(sys.executable).with_name("cfn-lint"), "--append-rules", "cfn_lint_serverless.rules"]
     done = subprocess.run(
         [*command, "--format", "json", template], capture_output=True, text=True, check=False, cwd=ROOT
     )
-    # A finding that belongs to no resource is one of the template's.
+    # A finding without a resource belongs to the whole template.
     return {
         (one["Rule"]["Id"], ([*one["Location"]["Path"], "", ""])[1] or "the template")
         for one in json.loads(done.stdout)
@@ -56,7 +56,7 @@ def cfn_lint(template: Path) -> set[Finding]:
 
 
 def checkov(cloudformation: Template, folder: Path) -> set[Finding]:
-    """Return what checkov finds in an expanded template."""
+    """Return the findings of checkov in an expanded template."""
     path = folder / "template.json"
     path.write_text(json.dumps(cloudformation))
     command = [tool(".venv-security", "checkov"), "--skip-download", "--framework", "cloudformation", "--compact"]
@@ -85,7 +85,7 @@ def unexcused(findings: set[Finding], exceptions: dict[str, tuple[str, str]]) ->
     ]
 
 
-def test_cfn_lint_finds_nothing_that_has_no_reason() -> None:
+def test_every_finding_of_cfn_lint_has_a_reason() -> None:
     assert unexcused(cfn_lint(ROOT / "template.yaml") | cfn_lint(ALARMS), CFN_LINT_EXCEPTIONS) == []
 
 
@@ -94,11 +94,11 @@ def test_cfn_lint_sees_a_mistake(template: Template, tmp_path: Path) -> None:
     without("HttpApi", "DefaultRouteSettings")(template)
     (tmp_path / "template.json").write_text(json.dumps(template))
     found = unexcused(cfn_lint(tmp_path / "template.json"), CFN_LINT_EXCEPTIONS)
-    assert "E3002: CleanupFunction" in found  # its own rule
+    assert "E3002: CleanupFunction" in found  # a rule of cfn-lint itself
     assert "ES2003: HttpApi" in found  # a rule for serverless applications
 
 
-def test_checkov_finds_nothing_that_has_no_reason(expand: Expand, tmp_path: Path) -> None:
+def test_every_finding_of_checkov_has_a_reason(expand: Expand, tmp_path: Path) -> None:
     assert unexcused(checkov(expand(joined(), Tracing="Disabled"), tmp_path), CHECKOV_EXCEPTIONS) == []
 
 

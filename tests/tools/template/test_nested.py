@@ -1,4 +1,4 @@
-"""The nested template holds alarms and a dashboard. All that reads template.yaml still sees every function."""
+"""The nested template has only alarms and a dashboard. Every tool that reads template.yaml sees every function."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FUNCTIONS = {
     "ProbeFunction",
 }  # fmt: skip
 
-# What `sam build` would build: the stacks and functions that it finds, nested ones among them.
+# Prints the stacks and functions that `sam build` finds, with the nested ones.
 FOUND_BY_SAM = """
 import json, sys
 from samcli.lib.providers.sam_function_provider import SamFunctionProvider
@@ -46,7 +46,7 @@ def test_cloudformation_gets_every_function(template: Template, expand: Expand) 
     assert {name for name, one in resources.items() if one["Type"] == "AWS::Lambda::Function"} == FUNCTIONS
 
 
-def test_nothing_but_alarms_and_a_dashboard_is_nested() -> None:
+def test_the_nested_template_has_alarms_and_a_dashboard_only() -> None:
     nested = load_yaml(ALARMS.read_text())["Resources"].values()
     assert {one["Type"] for one in nested} == {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard"}
 
@@ -61,7 +61,7 @@ def test_each_resource_is_passed_under_its_own_name(template: Template) -> None:
 
 
 def test_the_dashboard_has_another_name_than_before() -> None:
-    """CloudFormation creates it before it deletes the one that earlier releases had in the main stack."""
+    """CloudFormation creates this dashboard before it deletes the earlier one in the main stack."""
     name = joined()["Resources"]["Dashboard"]["Properties"]["DashboardName"]
     assert name == {"Fn::Sub": "${AWS::StackName}-overview"}
 

@@ -1,4 +1,4 @@
-"""Least privilege: the whole list of who may do what. Widening the template without widening this list fails."""
+"""Least privilege: the complete list of rights. A template that grants more, or less, fails."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.tools.template.changes import Change, add, drop, grant, instead, put, statement
 from tests.tools.template.conftest import Expand, Template
 from tests.tools.template.grants import Grant, policy_grants, role_grants, roles_used, shape, trusted
+from tests.tools.template.template_edits import Change, add, drop, grant, instead, put, statement
 
 INVOKE = "lambda:InvokeFunction"
 UNLINK = (INVOKE, "${UnlinkFunction.Arn}")
@@ -19,7 +19,7 @@ API, WORKER, ENGINE = (
 )
 OWN_LOGS = "${FunctionLogs.Arn}"
 
-# AWS gives no choice here: these are granted on every resource.
+# AWS allows these actions only on every resource.
 NO_FINER_RESOURCE = {
     "logs:CreateLogGroup": "SAM attaches AWSLambdaBasicExecutionRole; OwnLogsOnly takes it back",
     "logs:CreateLogStream": "the same; OwnLogsOnly leaves the functions' group",
@@ -80,7 +80,7 @@ FUNCTIONS: dict[str, set[Grant]] = {
     "ProbeFunction": set(),
 }
 
-# Role -> the service that takes it on, and what it is granted.
+# For each role, the service that assumes it, and its grants.
 ROLES: dict[str, tuple[str, set[Grant]]] = {
     **{f"{name}Role": ("lambda", EVERY_FUNCTION | grants) for name, grants in FUNCTIONS.items()},
     "CleanupFunctionEvery5MinutesRole": ("scheduler", {(INVOKE, "${CleanupFunction.Arn}")}),
@@ -106,7 +106,7 @@ ROLES: dict[str, tuple[str, set[Grant]]] = {
     ),
 }
 
-# Function, who calls it, and from where: the only permissions that are not a role's.
+# The function, its caller, and the source of the call. Only these permissions belong to no role.
 CALLERS = {
     ("AuthorizerFunction", "apigateway.amazonaws.com", "execute-api:${HttpApi}/authorizers/*"),
     ("ConnectFunction", "apigateway.amazonaws.com", "execute-api:${HttpApi}/*/POST/api/whatsapp/connect"),
@@ -123,12 +123,12 @@ CALLERS = {
     ]
 }
 
-# Every other type of resource that is about rights.
+# Every other type of resource that gives rights.
 OWN_POLICIES = {"OwnLogsOnly"}
 
 
 def complaints(cloudformation: Template) -> list[str]:
-    """What an expanded template grants beyond the tables above, or does not grant any more."""
+    """The differences between an expanded template and the tables above."""
     resources = cloudformation["Resources"]
     of_type = {
         kind: {name for name, resource in resources.items() if resource["Type"] == kind}
@@ -170,17 +170,17 @@ def _caller(permission: dict[str, Any]) -> tuple[str, str, str]:
     return (function, shape(properties["Principal"]), source)
 
 
-def test_everybody_may_do_what_the_tables_say_and_nothing_else(template: Template, expand: Expand) -> None:
+def test_each_role_may_do_exactly_what_the_tables_say(template: Template, expand: Expand) -> None:
     assert complaints(expand(template)) == []
 
 
-def test_every_star_has_a_reason() -> None:
+def test_every_star_in_a_policy_has_a_reason() -> None:
     every = [grant for _, grants in ROLES.values() for grant in grants if not grant[0].startswith("deny ")]
     assert [action for action, _ in every if "*" in action or "?" in action] == []
     assert {action for action, resource in every if resource == "*"} == set(NO_FINER_RESOURCE)
 
 
-def test_without_tracing_nobody_may_write_traces(template: Template, expand: Expand) -> None:
+def test_no_role_may_write_traces_without_tracing(template: Template, expand: Expand) -> None:
     resources = expand(template, Tracing="Disabled")["Resources"]
     functions = [role for role, (service, _) in ROLES.items() if service == "lambda"]
     assert [grant for role in functions for grant in role_grants(resources, role) if "xray" in grant[0]] == []

@@ -1,4 +1,4 @@
-"""What is kept, for how long and how much of it: logs, dead letters, retries, throttling."""
+"""Settings for logs, dead letters, retries and throttling."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import pytest
 from infra.template import resources as local
 from infra.template.reading import read_template
 from tests.support.stack import ROOT
-from tests.tools.template.changes import Change, both, put, without
 from tests.tools.template.conftest import Expand, Template
 from tests.tools.template.grants import shape
+from tests.tools.template.template_edits import Change, both, put, without
 
 Resources = dict[str, Any]
 
 NEEDED = {"SupabaseUrl": "https://abcd.supabase.co", "AllowedOrigins": "https://app.example.com"}
-# With any of these, Powertools logs whole events (tokens among them) or what its own parts say.
+# With any of these variables, Powertools logs whole events, which contain tokens, or messages of its own.
 TALKATIVE = {"POWERTOOLS_LOGGER_LOG_EVENT", "POWERTOOLS_DEBUG", "POWERTOOLS_DEV"}
 FOURTEEN_DAYS = 14 * 24 * 3600
 
-# Asynchronous functions: retries, seconds that an event may wait, and where it goes then.
+# Asynchronous functions: retries, how many seconds an event may wait, and the queue for events that failed.
 ASYNCHRONOUS = {
     "LinkerFunction": (0, 120, "LinkerDeadLetters"),
     "UnlinkFunction": (2, 3600, "UnlinkDeadLetters"),
 }
 
-# What an access log may say of a request. Not among them: headers, path, query and IP address.
+# The fields of an access log. Headers, path, query and IP address are left out.
 LOGGED = {
     "$context.authorizer.userId",
     "$context.error.responseType",
@@ -45,7 +45,7 @@ LOGGED = {
 
 
 def log_groups(resources: Resources) -> Iterator[str]:
-    """Every group keeps its lines as the parameters say, and is used: one by all functions, the others by one each."""
+    """Every log group has the parameters' retention and is used: one by all functions, the others by one resource."""
     used = [group for one in resources.values() for group in _groups_of(one["Properties"])]
     functions = len(of_type(resources, "AWS::Lambda::Function"))
     for name, group in of_type(resources, "AWS::Logs::LogGroup"):
@@ -60,7 +60,7 @@ def log_groups(resources: Resources) -> Iterator[str]:
 
 
 def functions(resources: Resources) -> Iterator[str]:
-    """Every function logs where OwnLogsOnly lets it, what it prints."""
+    """Every function logs what it prints, without events, into the group that OwnLogsOnly allows."""
     allowed = resources["OwnLogsOnly"]["Properties"]["PolicyDocument"]["Statement"][1]["NotResource"]
     for name, function in of_type(resources, "AWS::Lambda::Function"):
         logging = function.get("LoggingConfig", {})
@@ -87,7 +87,7 @@ def workflow(resources: Resources) -> Iterator[str]:
 
 
 def api(resources: Resources) -> Iterator[str]:
-    """The API has limits and an access log that tells nothing it should not."""
+    """The API has limits, and an access log with the allowed fields only."""
     limits = {"ThrottlingBurstLimit": {"Ref": "ApiBurst"}, "ThrottlingRateLimit": {"Ref": "ApiRate"}}
     for name, stage in of_type(resources, "AWS::ApiGatewayV2::Stage"):
         logged = set(json.loads(stage.get("AccessLogSettings", {}).get("Format", "{}")).values())
@@ -98,7 +98,7 @@ def api(resources: Resources) -> Iterator[str]:
 
 
 def authorizers(resources: Resources) -> Iterator[str]:
-    """No authorizer's answer is kept: one that names nobody may be another a moment later."""
+    """API Gateway keeps no answer of the authorizer, because a refused token may be valid a moment later."""
     for name, described in of_type(resources, "AWS::ApiGatewayV2::Api"):
         for scheme, one in described["Body"]["components"]["securitySchemes"].items():
             authorizer = one["x-amazon-apigateway-authorizer"]
@@ -109,7 +109,7 @@ def authorizers(resources: Resources) -> Iterator[str]:
 
 
 def dead_letters(resources: Resources) -> Iterator[str]:
-    """What Lambda gives up on is kept, encrypted, and tells no more than the event."""
+    """Events that Lambda gives up are kept for 14 days, encrypted, and without the stack trace of an error."""
     for name, queue in of_type(resources, "AWS::SQS::Queue"):
         if queue.get("SqsManagedSseEnabled") is not True:
             yield f"{name}: not encrypted"
@@ -129,14 +129,14 @@ def dead_letters(resources: Resources) -> Iterator[str]:
 
 
 def schedules(resources: Resources) -> Iterator[str]:
-    """No schedule has a name that a second stack would have too."""
+    """No schedule has a fixed name, which a second stack could not use."""
     for name, schedule in of_type(resources, "AWS::Scheduler::Schedule"):
         if "Name" in schedule:
             yield f"{name}: one stack per account"
 
 
 def complaints(cloudformation: Template) -> list[str]:
-    """What an expanded template does not keep as it should."""
+    """The faults of an expanded template."""
     checks = (log_groups, functions, workflow, api, authorizers, dead_letters, schedules)
     return [complaint for check in checks for complaint in check(cloudformation["Resources"])]
 
@@ -157,7 +157,7 @@ def test_logs_dead_letters_and_limits_are_as_designed(template: Template, expand
 
 
 def without_group(template: Template) -> None:
-    """Let every function log where Lambda would choose."""
+    """Remove the log group of every function, so that Lambda chooses one."""
     del template["Globals"]["Function"]["LoggingConfig"]["LogGroup"]
 
 

@@ -1,4 +1,4 @@
-"""The workflow's definition, before anything runs it: what AWS would refuse, and what the design promises."""
+"""The workflow's definition: AWS would accept it, and it has the properties that the design promises."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_windows_are_the_templates_parameters() -> None:
     assert states["AuthWindow"]["Result"]["seconds"] == 60
 
 
-def test_every_bad_end_goes_through_one_state() -> None:
+def test_every_failure_of_a_wait_leads_to_settle_phase() -> None:
     states = deployed()["States"]
     for state in WAITS:
         (catch,) = states[state]["Catch"]
@@ -76,7 +76,7 @@ def test_a_good_pairing_has_few_transitions_and_no_polling() -> None:
     assert all(states[name]["Type"] != "Wait" for name in path)
 
 
-def test_whoever_goes_round_takes_a_pause_first() -> None:
+def test_the_workflow_pauses_before_it_repeats_a_wait() -> None:
     states = deployed()["States"]
     assert states["SettlePhase"]["ResultSelector"]["pause.$"] == "$.Payload.pause"
     assert states["SettlePhase"]["Next"] == "Pause"

@@ -1,4 +1,4 @@
-"""Loaded by every function of a case's system: shifts its clock, and eats memory when told to by SIGUSR1."""
+"""Every function of a disturbed system loads this. It shifts the clock, and allocates memory on SIGUSR1."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _time, _datetime = time.time, module.datetime
 
 
 def _eat(*_: object) -> None:
-    # Written to, or it would not be resident.
+    # The memory is written to, because unwritten pages do not count.
     _ballast.append(bytearray(b"x") * (BALLAST_MEGABYTES * 1024 * 1024))
 
 
 class _AnyDatetime(type):
-    """C makes datetimes of the original class; they must pass for ours."""
+    """Accept datetimes of the original class, because C code makes those."""
 
     def __instancecheck__(cls, instance: object) -> bool:
         return isinstance(instance, _datetime)

@@ -1,4 +1,4 @@
-"""Engines, phones, and WhatsApp between them: who has linked what, and what an engine may be told next."""
+"""WhatsApp with its engines and phones: the linked devices, and what may happen to an engine next."""
 
 from __future__ import annotations
 
@@ -25,32 +25,34 @@ from tests.support.adv_secret import Secret
 from tests.system.model.process import Process
 
 if TYPE_CHECKING:
-    from tests.system.model.system import System
+    from tests.system.model.modelled_system import ModelledSystem
 
-# Six QRs of one device: 60 seconds, then five times 20. Nobody can scan it later.
+# A device offers six QRs: the first lasts 60 seconds, the others 20 each. Later no phone can scan it.
 QR_LIFE_SECONDS = 160.0
 _QRS = 6
 
 
-class Run:
-    """One engine at work in a process.
+class EngineRun:
+    """One running engine of a process.
 
     Attributes
     ----------
     secret : Secret or None
-        Of the fresh device that it offers.
+        The adv secret of the device that the engine offers.
     jid : str or None
-        Of the device that it has.
+        The JID of the device that the engine has linked or opened.
     """
 
-    def __init__(self, system: System, process: Process, task: str, until: float, jid: str | None = None) -> None:
+    def __init__(
+        self, system: ModelledSystem, process: Process, task: str, until: float, jid: str | None = None
+    ) -> None:
         self._system, self.process, self._until = system, process, until
         self.task, self.jid = task, jid
         self.secret = Secret(f"{system.name} device {next(system.serial)}") if task == "pair" else None
         # The fingerprint of the keys that the engine has loaded by the JID, or has stored.
         self.fingerprint: bytes | None = None
         self._texts: list[str] = []
-        self._scannable: list[str] = []  # those of the present secret
+        self._scannable: list[str] = []  # the QRs with the present secret
         self._shown_at: float | None = None
         self._said: set[str] = set()
         self._dead = False
@@ -58,7 +60,7 @@ class Run:
     def __repr__(self) -> str:
         return f"<{self.task} in {self.process}>"
 
-    def __enter__(self) -> Run:
+    def __enter__(self) -> EngineRun:
         if self.jid:
             self._system.promises.opens(self.process, self.jid)
             self.fingerprint = self._system.keys_of(self.jid)
@@ -73,7 +75,7 @@ class Run:
         self.process.inbox.clear()
 
     def next_event(self, timeout: float) -> Event | None:
-        """Wait for what the test says."""
+        """Wait for the next event that the test makes."""
         inbox = self.process.inbox
         if not inbox and not self._its_time_is_over:
             self.process.doing = ""
@@ -83,13 +85,13 @@ class Run:
         return Died("its time was over") if self._its_time_is_over else None
 
     def live_until(self, moment: float) -> None:
-        """Live longer, if it still lives."""
+        """Extend the engine's life, unless it has ended."""
         if not self._its_time_is_over:
             self._until = moment
 
     @property
     def lives(self) -> bool:
-        """Whether it may still speak to WhatsApp and to Postgres."""
+        """Whether the engine runs, so that it may still talk to WhatsApp and Postgres."""
         return not self._dead and not self._its_time_is_over
 
     @property
@@ -100,12 +102,12 @@ class Run:
 
     @property
     def moves(self) -> list[str]:
-        """What may happen to it now; the first is what happens when all is well."""
+        """What may happen to the engine now. The first move is what happens when all goes well."""
         return [] if not self.lives else [*self._good(), *self._bad()]
 
     @property
     def scannable(self) -> bool:
-        """Whether somebody has seen it and a phone can still scan it."""
+        """Whether a session has shown a QR of this engine that a phone can still scan."""
         if self._shown_at is None or self.jid or not self.lives:
             return False
         if self._system.now >= self._shown_at + QR_LIFE_SECONDS:
@@ -113,7 +115,7 @@ class Run:
         return not self._system.promises.seen.isdisjoint(self._scannable)
 
     def make(self, move: str) -> None:
-        """Let it happen."""
+        """Let this move happen."""
         assert move in self.moves
         getattr(self, f"do_{move}")()
 
@@ -144,7 +146,7 @@ class Run:
 
     @property
     def _known(self) -> bool:
-        """Whether WhatsApp knows the device by these keys. It may have given the JID to another device since."""
+        """Whether WhatsApp has a device with these keys. It may have given the JID to another device since."""
         return self.fingerprint is not None and self._system.linked.get(self.jid or "") == self.fingerprint
 
     def do_reach(self) -> None:
@@ -158,7 +160,7 @@ class Run:
         self._show(Qr(self._texts[-1], 60 if len(self._texts) == 1 else 20))
 
     def do_renew(self) -> None:
-        """WhatsApp does not accept a scan: the same ref gets a new secret."""
+        """WhatsApp does not accept a scan, so the QR with the same ref gets a new secret."""
         self.secret = Secret(f"{self._system.name} device {next(self._system.serial)}")
         self._scannable.clear()
         self._show(Qr(self.secret.text(len(self._texts)), 10, renewed=True))
@@ -188,7 +190,7 @@ class Run:
 
     def do_log_out(self) -> None:
         if self.task == "log_out" and self._known:
-            self.do_online()  # it waits until the process confirms
+            self.do_online()  # the engine waits until the process confirms
             return
         self._drop()
         self._say(LoggedOut(), last=True)
@@ -198,7 +200,7 @@ class Run:
         self.do_die()
 
     def do_log_out_early(self) -> None:
-        """WhatsApp does not know the device any more, and the engine ends before whatsmeow has dropped its keys."""
+        """WhatsApp has removed the device, and the engine ends before whatsmeow has deleted its keys."""
         assert self.jid
         if self._known:
             del self._system.linked[self.jid]
@@ -230,24 +232,24 @@ class Run:
         self.fingerprint = self.secret.fingerprint
 
     def _drop(self) -> None:
-        """WhatsApp does not know the device any more: whatsmeow drops its keys."""
+        """WhatsApp removes the device, and whatsmeow deletes its keys."""
         assert self.jid
         if self._known:
             del self._system.linked[self.jid]
         self._system.drop_keys(self.jid)
 
 
-class Engines:
-    """The port that a process starts its engines with."""
+class ModelledEngines:
+    """The engine port of one process (`core/engine.py`)."""
 
-    def __init__(self, system: System, process: Process) -> None:
+    def __init__(self, system: ModelledSystem, process: Process) -> None:
         self._system, self._process = system, process
 
-    def pair(self, until: float) -> Run:
-        return Run(self._system, self._process, "pair", until)
+    def pair(self, until: float) -> EngineRun:
+        return EngineRun(self._system, self._process, "pair", until)
 
-    def resume(self, jid: str, until: float) -> Run:
-        return Run(self._system, self._process, "resume", until, jid)
+    def resume(self, jid: str, until: float) -> EngineRun:
+        return EngineRun(self._system, self._process, "resume", until, jid)
 
-    def log_out(self, jid: str, until: float) -> Run:
-        return Run(self._system, self._process, "log_out", until, jid)
+    def log_out(self, jid: str, until: float) -> EngineRun:
+        return EngineRun(self._system, self._process, "log_out", until, jid)

@@ -1,4 +1,4 @@
-"""What must not be left behind when a pairing is over, however it ended."""
+"""What must not be left behind after a pairing, however it ended."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import psycopg
 
 from tests.support.secret_search import Secrets, executions, logs
-from tests.system.faults.world import World
+from tests.system.faults.disturbed_system import DisturbedSystem
 
 WITHIN_SECONDS = 15.0
 
@@ -19,7 +19,8 @@ SELECT id FROM whatsapp_private.attempts WHERE lease_expires_at > now()
 UNION ALL SELECT id FROM whatsapp_private.devices WHERE lease_expires_at > now()
 """
 
-# A binding that was offered and never scanned has no keys and is cleanup's; one that is linked belongs to its user.
+# Keys may be stored only for a linked device whose user is connected. A device without keys does not matter here:
+# cleanup forgets it later.
 _STRAY_KEYS = """
 SELECT e.jid, d.state FROM whatsapp_engine.whatsmeow_device e
 LEFT JOIN whatsapp_private.devices d ON d.fingerprint = sha256(e.adv_key)
@@ -36,7 +37,7 @@ _QR_TEXTS = "SELECT id FROM public.whatsapp_sessions WHERE qr_code IS NOT NULL O
 
 _BEHIND = "SELECT version, shown_version FROM whatsapp_private.sessions WHERE behind"
 
-# A row that shows what the session does not; no row shows a session that is disconnected.
+# Session rows that differ from their sessions.
 _WRONG_ROWS = """
 SELECT r.session_status, s.status FROM public.whatsapp_sessions r, whatsapp_private.session_v1(r.user_id) s
 WHERE (r.session_status, r.phone_number) IS DISTINCT FROM (s.status, s.phone_number)
@@ -49,12 +50,12 @@ SELECT tablename FROM pg_tables WHERE schemaname = 'whatsapp_engine' AND tablena
 _LINKED = "SELECT d.id FROM whatsapp_private.devices d WHERE d.state = 'linked'"
 
 
-def left_behind(world: World) -> list[str]:
-    """Return a word about each thing that should be gone; wait for up to 15 seconds until there is none."""
+def left_behind(system: DisturbedSystem) -> list[str]:
+    """Wait for up to 15 seconds until nothing is left behind, and return a line about each thing that is."""
     deadline = time.monotonic() + WITHIN_SECONDS
     while True:
         try:
-            found = list(_look(world))
+            found = list(_look(system))
         except psycopg.OperationalError as error:
             found = [f"the database does not answer: {error}"]
         if not found or time.monotonic() >= deadline:
@@ -62,23 +63,23 @@ def left_behind(world: World) -> list[str]:
         time.sleep(0.1)
 
 
-def told(world: World) -> list[str]:
-    """Return where a secret was written to that people or machines read: logs, execution histories."""
-    return Secrets().told(logs(world.stack) | executions(world.stack))
+def secrets_written(system: DisturbedSystem) -> list[str]:
+    """Return the places where a secret was written: logs and execution histories."""
+    return Secrets().told(logs(system.stack) | executions(system.stack))
 
 
-def note_orphans(world: World) -> None:
-    """Remember what an earlier case has left on the phones and was blamed for, so that this one is not."""
-    world.known_orphans = world.sandbox.state()["devices"] - len(world.query(_LINKED))
+def note_orphans(system: DisturbedSystem) -> None:
+    """Remember the devices that earlier cases left on the phones. They do not count against the next case."""
+    system.known_orphans = system.sandbox.state()["devices"] - len(system.query(_LINKED))
 
 
-def _look(world: World) -> Iterator[str]:
-    state = world.sandbox.state()
+def _look(system: DisturbedSystem) -> Iterator[str]:
+    state = system.sandbox.state()
     for socket in state["sockets"]:
         yield f"socket in {socket['state']}"
-    for one in world.busy():
+    for one in system.busy():
         yield f"busy {one['name']}"
-    for execution in world.running_executions():
+    for execution in system.running_executions():
         yield f"running execution {execution['name']}"
     for what, statement in (
         ("live attempt", _LIVE_ATTEMPTS),
@@ -89,12 +90,12 @@ def _look(world: World) -> Iterator[str]:
         ("row behind", _BEHIND),
         ("row unlike its session", _WRONG_ROWS),
     ):
-        for row in world.query(statement):
+        for row in system.query(statement):
             yield f"{what} {row}"
-    linked = len(world.query(_LINKED))
-    if state["devices"] != linked + world.known_orphans:
-        yield f"the phones list {state['devices'] - world.known_orphans} devices, the database {linked}"
+    linked = len(system.query(_LINKED))
+    if state["devices"] != linked + system.known_orphans:
+        yield f"the phones list {state['devices'] - system.known_orphans} devices, the database {linked}"
     if not linked:
-        for (table,) in (row.values() for row in world.query(_ENGINE_TABLES)):
-            if world.query(f"SELECT FROM whatsapp_engine.{table} LIMIT 1"):
+        for (table,) in (row.values() for row in system.query(_ENGINE_TABLES)):
+            if system.query(f"SELECT FROM whatsapp_engine.{table} LIMIT 1"):
                 yield f"rows in {table}"

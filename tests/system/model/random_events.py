@@ -1,4 +1,4 @@
-"""The rules: everything that may happen, in any order."""
+"""The events that may happen in the model, in any order. Each is a rule for hypothesis."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 from whatsapp_pairing.session.session import Status
 
 from tests.support.repositories import World
-from tests.system.model.calls import Late
+from tests.system.model.interrupted_calls import Late
+from tests.system.model.modelled_step_functions import Execution
+from tests.system.model.modelled_system import ModelledSystem
+from tests.system.model.modelled_whatsapp import EngineRun
 from tests.system.model.process import Order, Process
-from tests.system.model.states import Execution
-from tests.system.model.system import System
-from tests.system.model.whatsapp import Run
 
 _USERS = 2
-# Uneven, so that no two of them add up to the very moment in which a lease or a window ends.
+# Uneven times: no sum of them is exactly the moment in which a lease or a window ends.
 _TIMES = (0.7, 3.3, 9.3, 27.3, 61.3, 126.3, 301.3)
 _STEPS = ("show", "scan", "online", "sync")
 _ORDERS = (Order.DO, *Order)
 
 
 def one_of(choose: str) -> Any:
-    """One of what the machine has at the moment."""
+    """Choose one item of this property, as it is at the moment."""
     return st.runner().flatmap(lambda machine: st.sampled_from(getattr(machine, choose)))
 
 
-def come_to_rest(system: System) -> None:
-    """Kill everybody, let cleanup have its turns, and hold the system to what must be so then."""
+def come_to_rest(system: ModelledSystem) -> None:
+    """End every process, run cleanup several times, and check the promises about the end."""
     system.agreeable = True
     system.end()
-    # Cleanup looks for wrong rows among those that somebody has edited within the hour: it comes every few minutes.
+    # Cleanup looks for wrong session rows only among those that were edited within the last hour.
     system.pass_time(400)
     system.promises.forget_old_edits()
     for seconds in (0, 90_000, 90_000, 90_000):
@@ -53,15 +53,15 @@ def come_to_rest(system: System) -> None:
         assert process.result or system.sessions.get(user).status is Status.CONNECTED
 
 
-class Machine(RuleBasedStateMachine):
-    """Two people, and everything that can go wrong."""
+class RandomEvents(RuleBasedStateMachine):
+    """Two users, and everything that can go wrong."""
 
     world: World
 
     @initialize(fair=st.booleans(), one_phone=st.booleans())
     def begin(self, fair: bool, one_phone: bool) -> None:
         self.world.empty()
-        self.system = System(self.world)
+        self.system = ModelledSystem(self.world)
         self.system.one_phone = one_phone
         self.fair = fair
         self.ever = [self.system.add_user() for _ in range(_USERS)]
@@ -91,7 +91,7 @@ class Machine(RuleBasedStateMachine):
         return [e for e in self.system.executions.values() if not e.running and e.state not in ("Connected", "Ended")]
 
     @property
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[EngineRun]:
         return [run for run in self.system.runs if run.moves]
 
     def _user(self, number: int) -> Any:
@@ -99,7 +99,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(user=st.integers(0, _USERS - 1), at_once=st.booleans())
     def click(self, user: int, at_once: bool) -> None:
-        """Also by somebody who was deleted: a token is good for up to an hour longer."""
+        """Let a user click. A deleted user may click too, because a token stays valid for up to an hour."""
         self._begin(self.system.click(self.ever[user]), at_once)
 
     @rule(user=st.integers(0, _USERS - 1), at_once=st.booleans())
@@ -117,7 +117,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(user=one_of("users"), step=st.sampled_from(_STEPS), pause=st.sampled_from((0.3, 6.3, 126.3)))
     def get_far(self, user: int, step: str, pause: float) -> None:
-        """All goes well for somebody who has waited a while, up to a point."""
+        """Let a user wait, click and get as far as `step` without a fault."""
         owner = self._user(user)
         self.system.pass_time(pause)
         self.system.run(self.system.click(owner))
@@ -153,7 +153,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.everybody)
     @rule(process=one_of("everybody"))
     def freeze_or_thaw(self, process: Process) -> None:
-        """A Lambda instance may stand still between any two of its calls, for as long as it lives."""
+        """Freeze or thaw a process: Lambda may stop an instance between any two calls, for any time."""
         process.frozen = not process.frozen
 
     @precondition(lambda self: self.late)
@@ -163,15 +163,18 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.runs)
     @rule(run=one_of("runs"), noticed=st.booleans())
-    def kill_with_its_engine(self, run: Run, noticed: bool) -> None:
-        """A linker or an unlink; when it is noticed, by the workflow after a heartbeat."""
+    def kill_with_its_engine(self, run: EngineRun, noticed: bool) -> None:
+        """Kill a linker or an unlink together with its engine.
+
+        If noticed, time passes until the workflow misses a heartbeat.
+        """
         run.process.kill()
         if noticed:
             self.system.live(HEARTBEAT_SECONDS + 0.3)
 
     @precondition(lambda self: self.runs)
     @rule(run=one_of("runs"), live=st.booleans())
-    def go_well(self, run: Run, live: bool) -> None:
+    def go_well(self, run: EngineRun, live: bool) -> None:
         run.make(run.moves[0])
         if live:
             self.system.run_all()
@@ -184,8 +187,8 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.runs)
     @rule(run=one_of("runs"), takes=st.booleans())
-    def hang_and_be_replaced(self, run: Run, takes: bool) -> None:
-        """Its lease runs out while it hangs, another is called; the first may wake up at any time."""
+    def hang_and_be_replaced(self, run: EngineRun, takes: bool) -> None:
+        """Let a lease expire while its holder hangs, and call a successor. The holder may go on at any time."""
         self.system.pass_time(LEASE_SECONDS + 0.3)
         process = run.process
         if process.attempt_id:
@@ -221,7 +224,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.system.invoked)
     @rule(data=st.data())
     def invoke_again(self, data: st.DataObject) -> None:
-        """Lambda delivers an asynchronous invocation at least once, and not always at once."""
+        """Repeat an asynchronous invocation: Lambda delivers each at least once, and sometimes late."""
         function, about = data.draw(st.sampled_from(self.system.invoked))
         getattr(self.system, function)(about)
 
@@ -232,7 +235,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(user=one_of("users"), status=st.sampled_from([None, *Status, Status.DISCONNECTED]), text=st.booleans())
     def edit_the_row(self, user: int, status: Status | None, text: bool) -> None:
-        """RLS lets the owner do this; without a status the row is deleted."""
+        """Let users write into their session rows, as row level security allows. Without a status, delete the row."""
         owner = self._user(user)
         self.system.promises.edited[owner] = self.system.now
         if status is None:
@@ -260,7 +263,7 @@ class Machine(RuleBasedStateMachine):
         if not hasattr(self, "system"):
             return
         try:
-            if not sys.exc_info()[0]:  # a run that was broken off has shown what it had to show
+            if not sys.exc_info()[0]:  # after a failure, the state at the end says nothing more
                 for process in self.everybody:
                     process.frozen = False
                 if self.fair:

@@ -1,4 +1,4 @@
-"""AWS's front door for the functions, which can be made to misbehave: a proxy before moto."""
+"""A proxy between the functions and moto. A case can make it misbehave."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-# What a call may meet. "lost" and "late" are the ways of a message: accepted and dropped, or delivered much later.
+# The faults that a caller notices. The others, "lost" and "late", accept a call and drop it, or deliver it much later.
 REFUSALS = ("throttled", "hanging", "500", "cut off", "answer lost")
 LATE_SECONDS = 4.0
-# Longer than any client of ours waits.
+# Longer than each of our clients waits.
 HANG_SECONDS = 20.0
 
 _FOR_EVER = 1_000_000_000
 
 
 class AwsProxy:
-    """Passes calls on to ``target``; some misbehave for a while."""
+    """Passes calls on to ``target``, and disturbs some of them."""
 
     def __init__(self) -> None:
         self.target = ""
@@ -41,13 +41,13 @@ class AwsProxy:
         self._thread.start()
 
     def stop(self) -> None:
-        """Serve no more."""
+        """Stop serving."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
     def disturb(self, call: str, how: str, calls: int = _FOR_EVER, seconds: float = _FOR_EVER) -> None:
-        """Disturb the next calls of this name, so many of them and for so long.
+        """Disturb the next calls of this name, up to this number and for this time.
 
         Parameters
         ----------
@@ -61,11 +61,11 @@ class AwsProxy:
             self._until = time.monotonic() + seconds
 
     def heal(self) -> None:
-        """Behave."""
+        """Disturb no more calls."""
         self._left = 0
 
     def fault(self, call: str) -> str:
-        """What this call meets; empty for nothing."""
+        """The fault that this call meets, or an empty text."""
         with self._lock:
             if call != self._call or not self._left or time.monotonic() >= self._until:
                 return ""
@@ -75,7 +75,7 @@ class AwsProxy:
 
     @contextlib.contextmanager
     def disturbed(self, call: str, how: str, calls: int = _FOR_EVER, seconds: float = _FOR_EVER) -> Iterator[None]:
-        """Disturb meanwhile; the calls must have come."""
+        """Disturb calls during the block. At least one must have come."""
         self.disturb(call, how, calls, seconds)
         try:
             yield
@@ -88,7 +88,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of callers that were killed."""
+        """Print nothing about callers that were killed."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -139,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(status, b'{"__type":"%s","message":"Rate exceeded"}' % kind.encode(), kind)
 
     def _answer(self, status: int, body: bytes, kind: str = "") -> None:
-        with contextlib.suppress(OSError):  # the caller has lost its patience
+        with contextlib.suppress(OSError):  # the caller has given up
             self.send_response(status)
             self.send_header("Content-Type", "application/x-amz-json-1.0")
             self.send_header("Content-Length", str(len(body)))
@@ -157,4 +157,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Print nothing."""

@@ -1,4 +1,4 @@
-"""What a process does outside of itself: every call to Postgres or to AWS stops first, and may meet a fault."""
+"""The calls of a process to Postgres and AWS. The process stops before each call, and the call may meet a fault."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from whatsapp_pairing.runtime.repository import Repository
 from whatsapp_pairing.runtime.settings import Settings
 from whatsapp_pairing.runtime.workflow import DECIDED, Workflow
 
+from tests.system.model.modelled_step_functions import Execution
 from tests.system.model.process import Killed, Order, Process
-from tests.system.model.states import Execution
 
 if TYPE_CHECKING:
-    from tests.system.model.system import System
+    from tests.system.model.modelled_system import ModelledSystem
 
-# A call that was sent and not answered may reach Postgres for this long after it.
+# A call without an answer may still reach Postgres within this time after it was sent.
 LATE_SECONDS = 8.0
 
-# Their answers are stored: a repeat of the same call finds the same, whatever has happened since.
+# The database stores the answers of these calls. A repeat of the same call therefore gets the same answer.
 _STORED = {"end", "disconnect", "start_unlinks"}
 
 
 @dataclass
 class Late:
-    """A call that its process has given up and that Postgres has still to get."""
+    """A call that its process has given up. Postgres may get it later."""
 
     process: Process
     work: Callable[[Connection], Any]
@@ -38,19 +38,19 @@ class Late:
         return f"<late {self.process.doing} of {self.process}>"
 
 
-class Stopped(Database):
-    """A process stops here before each of its exchanges with Postgres.
+class InterruptedDatabase(Database):
+    """The database of one process, which stops before each exchange with Postgres.
 
-    The product's own code repeats a call whose answer is lost (`Database.run`). The repeat is a stop of its own, so
-    anything may happen between the two.
+    The product itself repeats a call when its answer is lost (`Database.run`). The process stops before the repeat too,
+    so anything may happen between the two.
     """
 
-    def __init__(self, system: System, process: Process) -> None:
+    def __init__(self, system: ModelledSystem, process: Process) -> None:
         super().__init__(lambda: "")
         self._system, self._process = system, process
         self._refusing = False
         self._stored: object = None
-        # Only a call on a connection that was there before is repeated. The connection itself is the world's.
+        # `Database.run` repeats a call only if the connection existed before. The real connection belongs to `World`.
         self._connection = cast(Connection, object())
 
     def _run(self, work: Callable[[Connection], T], patience: float | None = None) -> T:
@@ -85,11 +85,14 @@ class Stopped(Database):
             assert result == before, f"{self._process} has lost what its {self._process.doing} did"
 
 
-class Watched:
-    """A repository of a process: notes which call is made, which lease it asks for, and whether it has got it."""
+class WatchedRepository:
+    """A repository of one process.
 
-    def __init__(self, table: type[Any], system: System, process: Process) -> None:
-        self._table: Repository = table(Stopped(system, process))
+    It notes the call, the lease that the process asks for, and whether it got the lease.
+    """
+
+    def __init__(self, table: type[Any], system: ModelledSystem, process: Process) -> None:
+        self._table: Repository = table(InterruptedDatabase(system, process))
         self._process = process
 
     def __getattr__(self, name: str) -> Any:
@@ -111,10 +114,10 @@ class Watched:
         return call
 
 
-class Steps(Workflow):
-    """A process stops here before each of its calls to AWS."""
+class InterruptedWorkflow(Workflow):
+    """The workflow client of one process, which stops before each call to AWS."""
 
-    def __init__(self, system: System, process: Process) -> None:
+    def __init__(self, system: ModelledSystem, process: Process) -> None:
         super().__init__(Settings({}))
         self._system, self._process = system, process
 

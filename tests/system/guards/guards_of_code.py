@@ -1,4 +1,4 @@
-"""The guards that ``make guards`` takes out, one at a time, and the tests that must notice."""
+"""The guards outside of the database, in Python code, the page and the template; and the list of all guards."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ GUARDS = [
         "tests/adapters/test_identity.py",
     ),
     Guard(
-        "a shared secret only where one is configured",
+        "a shared secret counts only where one is configured",
         f"{LAYER}/web/identity.py",
         "if self._legacy_secret is None:\n            raise Unauthorized(Denial.ALGORITHM)",
         'if self._legacy_secret is None:\n            return "secret"',
         "tests/adapters/test_identity.py",
     ),
     Guard(
-        "tokens of this project only",
+        "only tokens of this project count",
         f"{LAYER}/web/identity.py",
         "            issuer=self._issuers,\n",
         "",
         "tests/adapters/test_identity.py",
     ),
     Guard(
-        "users' tokens only, not the project's keys",
+        "only tokens of users count, not the project's keys",
         f"{LAYER}/web/identity.py",
         'if claims.get("role") != "authenticated"',
         'if claims.get("role") is None',
         "tests/adapters/test_identity.py",
     ),
     Guard(
-        "anonymous users only where they are allowed",
+        "anonymous users enter only where they are allowed",
         f"{LAYER}/web/identity.py",
         "if not (self._allow_anonymous or",
         "if not (True or",
         "tests/adapters/test_denials.py",
     ),
     Guard(
-        "a second factor where it is demanded",
+        "a demanded second factor is checked",
         "functions/authorizer/app.py",
         "if identity.level < settings().required_assurance_level:",
         "if False:",
         "tests/handlers/test_authorizer.py",
     ),
     Guard(
-        "invented keys do not make us ask and ask",
+        "tokens of unknown keys cause few fetches",
         f"{LAYER}/web/published_keys.py",
         "_ASK_AGAIN_SECONDS = 5",
         "_ASK_AGAIN_SECONDS = 0",
@@ -81,7 +81,7 @@ GUARDS = [
     ),
     # ── the page ──
     Guard(
-        "no frame of another origin",
+        "no other origin may frame the page",
         "functions/page/replying.py",
         "frame-ancestors {frames}; ",
         "",
@@ -95,14 +95,14 @@ GUARDS = [
         "tests/handlers/test_page.py tests/system/browser/test_attacks.py",
     ),
     Guard(
-        "a flaw that is known stops the build",
+        "a known vulnerability stops the build",
         "infra/build/audit.py",
         "    return 1 if found else 0",
         "    return 0",
         "tests/tools/repository/test_dependencies.py",
     ),
     Guard(
-        "nothing of the person stays after signing out",
+        "sign-out clears the person's data",
         "functions/page/static/app.js",
         "  view.forget();\n  const notice",
         "  const notice",

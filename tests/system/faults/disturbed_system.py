@@ -1,17 +1,15 @@
-"""One whole system with a Postgres of its own, one pairing in it, and what a case may do to both."""
+"""One whole system with a Postgres of its own, and the faults that a case may cause."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import random
 import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,30 +20,30 @@ from psycopg.rows import dict_row
 
 from tests.support.postgres import Postgres
 from tests.support.sandbox_client import SandboxClient
-from tests.support.stack import Answer, Stack, User, call
-from tests.system.faults.proxy import AwsProxy
+from tests.support.stack import RunningSystem, call
+from tests.system.faults.aws_proxy import AwsProxy
+from tests.system.faults.postgres_proxy import PostgresProxy
 from tests.system.faults.template import write_template
-from tests.system.faults.wire import Wire
 
 T = TypeVar("T")
 
-# Long enough for two lost linkers and a slow machine; far below the default windows.
+# Long enough for two lost linkers on a slow machine, and far below the default windows.
 PATIENCE = 60.0
 OVER = ("connected", "error", "disconnected")
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a system is like: the default one, or what a case needs.
+    """How a system differs from the default one.
 
     Attributes
     ----------
     windows : tuple of str
-        The runner's arguments for windows of a few seconds, for the cases whose end is that a window is over.
+        The runner's arguments for windows of a few seconds. Cases that wait for the end of a window have them.
     clock_seconds : float
         How far the functions' clock is ahead of the database's.
     linker : tuple of (str, object)
-        Properties of the linker that are not those of the template.
+        Properties of the linker that differ from the template's.
     """
 
     windows: tuple[str, ...] = ()
@@ -57,13 +55,13 @@ PATIENT = Kind()
 HASTY = Kind(windows=("--qr-seconds", "12", "--auth-seconds", "8"))
 
 
-class World:
+class DisturbedSystem:
     """The system under test. One case at a time uses it."""
 
     def __init__(self, kind: Kind) -> None:
         self._open = contextlib.ExitStack()
         try:
-            # It will be crashed, and must not forget what it has committed.
+            # The cases crash this Postgres, so it must keep what it has committed.
             self.postgres = Postgres("16", synchronous_commit="on")
             self._open.callback(self.postgres.stop)
             self.database = self.postgres.create()
@@ -71,14 +69,16 @@ class World:
             self.aws = AwsProxy()
             self._open.callback(self.aws.stop)
             template = write_template(directory / "template.json", self.aws.url, kind.clock_seconds, dict(kind.linker))
-            self.wire = Wire(self.postgres.port)
-            self._open.callback(self.wire.close)
+            self.postgres_proxy = PostgresProxy(self.postgres.port)
+            self._open.callback(self.postgres_proxy.close)
             database = self.postgres.url(self.database)
             ways = []
             for need in ("api", "worker"):
-                url = f"postgresql://whatsapp_{need}@127.0.0.1:{self.wire.port}/{self.database}"
+                url = f"postgresql://whatsapp_{need}@127.0.0.1:{self.postgres_proxy.port}/{self.database}"
                 ways += [f"--{need}-database-url", url]
-            self.stack = Stack(directory, "--template", str(template), "--database-url", database, *ways, *kind.windows)
+            self.stack = RunningSystem(
+                directory, "--template", str(template), "--database-url", database, *ways, *kind.windows
+            )
             self._open.callback(self.stack.stop)
             self.aws.target = call("GET", f"{self.stack.url}/dev/config").json()["awsEndpoint"]
         except BaseException:
@@ -93,7 +93,7 @@ class World:
         self._open.close()
 
     def number(self) -> str:
-        """Return the number of a phone that nobody has used."""
+        """Return the number of a new phone."""
         self._numbers += 1
         return str(self._numbers)
 
@@ -109,7 +109,7 @@ class World:
 
     @contextlib.contextmanager
     def without_postgres(self) -> Iterator[None]:
-        """Crash Postgres, and bring it back on the same port at the end."""
+        """Crash Postgres, and start it again on the same port after the block."""
         self.postgres.halt()
         try:
             yield
@@ -125,7 +125,7 @@ class World:
 
     @contextlib.contextmanager
     def refusing_postgres(self) -> Iterator[None]:
-        """Have Postgres drop its clients and refuse new ones, as it does when it has too many."""
+        """Have Postgres drop its clients and refuse new ones, as a full server does."""
         with psycopg.connect(self.postgres.url(), autocommit=True) as admin:
             admin.execute(f"ALTER DATABASE {self.database} ALLOW_CONNECTIONS false")
             admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (self.database,))
@@ -136,7 +136,7 @@ class World:
 
     @contextlib.contextmanager
     def slow_postgres(self) -> Iterator[None]:
-        """Have every statement about attempts and devices wait."""
+        """Let every statement about attempts and devices wait."""
         with psycopg.connect(self.postgres.url(self.database)) as blocker:
             blocker.execute("LOCK TABLE whatsapp_private.attempts, whatsapp_private.devices IN ACCESS EXCLUSIVE MODE")
             yield
@@ -144,7 +144,7 @@ class World:
 
     @contextlib.contextmanager
     def frozen_postgres(self) -> Iterator[None]:
-        """Have Postgres answer nobody, who is connected or wants to be; connections stay open."""
+        """Freeze Postgres: connections stay open, and no call gets an answer."""
         self.postgres.signal(signal.SIGSTOP)
         try:
             yield
@@ -152,27 +152,27 @@ class World:
             self.postgres.signal(signal.SIGCONT)
 
     @cached_property
-    def states(self) -> Any:
-        """Step Functions."""
+    def step_functions(self) -> Any:
+        """A client of Step Functions."""
         return self.stack.aws("stepfunctions")
 
     @cached_property
-    def machine(self) -> dict[str, Any]:
+    def workflow(self) -> dict[str, Any]:
         """The workflow as Step Functions describes it."""
-        (machine,) = self.states.list_state_machines()["stateMachines"]
-        return dict(self.states.describe_state_machine(stateMachineArn=machine["stateMachineArn"]))
+        (machine,) = self.step_functions.list_state_machines()["stateMachines"]
+        return dict(self.step_functions.describe_state_machine(stateMachineArn=machine["stateMachineArn"]))
 
     def running_executions(self) -> list[dict[str, Any]]:
         """Return the executions that have not ended."""
-        arn = self.machine["stateMachineArn"]
-        return list(self.states.list_executions(stateMachineArn=arn, statusFilter="RUNNING")["executions"])
+        arn = self.workflow["stateMachineArn"]
+        return list(self.step_functions.list_executions(stateMachineArn=arn, statusFilter="RUNNING")["executions"])
 
     def clean(self) -> dict[str, int]:
         """Run the scheduled cleanup now and return what it found."""
         return self.stack.invoke("CleanupFunction")
 
     def busy(self, *names: str) -> list[dict[str, Any]]:
-        """Return the instances at work, of these functions or of all."""
+        """Return the busy instances of these functions, or of all functions."""
         instances = call("GET", f"{self.stack.url}/dev/functions").json()
         return [one for one in instances if one["busySince"] and (not names or one["name"] in names)]
 
@@ -181,7 +181,7 @@ class World:
         return {int(one["pid"]) for one in self.stack.instances(name)}
 
     def linker(self) -> int:
-        """Wait for the one linker at work and return its process id."""
+        """Wait for a busy linker and return its process id."""
         return int(until("a linker at work", lambda: self.busy("linker"), every=0.005)[0]["pid"])
 
     def engine(self) -> int:
@@ -193,97 +193,8 @@ class World:
         until(f"a socket in {state}", lambda: [one for one in self.sandbox.state()["sockets"] if one["state"] == state])
 
 
-@dataclass
-class Pairing:
-    """One person with one phone who wants to be connected."""
-
-    world: World
-    user: User
-    number: str
-    chance: random.Random
-    seen: list[str] = field(default_factory=list, repr=False)
-
-    def click(self) -> Answer:
-        """Click "Connect"; it must start an attempt."""
-        answer = self.user.connect()
-        assert answer.status == 202, (answer.status, answer.body)
-        return answer
-
-    @contextlib.contextmanager
-    def clicking(self) -> Iterator[Future[Answer]]:
-        """Click in the background; the answer is there at the end."""
-        with ThreadPoolExecutor(1) as threads:
-            yield threads.submit(self.user.connect)
-
-    def qr(self, seconds: float = PATIENCE) -> str:
-        """Wait for a QR that was not seen before."""
-        status = self.user.wait(
-            seconds, "QR", lambda status: status.get("qr") is not None and status["qr"] not in self.seen
-        )
-        self.seen.append(status["qr"])
-        return str(status["qr"])
-
-    def scan(self, qr: str | None = None) -> Answer:
-        """Scan a QR, by default the next one."""
-        return self.user.scan(qr or self.qr(), self.number)
-
-    def click_and_scan(self) -> None:
-        """Click and scan the first QR; the phone must take it."""
-        self.click()
-        answer = self.scan()
-        assert answer.status == 200, (answer.status, answer.body)
-
-    def persist(self, seconds: float = PATIENCE) -> None:
-        """Scan whatever QR shows, again and again, until the attempt is over; no click is made."""
-        deadline = time.monotonic() + seconds
-
-        def next_step(status: dict[str, Any]) -> bool:
-            return status.get("status") in OVER or bool(status.get("qr"))
-
-        while True:
-            status = self.user.wait(deadline - time.monotonic(), "QR or end", next_step)
-            if status["status"] in OVER:
-                return
-            # It may vanish while it is scanned: then the next one is.
-            if self.scan(status["qr"]).status != 200:
-                time.sleep(0.3)
-
-    def next_qr_is_new(self) -> None:
-        """Watch until another QR shows; one whose linker is gone, which no phone can use, must not come back."""
-        old = self.seen[-1]
-        self.user.wait(PATIENCE, "end of the old QR", lambda status: status.get("qr") != old)
-        status = self.user.wait(PATIENCE, "another QR", lambda status: bool(status.get("qr")), every=0.005)
-        assert status["qr"] != old, "an old QR has come back"
-
-    def end(self, seconds: float = PATIENCE) -> str:
-        """Wait for the session's end and return it, as ``connected`` or ``error: qr_timeout``."""
-        session = self.user.wait(seconds, "end", lambda status: status.get("status") in OVER)
-        reason = f": {session['error']['code']}" if session["error"] else ""
-        return session["status"] + reason
-
-    def pause(self, most: float) -> None:
-        """Let a random time pass: the moment of the fault is not ours to choose."""
-        time.sleep(self.chance.uniform(0, most))
-
-    @property
-    def attempt(self) -> dict[str, Any] | None:
-        """The person's last attempt as the database has it."""
-        statement = "SELECT * FROM whatsapp_private.attempts WHERE user_id = %s ORDER BY number DESC LIMIT 1"
-        return next(iter(self.world.query(statement, self.user.id)), None)
-
-    @property
-    def lease(self) -> object:
-        """Who holds the attempt's lease now."""
-        return (self.attempt or {}).get("lease_id")
-
-    def attempt_for_people(self) -> str:
-        """What a failed run says about its attempt: everything but the token."""
-        attempt = self.attempt or {}
-        return ", ".join(f"{name} {value}" for name, value in attempt.items() if name != "task_token")
-
-
 def until(what: str, look: Callable[[], T], seconds: float = PATIENCE, every: float = 0.02) -> T:
-    """Return what ``look`` finds as soon as that is something."""
+    """Repeat ``look`` until its result is true, and return the result."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < deadline, f"no {what} within {seconds:.0f} s"
@@ -292,6 +203,6 @@ def until(what: str, look: Callable[[], T], seconds: float = PATIENCE, every: fl
 
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:
-    """Send one process a signal, if it is still there."""
+    """Send one process a signal, if the process still exists."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)

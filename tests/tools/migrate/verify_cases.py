@@ -1,4 +1,4 @@
-"""What is done to a migrated database, and what `verify` then says, up to the second colon."""
+"""Changes of a migrated database, and the beginning of each line that `verify` then prints."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FUNCTIONS = [
     for name in (fact.name for fact in expected())
     if name.startswith("function whatsapp_private.")
 ]
-# Every other function runs as its owner.
+# These functions run with the rights of their caller, all others with those of their owner.
 AS_CALLER = (
     "whatsapp_private.overdue_before()",
     "whatsapp_private.left_over(whatsapp_private.attempts,timestamp with time zone)",
@@ -289,10 +289,10 @@ CASES: list[tuple[str, list[str]]] = [
     (
         "drop table whatsapp_private.attempts cascade",
         [
-            # It takes an attempt.
+            # The function has a parameter of this table's type.
             "missing: function whatsapp_private.left_over(whatsapp_private.attempts,timestamp with time zone)",
             "missing: table whatsapp_private.attempts",
-            # The policy looks the attempt of a device up.
+            # This policy of `devices` reads the table.
             'missing: policy "Sweeps give devices up" on whatsapp_private.devices',
         ],
     ),
@@ -411,7 +411,7 @@ CASES: list[tuple[str, list[str]]] = [
     ),
 ]
 
-# The same for roles, which belong to the whole server: nothing of these is committed.
+# Changes of roles. Roles belong to the whole server, so these changes are never committed.
 ROLE_CASES: list[tuple[str, list[str]]] = [
     *(
         (f"alter role {role} {attribute}", [f"differs: role {role}"])

@@ -1,4 +1,4 @@
-"""Starts the local stack in an environment of the test's own, and hears what it says."""
+"""Starts the local system in an environment that the test chooses, and reads its messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.stack import PATIENCE_SECONDS, ROOT, call
-from tests.tools.local.running import TEMPLATE, eventually
+from tests.tools.local.fixture_runner import TEMPLATE, eventually
 
 PLAIN = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
 COMMAND = (sys.executable, "-m", "infra.local", "--port", "0")
@@ -21,14 +21,14 @@ COMMAND = (sys.executable, "-m", "infra.local", "--port", "0")
 
 @dataclass(frozen=True)
 class Start:
-    """How one start went.
+    """The result of one start.
 
     Attributes
     ----------
     url
-        Of the ready line; None when the runner ended instead.
+        The URL of the ready line; None if the runner ended instead.
     said
-        Its standard error until then, where `url` is None.
+        The standard error of the runner, if `url` is None.
     """
 
     url: str | None
@@ -43,7 +43,7 @@ def started(
     *arguments: str,
     shell: str = ":",
 ) -> Iterator[Start]:
-    """Start it, and end it with the block. `shell` is what the shell does ahead of it."""
+    """Start the runner, and end it after the block. The shell runs the command `shell` first."""
     errors = data_dir.with_name(f"{data_dir.name}.stderr")
     with (
         errors.open("wb") as stderr,
@@ -74,7 +74,7 @@ def started(
 
 
 def fixture(tmp_path: Path) -> tuple[str, ...]:
-    """Arguments that run the small template, without a sandbox."""
+    """Arguments for the fixture template, without a sandbox."""
     state = tmp_path / "state"
     state.mkdir(exist_ok=True)
     return (
@@ -92,6 +92,6 @@ def click_connect(url: str) -> dict[str, str]:
 
 
 def shows_a_qr(url: str) -> str:
-    """Click, and return the QR that comes."""
+    """Click, and return the QR."""
     user = click_connect(url)
     return eventually(lambda: str(call("GET", f"{url}/api/whatsapp/status", headers=user).json().get("qr") or ""), "QR")

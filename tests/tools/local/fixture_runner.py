@@ -1,4 +1,4 @@
-"""The runner over the fixture template, and what the tests ask of it."""
+"""The runner with the fixture template, and calls of its functions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests.support.stack import PATIENCE_SECONDS, Answer, Stack, call
+from tests.support.stack import PATIENCE_SECONDS, Answer, RunningSystem, call
 
 T = TypeVar("T")
 
@@ -16,8 +16,8 @@ ORIGIN = "https://app.example.com"
 JSON = {"content-type": "application/json"}
 
 
-class FixtureStack(Stack):
-    """The runner with the fixture template; functions write into `state`."""
+class FixtureRunner(RunningSystem):
+    """The runner with the fixture template. Its functions write into the folder `state`."""
 
     def __init__(self, directory: Path, *arguments: str) -> None:
         self.state = directory / "state"
@@ -30,7 +30,7 @@ class FixtureStack(Stack):
         )
 
     def ask(self, path: str, **asked: Any) -> Answer:
-        """Have the function behind `path` do something; see fixtures/functions/probe."""
+        """Let the function behind `path` do something. fixtures/functions/probe lists the actions."""
         return call("POST", self.url + path, asked, JSON)
 
     def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
@@ -38,7 +38,7 @@ class FixtureStack(Stack):
         return call(method, self.url + path, headers={name.replace("_", "-"): it for name, it in headers.items()})
 
     def notes(self, name: str) -> list[str]:
-        """What functions wrote down under that name."""
+        """The lines that functions wrote under this name."""
         file = self.state / name
         return file.read_text().splitlines() if file.exists() else []
 
@@ -62,7 +62,7 @@ class FixtureStack(Stack):
 
 
 def eventually(look: Callable[[], T | None], what: str) -> T:
-    """Look until there is something to see."""
+    """Repeat `look` until its result is true, and return the result."""
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
         seen = look()

@@ -1,42 +1,43 @@
-"""WhatsApp is away, silent, slow, or says no."""
+"""WhatsApp is unreachable, silent or slow, or refuses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from tests.system.faults.disturbed_pairing import DisturbedPairing
+from tests.system.faults.disturbed_system import HASTY, until
 from tests.system.faults.suite import case
-from tests.system.faults.world import HASTY, Pairing, until
 
 GROUP = "network"
 
 
-def before_the_click(**knobs: object) -> Callable[[Pairing], None]:
-    """Misbehave from the start; there is no QR to scan."""
+def before_the_click(**knobs: object) -> Callable[[DisturbedPairing], None]:
+    """Set the knobs before the click. Nobody scans."""
 
-    def fault(pairing: Pairing) -> None:
-        pairing.world.sandbox.set_knobs(**knobs)
+    def fault(pairing: DisturbedPairing) -> None:
+        pairing.system.sandbox.set_knobs(**knobs)
         pairing.click()
 
     return fault
 
 
-def with_a_scan(**knobs: object) -> Callable[[Pairing], None]:
-    """Misbehave once the QR shows, and scan it."""
+def with_a_scan(**knobs: object) -> Callable[[DisturbedPairing], None]:
+    """Set the knobs when the QR shows, and scan it."""
 
-    def fault(pairing: Pairing) -> None:
+    def fault(pairing: DisturbedPairing) -> None:
         pairing.click()
         qr = pairing.qr()
-        pairing.world.sandbox.set_knobs(**knobs)
+        pairing.system.sandbox.set_knobs(**knobs)
         pairing.scan(qr)
 
     return fault
 
 
-def so_often(times: int | None, **knobs: object) -> Callable[[Pairing], None]:
-    """Misbehave so many times (None: without end), and scan each QR until the attempt is decided."""
+def so_often(times: int | None, **knobs: object) -> Callable[[DisturbedPairing], None]:
+    """Let WhatsApp fail so many times (None: always), and scan each QR until the attempt ends."""
 
-    def fault(pairing: Pairing) -> None:
-        pairing.world.sandbox.set_knobs(**knobs, failTimes=times)
+    def fault(pairing: DisturbedPairing) -> None:
+        pairing.system.sandbox.set_knobs(**knobs, failTimes=times)
         pairing.click()
         pairing.persist()
 
@@ -53,7 +54,7 @@ for _name, _end, _knobs in (
 ):
     case(GROUP, _name, f"error: {_end}", kind=HASTY)(before_the_click(**_knobs))
 
-# whatsmeow gives TLS 10 seconds: whether it has given up once when the window is over depends on the machine.
+# whatsmeow waits 10 seconds for TLS. It depends on the machine whether that ends before the window.
 case(GROUP, "silent after the TCP connection", "error: whatsapp_unreachable", "error: qr_timeout", kind=HASTY)(
     before_the_click(silent="tcp")
 )
@@ -93,43 +94,43 @@ case(GROUP, "renews the QR, and nobody scans again", "error: scan_not_repeated",
 
 
 @case(GROUP, "drops the socket while the QR shows, then refuses")
-def _(pairing: Pairing) -> None:
-    """No phone can use that QR any more: it must not stay in sight until WhatsApp is back."""
-    pairing.world.sandbox.set_knobs(dropAfterSeconds=1)
+def _(pairing: DisturbedPairing) -> None:
+    """No phone can use that QR any more, so it must disappear before WhatsApp is back."""
+    pairing.system.sandbox.set_knobs(dropAfterSeconds=1)
     pairing.click()
     pairing.qr()
-    pairing.world.sandbox.set_knobs(refuse=True)
+    pairing.system.sandbox.set_knobs(refuse=True)
     pairing.user.wait(10, "end of the dead QR", lambda status: status["status"] == "connecting")
-    pairing.world.sandbox.reset_knobs()
+    pairing.system.sandbox.reset_knobs()
     pairing.persist()
 
 
 @case(GROUP, "QR comes late")
-def _(pairing: Pairing) -> None:
-    pairing.world.sandbox.set_knobs(qrDelaySeconds=8)
+def _(pairing: DisturbedPairing) -> None:
+    pairing.system.sandbox.set_knobs(qrDelaySeconds=8)
     pairing.click()
     pairing.persist()
 
 
 @case(GROUP, "runs out of refs")
-def _(pairing: Pairing) -> None:
-    pairing.world.sandbox.set_knobs(refs=1)
+def _(pairing: DisturbedPairing) -> None:
+    pairing.system.sandbox.set_knobs(refs=1)
     pairing.click()
     pairing.qr()
-    pairing.world.sandbox.reset_knobs()
+    pairing.system.sandbox.reset_knobs()
     pairing.scan(pairing.qr())
 
 
 @case(GROUP, "unlinked on the phone during the first sync", "disconnected: unlinked_from_phone")
-def _(pairing: Pairing) -> None:
-    pairing.world.sandbox.set_knobs(syncDelaySeconds=5)
+def _(pairing: DisturbedPairing) -> None:
+    pairing.system.sandbox.set_knobs(syncDelaySeconds=5)
     pairing.click_and_scan()
-    until("login", lambda: [one for one in pairing.world.stack.devices(pairing.number) if one["online"]])
-    pairing.world.wait_for_socket("online")
-    pairing.world.sandbox.unlink(pairing.number)
+    until("login", lambda: [one for one in pairing.system.stack.devices(pairing.number) if one["online"]])
+    pairing.system.wait_for_socket("online")
+    pairing.system.sandbox.unlink(pairing.number)
 
 
 @case(GROUP, "the phone never finishes its sync", runs=1)
-def _(pairing: Pairing) -> None:
-    pairing.world.sandbox.set_knobs(syncDelaySeconds=60)
+def _(pairing: DisturbedPairing) -> None:
+    pairing.system.sandbox.set_knobs(syncDelaySeconds=60)
     pairing.click_and_scan()

@@ -1,7 +1,7 @@
-"""Step Functions, as far as our definition needs it; anything else in the file is an error here.
+"""Step Functions, as far as our definition needs it. Anything else in the definition is an error here.
 
-As on AWS: a wait's timeout counts from its start and its heartbeat from the return of the function that was given the
-token; an answer to a wait that is over is refused; an execution's name is taken for good.
+As on AWS, a wait's timeout counts from its start. The heartbeat counts from the return of the function that got the
+token. An answer to a wait that is over is refused. An execution's name can never be used again.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Surroundings(Protocol):
-    """What an execution needs of the system."""
+    """What an execution needs from the system."""
 
     now: float
 
     def invoke(self, function: str, payload: dict[str, Any], ended: Callable[[Process], None]) -> None:
-        """Start a function; ``ended`` hears of its end."""
+        """Start a function, and call ``ended`` when it has ended."""
 
 
 def definition(window: float) -> dict[str, Any]:
-    """The real file, with both windows of this length and functions by their logical names."""
+    """Read the real definition. Both windows get this length, and functions their logical names."""
     text = re.sub(r"\$\{(\w+)FunctionArn\}", r"\1", _FILE.read_text("utf-8"))
     found: dict[str, Any] = json.loads(re.sub(r"\$\{\w+TimeoutSeconds\}", str(window), text))
     return found
@@ -44,7 +44,7 @@ class Execution:
     Attributes
     ----------
     token : str or None
-        The wait that is open.
+        The token of the open wait.
     """
 
     def __init__(self, attempt_id: UUID, states: dict[str, Any], around: Surroundings) -> None:
@@ -62,38 +62,38 @@ class Execution:
         return f"<execution {self._data['attemptId'][:4]} in {self.state}>"
 
     def succeed(self, token: str) -> bool:
-        """Answer the wait; False when there is no such wait."""
+        """Complete the wait. Return False if there is no such wait."""
         if token != self.token:
             return False
         self._enter(self._state["Next"])
         return True
 
     def fail(self, token: str, error: str) -> bool:
-        """Fail the wait; False when there is no such wait."""
+        """Fail the wait. Return False if there is no such wait."""
         if token != self.token:
             return False
         self._catch(error)
         return True
 
     def heartbeat(self, token: str) -> bool:
-        """Keep the wait open; False when there is no such wait."""
+        """Keep the wait open. Return False if there is no such wait."""
         if token != self.token:
             return False
         self._silent_at = self._around.now + self._heartbeat
         return True
 
     def vanish(self) -> None:
-        """Stop it, as an operator or a lost region does."""
+        """Stop the execution, as an operator or a failed region does."""
         self.running = False
         self._leave()
 
     def redrive(self) -> None:
-        """Start it again where it was stopped, as an operator does."""
+        """Go on in the state where the execution was stopped, as an operator can."""
         self.running = True
         self._enter(self.state)
 
     def tick(self) -> None:
-        """Notice what the time has brought."""
+        """End a pause, retry a call, or end a wait, if that is due."""
         now = self._around.now
         if self._rested_at is not None and self._rested_at <= now:
             self._enter(self._state["Next"])
@@ -107,7 +107,7 @@ class Execution:
 
     @property
     def next_tick(self) -> float | None:
-        """When the time will bring something."""
+        """When the next thing is due."""
         moments = [
             self._rested_at,
             self._retry_at,

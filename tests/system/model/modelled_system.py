@@ -1,4 +1,4 @@
-"""The system: every function as processes, the workflow, WhatsApp, and one clock that only moves when it is told."""
+"""The whole system: each function as processes, the workflow, WhatsApp, and a clock that only the test moves."""
 
 from __future__ import annotations
 
@@ -30,13 +30,14 @@ from tests.support.logins import connect as log_in
 from tests.support.logins import login
 from tests.support.repositories import LIMIT, WINDOW, World
 from tests.support.whatsmeow_tables import SAVE, keys
-from tests.system.model.calls import Late, Steps, Watched
+from tests.system.model.interrupted_calls import InterruptedWorkflow, Late, WatchedRepository
+from tests.system.model.modelled_step_functions import Execution, definition
+from tests.system.model.modelled_whatsapp import EngineRun, ModelledEngines
 from tests.system.model.process import Order, Process
 from tests.system.model.promises import Promises
-from tests.system.model.states import Execution, definition
-from tests.system.model.whatsapp import Engines, Run
 
-# When Lambda kills a function, and after which pauses it tries an asynchronous one again (template.yaml).
+# After how many seconds Lambda kills each function, and after which pauses it retries an asynchronous one
+# (template.yaml).
 _TIMEOUTS = {
     "connect": 10, "disconnect": 10, "OpenPhase": 10, "SettlePhase": 10, "linker": 420, "unlink": 90, "cleanup": 120,
 }  # fmt: skip
@@ -47,23 +48,23 @@ _TIMES = "SELECT format('%I.%I', table_schema, table_name) AS name, array_agg(co
 _PRE_KEY = "INSERT INTO whatsapp_engine.whatsmeow_pre_keys VALUES (%s, 1, %s, false) ON CONFLICT DO NOTHING"
 
 
-class System:
-    """Everything, for one run of the machine.
+class ModelledSystem:
+    """The whole system during one story.
 
     Attributes
     ----------
     users : dict
         The phone number of each user who exists.
     linked : dict
-        Which device belongs to which fingerprint, as the phones list them.
+        The fingerprint of each device that the phones list, by JID.
     invoked : list
-        Every asynchronous invocation so far: function and what it is about.
+        Every asynchronous invocation so far: the function, and its attempt or device.
     opened : list
-        What each wait so far was entered with.
+        The payload of ``OpenPhase`` for each wait so far.
     late : list of Late
-        Calls that Postgres has still to get.
+        Calls that may still reach Postgres.
     fault : callable or None
-        Is asked before each call of a process that gets its turn in time, and may do the process some harm.
+        Called before each call of a process. It may kill or freeze the process, and decides what happens to the call.
     """
 
     def __init__(self, world: World) -> None:
@@ -74,7 +75,7 @@ class System:
         self.users: dict[UUID, str] = {}
         self.processes: list[Process] = []
         self.executions: dict[UUID, Execution] = {}
-        self.runs: list[Run] = []
+        self.runs: list[EngineRun] = []
         self.linked: dict[str, bytes] = {}
         self.invoked: list[tuple[str, UUID]] = []
         self.opened: list[dict[str, Any]] = []
@@ -95,24 +96,24 @@ class System:
     # ── people ──
 
     def add_user(self) -> UUID:
-        """A new user with a phone, or with the phone that everybody shares."""
+        """Add a user with a new phone, or with the one phone that all share."""
         user = self.world.user()
         self.users[user] = "5215550000" if self.one_phone else f"52155500{len(self.users):02}"
         return user
 
     def delete_user(self, user: UUID) -> None:
-        """The user is deleted."""
+        """Delete the user."""
         self.world.sql("DELETE FROM auth.users WHERE id = %s", user)
         del self.users[user]
 
     def click(self, user: UUID) -> Process:
-        """Somebody wants to be connected."""
+        """The user clicks "Connect"."""
         return self._spawn("connect", lambda process: connect(
             user, WINDOW, LIMIT, self._services(process)
         ))  # fmt: skip
 
     def give_up(self, user: UUID) -> Process:
-        """Somebody wants to be disconnected."""
+        """The user clicks "Disconnect"."""
         return self._spawn("disconnect", lambda process: disconnect(
             user, self._services(process)
         ))  # fmt: skip
@@ -120,7 +121,7 @@ class System:
     # ── functions ──
 
     def invoke(self, function: str, payload: dict[str, Any], ended: Callable[[Process], None]) -> None:
-        """A task of the workflow begins."""
+        """The workflow calls a function."""
         attempt_id = UUID(payload["attemptId"])
         if function == "OpenPhase" and payload not in self.opened:
             self.opened.append(payload)
@@ -138,31 +139,31 @@ class System:
         self._spawn(function, work, ended).attempt_id = attempt_id
 
     def open_again(self, payload: dict[str, Any]) -> None:
-        """Lambda runs the call of a wait once more. The workflow does not hear its answer."""
+        """Lambda repeats the call of a wait. The workflow does not get the answer."""
         self.invoke("OpenPhase", payload, lambda _: None)
 
     def call_linker(self, attempt_id: UUID) -> None:
-        """A linker begins."""
+        """Start a linker."""
         self._spawn("linker", lambda process: link(
-            attempt_id, self._watched(Leases, process), self._watched(SessionRows, process), Steps(self, process),
-            Engines(self, process),
+            attempt_id, self._watched(Leases, process), self._watched(SessionRows, process),
+            InterruptedWorkflow(self, process), ModelledEngines(self, process),
             lambda: self.now, lambda seconds: self._sleep(process, seconds),
         )).attempt_id = attempt_id  # fmt: skip
 
     def call_unlink(self, device_id: UUID, tried: int = 0) -> None:
-        """An unlink begins; Lambda repeats one that fails."""
+        """Start an unlink. Lambda repeats one that fails."""
 
         def ended(process: Process) -> None:
             if process.error and tried < len(_RETRIES):
                 self._retries.append((self.now + _RETRIES[tried], device_id, tried + 1))
 
         self._spawn("unlink", lambda process: unlink(
-            device_id, self._watched(Devices, process), Engines(self, process),
+            device_id, self._watched(Devices, process), ModelledEngines(self, process),
             lambda: self.now, lambda seconds: self._sleep(process, seconds),
         ), ended).device_id = device_id  # fmt: skip
 
     def clean(self) -> Process:
-        """The schedule's turn."""
+        """Start cleanup, as its schedule does."""
 
         def work(process: Process) -> object:
             sweeps = self._watched(Sweeps, process)
@@ -171,20 +172,20 @@ class System:
         return self._spawn("cleanup", work)
 
     def database_of(self, process: Process) -> Database:
-        """The database, as the login role that the process's function has."""
+        """The database, with the login role of the process's function."""
         return self._api if process.name.split()[0] in ("connect", "disconnect") else self._worker
 
     def start(self, attempt_id: UUID) -> None:
-        """Step Functions starts an execution; its name is taken for good."""
+        """Start an execution, unless its name was used before."""
         if attempt_id not in self.executions:
             self.executions[attempt_id] = Execution(attempt_id, self._definition, self)
 
     def _services(self, process: Process) -> Services:
-        steps: Any = Steps(self, process)
+        steps: Any = InterruptedWorkflow(self, process)
         return Services(self._watched(Attempts, process), self._watched(SessionRows, process), steps)
 
     def _watched(self, repository: type[Any], process: Process) -> Any:
-        return Watched(repository, self, process)
+        return WatchedRepository(repository, self, process)
 
     def _sleep(self, process: Process, seconds: float) -> None:
         process.doing = ""
@@ -193,7 +194,7 @@ class System:
     # ── Postgres ──
 
     def exchange(self, process: Process, work: Callable[[Connection], T], row_is_locked: bool = False) -> T:
-        """Do what a process asks of Postgres; the users may hold locks on their rows meanwhile."""
+        """Run the statement of a process, with the users' session rows locked if so told."""
         with self.promises.statement(process):
             if not row_is_locked:
                 return self.database_of(process).run(work)
@@ -205,7 +206,7 @@ class System:
                     raise AssertionError(f"{process} waits for the lock on a user's row: {error}") from error
 
     def arrive(self, late: Late) -> None:
-        """A call reaches Postgres late. Nobody hears its answer."""
+        """Let a late call reach Postgres. No process gets the answer."""
         self.late.remove(late)
         with contextlib.suppress(PairingError):
             self.exchange(late.process, late.work)
@@ -227,12 +228,12 @@ class System:
     # ── WhatsApp ──
 
     def link(self, secret: Secret) -> str:
-        """A phone scans: the device is on its list, whatsmeow has the keys."""
+        """A phone scans: it lists the device, and whatsmeow stores the keys."""
         device = self.world.device(secret)
         number = self.users.get(device["user_id"], "5215550099") if device else "5215550098"
         jid = next(
             jid for device in itertools.count(1) if (jid := f"{number}:{device}@s.whatsapp.net") not in self.linked
-        )  # WhatsApp gives a JID out again, whoever still has the keys of the device that had it
+        )  # WhatsApp gives a JID out again, even while keys of its earlier device are stored
         self._engine.execute(SAVE, keys(secret, jid))
         self._engine.execute(_PRE_KEY, (jid, secret.bytes))
         self.linked[jid] = secret.fingerprint
@@ -246,11 +247,11 @@ class System:
         return row["fingerprint"] if row else None
 
     def drop_keys(self, jid: str) -> None:
-        """Do what whatsmeow does when WhatsApp does not know its device any more: it deletes by the JID alone."""
+        """Delete keys by the JID alone, as whatsmeow does when WhatsApp has removed the device."""
         self._engine.execute("DELETE FROM whatsapp_engine.whatsmeow_device WHERE jid = %s", (jid,))
 
-    def owner(self, run: Run) -> UUID | None:
-        """Whose attempt an engine works for."""
+    def owner(self, run: EngineRun) -> UUID | None:
+        """The user whose attempt an engine works for."""
         found = self.world.sql(
             "SELECT user_id FROM whatsapp_private.attempts WHERE id = %s", run.process.attempt_id
         )  # fmt: skip
@@ -259,7 +260,7 @@ class System:
     # ── time ──
 
     def run(self, process: Process, order: Order = Order.DO) -> None:
-        """Let a process go on until it waits; the order is for its next call."""
+        """Let a process run until it waits. The order is for its next call."""
         while process.ready(self.now):
             if self.fault and order is Order.DO:
                 order = self.fault(process)
@@ -269,7 +270,7 @@ class System:
             order = Order.DO
 
     def run_all(self) -> None:
-        """Let everybody go on until all wait."""
+        """Let every process run until all wait."""
         while ready := [process for process in self.processes if process.ready(self.now)]:
             self.run(ready[0])
             if self.agreeable:
@@ -277,7 +278,7 @@ class System:
                     run.make("log_out")
 
     def pass_time(self, seconds: float) -> None:
-        """Let time pass for everybody, whether they get a turn or not."""
+        """Let time pass while no process runs."""
         self.now += seconds
         self.stand_still(seconds)
         for execution in list(self.executions.values()):
@@ -290,7 +291,7 @@ class System:
         self.late = [late for late in self.late if late.until > self.now]
 
     def live(self, seconds: float) -> None:
-        """Let time pass as it should: everybody acts in time."""
+        """Let time pass while every process acts as soon as it is due."""
         until = self.now + seconds
         self.run_all()
         while self.now < until:
@@ -298,18 +299,18 @@ class System:
             moments += [process.dies_at for process in self.processes]
             moments += [at for execution in self.executions.values() if (at := execution.next_tick) is not None]
             moments += [retry[0] for retry in self._retries]
-            # A little later than due: the database's clock and ours may differ in the last digit.
+            # A little later than due, because the clocks of the database and the model may differ in the last digit.
             self.pass_time(min([until, *(max(moment, self.now) + 0.1 for moment in moments)]) - self.now)
             self.run_all()
 
     def stand_still(self, seconds: float = 0.0) -> None:
-        """Move every time in the database back by so much, and forward by what the test itself has taken."""
+        """Move every time in the database back by `seconds`, and forward by the time that the test itself took."""
         now = time.monotonic()
         by, self._measured_at = seconds - (now - self._measured_at), now
         self.world.sql(self._shift.replace("SECONDS", f"{by:.6f}"))
 
     def end(self) -> None:
-        """Kill everybody."""
+        """Kill every process and stop every execution."""
         for process in list(self.processes):
             process.kill()
         for execution in self.executions.values():
@@ -328,5 +329,5 @@ class System:
             + " FROM make_interval(secs => SECONDS) s"
             for row in self.world.sql(_TIMES)
         ]  # fmt: skip
-        # The users' table has a trigger that would stamp the present.
+        # As replica, Postgres skips the trigger that would set `updated_at` to the present.
         return "; ".join(["BEGIN", "SET LOCAL session_replication_role = replica", *updates, "COMMIT"])

@@ -1,4 +1,4 @@
-"""What somebody might do to the template: each function returns a change to make."""
+"""Mistakes that a person could make in the template. Each function returns a change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Change = Callable[[Template], None]
 
 
 def statement(action: object, resource: object, **more: object) -> dict[str, Any]:
-    """A policy as one would write it into the template."""
+    """A policy as it stands in the template."""
     return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": resource} | more]}
 
 
@@ -56,12 +56,12 @@ def instead(name: str, old: str, new: str, value: object) -> Change:
 
 
 def drop(function: str, policy: object) -> Change:
-    """Take a policy from a function."""
+    """Remove a policy from a function."""
     return lambda template: template["Resources"][function]["Properties"]["Policies"].remove(policy)
 
 
 def without(name: str, *path: str) -> Change:
-    """Take a property from a resource."""
+    """Remove a property from a resource."""
 
     def change(template: Template) -> None:
         at = template["Resources"][name]["Properties"]
@@ -73,7 +73,7 @@ def without(name: str, *path: str) -> Change:
 
 
 def both(*changes: Change) -> Change:
-    """Change several things."""
+    """Make several changes."""
 
     def change(template: Template) -> None:
         for one in changes:

@@ -1,4 +1,4 @@
-"""The way from the functions to Postgres, on which an answer may be held or lost after Postgres has done its work."""
+"""A proxy between the functions and Postgres. It can hold or lose an answer after Postgres has done its work."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ WAIT_SECONDS = 60.0
 
 @dataclass
 class Trap:
-    """What happens to the next call of a database function: its caller freezes, or the answer is lost.
+    """The fault of the next call of a database function: its caller freezes, or the answer is lost.
 
     Attributes
     ----------
     pid : int
-        The caller, once it is caught.
+        The caller, when the call was caught.
     port : int
-        By which Postgres knows the caller's connection (``pg_stat_activity.client_port``).
+        The caller's connection, as ``pg_stat_activity.client_port`` has it.
     """
 
     function: str
@@ -46,13 +46,13 @@ class Trap:
                 os.kill(self.pid, signal.SIGCONT)
 
 
-class Wire:
-    """Passes every byte on to the Postgres on ``behind``, but for what a trap catches.
+class PostgresProxy:
+    """Passes every byte on to the Postgres on the port ``behind``, except for calls that a trap catches.
 
     Attributes
     ----------
     port : int
-        Where it listens, on 127.0.0.1.
+        The port on 127.0.0.1 where the proxy listens.
     """
 
     def __init__(self, behind: int) -> None:
@@ -64,14 +64,14 @@ class Wire:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Listen no more; the connections end with their clients."""
+        """Stop listening. Open connections end with their clients."""
         with contextlib.suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
 
     @contextlib.contextmanager
     def trap(self, function: str, freezes: bool) -> Iterator[Trap]:
-        """Catch the next call of this function; its caller goes on at the end."""
+        """Catch the next call of this function. Its caller goes on after the block."""
         trap = Trap(function, freezes)
         with self._lock:
             self._trap = trap
@@ -129,7 +129,7 @@ class Wire:
 
 
 def _freeze(port: int) -> int:
-    """Stop the process that has this end of a connection, and return its id."""
+    """Freeze the process whose connection has this port, and return its id."""
     for connection in psutil.net_connections("tcp"):
         if connection.laddr and connection.laddr.port == port and connection.pid:
             os.kill(connection.pid, signal.SIGSTOP)

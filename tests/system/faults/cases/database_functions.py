@@ -1,4 +1,4 @@
-"""A state change is done, and its function freezes or loses its connection before it hears of that."""
+"""A database function has changed the state, and its caller freezes or loses the answer."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from contextlib import contextmanager
 
 from whatsapp_pairing.pairing.attempt import HEARTBEAT_SECONDS
 
-from tests.system.faults.people import CANCELLED
-from tests.system.faults.processes import while_shown
+from tests.system.faults.cases.people import CANCELLED
+from tests.system.faults.cases.processes import while_shown
+from tests.system.faults.disturbed_pairing import DisturbedPairing
+from tests.system.faults.disturbed_system import until
+from tests.system.faults.postgres_proxy import Trap
 from tests.system.faults.suite import case
-from tests.system.faults.wire import Trap
-from tests.system.faults.world import Pairing, until
 
 GROUP = "change"
-# Longer than a lease and than the workflow waits for a heartbeat.
+# Longer than a lease, and longer than the workflow waits for a heartbeat.
 FROZEN_SECONDS = HEARTBEAT_SECONDS + 1.0
 
-Story = Callable[[Pairing, "Trapped"], None]
+Story = Callable[[DisturbedPairing, "Trapped"], None]
 
 _LOCKS = """
 SELECT l.locktype, l.mode, a.state FROM pg_locks l JOIN pg_stat_activity a USING (pid)
@@ -28,16 +29,16 @@ WHERE a.client_port = %s AND l.granted
 
 
 class Trapped:
-    """The next call of one database function, and the harm that it meets."""
+    """A trap for the next call of one database function."""
 
-    def __init__(self, pairing: Pairing, function: str, freezes: bool) -> None:
+    def __init__(self, pairing: DisturbedPairing, function: str, freezes: bool) -> None:
         self._pairing, self._function, self._freezes = pairing, function, freezes
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """Do what leads to the call; return when its function is frozen no more, or its answer is lost."""
+        """Run the block, which leads to the call. Return when its caller goes on, or its answer is lost."""
         with (
-            self._pairing.world.wire.trap(self._function, self._freezes) as trap,
+            self._pairing.system.postgres_proxy.trap(self._function, self._freezes) as trap,
             ThreadPoolExecutor(1) as threads,
         ):
             watching = threads.submit(self._watch, trap)
@@ -54,27 +55,27 @@ class Trapped:
         trap.release()
 
     def _check_locks(self, trap: Trap) -> None:
-        locks = self._pairing.world.query(_LOCKS, trap.port)
+        locks = self._pairing.system.query(_LOCKS, trap.port)
         assert locks == [], f"{self._function} is over, its caller is frozen and holds {locks}"
 
 
-def clicks(pairing: Pairing, trapped: Trapped) -> None:
-    """The click itself."""
+def clicks(pairing: DisturbedPairing, trapped: Trapped) -> None:
+    """Disturb the click itself."""
     with trapped(), pairing.clicking():
         pass
     until("a click that helps", lambda: pairing.user.connect().status in (200, 202), 30, every=0.3)
     pairing.persist()
 
 
-def begins(pairing: Pairing, trapped: Trapped) -> None:
-    """What follows the click."""
+def begins(pairing: DisturbedPairing, trapped: Trapped) -> None:
+    """Disturb a call that follows the click."""
     with trapped():
         pairing.click()
     pairing.persist()
 
 
-def scans(pairing: Pairing, trapped: Trapped) -> None:
-    """What follows the scan."""
+def scans(pairing: DisturbedPairing, trapped: Trapped) -> None:
+    """Disturb a call that follows the scan."""
     pairing.click()
     qr = pairing.qr()
     with trapped():
@@ -82,18 +83,18 @@ def scans(pairing: Pairing, trapped: Trapped) -> None:
     pairing.persist()
 
 
-def is_refused(pairing: Pairing, trapped: Trapped) -> None:
+def is_refused(pairing: DisturbedPairing, trapped: Trapped) -> None:
     """WhatsApp refuses the account for good."""
-    pairing.world.sandbox.set_knobs(passkey=True)
+    pairing.system.sandbox.set_knobs(passkey=True)
     pairing.click()
     qr = pairing.qr()
     with trapped():
         pairing.scan(qr)
 
 
-def is_refused_once(pairing: Pairing, trapped: Trapped) -> None:
-    """A scan is refused; the next one is not."""
-    pairing.world.sandbox.set_knobs(tamper="hmac", failTimes=1)
+def is_refused_once(pairing: DisturbedPairing, trapped: Trapped) -> None:
+    """WhatsApp refuses one scan, and accepts the next one."""
+    pairing.system.sandbox.set_knobs(tamper="hmac", failTimes=1)
     pairing.click()
     qr = pairing.qr()
     with trapped():
@@ -101,7 +102,7 @@ def is_refused_once(pairing: Pairing, trapped: Trapped) -> None:
     pairing.persist()
 
 
-def gives_up(pairing: Pairing, trapped: Trapped) -> None:
+def gives_up(pairing: DisturbedPairing, trapped: Trapped) -> None:
     """The user disconnects while the QR shows."""
     while_shown(pairing)
     with trapped(), ThreadPoolExecutor(1) as threads:
@@ -109,19 +110,19 @@ def gives_up(pairing: Pairing, trapped: Trapped) -> None:
     until("a disconnect that helps", lambda: pairing.user.disconnect().status == 200, 30, every=0.3)
 
 
-def is_cleaned(pairing: Pairing, trapped: Trapped) -> None:
-    """Cleanup starts the unlink that was lost."""
+def is_cleaned(pairing: DisturbedPairing, trapped: Trapped) -> None:
+    """Cleanup starts the lost unlink."""
     pairing.click_and_scan()
     pairing.user.reaches("connected")
-    with pairing.world.aws.disturbed("Invoke unlink", "lost", calls=1):
+    with pairing.system.aws.disturbed("Invoke unlink", "lost", calls=1):
         assert pairing.user.disconnect().json()["status"] == "disconnected"
-    pairing.world.query("UPDATE whatsapp_private.devices SET unlink_due_at = now() WHERE state = 'unlinking'")
+    pairing.system.query("UPDATE whatsapp_private.devices SET unlink_due_at = now() WHERE state = 'unlinking'")
     with trapped(), ThreadPoolExecutor(1) as threads:
-        threads.submit(pairing.world.clean)
-    pairing.world.clean()
+        threads.submit(pairing.system.clean)
+    pairing.system.clean()
 
 
-def leaves(pairing: Pairing, trapped: Trapped) -> None:
+def leaves(pairing: DisturbedPairing, trapped: Trapped) -> None:
     """A connected user disconnects, and the device is unlinked."""
     pairing.click_and_scan()
     pairing.user.reaches("connected")
@@ -154,7 +155,7 @@ def _register(function: str, story: Story, end: str) -> None:
     for freezes, name in ((True, f"a function is frozen in {function}"), (False, f"the answer of {function} is lost")):
 
         @case(GROUP, name, end)
-        def _(pairing: Pairing, freezes: bool = freezes) -> None:
+        def _(pairing: DisturbedPairing, freezes: bool = freezes) -> None:
             story(pairing, Trapped(pairing, function, freezes))
 
 
