@@ -17,7 +17,7 @@ from whatsapp_pairing.runtime.database_url import NO_SESSION, is_transaction_poo
 from infra import LAYERS
 from infra.migrate.connection import connected, limit_waits, readable
 from infra.migrate.errors import EngineTablesFailed, NotReachable
-from infra.migrate.turn import LOCK_SECONDS, take_turn
+from infra.migrate.one_runner import LOCK_SECONDS, take_turn
 
 _ENGINE_SECONDS = 60
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import psycopg
 
 from infra.migrate.errors import BadMigration, MigrationFailed
-from infra.migrate.execution import execute, explained
 from infra.migrate.files import checksum_of, read_text
-from infra.migrate.turn import take_turn
+from infra.migrate.one_runner import take_turn
+from infra.migrate.run_file import execute, explained
 
 FOLDER = "functions"
 

@@ -9,9 +9,9 @@ import psycopg
 
 from infra.migrate import history, release, supabase_history
 from infra.migrate.adoption import Found, settle
-from infra.migrate.execution import execute, explained
 from infra.migrate.files import Migration
-from infra.migrate.turn import take_turn
+from infra.migrate.one_runner import take_turn
+from infra.migrate.run_file import execute, explained
 
 
 @dataclass(frozen=True)

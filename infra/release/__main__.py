@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from infra.migrate.fresh import fresh_database
 from infra.migrate.release import this_release
-from infra.migrate.runner import up
+from infra.migrate.snapshot import fresh_database
+from infra.migrate.up_and_status import up
 from infra.release.calls import recorded
 from infra.release.cut import NoReleaseError, cut, write
 

@@ -6,9 +6,9 @@ import re
 import subprocess
 from datetime import UTC, datetime
 
-from infra.migrate.fresh import fresh_database
 from infra.migrate.release import order, this_release
-from infra.migrate.runner import up
+from infra.migrate.snapshot import fresh_database
+from infra.migrate.up_and_status import up
 from infra.release import kept
 from infra.release.calls import FILES, ROOT, recorded
 from infra.release.changelog import BadChangelogError, released

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import errors as pg
 
-from infra.migrate.scope import LOGINS
+from infra.migrate.checked_objects import LOGINS
 from tests.support.world import Secret, World, connect, login
 from tests.system.security.catalog import FUNCTIONS
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from infra.migrate.catalog_facts import read_facts
 from infra.migrate.expected import SNAPSHOT, snapshot
-from infra.migrate.facts import read_facts
-from infra.migrate.runner import up
+from infra.migrate.up_and_status import up
 
 if TYPE_CHECKING:
     from infra.postgres.server import EmbeddedPostgres

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from infra.migrate.__main__ import main
-from infra.migrate.trying import try_writes
+from infra.migrate.try_writes import try_writes
 from tests.support.world import Secret, World, connect
 
 TABLE = "public.whatsapp_sessions"
