@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 
-class Guard:
+class ChildGuard:
     """The runner's end of the pipe."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Guard:
         """End the process group `pid` with that signal, should the runner be killed."""
         self._tell(f"+{pid} {int(number)}")
 
-    def forget(self, pid: int) -> None:
+    def unwatch(self, pid: int) -> None:
         """The process group has ended."""
         self._tell(f"-{pid}")
 

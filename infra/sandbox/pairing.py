@@ -14,10 +14,10 @@ from typing import Any, Self
 from google.protobuf.message import DecodeError
 
 from infra.sandbox.binary import Node
+from infra.sandbox.client import Client
 from infra.sandbox.errors import BadQrError, PairingRefusedError
 from infra.sandbox.keys import verify
 from infra.sandbox.messages import DeviceIdentity, DeviceProps, SignedDeviceIdentity, SignedDeviceIdentityHmac
-from infra.sandbox.session import Session
 from infra.sandbox.store import Account, Device
 
 _URL = "https://wa.me/settings/linked_devices#"
@@ -63,7 +63,7 @@ class Offer:
 
     Parameters
     ----------
-    session
+    client
         The client's connection.
     data
         The `DevicePairingData` of its login payload.
@@ -71,8 +71,8 @@ class Offer:
         How many QR codes it gets.
     """
 
-    def __init__(self, session: Session, data: Any, refs: int) -> None:
-        self.session = session
+    def __init__(self, client: Client, data: Any, refs: int) -> None:
+        self.client = client
         self.used = False
         self._data = data
         self._refs = [f"2@{base64.b64encode(secrets.token_bytes(48)).decode()}" for _ in range(refs)]
@@ -87,14 +87,14 @@ class Offer:
         """Give the client its QR codes."""
         refs = [Node("ref", content=ref.encode()) for ref in self._refs]
         self._shown_at = time.monotonic()
-        await self.session.ask(Node("pair-device", content=refs))
+        await self.client.ask(Node("pair-device", content=refs))
 
     def matches(self, qr: Qr) -> bool:
         """Tell whether this client is showing `qr`, or has until now."""
         if self.used or qr.ref not in self._refs:
             return False
         expired = time.monotonic() > self._shown_at + self._expiry(self._refs.index(qr.ref))
-        own = qr.noise_key == self.session.noise_key and qr.identity_key == self._data.identity_key
+        own = qr.noise_key == self.client.noise_key and qr.identity_key == self._data.identity_key
         return own and not expired
 
     def _expiry(self, position: int) -> float:
@@ -113,11 +113,11 @@ class Offer:
             When it does not answer.
         """
         signed = self._signed_identity(account, index, spoil=tamper == "signature")
-        reply = await self.session.ask(_pair_success(account, index, signed, secret, tamper == "hmac"))
+        reply = await self.client.ask(_pair_success(account, index, signed, secret, tamper == "hmac"))
         self._check(reply, signed.details, account.keys.public)
         return Device(
             index=index,
-            noise_key=self.session.noise_key,
+            noise_key=self.client.noise_key,
             identity_key=self._data.identity_key,
             registration_id=int.from_bytes(self._data.registration_id, "big"),
             platform=_platform(self._data.device_props),

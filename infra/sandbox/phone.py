@@ -70,9 +70,9 @@ class Phone:
 
     async def _send_to_login(self, offer: Offer) -> None:
         if self._knobs.fail("drop_after_scan"):
-            offer.session.channel.cut()
+            offer.client.channel.cut()
         else:
-            await offer.session.stream_error(code="515")
+            await offer.client.stream_error(code="515")
 
     def devices(self, number: str) -> list[dict[str, Any]]:
         """List the linked devices of a phone; none for a number nobody used."""
@@ -103,8 +103,8 @@ class Phone:
         indexes = list(account.devices)
         for index in indexes:
             self._store.unlink(account.number, index)
-            if session := self._server.login(account.number, index):
-                await session.stream_error(code="401", conflict="device_removed")
+            if client := self._server.login(account.number, index):
+                await client.stream_error(code="401", conflict="device_removed")
         return len(indexes)
 
 
@@ -154,6 +154,6 @@ async def _notify(offer: Offer, kind: str, content: Node) -> None:
         "t": str(int(time.time())),
     }
     try:
-        await offer.session.channel.send(Node("notification", attributes, [content]))
+        await offer.client.channel.send(Node("notification", attributes, [content]))
     except ChannelClosedError:
         raise SocketClosedError("The client closed its connection.") from None

@@ -7,7 +7,7 @@ from typing import Any
 
 from infra.template.errors import TemplateError
 from infra.template.resources import FUNCTION, HTTP_API, Resources
-from infra.template.stack import Authorizer, Cors, Route, function_name
+from infra.template.stack_definition import Authorizer, Cors, Route, function_name
 
 
 def read_routes(resources: Resources) -> Iterator[Route]:

@@ -1,4 +1,4 @@
-"""Read a SAM template into a `Stack`."""
+"""Read a SAM template into a `StackDefinition`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from infra.template.intrinsics import PLACEHOLDER, load_yaml
 from infra.template.nested import check_nested
 from infra.template.resources import FUNCTION, LAYER, STATE_MACHINE, Resources, required, text
 from infra.template.schedules import read_schedules
-from infra.template.stack import Function, Layer, Stack, StateMachine
+from infra.template.stack_definition import Function, Layer, StackDefinition, StateMachine
 
 # What Lambda assumes where a template says nothing.
 DEFAULT_TIMEOUT = 3
@@ -23,7 +23,9 @@ DEFAULT_RETRIES = 2
 DEFAULT_MAX_EVENT_AGE = 21_600
 
 
-def read_template(path: Path, overrides: Mapping[str, Any], supplied: Mapping[str, Any] | None = None) -> Stack:
+def read_template(
+    path: Path, overrides: Mapping[str, Any], supplied: Mapping[str, Any] | None = None
+) -> StackDefinition:
     """Read the template at `path`.
 
     Parameters
@@ -49,10 +51,10 @@ def read_template(path: Path, overrides: Mapping[str, Any], supplied: Mapping[st
     return _read_stack(Resources(document, path.resolve().parent, overrides, supplied))
 
 
-def _read_stack(resources: Resources) -> Stack:
+def _read_stack(resources: Resources) -> StackDefinition:
     check_nested(resources)
     functions = [_function(resources, logical_id) for logical_id in resources.ids(FUNCTION)]
-    stack = Stack(
+    stack = StackDefinition(
         parameters=resources.parameters,
         functions={function.name: function for function in functions},
         routes=tuple(read_routes(resources)),
@@ -64,7 +66,7 @@ def _read_stack(resources: Resources) -> Stack:
     return stack
 
 
-def _check_authorizers(stack: Stack) -> None:
+def _check_authorizers(stack: StackDefinition) -> None:
     """What is called must exist, and this alone is called by name: better now than at the first request."""
     for authorizer in filter(None, (route.authorizer for route in stack.routes)):
         function = authorizer.function

@@ -9,7 +9,7 @@ from typing import Any
 
 from infra.template.errors import TemplateError
 from infra.template.resources import FUNCTION, SCHEDULE, Resources, required
-from infra.template.stack import Schedule
+from infra.template.stack_definition import Schedule
 
 _RATE = re.compile(r"rate\(([1-9]\d*) (minute|hour|day)s?\)")
 _UNITS = {"minute": 60, "hour": 3600, "day": 86_400}

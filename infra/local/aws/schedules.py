@@ -12,7 +12,7 @@ from typing import Any
 
 from infra.local.errors import InvocationError
 from infra.template.intrinsics import ACCOUNT, REGION
-from infra.template.stack import Schedule
+from infra.template.stack_definition import Schedule
 
 logger = logging.getLogger(__name__)
 

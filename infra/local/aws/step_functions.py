@@ -19,7 +19,7 @@ from infra.local.functions.invoker import Invoker
 from infra.local.gateway.httpserver import bind
 from infra.template.errors import TemplateError
 from infra.template.intrinsics import ACCOUNT, REGION
-from infra.template.stack import StateMachine
+from infra.template.stack_definition import StateMachine
 
 ROLE_ARN = f"arn:aws:iam::{ACCOUNT}:role/local"
 

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from infra.children import Guard
+from infra.children import ChildGuard
 from infra.local.functions.interpreters import Interpreter
 from infra.local.functions.invocation import Answer, Invocation, failure
 from infra.local.functions.processes import kill_group, kill_tree
 from infra.local.functions.runtime_api import RuntimeApi
 from infra.template.intrinsics import REGION
-from infra.template.stack import Function
+from infra.template.stack_definition import Function
 
 # Lambda's limit for a synchronous answer.
 MAX_RESPONSE_BYTES = 6_291_556
@@ -50,7 +50,7 @@ class Instance:
         environment: Mapping[str, str],
         log_path: Path,
         api: RuntimeApi,
-        guard: Guard,
+        guard: ChildGuard,
         on_idle: Callable[[Instance], None],
         on_end: Callable[[Instance], None],
     ) -> None:
@@ -174,7 +174,7 @@ class Instance:
         self.ended = True
         # What it started must not outlive it: on AWS the whole sandbox goes.
         kill_group(self.pid)
-        self._guard.forget(self.pid)
+        self._guard.unwatch(self.pid)
         self._api.close(self._port)
         self._events.put_nowait(None)
         if self.current is not None:

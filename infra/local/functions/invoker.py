@@ -12,7 +12,7 @@ from infra.local.functions.instances import Instance
 from infra.local.functions.invocation import Answer, Invocation
 from infra.local.functions.pool import FunctionPool
 from infra.local.functions.processes import resident_megabytes
-from infra.template.stack import Function, function_name
+from infra.template.stack_definition import Function, function_name
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from infra.local.errors import TooManyRequests
 from infra.local.functions.instances import Instance
 from infra.local.functions.invocation import Answer, Invocation, failure
-from infra.template.stack import Function
+from infra.template.stack_definition import Function
 
 # Lambda gives the code outside the handler ten seconds; a busy machine is no reason to fail, so here it is more.
 INIT_SECONDS = 30.0

@@ -12,7 +12,7 @@ from typing import Any
 from infra.local.errors import InvocationError
 from infra.local.functions.invoker import Invoker
 from infra.local.gateway.payload import HttpRequest, HttpResponse, authorizer_event, message
-from infra.template.stack import Authorizer, Route
+from infra.template.stack_definition import Authorizer, Route
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.local.gateway.payload import HttpRequest, HttpResponse
-from infra.template.stack import Cors
+from infra.template.stack_definition import Cors
 
 _ALLOW_ORIGIN = "access-control-allow-origin"
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from infra.template.intrinsics import ACCOUNT, REGION
-from infra.template.stack import Route
+from infra.template.stack_definition import Route
 
 API_ID = "local"
 

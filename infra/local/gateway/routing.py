@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from urllib.parse import unquote
 
-from infra.template.stack import Route
+from infra.template.stack_definition import Route
 
 _PARAMETER = re.compile(r"\{(\w+)(\+?)\}")
 

@@ -25,7 +25,7 @@ from infra.local.gateway.payload import (
     parse_response,
 )
 from infra.local.gateway.routing import Router
-from infra.template.stack import Route, Stack
+from infra.template.stack_definition import Route, StackDefinition
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Gateway:
         Asked first: the helpers that exist only here.
     """
 
-    def __init__(self, stack: Stack, invoker: Invoker, local: LocalHandler) -> None:
+    def __init__(self, stack: StackDefinition, invoker: Invoker, local: LocalHandler) -> None:
         self._router = Router(stack.routes)
         self._cors = stack.cors
         self._invoker = invoker

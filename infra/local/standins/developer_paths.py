@@ -17,8 +17,8 @@ import psycopg
 
 from infra.local.functions.invoker import Invoker
 from infra.local.gateway.payload import HttpRequest, HttpResponse
-from infra.local.standins.identity import Identity
-from infra.local.standins.sandbox import SandboxControl, WhatsApp
+from infra.local.standins.supabase_auth import SupabaseAuth
+from infra.local.standins.whatsapp import SandboxControl, WhatsApp
 
 _Handler = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
@@ -27,12 +27,12 @@ class _BadRequest(Exception):
     """The caller sent something unusable; the message says what."""
 
 
-class DevPaths:
+class DeveloperPaths:
     """Answers the local paths.
 
     Parameters
     ----------
-    identity
+    auth
         Issues tokens.
     invoker
         Knows the instances.
@@ -49,7 +49,7 @@ class DevPaths:
 
     def __init__(
         self,
-        identity: Identity,
+        auth: SupabaseAuth,
         invoker: Invoker,
         whatsapp: WhatsApp,
         sandbox: SandboxControl | None,
@@ -57,7 +57,7 @@ class DevPaths:
         password: str | None = None,
     ) -> None:
         self._password = password
-        self._identity = identity
+        self._auth = auth
         self._invoker = invoker
         self._whatsapp = whatsapp
         self._sandbox = sandbox
@@ -96,7 +96,7 @@ class DevPaths:
         return replace(response, headers=(*response.headers, ("allow", allowed)))
 
     async def _jwks(self, _: HttpRequest) -> HttpResponse:
-        return _json(200, self._identity.jwks)
+        return _json(200, self._auth.jwks)
 
     async def _token(self, request: HttpRequest) -> HttpResponse:
         body = _body(request, optional=True)
@@ -107,7 +107,7 @@ class DevPaths:
             raise _BadRequest("userId must be a UUID") from None
         if level not in ("aal1", "aal2"):
             raise _BadRequest("aal must be aal1 or aal2")
-        return _json(200, await asyncio.to_thread(self._identity.sign_in, user, level))
+        return _json(200, await asyncio.to_thread(self._auth.sign_in, user, level))
 
     async def _config(self, _: HttpRequest) -> HttpResponse:
         return _json(

@@ -14,7 +14,7 @@ import psutil
 import psycopg
 import pytest
 
-from infra.children import Guard
+from infra.children import ChildGuard
 from infra.errors import ToolError
 from infra.postgres.server import ENVIRONMENT, EmbeddedPostgres, free_port
 from tests.support.stack import ROOT
@@ -25,7 +25,7 @@ from tests.tools.local.starting import COMMAND
 @pytest.fixture
 def server(open_folder: Path) -> Iterator[EmbeddedPostgres]:
     """A server that is not started yet."""
-    guard = Guard()
+    guard = ChildGuard()
     server = EmbeddedPostgres(open_folder / "postgres", open_folder / "log", guard)
     yield server
     server.stop()

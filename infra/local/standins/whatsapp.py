@@ -9,7 +9,7 @@ from pathlib import Path
 
 import aiohttp
 
-from infra.children import Guard
+from infra.children import ChildGuard
 from infra.errors import ToolError
 from infra.local.environment import for_the_real_whatsapp
 from infra.sandbox import UnsupportedPlatformError, engine_environment
@@ -38,12 +38,12 @@ class WhatsApp:
     control_url: str | None = None
 
 
-def live(caller: Mapping[str, str]) -> WhatsApp:
+def real_whatsapp(caller: Mapping[str, str]) -> WhatsApp:
     """The real WhatsApp, by way of the proxy and the CAs that the caller's environment names."""
     return WhatsApp("live", "live", for_the_real_whatsapp(caller))
 
 
-def external(proxy_url: str, ca_file: Path, root_hex: str) -> WhatsApp:
+def external_whatsapp(proxy_url: str, ca_file: Path, root_hex: str) -> WhatsApp:
     """Another loopback WhatsApp."""
     if not ca_file.is_file():
         raise ToolError(f"--whatsapp-ca: there is no file {ca_file}")
@@ -56,7 +56,7 @@ def external(proxy_url: str, ca_file: Path, root_hex: str) -> WhatsApp:
 class Sandbox:
     """The process of `infra.sandbox`."""
 
-    def __init__(self, data_dir: Path, guard: Guard) -> None:
+    def __init__(self, data_dir: Path, guard: ChildGuard) -> None:
         self._data_dir = data_dir
         self._log_path = data_dir.with_name("logs") / "sandbox.log"
         self._guard = guard
@@ -82,7 +82,7 @@ class Sandbox:
         """End it."""
         if self._process is not None:
             self._process.stop()
-            self._guard.forget(self._process.pid)
+            self._guard.unwatch(self._process.pid)
 
 
 class SandboxControl:

@@ -21,7 +21,7 @@ TOKEN_SECONDS = 3600
 CURVE = ec.SECP256R1()
 
 
-class Identity:
+class SupabaseAuth:
     """Issues tokens with a key that stays the same between runs.
 
     Parameters

@@ -23,7 +23,7 @@ _LAST_WORD_SECONDS = 1
 log = logging.getLogger(__name__)
 
 
-class Session:
+class Client:
     """One connection and its protocol state.
 
     Parameters

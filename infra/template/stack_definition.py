@@ -106,7 +106,7 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Stack:
+class StackDefinition:
     """Everything of a template that runs here."""
 
     parameters: Mapping[str, Any]
