@@ -1,4 +1,4 @@
-"""Starts everything in the right order, and ends it in the reverse one."""
+"""Starts all parts of the local system in the right order, and ends them in the reverse order."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ async def run(options: Options, caller: Mapping[str, str]) -> None:
     options
         The command line.
     caller
-        The caller's environment, for the variables that the real WhatsApp needs.
+        The caller's environment. It may hold the proxy for the real WhatsApp.
 
     Raises
     ------
     ToolError
-        Something that the person at the terminal can put right.
+        The person at the terminal can solve the problem.
     """
     started = time.monotonic()
     async with AsyncExitStack() as resources:
@@ -80,7 +80,7 @@ async def run(options: Options, caller: Mapping[str, str]) -> None:
 
 
 class _Runner:
-    """The parts of one run. Whatever is started is put on `resources`, which ends it."""
+    """Starts the parts of one run. It puts the end of each part on `resources`."""
 
     def __init__(
         self,
@@ -104,9 +104,9 @@ class _Runner:
         resources.callback(self._guard.close)
 
     async def start(self, listening: socket.socket) -> None:
-        """Start everything; when it returns, the first request is answered."""
+        """Start everything. From then on, requests are answered."""
         self._in_background(logs.keep_short(self._data.logs))
-        # The three slow starts overlap.
+        # Postgres, moto and the sandbox start slowly, so they start at the same time.
         given = self._options.database_url
         embedded = self._start_postgres() if given is None else None
         services = self._in_thread(AwsServices)
@@ -120,7 +120,7 @@ class _Runner:
         secrets: dict[str, str] = {}
         if prefix := self._stack.parameters.get(DATABASE_SECRETS):
             urls = await asyncio.to_thread(database.login_urls, database_url, self._options.login_urls)
-            secrets = {f"{prefix}/{need}": json.dumps({"url": url}) for need, url in urls.items()}
+            secrets = {f"{prefix}/{login}": json.dumps({"url": url}) for login, url in urls.items()}
         loop = asyncio.get_running_loop()
         await asyncio.to_thread(aws.start, self._stack.state_machines, secrets, invoker, loop)
 
@@ -143,7 +143,7 @@ class _Runner:
         task = asyncio.create_task(asyncio.to_thread(work))
 
         async def finish() -> None:
-            # A thread cannot be cancelled: whatever it starts must be there before it can be ended.
+            # A thread cannot be cancelled. So wait until it has started its part, and end the part then.
             with contextlib.suppress(Exception):
                 await asyncio.shield(task)
             if end is not None:
@@ -179,7 +179,7 @@ class _Runner:
     async def _start_functions(self, aws_url: str, whatsapp: WhatsApp) -> Invoker:
         api = RuntimeApi()
         self._resources.push_async_callback(api.shutdown)
-        # Loading a function keeps a core busy; more at once would only slow each other.
+        # Loading a function keeps a core busy. More loads than cores would only slow each other down.
         slots = asyncio.Semaphore(max(2, os.cpu_count() or 1))
 
         def make_pool(function: Function) -> FunctionPool:
@@ -221,7 +221,7 @@ def _read(options: Options, url: str) -> StackDefinition:
 
 
 def _raise_file_limit() -> None:
-    """A connection is a file; hundreds of polling pages are more than a shell's default limit."""
+    """Allow many open files: each connection is one, and hundreds of polling pages exceed a shell's default limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

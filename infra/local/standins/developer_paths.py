@@ -1,4 +1,4 @@
-"""The paths that exist only here: sign-in, the sandbox's phone, the running instances."""
+"""The paths that exist only in the local system: sign-in, the sandbox's phone, the running instances."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ _Handler = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 
 class _BadRequest(Exception):
-    """The caller sent something unusable; the message says what."""
+    """The caller has sent something unusable. The message says what."""
 
 
 class DeveloperPaths:
-    """Answers the local paths.
+    """Answers requests to these paths.
 
     Parameters
     ----------
     auth
         Issues tokens.
     invoker
-        Knows the instances.
+        Lists the running instances.
     whatsapp
-        What the engine talks to.
+        The WhatsApp of this run.
     sandbox
-        The sandbox's phone, when it is the sandbox.
+        The sandbox's phone; None for another WhatsApp.
     aws_url
-        moto; the AWS CLI looks at executions with it as AWS_ENDPOINT_URL.
+        The address of moto. With AWS_ENDPOINT_URL set to it, the AWS CLI shows the executions.
     password
-        What the paths under ``/dev/`` ask for, by HTTP Basic with any user name; None asks for nothing.
-        ``/dev/token`` gives a token for any user, so no stranger may reach it.
+        The password of the paths under ``/dev/``, for HTTP Basic with any user name; None if they need none.
+        ``/dev/token`` gives a token for any user, so strangers must not reach it.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class DeveloperPaths:
         }
 
     async def answer(self, request: HttpRequest) -> HttpResponse | None:
-        """The answer, or None when the path belongs to the template."""
+        """Answer a request. Return None if the path is not one of these."""
         methods = self._handlers.get(request.path)
         if methods is None:
             return None
