@@ -1,9 +1,9 @@
-"""The HTTP control: what a tester, a test or a page asks of the sandbox.
+"""The HTTP control of the sandbox, for testers, tests and pages.
 
 POST /phone/scan     {"qr", "number"}    pair the client that shows this QR with the phone of this number
 POST /phone/unlink   {"number"}          unlink all devices of a phone
 GET  /phone/devices  ?number=            list them
-GET, PATCH, DELETE /knobs                how the sandbox misbehaves; see `knobs`
+GET, PATCH, DELETE /knobs                the settings that make the sandbox misbehave; see `knobs`
 GET  /state                              connections, refused hosts, counts
 
 Every refusal is {"error": code, "message": sentence} with the status in `errors`.
@@ -44,7 +44,7 @@ class Control:
     Parameters
     ----------
     server, phone, proxy
-        What they act upon.
+        The objects that the actions use.
     """
 
     def __init__(self, server: WhatsAppServer, phone: Phone, proxy: Proxy) -> None:

@@ -15,18 +15,18 @@ _GOODBYE_SECONDS = 5
 
 
 class DeviceLogin:
-    """Serves one device that proved to have the keys it was paired with.
+    """Serves one device that has proved that it has its keys.
 
     Parameters
     ----------
     client
-        Its connection.
+        The connected client of the device.
     account, device
-        Who it is.
+        The device, and the account that it is linked to.
     store
-        Where its prekeys go.
+        Keeps the device's prekeys.
     knobs
-        How to misbehave.
+        The settings that make the sandbox misbehave.
     """
 
     def __init__(self, client: Client, account: Account, device: Device, store: Store, knobs: KnobBoard) -> None:
@@ -49,7 +49,7 @@ class DeviceLogin:
             await self.client.stream_error(conflict="replaced")
 
     async def handle(self, node: Node) -> None:
-        """Answer one request; what is not a request needs no answer."""
+        """Answer a request. A node that is no request gets no answer."""
         if node.tag != "iq":
             return
         if node.find("remove-companion-device") is not None:

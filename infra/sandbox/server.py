@@ -1,4 +1,4 @@
-"""WhatsApp's side of every connection: handshake, then QR codes for a new client or a paired one's login."""
+"""WhatsApp's side of every connection: the handshake, then QR codes for a new client, or a paired device's login."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ from infra.sandbox.store import Store
 
 _HANDSHAKE_SECONDS = 20
 _UNLINKED = 401
-# Unlinked, main device gone, account banned: clients throw their keys away, so the device must not stay listed.
+# After these answers (unlinked, main device gone, account banned) a client deletes its keys. So the phone must not list
+# the device any more.
 _GONE_FOR_GOOD = (_UNLINKED, 403, 406)
 
 log = logging.getLogger(__name__)
 
 
 class WhatsAppServer:
-    """All connections, and who is behind them.
+    """All connections with their clients.
 
     Parameters
     ----------
     store
         The accounts and their devices.
     knobs
-        How to misbehave.
+        The settings that make the sandbox misbehave.
     """
 
     def __init__(self, store: Store, knobs: KnobBoard) -> None:
@@ -52,11 +53,11 @@ class WhatsAppServer:
         self._chain = noise_chain(store.noise_root, self._static.public)
 
     def offer(self, qr: Qr) -> Offer | None:
-        """Return the unpaired client that is showing this QR, if there is one."""
+        """Return the unpaired client that is showing this QR, or None."""
         return next((offer for offer in self._offers.values() if offer.matches(qr)), None)
 
     def login(self, number: str, index: int) -> Client | None:
-        """Return the connection of a device that has been let in, if it is online."""
+        """Return the connected client of a device, or None if the device is not logged in."""
         return self._logins.get((number, index))
 
     async def serve(self, websocket: ServerConnection) -> None:
@@ -146,6 +147,6 @@ class WhatsAppServer:
 
 
 async def _answer_newcomer(client: Client, node: Node) -> None:
-    """A client without an account has nothing to ask but whether the connection lives."""
+    """Answer a client without an account. It asks only whether the connection is alive."""
     if node.tag == "iq":
         await client.answer(node)
