@@ -1,4 +1,4 @@
-"""The artifact table: what was built weighs so much, and its handlers import in so long."""
+"""Lists the sizes of the built artifacts, and the import times of their handlers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Lambda's limit for a function with its layers, unzipped.
 LIMIT_MEGABYTES = 250
 
-# A process each; the fastest is the one that nobody disturbed.
+# Each import runs in this many new processes. The fastest counts, because other programs have disturbed it least.
 IMPORTS = 5
 
 _PROGRAM = "import time; began = time.perf_counter(); import {}; print(time.perf_counter() - began)"
@@ -54,7 +54,7 @@ def show(build: Path) -> None:
 
 
 def megabytes(folder: Path) -> float:
-    """What the files in a folder weigh, in Lambda's megabytes of 2**20 bytes."""
+    """Return the size of the files in a folder, in Lambda's megabytes of 2**20 bytes."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
 
 

@@ -13,7 +13,7 @@ from infra.release.cut import NoReleaseError, cut, write
 
 
 def main() -> int:
-    """Do what the command line says."""
+    """Cut a release, or record its calls."""
     parser = argparse.ArgumentParser(prog="python -m infra.release", description=__doc__)
     steps = parser.add_subparsers(dest="step", required=True)
     steps.add_parser("cut", help="cut a release").add_argument("version")
