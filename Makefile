@@ -17,7 +17,7 @@ run-built: ARCH = $(HERE)
 # A shell may have variables of Python, pip, pytest, Postgres and AWS that are meant for other work. No command gets the
 # DROPPED variables. PIP_USER would install outside .venv, PYTHONOPTIMIZE would remove the asserts from the tests, and
 # PGSSLMODE would keep the tests away from their own Postgres. The KEPT variables say where and how pip gets its packages.
-# The local stack keeps even fewer variables (infra/local/environment.py).
+# The local system keeps even fewer variables (infra/local/environment.py).
 DROPPED = PYTHON% PIP_% PYTEST_% VIRTUAL_ENV CONDA_% MYPYPATH PG% DATABASE_URL AWS_% SAM_% POWERTOOLS_%
 KEPT = PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX PIP_TRUSTED_HOST PIP_CERT PIP_CLIENT_CERT PIP_PROXY \
 	PIP_TIMEOUT PIP_DEFAULT_TIMEOUT PIP_RETRIES PIP_CACHE_DIR PIP_NO_CACHE_DIR PIP_CONFIG_FILE PIP_KEYRING_PROVIDER \

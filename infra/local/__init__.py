@@ -1,5 +1,7 @@
 """Runs template.yaml on one machine: `python -m infra.local`.
 
+The *local system* is all that this starts. The *runner* is the process that starts it.
+
 A request goes this way::
 
     gateway/server            routing, cors and authorizers decide; payload makes the event and reads the answer

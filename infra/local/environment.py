@@ -1,4 +1,4 @@
-"""The variables that the local stack and its children keep of the caller's environment.
+"""The variables that the local system and its children keep of the caller's environment.
 
 A shell in which somebody works with AWS or a cloud Postgres holds variables that redirect or break the stack:
 ``DATABASE_URL``, ``PG*``, ``AWS_*``, ``*_proxy``, ``PYTHON*``, locales. `clean` removes everything that is not listed

@@ -48,7 +48,7 @@ class Withheld(InvocationError):
     code = "ServiceException"
     status = 503
     message = (
-        "This database is not the local stack's own, so the local stack deletes nothing in it. "
+        "This database is not the local system's own, so the local system deletes nothing in it. "
         "Start it with --may-delete to allow that."
     )
     body: ClassVar = {"success": False, "error": "may_not_delete", "message": message}

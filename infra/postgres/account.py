@@ -84,13 +84,13 @@ def account_for(folder: Path) -> SystemAccount:
     except KeyError:
         raise ToolError(
             "Postgres refuses to run as root, and this machine has no account nobody. "
-            "Start the local stack as another user, or give it a database with --database-url."
+            "Start the local system as another user, or give it a database with --database-url."
         ) from None
     account = SystemAccount(nobody.pw_uid, nobody.pw_gid)
     if not account.can_run(Path("/bin/true")):
         raise ToolError(
             "Postgres refuses to run as root, and root may start no program as nobody here. "
-            "Start the local stack as another user, or give it a database with --database-url."
+            "Start the local system as another user, or give it a database with --database-url."
         )
     return account
 

@@ -43,7 +43,7 @@ def find_binaries(version: str, account: SystemAccount) -> Path:
     if unbearable and account.uid is None:
         raise ToolError(
             f"initdb cannot run in {site}, because the path holds {' '.join(sorted(unbearable))}. "
-            "Move the project, or give the local stack a database with --database-url."
+            "Move the project, or give the local system a database with --database-url."
         )
     if unbearable or not account.can_run(site / folder / "bin" / "initdb"):
         label = f"{FOLDERS[version]}-{importlib.metadata.version(WHEEL)}"

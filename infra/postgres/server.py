@@ -53,7 +53,7 @@ ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 
 class EmbeddedPostgres:
-    """A Postgres that this process starts and ends: the local stack's, and the tests'.
+    """A Postgres that this process starts and ends: the local system's, and the tests'.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ class EmbeddedPostgres:
         except KeyError:
             raise ToolError(
                 f"initdb cannot work for the user id {uid}, which has no entry in /etc/passwd. "
-                "Add one, start the local stack as another user, or give it a database with --database-url."
+                "Add one, start the local system as another user, or give it a database with --database-url."
             ) from None
 
     def _start(self) -> None:

@@ -1,4 +1,4 @@
-"""A loopback WhatsApp: real clients pair with it, log in and log out, and no phone is needed.
+"""The sandbox: a simulated WhatsApp. Real clients pair with it, log in and log out, and no phone is needed.
 
     python -m infra.sandbox --data-dir DIR
 

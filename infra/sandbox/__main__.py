@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="infra.sandbox", description="A loopback WhatsApp with a phone that scans.")
+    parser = argparse.ArgumentParser(prog="infra.sandbox", description="A simulated WhatsApp with a phone that scans.")
     parser.add_argument("--data-dir", type=Path, required=True, help="folder for certificates and accounts")
     parser.add_argument("--control-port", type=int, default=0, help="port of the HTTP control (default: a free one)")
     parser.add_argument("--proxy-port", type=int, default=0, help="port of the CONNECT proxy (default: a free one)")

@@ -23,7 +23,7 @@ def require_linux() -> None:
     """
     if not sys.platform.startswith("linux"):
         raise UnsupportedPlatformError(
-            "The loopback WhatsApp works on Linux only: it changes the engine's trust root in memory. "
+            "The simulated WhatsApp works on Linux only: it changes the engine's trust root in memory. "
             "Use Linux (in a container, add --host 0.0.0.0 and publish the port), or the real WhatsApp with --live."
         )
 

@@ -1,4 +1,4 @@
-"""Counts exchanges, then pairs for real on the local stack, and measures how long the steps take."""
+"""Counts exchanges, then pairs for real on the local system, and measures how long the steps take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The environment of the tests: what the local stack keeps, and the knobs of the tests themselves."""
+"""The environment of the tests: what the local system keeps, and the knobs of the tests themselves."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class Stack:
 
     @property
     def sandbox(self) -> SandboxClient:
-        """The loopback WhatsApp's control."""
+        """The simulated WhatsApp's control."""
         return SandboxClient(call("GET", f"{self.url}/dev/config").json()["sandboxControl"])
 
     def devices(self, number: str) -> list[dict[str, Any]]:

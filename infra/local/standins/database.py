@@ -1,4 +1,4 @@
-"""Checks to whom a database belongs, and prepares it for the local stack."""
+"""Checks to whom a database belongs, and prepares it for the local system."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MAKE_MARK = """
 
 
 def prepare(database_url: str, whatsapp_id: str, *, embedded: bool) -> None:
-    """Check whose database this is, bring it up to date, and mark it as this local stack's.
+    """Check whose database this is, bring it up to date, and mark it as this local system's.
 
     The engine connects the devices of the database to the WhatsApp of this run. If that WhatsApp does not know a
     device, the engine deletes the device's keys. So the mark names a WhatsApp, and a database with another mark is
@@ -82,7 +82,7 @@ def _check_mark(connection: psycopg.Connection, database_url: str, whatsapp_id: 
         return True
     if not embedded and connection.execute(_HOLDS_OURS).fetchone() == (True,):
         raise ToolError(
-            f"the database on {where} already holds whatsapp_sessions that no local stack has made, "
+            f"the database on {where} already holds whatsapp_sessions that no local system has made, "
             "so nothing was changed there. Give --database-url an empty database."
         )
     return False
@@ -134,7 +134,7 @@ def _other_whatsapp(where: str, embedded: bool) -> str:
             "Use another --data-dir, or remove this one to start anew."
         )
     return (
-        f"the database on {where} belongs to a local stack with another WhatsApp, so nothing was changed there. "
+        f"the database on {where} belongs to a local system with another WhatsApp, so nothing was changed there. "
         "Use the --data-dir of that stack, or give --database-url an empty database."
     )
 

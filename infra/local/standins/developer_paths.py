@@ -78,8 +78,8 @@ class DeveloperPaths:
         if methods is None:
             return None
         if self._password is not None and request.path.startswith("/dev/") and not _knows(self._password, request):
-            refused = _error(401, "password_needed", "this path needs the password that the local stack printed")
-            return replace(refused, headers=(*refused.headers, ("www-authenticate", 'Basic realm="local stack"')))
+            refused = _error(401, "password_needed", "this path needs the password that the local system printed")
+            return replace(refused, headers=(*refused.headers, ("www-authenticate", 'Basic realm="local system"')))
         handler = methods.get(request.method, self._not_allowed)
         try:
             return await handler(request)

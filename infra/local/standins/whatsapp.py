@@ -1,4 +1,4 @@
-"""The WhatsApp of a run: the sandbox, another loopback WhatsApp, or the real one."""
+"""The WhatsApp of a run: the sandbox, another simulated WhatsApp, or the real one."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def real_whatsapp(caller: Mapping[str, str]) -> WhatsApp:
 
 
 def external_whatsapp(proxy_url: str, ca_file: Path, root_hex: str) -> WhatsApp:
-    """Return another loopback WhatsApp, which runs already."""
+    """Return another simulated WhatsApp, which runs already."""
     if not ca_file.is_file():
         raise ToolError(f"--whatsapp-ca: there is no file {ca_file}")
     try:
@@ -104,5 +104,5 @@ class SandboxControl:
 
 
 def _id(root_hex: str) -> str:
-    """Return the id of a loopback WhatsApp: a digest of its trust root, which no other WhatsApp has."""
+    """Return the id of a simulated WhatsApp: a digest of its trust root, which no other WhatsApp has."""
     return f"root {hashlib.sha256(root_hex.lower().encode()).hexdigest()[:16]}"

@@ -1,4 +1,4 @@
-"""Another loopback WhatsApp: the runner is given its proxy, CA and root, as integrators with their own would."""
+"""Another simulated WhatsApp: the runner is given its proxy, CA and root, as integrators with their own would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The path a person takes, over HTTP alone, with the real engine against the loopback WhatsApp."""
+"""The path a person takes, over HTTP alone, with the real engine against the simulated WhatsApp."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Environments that people really have. In each of them the local stack becomes ready."""
+"""Environments that people really have. In each of them the local system becomes ready."""
 
 from __future__ import annotations
 
 NOWHERE = "/nowhere/at/all"
 CLOSED = "http://127.0.0.1:1"
 
-# Those that stopped the local stack before it cleaned its environment.
+# Those that stopped the local system before it cleaned its environment.
 ONCE_BROKEN = {
     "a locale that is not generated",
     "a Postgres that wants TLS",

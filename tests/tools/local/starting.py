@@ -1,4 +1,4 @@
-"""Starts the local stack in an environment of the test's own, and hears what it says."""
+"""Starts the local system in an environment of the test's own, and hears what it says."""
 
 from __future__ import annotations
 

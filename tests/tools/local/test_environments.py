@@ -1,4 +1,4 @@
-"""The shell of the person who starts the local stack: it becomes ready, or says one plain sentence."""
+"""The shell of the person who starts the local system: it becomes ready, or says one plain sentence."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_a_path_that_initdb_cannot_bear_is_named(
     _install(open_folder / "worth $1", monkeypatch)
     server = EmbeddedPostgres(open_folder / "postgres", open_folder / "log", guard)
 
-    with pytest.raises(ToolError, match=r"Move the project, or give the local stack a database"):
+    with pytest.raises(ToolError, match=r"Move the project, or give the local system a database"):
         server.start()
 
 
