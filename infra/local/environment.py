@@ -1,6 +1,6 @@
 """The variables that the local system and its children keep of the caller's environment.
 
-A shell in which somebody works with AWS or a cloud Postgres holds variables that redirect or break the stack:
+A shell in which somebody works with AWS or a cloud Postgres has variables that redirect or break the local system:
 ``DATABASE_URL``, ``PG*``, ``AWS_*``, ``*_proxy``, ``PYTHON*``, locales. `clean` removes everything that is not listed
 here, before any library reads it. tests/support/environment.py adds the tests' own names. The Makefile cleans the
 environment of every command before Python starts.

@@ -173,7 +173,7 @@ class _Runner:
             return external_whatsapp(options.whatsapp_proxy, options.whatsapp_ca, options.whatsapp_root)
         process = Sandbox(self._data.sandbox, self._guard)
         whatsapp = await asyncio.shield(self._in_thread(process.start, process.stop))
-        logger.info("the sandbox WhatsApp's control is at %s", whatsapp.control_url)
+        logger.info("the sandbox's HTTP control is at %s", whatsapp.control_url)
         return whatsapp
 
     async def _start_functions(self, aws_url: str, whatsapp: WhatsApp) -> Invoker:
@@ -197,7 +197,10 @@ class _Runner:
         withheld: set[str] = set()
         if self._options.database_url is not None and not self._options.may_delete:
             withheld = DELETING & self._stack.functions.keys()
-            logger.info("not running on this database: %s (--may-delete allows them)", ", ".join(sorted(withheld)))
+            logger.info(
+                "these functions do not run on this database: %s (--may-delete allows them)",
+                ", ".join(sorted(withheld)),
+            )
         invoker = Invoker(self._stack.functions, make_pool, withheld)
         self._resources.push_async_callback(invoker.close)
         invoker.start_housekeeping()

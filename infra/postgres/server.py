@@ -8,7 +8,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from psycopg.pq import PGconn, Ping
 
 from infra.children import ChildGuard
 from infra.errors import ToolError
+from infra.ports import free_port
 from infra.postgres.account import SystemAccount, account_for, reachable_folder
 from infra.postgres.binaries import find_binaries
 
@@ -275,11 +275,3 @@ def _end(process: subprocess.Popen[bytes] | psutil.Process, numbers: Sequence[si
         with contextlib.suppress(subprocess.TimeoutExpired, psutil.TimeoutExpired):
             process.wait(STOP_SECONDS)
             return
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 on which no program listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,6 +1,6 @@
 -- Give a bare Postgres the parts of Supabase that the migrations need: the three API roles, `auth.users`,
 -- `auth.uid()`, and the default privileges that grant every new table of `public` to those roles. The local
--- runner and the tests run this file in their own databases before the migrations.
+-- system and the tests run this file in their own databases before the migrations.
 --
 -- The file may run again, and two programs may run it at the same time. It changes nothing in a database
 -- whose schema `auth` is not ours (a real Supabase).

@@ -17,8 +17,8 @@ import pytest
 
 from infra.children import ChildGuard
 from infra.local.standins.database import ROLES
+from infra.ports import free_port
 from infra.postgres.account import account_for
-from infra.postgres.server import free_port
 from tests.support.environment import CALLER
 from tests.support.stack import PATIENCE_SECONDS
 

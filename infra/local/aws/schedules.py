@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """Runs the stack's schedules until it is stopped.
+    """Runs the template's schedules until it is stopped.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from typing import Any
 from infra.local.errors import InvocationError
 from infra.local.functions.invocation import Answer
 from infra.local.functions.invoker import Invoker
-from infra.local.gateway.httpserver import bind
+from infra.ports import free_port
 from infra.template.errors import TemplateError
 from infra.template.intrinsics import ACCOUNT, REGION
 from infra.template.stack_definition import StateMachine
@@ -31,8 +31,7 @@ class AwsServices:
     """
 
     def __init__(self) -> None:
-        with bind("127.0.0.1", 0) as probe:
-            port = probe.getsockname()[1]
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         # moto's interpreter calls Lambda on moto's own port. It reads the port from this variable when it is imported.
         os.environ["MOTO_PORT"] = str(port)

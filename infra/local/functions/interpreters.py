@@ -73,5 +73,7 @@ def _lambda_view(build: Path) -> tuple[str, ...]:
         attempt = subprocess.run([*view, "true"], capture_output=True, text=True, check=False)
         if attempt.returncode == 0:
             return view
-    logger.warning("user namespaces are not allowed here: the artifacts can be written, the system's libmagic is seen")
+    logger.warning(
+        "user namespaces are not allowed here, so the functions can write the artifacts and find the system's libmagic"
+    )
     return ()

@@ -28,7 +28,7 @@ RETIRE_SECONDS = 30.0
 
 
 class Invoker:
-    """Invokes the stack's functions.
+    """Invokes the template's functions.
 
     Parameters
     ----------

@@ -16,7 +16,8 @@ import pytest
 
 from infra.children import ChildGuard
 from infra.errors import ToolError
-from infra.postgres.server import ENVIRONMENT, EmbeddedPostgres, free_port
+from infra.ports import free_port
+from infra.postgres.server import ENVIRONMENT, EmbeddedPostgres
 from tests.support.stack import ROOT
 from tests.tools.local.running import eventually
 from tests.tools.local.starting import COMMAND

@@ -115,7 +115,7 @@ def test_nothing_deletes_in_a_given_database(database_url: str, tmp_path: Path) 
     finally:
         assert stack.stop() == 0
     words = said.read_text()
-    assert "not running on this database: CleanupFunction, DisconnectFunction, UnlinkFunction" in words
+    assert "do not run on this database: CleanupFunction, DisconnectFunction, UnlinkFunction" in words
     assert "an event for cleanup was dropped" in words
 
     stack = Stack(tmp_path / "data", "--database-url", database_url)
