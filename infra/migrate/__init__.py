@@ -17,7 +17,7 @@ engine_tables.py     has whatsmeow create its tables, and grants the rights on t
 engine_sql.py        writes whatsmeow's tables as a file, for a bundle
 functions.py         applies the file of each database function again when its text changes
 run_file.py          runs a file as one query, and explains an error of Postgres
-one_runner.py        lets one runner work at a time
+one_at_a_time.py     lets one `up` work at a time
 
 What `up` records:
 history.py           our record of what was applied
