@@ -76,7 +76,7 @@ def test_a_killed_runner_leaves_nothing_and_the_next_one_starts(stack: FixtureSt
 
 def test_a_postgres_that_was_left_behind_is_no_obstacle(stack: FixtureStack, tmp_path: Path) -> None:
     children = psutil.Process(stack.process.pid).children()
-    guard = next(one for one in children if "guard.py" in " ".join(one.cmdline()))
+    guard = next(one for one in children if "children.py" in " ".join(one.cmdline()))
     leftover = next(one for one in children if one.name() == "postgres")
     guard.kill()
     stack.process.kill()
