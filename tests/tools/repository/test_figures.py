@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.documents.figures import record
+from tests.system.guards.guards_of_code import GUARDS
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = ["infra/build/shipped.md", "infra/build/sizes.md", "tests/bench/figures.md", "tests/reliability.md"]
@@ -55,3 +56,53 @@ def test_a_file_of_figures_names_its_command_and_its_machine(file: str) -> None:
     assert sections
     for section in sections:
         assert re.search(r"\d{4}-\d\d-\d\d", section.splitlines()[2]), section[:80]
+
+
+# ── what the documents repeat of the figures ──
+
+README = (ROOT / "README.md").read_text("utf-8")
+FIGURES = (ROOT / "tests" / "bench" / "figures.md").read_text("utf-8")
+RELIABILITY = (ROOT / "tests" / "reliability.md").read_text("utf-8")
+
+
+def measured(pattern: str) -> float:
+    """Return the number that the pattern finds in the file of figures."""
+    (found,) = re.findall(pattern, FIGURES)
+    return float(found)
+
+
+def test_readmes_times_of_a_pairing_are_the_measured_ones() -> None:
+    to_qr = measured(r"\| click to QR in status \| (\d+) \|") / 1000
+    to_connected = measured(r"\| scan to connected \| (\d+) \| \d+ \|") / 1000
+    assert f"**{to_qr:.1f} s from the click to the QR code**, and {to_connected:.1f} s from the scan" in README
+
+
+def test_readmes_costs_are_the_measured_ones() -> None:
+    month = measured(r"Independent of use: ([\d.]+) dollars a month")
+    pairing = measured(r"\| \*\*together\*\* \| \*\*([\d.]+)\*\* \|")
+    assert f"**{month:.0f} dollars a month**, and {pairing / 1000:.2f} dollars for each 1,000 pairings" in README
+
+
+def test_readmes_capacity_is_the_parameters_default_and_the_measured_load() -> None:
+    (limit,) = re.findall(
+        r"MaxLivePairings:\n    Type: Number\n    Default: (\d+)", (ROOT / "template.yaml").read_text()
+    )
+    (together,) = re.findall(r"^(\d+) pairings side by side", FIGURES, re.MULTILINE)
+    assert f"carries **{limit} pairings at the same moment**; {together} at once were measured" in README
+
+
+def test_readme_counts_the_faults_that_were_tried() -> None:
+    runs = [int(count) for count in re.findall(r"^\| \w+ +\| [^|]+\| (\d+) +\|", RELIABILITY, re.MULTILINE)]
+    assert f"{len(runs)} kinds of faults in {sum(runs)} runs" in README
+
+
+@pytest.mark.parametrize("document", ["README.md", "SECURITY.md", "tests/README.md"])
+def test_documents_count_the_guards(document: str) -> None:
+    assert f"{len(GUARDS)} " in re.findall(r"(\d+ )(?:of these )?guards", (ROOT / document).read_text("utf-8"))
+
+
+def test_the_decision_about_step_functions_names_the_measured_costs() -> None:
+    transitions = measured(r"\| state transitions \| ([\d.]+) \|")
+    pairing = measured(r"\| \*\*together\*\* \| \*\*([\d.]+)\*\* \|")
+    text = " ".join((ROOT / "ARCHITECTURE.md").read_text("utf-8").split())
+    assert f"{transitions:.0f} of the {pairing:.0f} dollars that a million pairings cost" in text
