@@ -8,15 +8,16 @@ BIN = $(VENV)/bin
 SOURCES = functions infra layers tests
 BUILD_DIR = .aws-sam/build
 
-# The processor that `make build` builds for: that of the template's default, or this machine's to run the result here.
+# `make build` builds for the processor of the template's default. `make run-built` builds for this machine's processor,
+# because it runs the result here.
 HERE = $(subst aarch64,arm64,$(shell uname -m))
 ARCH ?= arm64
 run-built: ARCH = $(HERE)
 
-# A shell may hold settings of Python, pip, pytest, Postgres and AWS that are meant for other work. No command gets the
-# DROPPED ones: PIP_USER installs beside .venv, PYTHONOPTIMIZE takes the asserts out of the tests, PGSSLMODE keeps the
-# tests from their own Postgres. The KEPT ones say where and how pip gets its packages. The local stack keeps even less:
-# infra/local/environment.py.
+# A shell may have variables of Python, pip, pytest, Postgres and AWS that are meant for other work. No command gets the
+# DROPPED variables. PIP_USER would install outside .venv, PYTHONOPTIMIZE would remove the asserts from the tests, and
+# PGSSLMODE would keep the tests away from their own Postgres. The KEPT variables say where and how pip gets its packages.
+# The local system keeps even fewer variables (infra/local/environment.py).
 DROPPED = PYTHON% PIP_% PYTEST_% VIRTUAL_ENV CONDA_% MYPYPATH PG% DATABASE_URL AWS_% SAM_% POWERTOOLS_%
 KEPT = PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX PIP_TRUSTED_HOST PIP_CERT PIP_CLIENT_CERT PIP_PROXY \
 	PIP_TIMEOUT PIP_DEFAULT_TIMEOUT PIP_RETRIES PIP_CACHE_DIR PIP_NO_CACHE_DIR PIP_CONFIG_FILE PIP_KEYRING_PROVIDER \
@@ -31,7 +32,7 @@ unexport $(filter-out $(KEPT),$(filter $(DROPPED),$(.VARIABLES)))
 run: setup  ## the whole system at http://127.0.0.1:3000; ARGS="--live" for a real phone
 	exec $(BIN)/python -m infra.local $(ARGS)
 
-run-built: setup build .aws-sam/runtime/installed  ## the same system from what `make build` makes, on python3.13
+run-built: setup build .aws-sam/runtime/installed  ## the same system from the artifacts of `make build`, on python3.13
 	exec $(BIN)/python -m infra.local --built $(ARGS)
 
 ##@ Test
@@ -40,19 +41,19 @@ test: setup sam-tools security-tools  ## everything but the slow tests; ARGS="-k
 	@echo "Running the tests (about 15 minutes on 2 cores) ..."
 	$(BIN)/python -m pytest $(ARGS)
 
-test-slow: setup  ## what takes real minutes: the default time limits, all refs of a QR
+test-slow: setup  ## the slow tests: the default time limits, all refs of a QR
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 faults: setup  ## disturbs pairings, and writes tests/reliability.md; ARGS="-k scan" for some, without the file
 	$(BIN)/python -m tests.system.faults $(ARGS)
 
-fuzz: setup  ## 20,000 requests of garbage, other ones each time; SEED=7 for those of that seed again
+fuzz: setup  ## sends 20,000 random requests; SEED=7 repeats those of that seed
 	FUZZ_SEED=$(or $(SEED),$(shell date +%s)) FUZZ_REQUESTS=20000 $(BIN)/python -m pytest -s tests/system/contract/test_fuzz.py $(ARGS)
 
-guards: setup  ## takes each guard out of a copy and sees a test fail; ARGS="tokens" for those of that name
+guards: setup  ## removes each guard in a copy, and a test must fail; ARGS="tokens" for those of that name
 	$(BIN)/python -m tests.system.guards $(ARGS)
 
-bench: setup  ## writes tests/bench/figures.md; WHAT=exchanges, load, status, cleanup or cost for one alone
+bench: setup  ## writes tests/bench/figures.md; WHAT=exchanges, load, status, cleanup or cost measures one only
 	PYTHONPATH=layers/shared:layers/engine $(BIN)/python -m tests.bench$(addprefix .,$(WHAT)) $(ARGS)
 
 pictures: setup  ## the strip of screenshots at the top of README, from a real pairing in Chromium
@@ -67,11 +68,11 @@ lint: setup  ## ruff, mypy, and the links of the documents
 	@for function in functions/*/app.py; do $(BIN)/python -m mypy $$function || exit 1; done
 	$(BIN)/python -m infra.documents
 
-format: setup  ## what ruff can mend by itself
+format: setup  ## mends what ruff can mend
 	$(BIN)/python -m ruff check --fix $(SOURCES)
 	$(BIN)/python -m ruff format $(SOURCES)
 
-validate: sam-tools  ## sam validate --lint, each template by itself: it does not open the nested one
+validate: sam-tools  ## sam validate --lint, for each template, because it does not open the nested one
 	$(SAM) validate --lint
 	$(SAM) validate --lint --template infra/stack/alarms.yaml
 
@@ -80,8 +81,8 @@ audit: setup security-tools  ## known vulnerabilities of everything that is lock
 
 ##@ Build and release
 
-# The recipe is another make. It must not inherit PYTHON=... and the like from this one's command line.
-build: sam-tools  ## what Lambda gets, in .aws-sam/build; ARCH=x86_64 for the other processor
+# SAM runs another make with the recipe. That make must not inherit PYTHON=... and the like from this command line.
+build: sam-tools  ## the artifacts for Lambda, in .aws-sam/build; ARCH=x86_64 for the other processor
 	@case "$(ARCH)$(if $(filter command,$(origin ARCHITECTURE)),?)" in arm64 | x86_64) ;; \
 		*) echo "ARCH=arm64 or ARCH=x86_64 chooses the processor." >&2; exit 2 ;; esac
 	@echo "Building for $(ARCH) into $(BUILD_DIR) (about 2 minutes) ..."
@@ -97,7 +98,7 @@ table: setup .aws-sam/runtime/installed  ## writes infra/build/sizes.md: sizes a
 dependencies: setup  ## writes infra/build/shipped.md: version, licence and weight of each package
 	$(BIN)/python -m infra.build dependencies --build "$(BUILD_DIR)"
 
-release: setup  ## VERSION=1.2.3: sets it, dates the changelog, writes tests/releases, commits and tags
+release: setup  ## VERSION=1.2.3: sets the version, dates the changelog, writes tests/releases, commits and tags
 	PYTHONPATH=layers/shared $(BIN)/python -m infra.release cut "$(if $(filter command,$(origin VERSION)),$(VERSION))"
 
 ##@ Environments and locks
@@ -114,13 +115,13 @@ sam-tools:  ## .venv-sam, with what validate and build need
 security-tools:  ## .venv-security, with what audit and test need
 	@$(MAKE_VENV) $(VENV)-security requirements/security.txt "checkov and pip-audit (about 1 minute)"
 
-# What Lambda's image brings, for running the artifacts here.
+# The packages of Lambda's image, with which the artifacts run here.
 .aws-sam/runtime/installed: requirements/runtime.txt | setup
 	@echo "Installing what Lambda's image has into $(@D) ..."
 	$(BIN)/python -m infra.build runtime --target $(@D)
 	touch $@
 
-# Universal: one lock for every Python from 3.11. The layers' locks are for what Lambda runs.
+# The first three locks are universal: they fit every Python from 3.11. The other three are for Lambda's Python.
 LOCK = $(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links
 
@@ -138,8 +139,8 @@ lock:  ## pyproject.toml -> requirements/*.txt
 	$(LOCK) --python-version 3.13 --python-platform aarch64-manylinux_2_28 -c requirements/dev.txt --extra runtime \
 		-o requirements/runtime.txt
 
-# Under root, .local/postgres may be a link to a folder that nobody's Postgres can reach (infra/postgres/account.py).
-clean:  ## everything that setup, tests and runs have made
+# Under root, .local/postgres may be a link to a folder in /var/lib (infra/postgres/account.py). Remove that folder too.
+clean:  ## removes everything that setup, tests and runs have made
 	@for link in .local/postgres*; do case "$$(readlink "$$link")" in \
 		/var/lib/whatsapp-pairing/*) rm -rf "$$(readlink "$$link")" ;; esac; done
 	rm -rf $(VENV) $(VENV)-sam $(VENV)-security $(VENV)-lock .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis

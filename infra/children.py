@@ -1,9 +1,11 @@
-"""A process that outlives a killed runner just long enough to end its children.
+"""Ends the children of a runner that was killed.
 
-The runner tells it, over a pipe, which processes it started. When the pipe closes without a farewell, however the
-runner ended, the guard ends what is left. It imports next to nothing: it is started first and stays.
+`ChildGuard` starts a small process before all others. Over a pipe, the runner tells it which processes have started and
+ended. If the pipe closes without ``bye``, the runner was killed, and the small process ends the children that are left.
+It imports little, because it starts first and runs as long as the runner.
 
-Lines: ``+PID SIGNAL`` a process group to end with that signal, ``-PID`` one that has ended, ``bye`` nothing is left.
+Lines on the pipe: ``+PID SIGNAL`` (end this process group with this signal), ``-PID`` (this group has ended), ``bye``
+(no group is left).
 """
 
 from __future__ import annotations
@@ -15,34 +17,35 @@ import subprocess
 import sys
 
 
-class Guard:
-    """The runner's end of the pipe."""
+class ChildGuard:
+    """Starts the small process, and tells it which process groups to end."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            # A terminal's Ctrl-C is for the runner alone.
+            # In a session of its own, the process does not get the terminal's Ctrl-C. Only the runner gets it.
             start_new_session=True,
         )
 
     def watch(self, pid: int, number: signal.Signals = signal.SIGKILL) -> None:
-        """End the process group `pid` with that signal, should the runner be killed."""
+        """If the runner is killed, end the process group `pid` with this signal."""
         self._tell(f"+{pid} {int(number)}")
 
-    def forget(self, pid: int) -> None:
-        """The process group has ended."""
+    def unwatch(self, pid: int) -> None:
+        """Leave the process group alone from now on, because it has ended."""
         self._tell(f"-{pid}")
 
     def close(self) -> None:
-        """Everything has ended; so does the guard."""
+        """End the small process, after all process groups have ended."""
         self._tell("bye")
         self._process.communicate()
 
     def _tell(self, line: str) -> None:
         assert self._process.stdin is not None
-        # A guard that somebody killed is no reason to fail: it is the second line of defence.
+        # The runner ends its children itself, and needs the small process only when it is killed. So if somebody has
+        # killed the small process, the runner goes on.
         with contextlib.suppress(BrokenPipeError, ValueError):
             self._process.stdin.write(line.encode() + b"\n")
             self._process.stdin.flush()

@@ -2,4 +2,4 @@
 
 
 class ToolError(Exception):
-    """A sentence for the person at the terminal, who can put it right; the tool says it and exits 1."""
+    """A problem that the person at the terminal can solve. The tool prints the message and exits with 1."""

@@ -1,9 +1,9 @@
 #!/bin/sh
 # usage: PYTHON=python3 [NAMED=yes] sh infra/venv.sh FOLDER LOCK WHAT
 #
-# Make the virtual environment FOLDER from LOCK. Make it anew if the lock has changed, the last attempt was interrupted,
-# its Python is missing, too old or another than before, packages are missing, or the folder was moved (its programs name
-# their Python by a path). With NAMED, also make it anew if PYTHON is another Python.
+# Make the virtual environment FOLDER from LOCK. Make it again if the lock has changed, the last attempt was interrupted,
+# packages are missing, its Python is missing, too old or not the same as before, or the folder was moved (its programs
+# contain the path of their Python). With NAMED, also make it again if PYTHON is not the Python that it was made with.
 set -eu
 
 folder=$1 lock=$2 what=$3
@@ -17,7 +17,7 @@ fail() {
   exit 1
 }
 
-# What a whole environment is known by: its place, its lock, and the names in the folder of packages of its Python.
+# Print what identifies a complete environment: its path, its lock, and the names in its folder of packages.
 mark() {
   echo "$(pwd -P)/$folder $(cksum <"$lock") $(ls "$folder/$("$folder/bin/python" -I -S -c "$packages")" 2>/dev/null | grep -v __pycache__ | cksum)"
 }
@@ -46,7 +46,8 @@ rm -rf "$folder"
 "$PYTHON" -m venv "$folder" || fail "$folder cannot be made; Python says why above."
 "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-user --no-deps --only-binary :all: \
   --require-hashes -r "$lock" || fail "The packages of $lock cannot be installed; pip says why above."
-# The repository itself, by a relative path, so that python -m infra.local runs from anywhere and with PYTHONSAFEPATH.
+# Put the repository on Python's path, as a relative path. Then python -m infra.local runs in any folder, and with
+# PYTHONSAFEPATH.
 "$folder/bin/python" -c '
 import pathlib, sysconfig
 pathlib.Path(sysconfig.get_path("purelib"), "repository.pth").write_text("../../../..\n")'

@@ -1,15 +1,15 @@
-"""HTTP API authorizer: Supabase access token → user.
+"""The HTTP API's authorizer: it finds the user of a Supabase access token.
 
 The authorizer allows every request. For a valid token it adds the user id and the token's end, otherwise the class of
-the refusal. The handlers answer 401 or 403 in words (``http.caller``), because an HTTP API turns a refusal into a bare
-403. The template switches API Gateway's cache off; otherwise a good token of a new key would stay refused.
+the denial. The handlers answer 401 or 403 with a message (``http.caller``), because an HTTP API would answer with a
+bare 403. The template switches API Gateway's cache off. Otherwise a good token of a new key would stay denied.
 """
 
 from functools import cache
 from typing import Any
 
+from whatsapp_pairing.core.denials import Denial
 from whatsapp_pairing.core.errors import Unauthorized
-from whatsapp_pairing.core.refusals import Refusal
 from whatsapp_pairing.runtime.limits import answers_in_time
 from whatsapp_pairing.runtime.observability import logger
 from whatsapp_pairing.runtime.settings import settings
@@ -19,7 +19,7 @@ from whatsapp_pairing.web.identity import Identity, TokenVerifier
 
 @cache
 def verifier() -> TokenVerifier:
-    """Return the instance's verifier; it keeps the project's keys between invocations."""
+    """Return the instance's verifier. It keeps the project's keys between invocations."""
     known = settings()
     return TokenVerifier(
         known.supabase_url, known.legacy_jwt_secret, known.accepted_issuers, known.allow_anonymous_users
@@ -28,23 +28,26 @@ def verifier() -> TokenVerifier:
 
 @logger.inject_lambda_context(correlation_id_path=http.REQUEST_ID)
 @answers_in_time
-def handler(event: http.Event, context: Any) -> dict[str, Any]:
-    """Answer with the user's id and the token's end, or with the class of the refusal."""
+def handler(event: http.Request, context: Any) -> dict[str, Any]:
+    """Answer with the user's id and the token's end, or with the class of the denial."""
     scheme, _, token = http.header(event, "authorization").strip().partition(" ")
     try:
         if scheme.lower() != "bearer" or not token.strip():
-            raise Unauthorized(Refusal.NO_TOKEN)
+            raise Unauthorized(Denial.NO_TOKEN)
         identity = verifier().verify(token.strip())
     except Unauthorized as error:
-        found = {"refused": str(error.refusal)}
+        found = {"refused": str(error.denial)}
     else:
         found = _named(identity)
     return {"isAuthorized": True, "context": found}
 
 
 def _named(identity: Identity) -> dict[str, str]:
-    """Name the user, unless the sign-in is too weak. Both answers hold the end: an ended token is a 401 in any case."""
+    """Name the user, unless the sign-in is too weak.
+
+    Both answers hold the token's end, because an expired token is always answered with 401.
+    """
     expires_at = str(identity.expires_at)
     if identity.level < settings().required_assurance_level:
-        return {"refused": str(Refusal.SECOND_FACTOR), "expiresAt": expires_at}
+        return {"refused": str(Denial.SECOND_FACTOR), "expiresAt": expires_at}
     return {"userId": str(identity.user_id), "expiresAt": expires_at}

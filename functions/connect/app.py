@@ -15,8 +15,8 @@ from whatsapp_pairing.web import http
 @logger.inject_lambda_context(clear_state=True, correlation_id_path=http.REQUEST_ID)
 @http.answers_errors
 @answers_in_time
-def handler(event: http.Event, context: Any) -> http.Response:
-    """Answer 202 for a new attempt, 200 with the one that lives or with the linked device, 429 or 503 for a refusal."""
+def handler(event: http.Request, context: Any) -> http.Response:
+    """Answer 202 for a new attempt, and 200 when an attempt lives or a device is linked already."""
     user_id = http.caller(event)
     logger.append_keys(user_id=str(user_id))
     started = connect(user_id, settings().qr_timeout_seconds, settings().max_live_pairings, services())

@@ -12,7 +12,7 @@ from whatsapp_pairing.web import http
 @logger.inject_lambda_context(clear_state=True, correlation_id_path=http.REQUEST_ID)
 @http.answers_errors
 @answers_in_time
-def handler(event: http.Event, context: Any) -> http.Response:
+def handler(event: http.Request, context: Any) -> http.Response:
     """Answer ``disconnected``, or ``already_disconnected`` when there was nothing to end."""
     user_id = http.caller(event)
     logger.append_keys(user_id=str(user_id))

@@ -14,7 +14,7 @@ from whatsapp_pairing.runtime.settings import settings
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
-    """Link, and answer how it ended. Only the log shows the answer, because the call is asynchronous."""
+    """Link, and answer how the linker ended. Only the log shows the answer, because the call is asynchronous."""
     linking = parse(Link, event)
     logger.append_keys(attempt_id=str(linking.attempt_id))
     engine = ProcessEngine(lambda: settings().engine_database_url)

@@ -14,7 +14,7 @@ from whatsapp_pairing.runtime.settings import settings
 @logger.inject_lambda_context(clear_state=True)
 @answers_in_time
 def handler(event: dict[str, Any], context: Any) -> None:
-    """Enter the wait. Its answer comes through the token, not from this function."""
+    """Enter the wait. The wait is answered through its token, and not by this function."""
     opening = parse(OpenPhase, event)
     logger.append_keys(attempt_id=str(opening.attempt_id), phase=opening.phase)
     wait = Wait(opening.phase, opening.task_token, opening.entered_at)

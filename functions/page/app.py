@@ -1,6 +1,6 @@
-"""The settings page: one HTML file, its assets, and the configuration its script may know.
+"""The settings page: one HTML file, its assets, and the configuration that its script reads.
 
-The function reads ``static/`` once per instance; a name that is not a file of that directory is a 404. HEAD gets the
+The function reads ``static/`` once per instance. A name that is not a file of that directory is a 404. HEAD gets the
 same answer as GET. API Gateway drops the body of HEAD and keeps Content-Length.
 """
 

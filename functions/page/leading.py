@@ -11,7 +11,7 @@ PAGE = "home/settings/whatsapp"
 def leads_to(event: dict[str, Any]) -> str | None:
     """Return the page's address for the root and for the page with a slash; None for any other request.
 
-    The address is relative, so it is right behind any host, stage and prefix. It keeps the query.
+    The address is relative, so it works with any host, stage and prefix. It keeps the query.
     """
     path = str(event.get("rawPath", ""))
     if event.get("routeKey", "").endswith(" /"):
@@ -27,5 +27,5 @@ def leads_to(event: dict[str, Any]) -> str | None:
 
 
 def asked_file(event: dict[str, Any]) -> str:
-    """Return the name of the file that the path asks for; empty for the page itself."""
+    """Return the name of the file that the path asks for; an empty text for the page itself."""
     return next(iter((event.get("pathParameters") or {}).values()), "")

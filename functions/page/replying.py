@@ -1,4 +1,4 @@
-"""How the page function answers: each answer with the headers that guard the page."""
+"""The answers of the page function. Each has the headers that protect the page."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ POLICY = (
     "connect-src 'self'{supabase}; base-uri 'none'; form-action 'none'; frame-ancestors {frames}; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
-FRAMES = {"": "'none'", "none": "'none'", "self": "'self'"}  # else a list of origins, as CSP writes it
+FRAMES = {"": "'none'", "none": "'none'", "self": "'self'"}  # any other value is a list of origins, as CSP writes it
 
 
 def reply(status: int, kind: str, body: str, more: dict[str, str] | None = None) -> dict[str, Any]:
-    """Answer with a body that is not kept, unless `more` has another Cache-Control."""
+    """Answer with a body that no cache may keep, unless `more` has another Cache-Control."""
     url, frames = urlsplit(os.environ.get("SUPABASE_URL", "")), os.environ.get("FRAME_ANCESTORS", "").strip()
     supabase = f" {url.scheme}://{url.netloc}" if url.netloc else ""
     headers = {
@@ -33,7 +33,7 @@ def reply(status: int, kind: str, body: str, more: dict[str, str] | None = None)
 
 
 def reply_unless_known(event: dict[str, Any], kind: str, body: str) -> dict[str, Any]:
-    """Answer with a body that browsers keep and ask about; 304 without the body when it has not changed."""
+    """Answer with a body that browsers may keep, if they ask each time whether it has changed (304: it has not)."""
     tag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
     seen = (event.get("headers") or {}).get("if-none-match", "")
     known = tag in (part.strip().removeprefix("W/") for part in seen.split(","))

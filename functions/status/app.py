@@ -1,7 +1,7 @@
-"""GET /api/whatsapp/status and GET /api/whatsapp/qr: what the user's session shows now.
+"""GET /api/whatsapp/status and GET /api/whatsapp/qr: the user's session now.
 
-Clients poll it, so its cold start counts. It imports no tracer and no event-handler framework, loads boto3 only to read
-its secret, and loads the module that draws a QR only on the route /qr.
+Clients poll this function, so its cold start counts. It imports no tracer and no event-handler framework. It loads
+boto3 only to read its secret, and the module that draws a QR only on the route /qr.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ _PICTURES = {"image/svg+xml": "svg", "image/png": "png", "text/plain": "terminal
 @logger.inject_lambda_context(clear_state=True, correlation_id_path=http.REQUEST_ID)
 @http.answers_errors
 @answers_in_time
-def handler(event: http.Event, context: Any) -> http.Response:
+def handler(event: http.Request, context: Any) -> http.Response:
     """Answer with the session as JSON, or with its QR as a picture."""
     user_id = http.caller(event)
     logger.append_keys(user_id=str(user_id))

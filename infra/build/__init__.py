@@ -1,17 +1,18 @@
-"""Builds what Lambda gets: `make build`, which has SAM call `recipe.mk`, which calls `python -m infra.build`.
+"""Builds the artifacts that Lambda gets. `make build` runs SAM, SAM runs `recipe.mk`, and this runs `infra.build`.
 
-- ``steps``: a layer, a function, and the runtime that Lambda would give (for running the artifacts here)
-- ``wheels``: pinned, hash-checked packages for the target, from any Python that runs pip
-- ``trim``: what a layer can do without
-- ``interpreter``: the target's Python on this machine, where there is one; it compiles and runs the artifacts
-- ``pin``: a built template is for the processor that was built for
-- ``table``: sizes and import times
-- ``dependencies``: versions, licences and weight of what is shipped
-- ``audit``: known vulnerabilities of everything that is locked
+- ``steps``: builds a layer or a function, and installs the packages of Lambda's image to run the artifacts here
+- ``wheels``: installs packages for Lambda from a lock with hashes, with any Python that runs pip
+- ``trim``: removes from a layer what nobody needs there
+- ``interpreter``: finds Lambda's version of Python on this machine. It compiles and runs the artifacts
+- ``pin``: makes a built template accept only the processor that was built for
+- ``table``: lists sizes and import times
+- ``dependencies``: lists versions, licences and sizes of what is shipped
+- ``audit``: lists known vulnerabilities of everything that is locked
 
-A build runs wherever SAM finds a Python, so the first four need no package. ``pin`` needs PyYAML, which SAM brings;
-``table`` and ``dependencies`` need what ``make setup`` installs; ``audit`` is given a pip-audit to call.
+SAM runs the build with any Python, so the first four modules need no package. ``pin`` needs PyYAML, which comes with
+SAM. ``table`` and ``dependencies`` need the packages of ``make setup``. ``audit`` runs the pip-audit of
+``make security-tools``.
 """
 
-# template.yaml's Runtime.
+# The Runtime of template.yaml. The other modules call this version "Lambda's Python".
 VERSION = (3, 13)

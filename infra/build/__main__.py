@@ -1,4 +1,4 @@
-"""``python -m infra.build``: the steps of a build, and the table of what came of it."""
+"""``python -m infra.build``: the steps of a build, and the reports about its result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OUTPUT = ROOT / ".aws-sam"
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Build the artifacts, or report about them."""
     given = _parser().parse_args()
     if given.step == "layer":
         build_layer(given.source, given.artifacts, given.architecture)
@@ -27,7 +27,7 @@ def main() -> None:
     elif given.step == "audit":
         sys.exit(audit.show(ROOT, given.pip_audit))
     elif given.step == "pin":
-        # This and the tables read the template, so they need packages that the steps do without.
+        # `pin` and the reports read the template, so they need packages that the other steps do not have.
         from infra.build.pin import pin
 
         pin(given.template, given.architecture)
@@ -52,11 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     for step in (layer, function):
         step.add_argument("source", type=Path)
         step.add_argument("artifacts", type=Path)
-    runtime = steps.add_parser("runtime", help="install what Lambda's image has, to run the artifacts here")
+    runtime = steps.add_parser("runtime", help="install the packages of Lambda's image, to run the artifacts here")
     runtime.add_argument("--target", type=Path, default=OUTPUT / "runtime")
     vulnerabilities = steps.add_parser("audit", help="known vulnerabilities of everything that is locked")
     vulnerabilities.add_argument("--pip-audit", type=Path, default=ROOT / ".venv-security" / "bin" / "pip-audit")
-    pin = steps.add_parser("pin", help="let a built template be deployed for what was built only")
+    pin = steps.add_parser("pin", help="let a built template accept only the processor that was built for")
     pin.add_argument("template", type=Path)
     for step in (layer, runtime, pin):
         step.add_argument("--architecture", choices=MACHINES, default=_here())

@@ -1,8 +1,9 @@
-"""Known vulnerabilities of everything that is locked, by pip-audit.
+"""Lists known vulnerabilities of everything that is locked, with pip-audit.
 
-Its exit status is 1 for a finding, for a feed that it cannot reach and for a lock that it cannot read; and 0 where the
-feed knows none of the packages, as behind a mirror. So the locks are read first, without the feed, and then its JSON
-says what happened: none at all means that the feed was away.
+pip-audit gets its data about vulnerabilities from the network. It exits with 1 for a finding, for data that it cannot
+get, and for a lock that it cannot read. It exits with 0 if its data knows none of the packages, as behind a mirror. So
+`audit` does not use this status. It first lets pip-audit read the lock without the data. Then it reads the JSON that
+pip-audit prints; if there is no JSON, pip-audit could not get its data.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ from pathlib import Path
 _OPTIONS = ["--require-hashes", "--disable-pip", "--progress-spinner=off", "--timeout=15", "--format=json"]
 
 
-# Known and lived with. ecdsa leaks by its timing when it signs, and its authors will not change that; it comes with
-# checkov, which signs nothing here, and is in nothing that is shipped.
+# Vulnerabilities that we accept. When ecdsa signs, its timing reveals something about the key, and its authors will not
+# change that. ecdsa comes with checkov, which signs nothing here. Nothing that we ship contains it.
 ACCEPTED = {"CVE-2024-23342"}
 
 
 class UnreadableLockError(Exception):
-    """pip-audit cannot do its work, and that is not the network's fault."""
+    """pip-audit cannot read a lock. The network is not the reason."""
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What came of one lock; where nothing was `checked`, `obstacle` says why."""
+    """The result of one lock. If `checked` is 0, `obstacle` says why."""
 
     checked: int = 0
     unknown: int = 0
@@ -35,7 +36,7 @@ class Audit:
 
 
 def show(root: Path, pip_audit: Path) -> int:
-    """Print what is known of each lock; returns 1 when there is a finding, else 0."""
+    """Print the findings of each lock. Return 1 if there is one, else 0."""
     found = False
     for lock in sorted([*root.glob("requirements/*.txt"), *root.glob("layers/*/requirements.txt")]):
         one = audit(lock, pip_audit)
@@ -57,7 +58,7 @@ def audit(lock: Path, pip_audit: Path) -> Audit:
     Raises
     ------
     UnreadableLockError
-        The lock or pip-audit is broken: no network would help.
+        The lock or pip-audit itself is broken.
     """
     command = [str(pip_audit.absolute()), f"--requirement={lock}", *_OPTIONS]
     read = subprocess.run([*command, "--dry-run"], capture_output=True, text=True, check=False)

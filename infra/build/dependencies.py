@@ -1,4 +1,4 @@
-"""The table of everything that is shipped: which version, whose licence, why it is there, what it weighs."""
+"""Lists everything that is shipped, with its version, its licence, the reason for it, and its size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from infra.build.table import megabytes
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Go modules name no licence in the binary; these are their projects' own.
+# The engine's library names its Go modules without their licences. These are the licences of the modules' projects.
 GO_LICENCES = {
     "filippo.io/edwards25519": "BSD-3-Clause",
     "github.com/beeper/argo-go": "MIT",
@@ -38,7 +38,7 @@ GO_LICENCES = {
     "google.golang.org/protobuf": "BSD-3-Clause",
 }
 
-# Where a package says it in its own words, or in none.
+# The usual names of licences that packages write in other words, and the licences of packages that name none.
 _PLAIN = {
     "3-Clause BSD License": "BSD-3-Clause",
     "BSD": "BSD-3-Clause",
@@ -46,7 +46,7 @@ _PLAIN = {
 }
 _UNSAID = {"neonize": ["Apache-2.0 (its library: below)"], "pylibmagic": ["BSD-3-Clause"], "segno": ["BSD-3-Clause"]}
 
-# What a package puts into the layer under another name than its own, normalised.
+# Files and folders that a package puts into the layer under another name than its own. The names are normalised.
 _OTHER_NAMES = {
     "beautifulsoup4": ("bs4",),
     "cffi": ("-cffi-backend",),
@@ -64,7 +64,7 @@ _DIRECT = re.compile(r'^  "([a-z0-9-]+)[^"]*",\s*# (.+)$', re.MULTILINE)
 
 @dataclass(frozen=True)
 class Shipped:
-    """One package of a layer; `megabytes` is what is left of it after trimming."""
+    """One package of a layer. `megabytes` is its size after trimming."""
 
     layer: str
     name: str
@@ -95,7 +95,7 @@ def shipped(build: Path) -> list[Shipped]:
 
 
 def go_modules(build: Path) -> list[tuple[str, str]]:
-    """Return module and version of everything that Go has linked into the engine, as its build information says."""
+    """Return name and version of each Go module in the engine's library, from the library's build information."""
     (library,) = (build / "EngineLayer" / "python" / "neonize").glob("neonize-linux-*.so")
     return sorted({(name.decode(), version.decode()) for name, version in _MODULE.findall(library.read_bytes())})
 
@@ -110,13 +110,13 @@ def _of_layer(packages: Path, layer: str) -> Iterator[Shipped]:
 
 
 def _reasons(layer: str) -> dict[str, str]:
-    """Why we want the direct ones: the comments in pyproject.toml."""
+    """Return the reason for each direct dependency, from the comments in pyproject.toml."""
     text = (ROOT / "pyproject.toml").read_text("utf-8")
     return dict(_DIRECT.findall(text.split(f"\n{layer} = [\n")[1].split("\n]\n")[0]))
 
 
 def _requirements(distribution: Distribution) -> set[str]:
-    """What it wants, by normalised name; also what only some of its extras want, for they may be ours."""
+    """Return the normalised names of what a package needs, also for its extras, because we may use an extra."""
     return {_normal(re.split(r"[^\w.-]", wish, maxsplit=1)[0]) for wish in distribution.requires or []}
 
 
@@ -129,7 +129,7 @@ def _licence(name: str, distribution: Distribution) -> str:
 
 
 def _weight(packages: Path, name: str) -> float:
-    """Its folder or module with its bytecode, what its wheel puts beside that, and its metadata."""
+    """Return the size of a package: its folder or module, its bytecode, its other files, and its metadata."""
     own = {name, *_OTHER_NAMES.get(name, ())}
     there = [*packages.iterdir(), *packages.glob("__pycache__/*")]
     found = [path for path in there if _normal(re.split(r"-\d|\.", path.name)[0]) in own]

@@ -1,4 +1,4 @@
-"""The target's Python on this machine. Nothing needs it to build; compiling and running the artifacts does."""
+"""Lambda's Python on this machine. It compiles and runs the artifacts. A build works without it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ VARIABLE = "TARGET_PYTHON"
 
 
 def find(given: str | None = None) -> Path | None:
-    """Return the interpreter, or None where there is none that runs.
+    """Return Lambda's Python, or None if this machine has none that runs.
 
-    Looked for: what is given, else ``$TARGET_PYTHON``, else ``python3.13`` on the PATH, else the Python that runs this.
+    If `given` or else ``$TARGET_PYTHON`` names a Python, no other is tried. Otherwise this tries ``python3.13`` on the
+    PATH, and then the Python that runs this program.
     """
     name = f"python{VERSION[0]}.{VERSION[1]}"
     chosen = given or os.environ.get(VARIABLE)
@@ -26,7 +27,7 @@ def find(given: str | None = None) -> Path | None:
 
 
 def obstacle(build: Path, python: Path | None) -> str | None:
-    """Say why a build cannot run on this machine with that interpreter; None when it can."""
+    """Return why a build cannot run on this machine with this Python, or None if it can."""
     machine = platform.machine()
     if python is None:
         return f"this machine has no python{VERSION[0]}.{VERSION[1]} (${VARIABLE} may name one)"
@@ -40,13 +41,16 @@ def obstacle(build: Path, python: Path | None) -> str | None:
 
 
 def runtime_beside(build: Path) -> Path:
-    """Where the packages are that Lambda's image would have."""
+    """Return the folder for the packages of Lambda's image."""
     return build.parent / "runtime"
 
 
 def _resolve(command: str) -> Path | None:
-    """The program itself: what is on the PATH may be a stand-in that chooses one by an environment Lambda lacks."""
-    # Its own base, not a virtual environment's: the artifacts bring all their packages.
+    """Return the interpreter behind `command`, or None if it is not Lambda's Python.
+
+    `command` may be a script that chooses an interpreter by variables (pyenv does so). The functions do not get these.
+    """
+    # Take the interpreter behind a virtual environment, because the artifacts bring all their packages.
     program = "import sys; print(*sys.version_info[:2]); print(getattr(sys, '_base_executable', sys.executable))"
     try:
         answer = subprocess.run([command, "-c", program], capture_output=True, text=True, check=True)
@@ -62,16 +66,16 @@ def compile_all(python: Path, folder: Path, shown_as: str) -> None:
     Parameters
     ----------
     python
-        The target's interpreter; another version's bytecode would be ignored there.
+        Lambda's Python. Lambda would ignore the bytecode of another version.
     folder
-        What to compile.
+        The folder to compile.
     shown_as
-        Where the folder will be on Lambda, for tracebacks.
+        The path of the folder on Lambda, for tracebacks.
     """
     subprocess.run(
         [
             python, "-m", "compileall", "-q", "-j", "0",
-            # Deployment packages change the files' times; and what is read-only need not be checked against its source.
+            # Do not compare bytecode with its source: deployment changes the files' times, and the files are read-only.
             "--invalidation-mode", "unchecked-hash",
             "-s", folder, "-p", shown_as, folder,
         ],

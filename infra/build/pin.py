@@ -1,4 +1,4 @@
-"""What was built for one processor cannot be deployed for another."""
+"""Makes a built template accept only the processor that was built for."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import yaml
 
 
 def pin(template: Path, architecture: str) -> None:
-    """Let the parameter ``Architecture`` of a built template be what was built and nothing else.
+    """Leave only one value to the parameter ``Architecture`` of a built template.
 
-    CloudFormation then refuses another one before it changes anything; without this, every function would fail at
-    its first import.
+    CloudFormation then refuses another processor before it changes anything. Otherwise every function would fail at its
+    first import.
     """
     document = yaml.safe_load(template.read_text(encoding="utf-8"))
     document["Parameters"]["Architecture"] |= {

@@ -1,6 +1,6 @@
 # The one recipe for every layer and function of template.yaml. SAM's makefile builder calls it with a copy of the
 # layer's or function's folder as working directory and ARTIFACTS_DIR as destination.
-# It gives no architecture: ARCHITECTURE must say the same as the template's parameter, as `make build` sees to.
+# SAM passes no architecture. So ARCHITECTURE must be equal to the template's parameter; `make build` sets both.
 # The shell reads every path from the environment, because make splits a path at its spaces.
 
 ARCHITECTURE ?= arm64

@@ -9,12 +9,12 @@ from infra.build.interpreter import compile_all, find
 from infra.build.trim import trim
 from infra.build.wheels import install
 
-# What is in a layer's folder, but not for Lambda.
+# Files in the folder of a layer or function that Lambda does not get.
 _NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "requirements.txt")
 
 
 def build_layer(source: Path, artifacts: Path, architecture: str) -> None:
-    """A layer: its own package and those of its lock, trimmed, under ``python/``."""
+    """Build a layer: its own package and the packages of its lock, trimmed, in ``python/``."""
     python = artifacts / "python"
     install(source / "requirements.txt", python, architecture)
     trim(python)
@@ -23,13 +23,13 @@ def build_layer(source: Path, artifacts: Path, architecture: str) -> None:
 
 
 def build_function(source: Path, artifacts: Path) -> None:
-    """A function: its folder as it is."""
+    """Build a function: a copy of its folder."""
     shutil.copytree(source, artifacts, ignore=_NOT_SHIPPED, dirs_exist_ok=True)
     _compile(artifacts, "/var/task")
 
 
 def build_runtime(root: Path, target: Path, architecture: str) -> None:
-    """What Lambda's image has in ``/var/runtime``: its runtime client and boto3."""
+    """Install the packages that Lambda's image has in ``/var/runtime``: its runtime client and boto3."""
     shutil.rmtree(target, ignore_errors=True)
     install(root / "requirements" / "runtime.txt", target, architecture)
     _compile(target, "/var/runtime")

@@ -1,4 +1,4 @@
-"""The artifact table: what was built weighs so much, and its handlers import in so long."""
+"""Lists the sizes of the built artifacts, and the import times of their handlers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 
 from infra.build.interpreter import find, obstacle, runtime_beside
 from infra.template.reading import read_template
-from infra.template.stack import ENGINE_LAYER, Function, Stack
+from infra.template.stack_definition import ENGINE_LAYER, Function, StackDefinition
 
 ROOT = Path(__file__).resolve().parents[2]
 
 # Lambda's limit for a function with its layers, unzipped.
 LIMIT_MEGABYTES = 250
 
-# A process each; the fastest is the one that nobody disturbed.
+# Each import runs in this many new processes. The fastest counts, because other programs have disturbed it least.
 IMPORTS = 5
 
 _PROGRAM = "import time; began = time.perf_counter(); import {}; print(time.perf_counter() - began)"
@@ -54,11 +54,11 @@ def show(build: Path) -> None:
 
 
 def megabytes(folder: Path) -> float:
-    """What the files in a folder weigh, in Lambda's megabytes of 2**20 bytes."""
+    """Return the size of the files in a folder, in Lambda's megabytes of 2**20 bytes."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
 
 
-def _read(template: Path) -> Stack:
+def _read(template: Path) -> StackDefinition:
     return read_template(template, {}, {"SupabaseUrl": "http://127.0.0.1", "AllowedOrigins": "http://127.0.0.1"})
 
 

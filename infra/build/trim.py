@@ -1,31 +1,31 @@
-"""What a layer can do without."""
+"""Removes from a layer what nobody needs there."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
-# Nothing at run time reads type stubs, tests and the commands that some packages install; RECORD lists files that
-# are gone. Licences and the rest of the metadata stay.
+# At run time, nothing reads type stubs, tests and the commands that packages install. RECORD goes too, because it would
+# list removed files. Licences and the other metadata stay.
 ANYWHERE = ("**/*.pyi", "*.dist-info/RECORD", "bin", "tests", "*/tests")
 
-# By package, since a layer's packages come and go.
+# Rules for single packages. A rule is used only if the layer has its package.
 PACKAGES = {
-    # A web page for API documents. The rest of that framework stays: the logger's encoder reaches into it.
+    # A web page for API documents. The rest of event_handler stays, because the logger's encoder imports it.
     "aws_lambda_powertools": ("aws_lambda_powertools/event_handler/openapi/swagger_ui/*.js",),
-    # What compiles bindings; cryptography wants their compiled backend only, which lies outside these folders.
+    # cffi and pycparser compile bindings. cryptography needs only the compiled backend, which is outside these folders.
     "cffi": ("cffi",),
     "pycparser": ("pycparser",),
-    # Where a number is from, whose it is and which time it is there: neonize parses and formats numbers.
+    # The places, the carriers and the time zones of phone numbers. neonize only parses and formats numbers.
     "phonenumbers": ("phonenumbers/geodata", "phonenumbers/carrierdata", "phonenumbers/tzdata"),
-    # libmagic under three names, as wheels cannot hold links; the loader asks for libmagic.so.1.
+    # Wheels cannot hold links, so libmagic is there under three names. The loader asks for libmagic.so.1.
     "pylibmagic": (
         "pylibmagic/libmagic.la",
         "pylibmagic/libmagic.so",
         "pylibmagic/libmagic.so.*.*.*",
         "pylibmagic/pkgconfig",
     ),
-    # AVIF pictures and drawing text. Pillow says plainly when somebody asks for what is missing.
+    # Support for AVIF pictures and for drawing text. Pillow raises a clear error if somebody uses what is missing.
     "PIL": (
         "PIL/_avif.*",
         "PIL/_imagingft.*",
@@ -39,16 +39,16 @@ PACKAGES = {
 
 
 class NothingToTrimError(RuntimeError):
-    """A rule does not match any more: the package has changed, so its rules must be looked at again."""
+    """A rule does not match any more, because the package has changed. Review the rules of the package."""
 
 
 def trim(packages: Path) -> None:
-    """Remove from a folder of installed packages what nobody needs.
+    """Remove from a folder of installed packages what the rules name.
 
     Raises
     ------
     NothingToTrimError
-        A package is there, but not what its rule removes.
+        A package is there, but a rule of it matches nothing.
     """
     for name, patterns in PACKAGES.items():
         if (packages / name).exists():

@@ -1,5 +1,5 @@
 """The repository's documents.
 
-- ``figures``: a command that measures writes its section of a file
-- ``links``: every link of every Markdown file leads somewhere (``make lint``)
+- ``figures``: writes measured figures into a section of a file
+- ``links``: checks that every link of every Markdown file leads somewhere (``make lint``)
 """

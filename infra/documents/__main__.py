@@ -1,4 +1,4 @@
-"""``python -m infra.documents``: name each link of the Markdown files that leads nowhere; 1 if there is one."""
+"""``python -m infra.documents``: list each link of a Markdown file that leads nowhere. Exit with 1 if there is one."""
 
 from __future__ import annotations
 

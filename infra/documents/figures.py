@@ -1,4 +1,4 @@
-"""Files of figures: a command that measures writes its section, with the date and the machine."""
+"""Writes measured figures into a section of a file, with the date and the machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HEADING = "\n## "
 
 
 class _Tee(io.TextIOBase):
-    """Shows what is written, and keeps it."""
+    """Prints a text, and also keeps it."""
 
     def __init__(self, shown: TextIO) -> None:
         self._shown = shown
@@ -40,12 +40,12 @@ def record(path: Path, command: str, section: str, measure: Callable[[], int | N
     section : str
         Heading of the section. A section of this name is replaced, and a new one comes last.
     measure : callable
-        Prints Markdown. It returns 0 or None if the figures count. The file stays as it is otherwise.
+        Prints Markdown. It returns 0 or None if the figures are good. Otherwise the file stays as it is.
 
     Returns
     -------
     int
-        What ``measure`` has returned, as the command's exit status.
+        The number that ``measure`` has returned (0 for None), for the command's exit status.
     """
     tee = _Tee(sys.stdout)
     with contextlib.redirect_stdout(tee):

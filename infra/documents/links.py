@@ -1,6 +1,7 @@
-"""Links of the Markdown files: each relative link leads to a file, each anchor to a heading or to a line.
+"""Checks the links of the Markdown files: each relative link must lead to a file, each anchor to a heading or a line.
 
-markdown-it-py finds the links and the headings, so code blocks are no links. Links to other hosts are not followed.
+markdown-it-py finds the links and the headings, so the text of code blocks does not count. Links to other hosts are
+not followed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from markdown_it.token import Token
 
 _IN_HTML = re.compile(r"<(?:a|img|source)\b[^>]*?\b(?:href|src|srcset)=[\"']([^\"']+)[\"']", re.IGNORECASE)
 _HTML_ANCHOR = re.compile(r"\b(?:id|name)=[\"']([^\"']+)[\"']", re.IGNORECASE)
-# A page that GitHub shows beside the repository, as seen from its first page. The badge of the tests is one.
+# A link to a page of GitHub about this repository, relative to its first page. The badge of the tests has one.
 _OF_GITHUB = "../../actions/"
 _LINES = re.compile(r"L(\d+)(?:-L(\d+))?")
 

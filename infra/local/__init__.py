@@ -1,23 +1,23 @@
 """Runs template.yaml on one machine: `python -m infra.local`.
 
-A request's way::
+The *local system* is all that this starts. The *runner* is the process that starts it.
 
-    gateway ── routing, cors, authorizers              payload: the event formats
+A request goes this way::
+
+    gateway/server            routing, cors and authorizers decide; payload makes the event and reads the answer
        │
-    invoker ── pool ── instances ── runtime_api        a process per instance (processes: memory, end), which takes
-       │                                               one invocation after another
-    step_functions (moto, moto_fixes) ──> invoker      workflow tasks; functions that start functions
-    schedules ─────────────────────────> invoker
+    functions/invoker ──> functions/pool ──> functions/instances ──> functions/runtime_api
+       ↑                                     one process for each instance, which takes one event after another
+       │
+    aws/step_functions        the tasks of the workflow, and functions that start functions (moto with moto_fixes)
+    aws/schedules             functions that run on a schedule
 
-Around it:
+The other parts:
 
-- `environment` is what is kept of the caller's shell. `options` is the command line.
-- `template` (with `template_http`, `template_schedules`, `resources`, `parameters` and `intrinsics`) reads a `stack`.
-- `interpreters` chooses the Python for the functions, from source or, by `as_on_lambda.sh`, from what was built.
-- `postgres` runs the embedded database from `binaries` under an `account`. `database` marks and prepares a database.
-- `sandbox`, `identity` and `dev` stand in for WhatsApp and Supabase (`supabase.sql`).
-- `httpserver` is what gateway and runtime_api have in common.
-- `runner` starts and ends everything. `datadir` keeps a second runner out, `guard` ends the children of a killed one,
-  and `logs` keeps the log files short.
-- `errors` is what can go wrong.
+- ``standins`` replaces Supabase and WhatsApp, and keeps the data between runs.
+- ``environment`` removes the caller's variables. ``options`` is the command line.
+- ``runner`` starts and ends everything. ``infra.children`` ends the children of a killed runner.
+- ``logs`` limits the size of the log files.
+- ``errors`` has the errors with which Lambda refuses an invocation.
+- ``infra.template`` reads the template, and ``infra.postgres`` runs the embedded Postgres.
 """

@@ -1,4 +1,4 @@
-"""``python -m infra.local``: see `options` for what it takes."""
+"""``python -m infra.local``. `options` has its arguments."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 async def _main(caller: Mapping[str, str]) -> int:
-    # Imported here: libraries read the environment while they are imported, so it must be clean before.
+    # `main` has cleaned the environment before these imports, because libraries read it while they are imported.
     from infra.local.options import parse
     from infra.local.runner import run
 
     work = asyncio.create_task(run(parse(sys.argv[1:]), caller))
     loop = asyncio.get_running_loop()
-    # A signal that is ignored at the start stays ignored: nohup does that to SIGHUP, a background job to SIGINT.
+    # Keep ignoring the signals that are ignored at the start. nohup ignores SIGHUP, and a shell ignores SIGINT for a
+    # background job.
     heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
     def stop() -> None:
-        for number in heard:  # the second Ctrl-C must not interrupt the cleaning up
+        for number in heard:  # a second Ctrl-C must not interrupt the cleaning up
             loop.add_signal_handler(number, lambda: None)
         work.cancel()
 
@@ -44,16 +45,16 @@ async def _main(caller: Mapping[str, str]) -> int:
 
 
 def main() -> None:
-    """Run until told to end."""
+    """Run until a signal ends the program."""
     environment.restart_without_python_variables("infra.local")
     caller = environment.clean(os.environ)
     logging.basicConfig(level=logging.WARNING, format="local: %(message)s", stream=sys.stderr)
     logging.getLogger("infra.local").setLevel(logging.INFO)
     code = asyncio.run(_main(caller))
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, AttributeError):  # closed, full, or never there
+        with contextlib.suppress(OSError, AttributeError):  # it is closed, its disk is full, or it was never open
             stream.flush()
-    # moto's interpreter leaves threads behind that wait for callbacks; there is nothing left to wait for.
+    # moto's interpreter leaves threads that wait for callbacks. End without waiting for them.
     os._exit(code)
 
 

@@ -1,6 +1,6 @@
-"""What the local stack and its children keep of the caller's environment.
+"""The variables that the local system and its children keep of the caller's environment.
 
-A shell in which somebody works with AWS or a cloud Postgres holds variables that redirect or break the stack:
+A shell in which somebody works with AWS or a cloud Postgres has variables that redirect or break the local system:
 ``DATABASE_URL``, ``PG*``, ``AWS_*``, ``*_proxy``, ``PYTHON*``, locales. `clean` removes everything that is not listed
 here, before any library reads it. tests/support/environment.py adds the tests' own names. The Makefile cleans the
 environment of every command before Python starts.
@@ -17,13 +17,13 @@ KEPT = {
     "PATH",
     "HOME",
     "TMPDIR",
-    # Some Pythons find their own library by it.
+    # Some Pythons need it to find their own library.
     "LD_LIBRARY_PATH",
-    # infra/build/interpreter.py: the Python that runs built artifacts.
+    # The Python that runs built artifacts (infra/build/interpreter.py).
     "TARGET_PYTHON",
 }
 
-# Go's engine reads these; they reach it with `--live` only. The sandbox has a proxy and a CA of its own.
+# The engine (Go) reads these variables. It gets them with `--live` only, because the sandbox has its own proxy and CA.
 FOR_THE_REAL_WHATSAPP = {"HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 
 LOOPBACK = "127.0.0.1,::1,localhost"
@@ -62,14 +62,14 @@ def restart_without_python_variables(module: str) -> None:
     """
     if any(name.startswith("PYTHON") for name in os.environ):
         without = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-        with contextlib.suppress(OSError):  # an interpreter that this user cannot start: go on with what there is
+        with contextlib.suppress(OSError):  # this user cannot start the interpreter, so go on in this process
             os.execve(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]], without)
 
 
 def for_the_real_whatsapp(caller: Mapping[str, str]) -> dict[str, str]:
-    """The proxy and CA variables of the caller's environment, for a process with the engine.
+    """Return the proxy and CA variables of the caller's environment, for a process with the engine.
 
-    Loopback never goes through the proxy: the same process calls Step Functions on this machine.
+    Calls to loopback never go through the proxy, because the same process calls Step Functions on this machine.
     """
     passed = {name: value for name, value in caller.items() if name in FOR_THE_REAL_WHATSAPP and value}
     excluded = passed.get("no_proxy") or passed.get("NO_PROXY")

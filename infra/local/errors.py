@@ -1,4 +1,4 @@
-"""Lambda's refusals of an invocation, as the runner plays them.
+"""The errors with which Lambda refuses an invocation.
 
 ::
 
@@ -43,16 +43,16 @@ class PayloadTooLarge(InvocationError):
 
 
 class Withheld(InvocationError):
-    """The function deletes, and this run may not delete in its database."""
+    """The function deletes data, and this run must not delete data in its database."""
 
     code = "ServiceException"
     status = 503
     message = (
-        "This database is not the local stack's own, so the local stack deletes nothing in it. "
+        "This database is not the local system's own, so the local system deletes nothing in it. "
         "Start it with --may-delete to allow that."
     )
     body: ClassVar = {"success": False, "error": "may_not_delete", "message": message}
-    """In the API's own form, so that the page shows the message."""
+    """The answer has the API's own form, so that the page shows the message."""
 
     def __init__(self) -> None:
         super().__init__(self.message)

@@ -1,4 +1,4 @@
-"""Keeps the files of the ``logs`` folder bounded while their writers go on."""
+"""Limits the size of the log files while programs write to them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ CHECK_SECONDS = 1.0
 
 
 def shorten(log: Path, limit: int) -> None:
-    """Move a log that is too long to ``NAME.old`` and go on with an empty one.
+    """Copy a log that is too long to ``NAME.old``, and empty it.
 
-    The writers keep the file open in append mode, so it is emptied and not renamed. What they write while it is
-    copied is lost.
+    The writers keep the file open in append mode, so the file must not be renamed. Lines that they write during the
+    copy are lost.
     """
     with contextlib.suppress(OSError):
         if log.stat().st_size > limit:

@@ -1,4 +1,4 @@
-"""The command line."""
+"""The command line of the runner."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from whatsapp_pairing.runtime.database_url import normalised
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# The functions log in as one of three roles.
-NEEDS = ("api", "worker", "engine")
+# The functions log in as one of three roles: whatsapp_api, whatsapp_worker or whatsapp_engine.
+LOGIN_NAMES = ("api", "worker", "engine")
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the person at the terminal asked for."""
+    """The options of one run."""
 
     host: str = "127.0.0.1"
     port: int = 3000
@@ -37,13 +37,13 @@ class Options:
 
 
 def parse(arguments: Sequence[str]) -> Options:
-    """Read the command line; ends the program on a wrong one, as argparse does."""
+    """Read the command line. A wrong one ends the program with a message, as argparse does."""
     parser = _parser()
     given = parser.parse_args(arguments)
     mode = "live" if given.live else given.whatsapp
     if mode == "external" and not (given.whatsapp_proxy and given.whatsapp_ca and given.whatsapp_root):
         parser.error("--whatsapp external needs --whatsapp-proxy, --whatsapp-ca and --whatsapp-root")
-    if not given.database_url and any(getattr(given, f"{need}_database_url") for need in NEEDS):
+    if not given.database_url and any(getattr(given, f"{login}_database_url") for login in LOGIN_NAMES):
         parser.error("the URLs of the roles need --database-url")
     if mode != "external" and (given.whatsapp_proxy or given.whatsapp_ca or given.whatsapp_root):
         parser.error("--whatsapp-proxy, --whatsapp-ca and --whatsapp-root need --whatsapp external")
@@ -56,7 +56,7 @@ def parse(arguments: Sequence[str]) -> Options:
         host=given.host,
         port=given.port,
         database_url=given.database_url,
-        login_urls={need: url for need in NEEDS if (url := getattr(given, f"{need}_database_url"))},
+        login_urls={login: url for login in LOGIN_NAMES if (url := getattr(given, f"{login}_database_url"))},
         may_delete=given.may_delete,
         data_dir=given.data_dir,
         template=given.built.resolve() / "template.yaml" if given.built else given.template,
@@ -81,29 +81,31 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--database-url", metavar="URL", type=_database_url, help="use this Postgres (default: an embedded one)"
     )
-    for need in NEEDS:
+    for login in LOGIN_NAMES:
         parser.add_argument(
-            f"--{need}-database-url", metavar="URL", type=_database_url,
-            help=f"with --database-url: how whatsapp_{need} logs in there (default: without a password)",
+            f"--{login}-database-url", metavar="URL", type=_database_url,
+            help=f"with --database-url: how whatsapp_{login} logs in there (default: without a password)",
         )  # fmt: skip
     parser.add_argument(
         "--may-delete", action="store_true",
         help="with --database-url: let cleanup, unlink and Disconnect delete there",
     )  # fmt: skip
-    parser.add_argument("--data-dir", type=_path, default=Path(".local"), help="what outlives a run (default .local)")
+    parser.add_argument(
+        "--data-dir", type=_path, default=Path(".local"), help="keeps data between runs (default .local)"
+    )
     parser.add_argument("--qr-seconds", type=_seconds, help="how long the QR may take to come (QrTimeoutSeconds)")
     parser.add_argument("--auth-seconds", type=_seconds, help="how long the scan may take (AuthTimeoutSeconds)")
     modes = parser.add_mutually_exclusive_group()
     modes.add_argument("--whatsapp", choices=("sandbox", "live", "external"), default="sandbox")
     modes.add_argument("--live", action="store_true", help="the real WhatsApp: --whatsapp live")
-    parser.add_argument("--whatsapp-proxy", metavar="URL", help="external: its CONNECT proxy")
+    parser.add_argument("--whatsapp-proxy", metavar="URL", help="external: CONNECT proxy of that WhatsApp")
     parser.add_argument("--whatsapp-ca", metavar="FILE", type=Path, help="external: its certificate authority")
     parser.add_argument("--whatsapp-root", metavar="HEX", help="external: its Noise trust root, 32 bytes")
     parser.add_argument(
         "--built", metavar="DIR", type=Path, nargs="?", const=ROOT / ".aws-sam" / "build",
-        help="run what `make build` has made, on python3.13 (default .aws-sam/build)",
+        help="run the artifacts of `make build`, on python3.13 (default .aws-sam/build)",
     )  # fmt: skip
-    parser.add_argument("--built-python", metavar="FILE", help="that interpreter (default: $TARGET_PYTHON, else PATH)")
+    parser.add_argument("--built-python", metavar="FILE", help="with --built: its python3.13 (default: $TARGET_PYTHON)")
     parser.add_argument("--template", type=Path, default=ROOT / "template.yaml", help=argparse.SUPPRESS)
     parser.add_argument(
         "--parameter", metavar="NAME=VALUE", type=_assignment, action="append", default=[],

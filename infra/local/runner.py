@@ -1,4 +1,4 @@
-"""Starts everything in the right order, and ends it in the reverse one."""
+"""Starts all parts of the local system in the right order, and ends them in the reverse order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack
 from secrets import token_urlsafe
 from typing import TypeVar
 
-from infra.children import Guard
+from infra.children import ChildGuard
 from infra.errors import ToolError
 from infra.local import logs
 from infra.local.aws.schedules import Scheduler
@@ -28,14 +28,14 @@ from infra.local.functions.runtime_api import RuntimeApi
 from infra.local.gateway.httpserver import bind, is_loopback, own_url
 from infra.local.gateway.server import Gateway, HttpServer
 from infra.local.options import Options
-from infra.local.standins import database, sandbox
+from infra.local.standins import database
 from infra.local.standins.datadir import DataDir
-from infra.local.standins.developer_paths import DevPaths
-from infra.local.standins.identity import Identity
-from infra.local.standins.sandbox import Sandbox, SandboxControl, WhatsApp
+from infra.local.standins.developer_paths import DeveloperPaths
+from infra.local.standins.supabase_auth import SupabaseAuth
+from infra.local.standins.whatsapp import Sandbox, SandboxControl, WhatsApp, external_whatsapp, real_whatsapp
 from infra.postgres.server import EmbeddedPostgres
 from infra.template.reading import read_template
-from infra.template.stack import ENGINE_LAYER, Function, Stack
+from infra.template.stack_definition import ENGINE_LAYER, Function, StackDefinition
 
 logger = logging.getLogger(__name__)
 
@@ -55,12 +55,12 @@ async def run(options: Options, caller: Mapping[str, str]) -> None:
     options
         The command line.
     caller
-        The caller's environment, for the variables that the real WhatsApp needs.
+        The caller's environment. It may hold the proxy for the real WhatsApp.
 
     Raises
     ------
     ToolError
-        Something that the person at the terminal can put right.
+        The person at the terminal can solve the problem.
     """
     started = time.monotonic()
     async with AsyncExitStack() as resources:
@@ -80,13 +80,13 @@ async def run(options: Options, caller: Mapping[str, str]) -> None:
 
 
 class _Runner:
-    """The parts of one run. Whatever is started is put on `resources`, which ends it."""
+    """Starts the parts of one run. It puts the end of each part on `resources`."""
 
     def __init__(
         self,
         options: Options,
         caller: Mapping[str, str],
-        stack: Stack,
+        stack: StackDefinition,
         python: Interpreter,
         data: DataDir,
         url: str,
@@ -100,13 +100,13 @@ class _Runner:
         self._url = url
         self._resources = resources
         _raise_file_limit()
-        self._guard = Guard()
+        self._guard = ChildGuard()
         resources.callback(self._guard.close)
 
     async def start(self, listening: socket.socket) -> None:
-        """Start everything; when it returns, the first request is answered."""
+        """Start everything. From then on, requests are answered."""
         self._in_background(logs.keep_short(self._data.logs))
-        # The three slow starts overlap.
+        # Postgres, moto and the sandbox start slowly, so they start at the same time.
         given = self._options.database_url
         embedded = self._start_postgres() if given is None else None
         services = self._in_thread(AwsServices)
@@ -120,13 +120,13 @@ class _Runner:
         secrets: dict[str, str] = {}
         if prefix := self._stack.parameters.get(DATABASE_SECRETS):
             urls = await asyncio.to_thread(database.login_urls, database_url, self._options.login_urls)
-            secrets = {f"{prefix}/{need}": json.dumps({"url": url}) for need, url in urls.items()}
+            secrets = {f"{prefix}/{login}": json.dumps({"url": url}) for login, url in urls.items()}
         loop = asyncio.get_running_loop()
         await asyncio.to_thread(aws.start, self._stack.state_machines, secrets, invoker, loop)
 
         scheduler = Scheduler(self._stack.schedules, invoker.invoke_later)
         password = None if is_loopback(listening) else token_urlsafe(12)
-        local = await self._dev_paths(database_url, invoker, whatsapp, aws.url, password)
+        local = await self._developer_paths(database_url, invoker, whatsapp, aws.url, password)
         server = HttpServer(Gateway(self._stack, invoker, local.answer).answer)
         self._resources.push_async_callback(server.stop)
         await server.start(listening)
@@ -143,7 +143,7 @@ class _Runner:
         task = asyncio.create_task(asyncio.to_thread(work))
 
         async def finish() -> None:
-            # A thread cannot be cancelled: whatever it starts must be there before it can be ended.
+            # A thread cannot be cancelled. So wait until it has started its part, and end the part then.
             with contextlib.suppress(Exception):
                 await asyncio.shield(task)
             if end is not None:
@@ -168,18 +168,18 @@ class _Runner:
     async def _start_whatsapp(self) -> WhatsApp:
         options = self._options
         if options.whatsapp == "live":
-            return sandbox.live(self._caller)
+            return real_whatsapp(self._caller)
         if options.whatsapp == "external":
-            return sandbox.external(options.whatsapp_proxy, options.whatsapp_ca, options.whatsapp_root)
+            return external_whatsapp(options.whatsapp_proxy, options.whatsapp_ca, options.whatsapp_root)
         process = Sandbox(self._data.sandbox, self._guard)
         whatsapp = await asyncio.shield(self._in_thread(process.start, process.stop))
-        logger.info("the sandbox WhatsApp's control is at %s", whatsapp.control_url)
+        logger.info("the sandbox's HTTP control is at %s", whatsapp.control_url)
         return whatsapp
 
     async def _start_functions(self, aws_url: str, whatsapp: WhatsApp) -> Invoker:
         api = RuntimeApi()
         self._resources.push_async_callback(api.shutdown)
-        # Loading a function keeps a core busy; more at once would only slow each other.
+        # Loading a function keeps a core busy. More loads than cores would only slow each other down.
         slots = asyncio.Semaphore(max(2, os.cpu_count() or 1))
 
         def make_pool(function: Function) -> FunctionPool:
@@ -197,31 +197,34 @@ class _Runner:
         withheld: set[str] = set()
         if self._options.database_url is not None and not self._options.may_delete:
             withheld = DELETING & self._stack.functions.keys()
-            logger.info("not running on this database: %s (--may-delete allows them)", ", ".join(sorted(withheld)))
+            logger.info(
+                "these functions do not run on this database: %s (--may-delete allows them)",
+                ", ".join(sorted(withheld)),
+            )
         invoker = Invoker(self._stack.functions, make_pool, withheld)
         self._resources.push_async_callback(invoker.close)
         invoker.start_housekeeping()
         return invoker
 
-    async def _dev_paths(
+    async def _developer_paths(
         self, database_url: str, invoker: Invoker, whatsapp: WhatsApp, aws_url: str, password: str | None
-    ) -> DevPaths:
+    ) -> DeveloperPaths:
         control = None
         if whatsapp.control_url is not None:
             control = SandboxControl(whatsapp.control_url)
             self._resources.push_async_callback(control.close)
-        identity = Identity(self._data.signing_key, self._url, database_url)
-        return DevPaths(identity, invoker, whatsapp, control, aws_url, password)
+        auth = SupabaseAuth(self._data.signing_key, self._url, database_url)
+        return DeveloperPaths(auth, invoker, whatsapp, control, aws_url, password)
 
 
-def _read(options: Options, url: str) -> Stack:
+def _read(options: Options, url: str) -> StackDefinition:
     port = url.rpartition(":")[2]
     supplied = {"SupabaseUrl": url, "AllowedOrigins": f"{url},http://localhost:{port}"}
     return read_template(options.template, options.parameters, supplied)
 
 
 def _raise_file_limit() -> None:
-    """A connection is a file; hundreds of polling pages are more than a shell's default limit."""
+    """Allow many open files: each connection is one, and hundreds of polling pages exceed a shell's default limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -4,11 +4,11 @@ The commands are `python -m infra.migrate up|status|verify --database-url …`, 
 code calls `up`, `status` and `verify`.
 
 Commands:
-runner.py            `up` and `status`
+up_and_status.py     `up` and `status`
 verification.py      `verify`: compares what must be there with what is there
-trying.py            `verify --try-writes`: pairs a user, and rolls it back
+try_writes.py        `verify --try-writes`: pairs a user, and rolls it back
 bundle.py            `bundle`: writes a folder of files for products that apply migrations with a tool of their own
-fresh.py             `snapshot`: starts a fresh database, and writes expected.json from it
+snapshot.py          `snapshot`: starts a fresh database, and writes expected.json from it
 
 What `up` applies:
 files.py             reads the numbered files, in their order
@@ -16,8 +16,8 @@ numbered.py          applies each numbered file once
 engine_tables.py     has whatsmeow create its tables, and grants the rights on them
 engine_sql.py        writes whatsmeow's tables as a file, for a bundle
 functions.py         applies the file of each database function again when its text changes
-execution.py         runs a file as one query, and explains an error of Postgres
-turn.py              lets one runner work at a time
+run_file.py          runs a file as one query, and explains an error of Postgres
+one_at_a_time.py     lets one `up` work at a time
 
 What `up` records:
 history.py           our record of what was applied
@@ -26,16 +26,16 @@ release.py           the newest release that has migrated the database
 adoption.py          takes old records over, and adopts a database without a record
 
 What `verify` reads:
-scope.py             names the objects and the roles to look at
+checked_objects.py   names the objects and the roles to look at
 expected.py          reads what must be there, from expected.json
-facts.py             reads from the catalog what is there
-rights.py            the queries of facts.py about rights
+catalog_facts.py     reads from the catalog what is there
+catalog_rights.py    the queries of catalog_facts.py about rights
 """
 
 from infra.migrate.connection import without_password
 from infra.migrate.errors import MigrateError
 from infra.migrate.files import MIGRATIONS
-from infra.migrate.runner import Outcome, Status, status, up
+from infra.migrate.up_and_status import Outcome, Status, status, up
 from infra.migrate.verification import Finding, verify
 
 __all__ = [

@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _snapshot(options: argparse.Namespace) -> int:
-    from infra.migrate.fresh import (
+    from infra.migrate.snapshot import (
         write_snapshot,  # imported here: it starts a Postgres, which the other commands do not need
     )
 
@@ -129,7 +129,7 @@ def _status(url: str, options: argparse.Namespace) -> int:
 def _verify(url: str, options: argparse.Namespace) -> int:
     findings = verify(url)
     if options.try_writes:
-        from infra.migrate.trying import (
+        from infra.migrate.try_writes import (
             try_writes,  # imported here: it imports the domain, which the other commands do not need
         )
 

@@ -102,5 +102,5 @@ def require_supabase(connection: psycopg.Connection) -> None:
     if missing:
         raise NotSupabase(
             f"this is not a Supabase database: {', '.join(missing)} not found. "
-            "On your own machine, the local runner creates stand-ins (infra/postgres/supabase.sql)."
+            "On your own machine, the local system creates stand-ins (infra/postgres/supabase.sql)."
         )

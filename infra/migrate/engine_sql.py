@@ -12,9 +12,9 @@ from pathlib import Path
 import psycopg
 
 from infra.migrate import engine_tables
-from infra.migrate.execution import execute
 from infra.migrate.files import MIGRATIONS, read_migrations
-from infra.migrate.fresh import fresh_database
+from infra.migrate.run_file import execute
+from infra.migrate.snapshot import fresh_database
 
 _ENTRY = re.compile(r"^\d{4}-\d\d-\d\d [^\n]*? \[\d+\] (?P<kind>LOG|DETAIL):  (?P<text>.*?)(?=^\d{4}-|\Z)", re.M | re.S)
 _STATEMENT = re.compile(r"(?:statement|execute [^:]*): (?P<sql>.*)", re.S)

@@ -17,7 +17,7 @@ from whatsapp_pairing.runtime.database_url import NO_SESSION, is_transaction_poo
 from infra import LAYERS
 from infra.migrate.connection import connected, limit_waits, readable
 from infra.migrate.errors import EngineTablesFailed, NotReachable
-from infra.migrate.turn import LOCK_SECONDS, take_turn
+from infra.migrate.one_at_a_time import LOCK_SECONDS, take_turn
 
 _ENGINE_SECONDS = 60
 
@@ -93,7 +93,7 @@ def require_session(url: str) -> None:
 def create_engine_tables(database_url: str) -> None:
     """Bring whatsmeow's tables in the schema `whatsapp_engine` to the engine's version. It may be repeated.
 
-    If two runners call this at once, the second waits for the first. Otherwise whatsmeow's upgrade would fail.
+    If two processes call this at once, the second waits for the first. Otherwise whatsmeow's upgrade would fail.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from infra.migrate.scope import ENGINE_TABLE, ENGINE_TABLES, ENGINE_VERSION
+from infra.migrate.checked_objects import ENGINE_TABLE, ENGINE_TABLES, ENGINE_VERSION
 
 SNAPSHOT = Path(__file__).with_name("expected.json")
 

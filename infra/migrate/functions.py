@@ -10,9 +10,9 @@ from pathlib import Path
 import psycopg
 
 from infra.migrate.errors import BadMigration, MigrationFailed
-from infra.migrate.execution import execute, explained
 from infra.migrate.files import checksum_of, read_text
-from infra.migrate.turn import take_turn
+from infra.migrate.one_at_a_time import take_turn
+from infra.migrate.run_file import execute, explained
 
 FOLDER = "functions"
 
@@ -83,7 +83,7 @@ def _apply(connection: psycopg.Connection, function: Function) -> bool:
         with connection.transaction():
             take_turn(connection)
             if not changed(connection, [function]):
-                return False  # another runner has just applied it
+                return False  # another process has just applied it
             execute(connection, function.text)
             if connection.execute(_MADE, (function.name,)).fetchone() != (True,):
                 raise MigrationFailed(

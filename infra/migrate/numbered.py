@@ -9,9 +9,9 @@ import psycopg
 
 from infra.migrate import history, release, supabase_history
 from infra.migrate.adoption import Found, settle
-from infra.migrate.execution import execute, explained
 from infra.migrate.files import Migration
-from infra.migrate.turn import take_turn
+from infra.migrate.one_at_a_time import take_turn
+from infra.migrate.run_file import execute, explained
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def _settle(connection: psycopg.Connection, migrations: Sequence[Migration], *, 
 
 
 def _apply(connection: psycopg.Connection, migration: Migration, *, supabase: bool = False) -> bool:
-    """Apply `migration`, unless another runner has just done so. Return whether this call has applied it."""
+    """Apply `migration`, unless another process has just done so. Return whether this call has applied it."""
     try:
         with connection.transaction():
             take_turn(connection)

@@ -9,14 +9,14 @@ from typing import Literal
 
 import psycopg
 
+from infra.migrate.catalog_facts import collect_facts, read_facts
+from infra.migrate.checked_objects import LOGINS, SESSIONS
 from infra.migrate.connection import connected, readable, require_supabase
 from infra.migrate.expected import expected
-from infra.migrate.facts import collect_facts, read_facts
 from infra.migrate.release import refuse_newer
-from infra.migrate.scope import LOGINS, SESSIONS
 
 # A column that the product has added and that may reject our insert: it has no default and must not be null, it is
-# generated, or its type or default may reject a row. facts.py writes these words.
+# generated, or its type or default may reject a row. catalog_facts.py writes these words.
 _RISKY_COLUMN = re.compile(r" not null$| \((generated|domain|default needs .*)\)$")
 
 # Kinds of additions that are always reported. Of the product's columns, indexes, triggers and policies, only some are

@@ -1,11 +1,13 @@
-"""An embedded Postgres with what the migrations need of Supabase's, for the local runner, the tests and the snapshot.
+"""An embedded Postgres with the parts of Supabase that the migrations need.
+
+The local system, the tests and the commands that need a fresh database use it.
 
 - ``server``: starts, stops and removes a server. ``binaries`` finds its programs.
-- ``account``: which user may run it, and where its files may be, under root too.
+- ``account``: chooses the user that runs it, and the place of its files, under root too.
 - ``supabase.sql``: the roles and the schema ``auth`` that a Supabase project has.
 """
 
 from pathlib import Path
 
 SUPABASE = Path(__file__).with_name("supabase.sql")
-"""What the tests, the local runner and the snapshot load into a database before the migrations."""
+"""The tests, the local system and `fresh_database` run this file in a database before the migrations."""

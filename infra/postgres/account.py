@@ -1,8 +1,8 @@
 """The account that Postgres runs under, and folders that this account can reach.
 
 Postgres refuses to run as root. Under root it therefore runs as ``nobody``, who usually cannot reach root's home
-folder. The runner changes the mode of no folder that it has not made. It puts into `PLACE` the database and the
-programs that ``nobody`` cannot reach elsewhere.
+folder. The runner never changes the mode of a folder that it has not made. Instead it puts a database or programs that
+``nobody`` cannot reach into `PLACE`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ PLACE = Path("/var/lib/whatsapp-pairing")
 
 
 @dataclass(frozen=True)
-class Account:
+class SystemAccount:
     """A user id and a group id.
 
     Attributes
     ----------
     uid, gid
-        None where the program runs under the runner's own ids.
+        None if the program runs under the runner's own ids.
     """
 
     uid: int | None = None
@@ -37,7 +37,7 @@ class Account:
 
     @property
     def popen(self) -> dict[str, Any]:
-        """What `subprocess.Popen` needs to start a program under this account."""
+        """The arguments of `subprocess.Popen` that start a program under this account."""
         return {} if self.uid is None else {"user": self.uid, "group": self.gid, "extra_groups": []}
 
     def can_run(self, program: Path) -> bool:
@@ -61,8 +61,10 @@ class Account:
             return False
 
 
-def account_for(folder: Path) -> Account:
-    """The account for a Postgres whose files are in `folder`: the owner of an existing one, else ``nobody``.
+def account_for(folder: Path) -> SystemAccount:
+    """Return the account for a Postgres whose files are in `folder`.
+
+    Under root this is the owner of an existing folder, or else ``nobody``. Otherwise it is the runner's own account.
 
     Raises
     ------
@@ -70,11 +72,11 @@ def account_for(folder: Path) -> Account:
         The runner is root, and cannot run a program under such an account.
     """
     if os.geteuid() != 0:
-        return Account()
+        return SystemAccount()
     if folder.exists():
         owner = folder.stat()
         if owner.st_uid != 0:
-            return Account(owner.st_uid, owner.st_gid)
+            return SystemAccount(owner.st_uid, owner.st_gid)
         if any(folder.iterdir()):
             raise ToolError(f"{folder} belongs to root, but Postgres refuses to run as root. Give it to another user.")
     try:
@@ -82,21 +84,21 @@ def account_for(folder: Path) -> Account:
     except KeyError:
         raise ToolError(
             "Postgres refuses to run as root, and this machine has no account nobody. "
-            "Start the local stack as another user, or give it a database with --database-url."
+            "Start the local system as another user, or give it a database with --database-url."
         ) from None
-    account = Account(nobody.pw_uid, nobody.pw_gid)
+    account = SystemAccount(nobody.pw_uid, nobody.pw_gid)
     if not account.can_run(Path("/bin/true")):
         raise ToolError(
             "Postgres refuses to run as root, and root may start no program as nobody here. "
-            "Start the local stack as another user, or give it a database with --database-url."
+            "Start the local system as another user, or give it a database with --database-url."
         )
     return account
 
 
-def reachable_folder(wanted: Path, account: Account) -> Path:
-    """The folder to use for `wanted`: itself, or one in `PLACE` when the account cannot reach it.
+def reachable_folder(wanted: Path, account: SystemAccount) -> Path:
+    """Return `wanted`, or a folder in `PLACE` if the account cannot reach `wanted`.
 
-    `wanted` is then a link to the folder in `PLACE`, so that the next run finds it.
+    In the second case, `wanted` becomes a link to the folder in `PLACE`, so the next run finds it.
     """
     if wanted.is_symlink():
         return wanted.resolve()
@@ -109,10 +111,10 @@ def reachable_folder(wanted: Path, account: Account) -> Path:
 
 
 def copy_of(site: Path, parts: Sequence[str], label: str) -> Path:
-    """A copy of installed packages in `PLACE`, for an account that cannot read them in `site`.
+    """Copy installed packages into `PLACE`, for an account that cannot read them in `site`; return the copy.
 
-    The copy keeps the paths of its `parts`, because a program finds its libraries by them. `label` names the version,
-    so each version is copied once.
+    The copy keeps the relative paths of its `parts`, because a program finds its libraries by them. `label` names the
+    version, so each version is copied once.
     """
     copy = PLACE / label
     if not copy.exists():
@@ -124,7 +126,7 @@ def copy_of(site: Path, parts: Sequence[str], label: str) -> Path:
             os.chmod(folder, 0o755)
         try:
             unfinished.rename(copy)
-        except OSError:  # another runner was quicker
+        except OSError:  # another runner has made the copy meanwhile
             shutil.rmtree(unfinished)
     return copy
 

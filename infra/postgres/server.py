@@ -1,4 +1,4 @@
-"""The embedded Postgres: made on the first start, on a free port of 127.0.0.1, ended with the runner."""
+"""The embedded Postgres. Its first start makes it. It listens on a free port of 127.0.0.1, and ends with the runner."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -18,9 +17,10 @@ import psutil
 import psycopg
 from psycopg.pq import PGconn, Ping
 
-from infra.children import Guard
+from infra.children import ChildGuard
 from infra.errors import ToolError
-from infra.postgres.account import Account, account_for, reachable_folder
+from infra.ports import free_port
+from infra.postgres.account import SystemAccount, account_for, reachable_folder
 from infra.postgres.binaries import find_binaries
 
 logger = logging.getLogger(__name__)
@@ -29,14 +29,15 @@ INIT_SECONDS = 300.0
 START_SECONDS = 120.0
 STOP_SECONDS = 10.0
 
-# A checkpoint if that goes fast, else an end that recovers at the next start.
+# SIGINT lets Postgres write a checkpoint. If that takes too long, the other two end it at once, and Postgres recovers
+# at the next start.
 ENDINGS = (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 
-# Its name in the process list. The runner ends only a server with this name.
+# The server's name in the process list. The runner ends only a server with this name.
 NAME = "whatsapp-pairing-local"
 
-# TCP, because the Go engine wants it. No fsync: what a killed process wrote is safe in the kernel, and a power cut
-# may cost a developer's data.
+# The server listens on TCP, because the Go engine needs TCP. fsync is off, because it takes time and protects only
+# against a power cut, which a developer's data need not survive. The kernel keeps what a killed process has written.
 SETTINGS = {
     "cluster_name": NAME,
     "listen_addresses": "127.0.0.1",
@@ -47,21 +48,21 @@ SETTINGS = {
     "full_page_writes": "off",
 }
 
-# The whole environment of initdb and Postgres. A locale of the caller's may not exist on this machine.
+# initdb and Postgres get only these variables. The caller's variables may name a locale that this machine lacks.
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 
 class EmbeddedPostgres:
-    """A Postgres that this process starts and ends: the local stack's, and the tests'.
+    """A Postgres that this process starts and ends: the local system's, and the tests'.
 
     Parameters
     ----------
     data
-        Where it keeps its files; made on the first start. Under root it may become a link (`account`).
+        The folder of its files. The first start makes it. Under root it may become a link (`account`).
     log
-        What initdb and the server write.
+        The file for the output of initdb and the server.
     guard
-        Ends it when the runner is killed.
+        Ends the server if the runner is killed.
     settings
         Server settings beside `SETTINGS`.
     version
@@ -69,7 +70,7 @@ class EmbeddedPostgres:
     """
 
     def __init__(
-        self, data: Path, log: Path, guard: Guard, settings: Mapping[str, str] | None = None, version: str = "16"
+        self, data: Path, log: Path, guard: ChildGuard, settings: Mapping[str, str] | None = None, version: str = "16"
     ) -> None:
         self.log = log
         self.port = 0
@@ -79,7 +80,7 @@ class EmbeddedPostgres:
         self._settings = SETTINGS | dict(settings or {})
         self._version = version
         self._process: subprocess.Popen[bytes] | None = None
-        self._account = Account()
+        self._account = SystemAccount()
         self.binaries = Path()
         self._said_from = 0
 
@@ -90,12 +91,12 @@ class EmbeddedPostgres:
         return self._process.pid
 
     def start(self) -> str:
-        """Start it and return the URL of its database ``postgres``.
+        """Start the server and return the URL of its database ``postgres``.
 
         Raises
         ------
         ToolError
-            It cannot be made or started; the message says what Postgres says.
+            The database cannot be made or started. The message repeats what Postgres says.
         """
         try:
             self._account = account_for(self._wanted)
@@ -114,25 +115,25 @@ class EmbeddedPostgres:
         return self.url()
 
     def url(self, database: str = "postgres") -> str:
-        """The URL of one of its databases, as its superuser."""
+        """Return the URL of a database of this server, for its superuser."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
     def stop(self, *numbers: signal.Signals) -> None:
-        """End it by these signals, one after the other; by default by `ENDINGS`."""
+        """Send these signals (default: `ENDINGS`), one after the other, until the server has ended."""
         process, self._process = self._process, None
         if process is None:
             return
         _end(process, numbers or ENDINGS)
-        self._guard.forget(process.pid)
+        self._guard.unwatch(process.pid)
 
     def resume(self) -> None:
-        """Start it again on the port that it had."""
+        """Start the server again on the port that it had."""
         self._spawn()
         if not self._ready():
             raise self._not_starting()
 
     def remove(self) -> None:
-        """Remove what a stopped one kept, also in the account's place."""
+        """Remove the files of a stopped server, including those in `account.PLACE`."""
         for folder in (self._data, self._unfinished):
             shutil.rmtree(folder, ignore_errors=True)
         if self._wanted.is_symlink():
@@ -166,7 +167,7 @@ class EmbeddedPostgres:
                 process.wait()
                 raise ToolError(f"initdb did not end within {INIT_SECONDS:.0f} s; see {self.log}") from None
             finally:
-                self._guard.forget(process.pid)
+                self._guard.unwatch(process.pid)
         if status:
             raise ToolError(f"cannot make a database in {self._data}; initdb says:\n{self._said()}")
         unfinished.rename(self._data)
@@ -179,7 +180,7 @@ class EmbeddedPostgres:
         except KeyError:
             raise ToolError(
                 f"initdb cannot work for the user id {uid}, which has no entry in /etc/passwd. "
-                "Add one, start the local stack as another user, or give it a database with --database-url."
+                "Add one, start the local system as another user, or give it a database with --database-url."
             ) from None
 
     def _start(self) -> None:
@@ -195,7 +196,7 @@ class EmbeddedPostgres:
         return ToolError(f"Postgres does not start in {self._wanted}; it says:\n{self._said()}")
 
     def _said(self) -> str:
-        """The end of what the last program that was started has written."""
+        """Return the last lines that initdb or the server has written since its start."""
         with self.log.open("rb") as log:
             log.seek(self._said_from)
             return "\n".join(log.read().decode(errors="replace").splitlines()[-10:])
@@ -217,25 +218,26 @@ class EmbeddedPostgres:
             stderr=log,
             cwd="/",
             env=ENVIRONMENT,
-            # A terminal's Ctrl-C is for the runner alone.
+            # In a session of its own, the server does not get the terminal's Ctrl-C. Only the runner gets it.
             start_new_session=True,
             **self._account.popen,
         )
 
     def _ready(self) -> bool:
-        """Wait until it answers; False when it has ended instead.
+        """Wait until the server answers, and return True. Return False if it ends first.
 
         Raises
         ------
         ToolError
-            It refuses, or it does not answer in time.
+            The server refuses a connection, or it does not answer in time.
         """
         process = self._process
         assert process is not None
         deadline = time.monotonic() + START_SECONDS
         while process.poll() is None:
             if PGconn.ping(f"{self.url()}?connect_timeout=5".encode()) == Ping.OK:
-                # A refusal at this point is final: a missing database does not appear by waiting.
+                # The server answers. If it refuses a connection now, for example to a missing database, waiting does
+                # not help.
                 try:
                     psycopg.connect(self.url(), connect_timeout=30).close()
                 except psycopg.OperationalError as error:
@@ -246,19 +248,19 @@ class EmbeddedPostgres:
                 self.stop()
                 raise ToolError(f"Postgres did not answer within {START_SECONDS:.0f} s; it says:\n{self._said()}")
             time.sleep(0.02)
-        self._guard.forget(process.pid)
+        self._guard.unwatch(process.pid)
         self._process = None
         return False
 
     def _stop_leftover(self) -> None:
-        """End the Postgres of a killed runner on this folder.
+        """End the Postgres that a killed runner has left on this folder.
 
-        The lock file stays, whatever it holds: Postgres itself tells a stale lock from a live one. A server that this
-        runner has not started is left alone, and Postgres then says that the folder is in use.
+        The lock file (``postmaster.pid``) always stays, because Postgres itself finds out whether a lock is stale.
+        It ends no server that somebody else has started. The new Postgres then says that the folder is in use.
         """
         try:
             process = psutil.Process(int((self._data / "postmaster.pid").read_text().splitlines()[0]))
-            # A server changes into its folder, so this holds for one that was started with a relative path too.
+            # A server works in its data folder, even if it was started with a relative path.
             ours = Path(process.cwd()) == self._data.resolve() and f"cluster_name={NAME}" in process.cmdline()
         except (OSError, IndexError, ValueError, psutil.Error):
             return
@@ -273,11 +275,3 @@ def _end(process: subprocess.Popen[bytes] | psutil.Process, numbers: Sequence[si
         with contextlib.suppress(subprocess.TimeoutExpired, psutil.TimeoutExpired):
             process.wait(STOP_SECONDS)
             return
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

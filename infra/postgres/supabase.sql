@@ -1,16 +1,16 @@
--- What Supabase has and a bare Postgres has not: the three API roles, `auth.users`, `auth.uid()` and the
--- default privileges that hand every new table of `public` to those roles. The local runner and the tests
--- apply it to a database of their own before the migrations.
+-- Give a bare Postgres the parts of Supabase that the migrations need: the three API roles, `auth.users`,
+-- `auth.uid()`, and the default privileges that grant every new table of `public` to those roles. The local
+-- system and the tests run this file in their own databases before the migrations.
 --
--- Safe to run again, also by two at once. On a database whose `auth` schema is not ours (a real Supabase)
--- it changes nothing.
+-- The file may run again, and two programs may run it at the same time. It changes nothing in a database
+-- whose schema `auth` is not ours (a real Supabase).
 
 do $standin$
 declare
   mark constant text := 'stand-in for Supabase, by whatsapp-pairing';
   role_name text;
 begin
-  -- Roles belong to the whole server: without this lock two databases of one server would race for them.
+  -- Let two programs run this file in this database one after the other.
   perform pg_advisory_xact_lock(hashtext(mark));
 
   if to_regnamespace('auth') is not null
@@ -24,7 +24,9 @@ begin
       begin
         execute format('create role %I nologin noinherit', role_name);
       exception when duplicate_object or unique_violation then
-        null;  -- another database of this server was quicker: advisory locks are per database
+        -- The file has run in another database of this server meanwhile. Roles belong to the whole server,
+        -- but the lock above belongs to one database.
+        null;
       end;
     end if;
   end loop;
@@ -40,12 +42,12 @@ begin
     email text,
     created_at timestamptz default now()
   );
-  -- As Supabase has it: a grant alone shows nobody a user.
+  -- As in Supabase, row level security is on. So a role needs more than a grant to see a user.
   if not (select relrowsecurity from pg_class where oid = 'auth.users'::regclass) then
     alter table auth.users enable row level security;
   end if;
 
-  -- The claims of the caller's token, as PostgREST and our functions set them for one transaction.
+  -- Read the claims of the caller's token. PostgREST and our functions set them for one transaction.
   create or replace function auth.jwt() returns jsonb language sql stable as $function$
     select nullif(current_setting('request.jwt.claims', true), '')::jsonb
   $function$;
@@ -59,8 +61,8 @@ begin
   grant usage on schema public, auth to anon, authenticated, service_role;
   grant execute on function auth.jwt(), auth.uid(), auth.role() to anon, authenticated, service_role;
 
-  -- Supabase's default: whatever a migration creates in `public` is open to all three; only RLS guards the
-  -- rows.
+  -- As in Supabase, everything that a migration creates in `public` is granted to the three roles. Only row
+  -- level security protects the rows.
   alter default privileges in schema public grant all on tables to anon, authenticated, service_role;
   alter default privileges in schema public grant all on sequences to anon, authenticated, service_role;
   alter default privileges in schema public grant all on functions to anon, authenticated, service_role;

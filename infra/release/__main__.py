@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 
-from infra.migrate.fresh import fresh_database
 from infra.migrate.release import this_release
-from infra.migrate.runner import up
+from infra.migrate.snapshot import fresh_database
+from infra.migrate.up_and_status import up
 from infra.release.calls import recorded
 from infra.release.cut import NoReleaseError, cut, write
 
 
 def main() -> int:
-    """Do what the command line says."""
+    """Cut a release, or record its calls."""
     parser = argparse.ArgumentParser(prog="python -m infra.release", description=__doc__)
     steps = parser.add_subparsers(dest="step", required=True)
     steps.add_parser("cut", help="cut a release").add_argument("version")

@@ -8,7 +8,7 @@ new release, the old parts call the new ones. So a release records what its part
   may send it. The answers in JSON (``end_v1``, ``disconnect_v1``) are recorded as JSON only.
 - ``pairing.asl.json``: the workflow's definition, as the template has it.
 - ``events.json``: the fields of each event that a function parses.
-- ``api.json``: the contract of the API, without its words.
+- ``api.json``: the contract of the API, without the texts that only people read.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""CHANGELOG.md in the form of Keep a Changelog, with two more parts for each release: its operators and its support."""
+"""CHANGELOG.md in the form of Keep a Changelog. Each release has two more parts: "For operators" and "Support"."""
 
 from __future__ import annotations
 
 import re
 
 UNRELEASED = "Unreleased"
-# What an operator must do, and how long the release before is supported.
+# The parts say what an operator must do, and for how long the release before is supported.
 WANTED = ("For operators", "Support")
 _SECTION = re.compile(r"^## \[(?P<name>[^]]+)\](?: - (?P<date>\d{4}-\d\d-\d\d))?$", re.M)
 
@@ -29,12 +29,12 @@ def missing(section: str) -> list[str]:
 
 
 def released(text: str, version: str, date: str) -> str:
-    """Return the changelog with the unreleased section as that of a release, and an empty one above it.
+    """Return the changelog with the unreleased section as the section of a release, and a new empty one above it.
 
     Raises
     ------
     BadChangelogError
-        The unreleased section is missing or not complete, or the release has a section already.
+        The unreleased section is missing or incomplete, or the release has a section already.
     """
     found = sections(text)
     if version in found:

@@ -1,4 +1,4 @@
-"""Cuts a release: its checks first, then every file, then one commit and its tag. Nothing is pushed."""
+"""Cuts a release: first the checks, then the files, then one commit and its tag. Nothing is pushed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 import subprocess
 from datetime import UTC, datetime
 
-from infra.migrate.fresh import fresh_database
 from infra.migrate.release import order, this_release
-from infra.migrate.runner import up
+from infra.migrate.snapshot import fresh_database
+from infra.migrate.up_and_status import up
 from infra.release import kept
 from infra.release.calls import FILES, ROOT, recorded
 from infra.release.changelog import BadChangelogError, released
@@ -23,12 +23,12 @@ class NoReleaseError(Exception):
 
 
 def cut(version: str) -> str:
-    """Set the version, date the changelog, record the calls, commit and tag; return what to know and do next.
+    """Set the version, date the changelog, record the calls, commit and tag. Return a message with the next step.
 
     Raises
     ------
     NoReleaseError
-        The tree, the version, the changelog or a lost call does not allow it.
+        The working tree, the version or the changelog is not ready, or a call of a kept release is gone.
     """
     if not _VERSION.fullmatch(version):
         raise NoReleaseError(f"{version or 'nothing'} is no version: give three numbers, VERSION=1.2.3.")
@@ -65,7 +65,7 @@ def write(calls: dict[str, str], version: str) -> None:
 
 
 def _calls() -> tuple[dict[str, str], str]:
-    """Return this release's calls, and a report of what is gone since the newest kept release."""
+    """Return this release's calls, and a report of the calls that are gone since the newest kept release."""
     with fresh_database() as server:
         up(server.url())
         calls = recorded(server.url())

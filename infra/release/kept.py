@@ -37,14 +37,14 @@ def read(version: str, folder: Path = FOLDER) -> dict[str, str]:
 
 
 def gone(before: dict[str, str], now: dict[str, str], url: str) -> list[str]:
-    """Return a line for each call that was recorded and does not exist now as it was.
+    """Return a line for each recorded call that does not exist any more, or only in another form.
 
     Parameters
     ----------
     before, now : dict
         The files of two releases, as ``calls.recorded`` returns them.
     url : str
-        A database of ``now``, as its owner.
+        A migrated database of ``now``, with the login of its owner.
     """
     api = set(_lines(json.loads(before[API]))) - set(_lines(json.loads(now[API])))
     return [
@@ -56,7 +56,7 @@ def gone(before: dict[str, str], now: dict[str, str], url: str) -> list[str]:
 
 
 def uses(definition: str) -> set[str]:
-    """Return what a workflow's definition wants of the functions: their placeholders, payloads and answers."""
+    """Return what a workflow's definition uses of each function: the fields of its payload and of its answer."""
     states = json.loads(_PLACEHOLDER_OF_A_NUMBER.sub("0", definition))["States"]
     tasks = [state for state in states.values() if state["Type"] == "Task"]
     return {

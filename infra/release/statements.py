@@ -1,4 +1,4 @@
-"""The statements that the Python code sends to Postgres, and what a database makes of them."""
+"""The statements that the Python code sends to Postgres, and their types and rights in a database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psycopg
 import whatsapp_pairing
 from psycopg.pq import ExecStatus
 
-# The roles that send statements of ours. The third login, whatsapp_engine, is whatsmeow's.
+# The roles that send our statements. The third login, whatsapp_engine, sends only those of whatsmeow.
 ROLES = ("whatsapp_api", "whatsapp_worker")
 _STATEMENT = re.compile(r"(SELECT|INSERT|UPDATE|DELETE|WITH)\b")
 _PARAMETER = re.compile(r"%\((\w+)\)s")
@@ -21,7 +21,7 @@ _PARAMETER = re.compile(r"%\((\w+)\)s")
 
 @dataclass(frozen=True)
 class Described:
-    """A statement as a database understands it: types of its parameters and columns, and who may send it."""
+    """A statement in a database: the types of its parameters and columns, and the roles that may send it."""
 
     takes: dict[str, str]
     answers: dict[str, str]
@@ -29,14 +29,14 @@ class Described:
 
 
 def sent() -> list[str]:
-    """Return every statement that a module of the shared layer has as a constant, each in one line."""
+    """Return every statement that is a constant of a module of the shared layer, each in one line."""
     texts = {value for module in _modules() for value in vars(module).values() if isinstance(value, str)}
     lines = (" ".join(part.split()) for text in texts for part in text.split(";\n"))
     return sorted({line.removesuffix(";") for line in lines if _STATEMENT.match(line)})
 
 
 def describe(url: str, statements: Iterable[str]) -> dict[str, dict[str, Any] | str]:
-    """Return how a database, by its owner's URL, understands each statement; what Postgres says if it does not."""
+    """Return each statement as `Described`, or the message with which Postgres refuses it. The URL is the owner's."""
     with psycopg.connect(url, autocommit=True) as connection:
         # A generic plan keeps the parameters. Postgres would otherwise skip a strict function that is given NULL.
         connection.execute("set plan_cache_mode = force_generic_plan")

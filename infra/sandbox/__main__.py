@@ -22,10 +22,10 @@ from infra.sandbox.store import StoreInUseError
 
 
 def main() -> int:
-    """Run until told to end; return the exit code."""
+    """Run until a signal ends the program, and return the exit code."""
     arguments = _parser().parse_args()
     logging.basicConfig(level=logging.WARNING, format="sandbox: %(message)s", stream=sys.stderr)
-    # Connections that end abruptly are what the sandbox is for.
+    # The sandbox cuts connections on purpose, so the library must not report them.
     logging.getLogger("websockets").setLevel(logging.CRITICAL)
     try:
         require_linux()
@@ -37,8 +37,8 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="infra.sandbox", description="A loopback WhatsApp with a phone that scans.")
-    parser.add_argument("--data-dir", type=Path, required=True, help="where certificates and accounts are kept")
+    parser = argparse.ArgumentParser(prog="infra.sandbox", description="A simulated WhatsApp with a phone that scans.")
+    parser.add_argument("--data-dir", type=Path, required=True, help="folder for certificates and accounts")
     parser.add_argument("--control-port", type=int, default=0, help="port of the HTTP control (default: a free one)")
     parser.add_argument("--proxy-port", type=int, default=0, help="port of the CONNECT proxy (default: a free one)")
     parser.add_argument("--exit-with-parent", action="store_true", help="end when standard input ends")
@@ -58,7 +58,7 @@ async def _run(arguments: argparse.Namespace) -> None:
 
 
 def _wait_for_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    """The other end of the pipe closes when the parent ends, however it ends."""
+    """Wait until the pipe closes. It closes when the parent ends, even if the parent is killed."""
     while os.read(sys.stdin.fileno(), 1024):
         pass
     loop.call_soon_threadsafe(stop.set)

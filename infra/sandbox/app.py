@@ -1,4 +1,4 @@
-"""Puts the sandbox together: certificates, WhatsApp's server, the proxy in front of it, the control."""
+"""Puts the sandbox together: the certificates, WhatsApp's server, the proxy in front of it, and the control."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MAX_MESSAGE = 1 << 22
 
 @dataclass(frozen=True)
 class Ready:
-    """How to use a running sandbox: what its ready line says."""
+    """The addresses, the CA and the trust root of a running sandbox, as its ready line prints them."""
 
     control: str
     proxy: str
@@ -38,7 +38,7 @@ class Ready:
 
 @asynccontextmanager
 async def running(directory: Path, control_port: int, proxy_port: int) -> AsyncIterator[Ready]:
-    """Run a sandbox on `directory` for as long as the context lasts."""
+    """Run a sandbox with the data in `directory`, until the context ends."""
     async with AsyncExitStack() as stack:
         store = Store(directory)
         stack.callback(store.close)

@@ -27,7 +27,7 @@ class BinaryError(Exception):
 
 @dataclass(frozen=True)
 class Jid:
-    """An address: a user (or nobody) at a server, and which of the user's devices."""
+    """An address: a server, a user there (may be empty), and the number of a device of the user."""
 
     user: str
     server: str = PHONE_SERVER
@@ -45,7 +45,7 @@ Value = str | Jid
 
 @dataclass(frozen=True)
 class Node:
-    """One element: a tag, attributes, and content which is children, bytes, or nothing."""
+    """One element: a tag, attributes, and content. The content is children, bytes or nothing."""
 
     tag: str
     attributes: Mapping[str, Value] = field(default_factory=dict)
@@ -53,20 +53,20 @@ class Node:
 
     @property
     def children(self) -> Sequence[Node]:
-        """The child nodes; none when the content is bytes."""
+        """The child nodes. There are none if the content is bytes."""
         return () if self.content is None or isinstance(self.content, bytes) else self.content
 
     @property
     def data(self) -> bytes:
-        """The bytes of the content; empty when it has children."""
+        """The bytes of the content. They are empty if the content is children."""
         return self.content if isinstance(self.content, bytes) else b""
 
     def attribute(self, name: str) -> str:
-        """Return an attribute as text; empty when it is missing."""
+        """Return an attribute as text, or an empty text if it is missing."""
         return str(self.attributes.get(name, ""))
 
     def find(self, *path: str) -> Node | None:
-        """Return the first descendant along `path`, a tag for each level."""
+        """Return the first descendant along `path`, which has a tag for each level."""
         node: Node | None = self
         for tag in path:
             node = next((child for child in node.children if child.tag == tag), None) if node else None
@@ -132,7 +132,7 @@ def decode(frame: bytes) -> Node:
     Raises
     ------
     BinaryError
-        When the frame holds anything but exactly one node.
+        The frame does not hold exactly one node.
     """
     if not frame:
         raise BinaryError("empty frame")

@@ -1,4 +1,4 @@
-"""The two chains of trust: TLS for web.whatsapp.com, and WhatsApp's own inside the Noise handshake."""
+"""The two chains of certificates: TLS for web.whatsapp.com, and WhatsApp's own in the Noise handshake."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _DAY = 86_400
 
 
 class TlsAuthority:
-    """A throw-away certificate authority kept in `directory`, made on first use.
+    """A certificate authority for tests, made on first use and kept in `directory`.
 
     Parameters
     ----------
     directory
-        Where ca.pem and the private keys are kept.
+        The folder of ca.pem and the private keys.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -60,7 +60,7 @@ class TlsAuthority:
         builder = _builder(subject, self._ca.subject, key.public_key(), _LEAF_DAYS)
         builder = builder.add_extension(names, critical=False).add_extension(usage, critical=False)
         leaf = builder.sign(self._key, hashes.SHA256())
-        # The ssl module reads certificates from files only.
+        # The ssl module reads certificates only from files.
         write_atomically(self._leaf_file, _private_pem(key) + _public_pem(leaf))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self._leaf_file)

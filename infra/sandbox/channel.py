@@ -21,7 +21,7 @@ class ChannelClosedError(Exception):
 
 
 class Channel:
-    """Carries nodes once `handshake` is done.
+    """Carries nodes, after `handshake`.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Channel:
         self._buffer = bytearray()
         self._reader: noise.Cipher | None = None
         self._writer: noise.Cipher | None = None
-        # A frame's nonce is its place in the stream, so encrypting and sending must not be torn apart.
+        # The nonce of a frame is its position in the stream. So no other frame may come between encryption and sending.
         self._sending = asyncio.Lock()
 
     async def handshake(self, static: KeyPair, certificate_chain: bytes) -> noise.Established:
@@ -43,7 +43,7 @@ class Channel:
         Raises
         ------
         NoiseError
-            When it does not speak it.
+            The client breaks the rules of the handshake.
         """
         await self._read_intro()
         responder = noise.Responder(static, certificate_chain)
@@ -64,15 +64,15 @@ class Channel:
         Raises
         ------
         ChannelClosedError
-            When the connection ends first.
+            The connection ends first.
         NoiseError, BinaryError
-            When what came is no node.
+            The frame cannot be decrypted, or it is not a node.
         """
         assert self._reader is not None
         return binary.decode(self._reader.decrypt(await self._read_frame()))
 
     async def close(self, after: float = 0) -> None:
-        """End the connection in order, unless the client does so within the seconds it is given."""
+        """Close the connection properly. Before that, give the client `after` seconds to close it itself."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._websocket.wait_closed(), after)
         await self._websocket.close()
@@ -82,7 +82,7 @@ class Channel:
         self._websocket.transport.abort()
 
     async def wait_closed(self) -> None:
-        """Wait until the connection has ended, whatever comes until then."""
+        """Drop every message until the connection has ended."""
         while True:
             try:
                 await self._receive_message()

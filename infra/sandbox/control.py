@@ -1,9 +1,9 @@
-"""The HTTP control: what a tester, a test or a page asks of the sandbox.
+"""The HTTP control of the sandbox, for testers, tests and pages.
 
 POST /phone/scan     {"qr", "number"}    pair the client that shows this QR with the phone of this number
 POST /phone/unlink   {"number"}          unlink all devices of a phone
 GET  /phone/devices  ?number=            list them
-GET, PATCH, DELETE /knobs                how the sandbox misbehaves; see `knobs`
+GET, PATCH, DELETE /knobs                the settings that make the sandbox misbehave; see `knobs`
 GET  /state                              connections, refused hosts, counts
 
 Every refusal is {"error": code, "message": sentence} with the status in `errors`.
@@ -44,7 +44,7 @@ class Control:
     Parameters
     ----------
     server, phone, proxy
-        What they act upon.
+        The objects that the actions use.
     """
 
     def __init__(self, server: WhatsAppServer, phone: Phone, proxy: Proxy) -> None:
@@ -84,9 +84,9 @@ class Control:
         accounts = self._server.store.accounts.values()
         return {
             "sockets": [
-                {"id": session.number, "state": session.state, "openedAt": timestamp(session.opened_at)}
-                | ({"jid": str(session.jid)} if session.jid else {})
-                for session in self._server.sessions.values()
+                {"id": client.number, "state": client.state, "openedAt": timestamp(client.opened_at)}
+                | ({"jid": str(client.jid)} if client.jid else {})
+                for client in self._server.clients.values()
             ],
             "refusedHosts": self._proxy.refused,
             "accounts": len(accounts),

@@ -14,16 +14,16 @@ class UnsupportedPlatformError(RuntimeError):
 
 
 def require_linux() -> None:
-    """Say plainly that only Linux will do.
+    """Raise a clear error on any other system than Linux.
 
     Raises
     ------
     UnsupportedPlatformError
-        On any other operating system.
+        This is not Linux.
     """
     if not sys.platform.startswith("linux"):
         raise UnsupportedPlatformError(
-            "The loopback WhatsApp works on Linux only: it changes the engine's trust root in memory. "
+            "The simulated WhatsApp works on Linux only: it changes the engine's trust root in memory. "
             "Use Linux (in a container, add --host 0.0.0.0 and publish the port), or the real WhatsApp with --live."
         )
 
@@ -31,9 +31,9 @@ def require_linux() -> None:
 def engine_environment(proxy_url: str, ca_file: Path, root_hex: str) -> dict[str, str]:
     """Return the variables for a process that will spawn the engine.
 
-    Go reads them once, when the process starts: setting them later changes nothing. PYTHONPATH holds the
-    trust directory only; the caller joins it with its own. NO_PROXY is emptied in both spellings:
-    a value inherited from the machine could lead the engine past the proxy.
+    Go reads them once, when the process starts. So they must be set before. PYTHONPATH holds the trust directory only,
+    and the caller adds its own folders. NO_PROXY is empty in both spellings, because an inherited value could lead the
+    engine past the proxy.
 
     Parameters
     ----------
@@ -47,9 +47,9 @@ def engine_environment(proxy_url: str, ca_file: Path, root_hex: str) -> dict[str
     Raises
     ------
     UnsupportedPlatformError
-        On anything but Linux.
+        This is not Linux.
     ValueError
-        When `root_hex` is not 64 hex digits.
+        `root_hex` is not 64 hex digits.
     """
     require_linux()
     if not re.fullmatch(r"[0-9a-fA-F]{64}", root_hex):

@@ -1,4 +1,4 @@
-"""What the sandbox answers when it cannot do what it was asked.
+"""The errors with which the sandbox refuses a request of its HTTP control.
 
 SandboxError
 ├── BadRequestError        400  the request is malformed
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 
 class SandboxError(Exception):
-    """Base of all; `code` and `status` are what an HTTP answer says."""
+    """The base of all. `code` and `status` stand in the HTTP answer."""
 
     code = "internal"
     status = 500

@@ -1,4 +1,4 @@
-"""Files that are either there in full or not at all."""
+"""Writes a file as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replace `path` by `data`, readable by its owner only; a crash leaves the old file or the new one."""
+    """Write `data` to `path`, for its owner only. After a crash, the file is the old one or the new one."""
     temporary = path.with_name(path.name + ".new")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

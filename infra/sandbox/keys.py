@@ -21,7 +21,7 @@ class KeyPair:
 
     @classmethod
     def generate(cls) -> Self:
-        """Make a fresh pair, clamped as X25519 wants it."""
+        """Make a new pair, with the bits of the private key that X25519 requires."""
         raw = bytearray(secrets.token_bytes(KEY_SIZE))
         raw[0] &= 248
         raw[31] = (raw[31] & 127) | 64
@@ -38,7 +38,7 @@ class KeyPair:
 
     def sign(self, message: bytes) -> bytes:
         """Return the XEdDSA signature of `message`."""
-        # XEdDSA signs with the key whose Edwards point has sign bit 0; agreement keeps the original key.
+        # XEdDSA signs with the private key whose Edwards point has the sign bit 0. `agree` uses the original key.
         signing_key = xeddsa.priv_force_sign(self.private, False)
         return xeddsa.ed25519_priv_sign(signing_key, message)
 
@@ -47,7 +47,7 @@ def verify(public: bytes, message: bytes, signature: bytes) -> bool:
     """Tell whether `signature` is `public`'s XEdDSA signature of `message`."""
     if len(public) != KEY_SIZE or len(signature) != SIGNATURE_SIZE:
         return False
-    # libsignal's signers put the Edwards sign bit into the otherwise unused top bit of the signature.
+    # libsignal puts the sign bit of the Edwards point into the top bit of the signature, which is unused otherwise.
     sign_bit = bool(signature[63] & 0x80)
     bare = signature[:63] + bytes([signature[63] & 0x7F])
     return xeddsa.ed25519_verify(bare, xeddsa.curve25519_pub_to_ed25519_pub(public, sign_bit), message)

@@ -1,4 +1,4 @@
-"""How the sandbox can be made to misbehave."""
+"""The knobs: settings that make the sandbox misbehave."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _HOUR = 3600
 
 
 class Knobs(BaseModel):
-    """Every knob with its default; the HTTP control spells them in camelCase.
+    """Every knob with its default. The HTTP control spells the names in camelCase.
 
-    A change applies to connections opened, and to steps taken, after it. `refs`, `deviceIndexes` and the delays
-    are not failures; all others are, and `failTimes` limits how often failures happen.
+    A change applies to later connections and later steps. `refs`, `deviceIndexes` and the delays are not failures. All
+    other knobs are failures, and `failTimes` limits how often failures happen.
     """
 
     model_config = ConfigDict(
@@ -44,31 +44,30 @@ class Knobs(BaseModel):
     """Pause before a paired device is let in (`<success>`)."""
 
     sync_delay_seconds: float = Field(default=0, ge=0, le=_HOUR)
-    """Pause before a device that logged in is told that it has nothing to catch up with (`<offline>`)."""
+    """Pause between the login and the message that the device has missed nothing (`<offline>`)."""
 
     refuse: bool = False
-    """The proxy answers 503 to every tunnel: WhatsApp cannot be reached."""
+    """The proxy answers 503 to every tunnel, as if WhatsApp could not be reached."""
 
     silent: Literal["tcp", "upgrade", "handshake"] | None = None
-    """Say nothing more after: the TCP connection ("tcp": the tunnel opens, TLS is never answered), the HTTP
-    upgrade ("upgrade": the Noise handshake is never answered), or the handshake ("handshake": no QR, no
-    login)."""
+    """Send nothing after this step. "tcp": the tunnel opens, but TLS gets no answer. "upgrade": the HTTP upgrade is
+    done, but the Noise handshake gets no answer. "handshake": the handshake is done, but no QR and no login follow."""
 
     connect_failure: int | None = Field(default=None, ge=400, le=599)
     """`<failure reason=...>` for an unpaired client right after the handshake: 405 outdated, 503 ..."""
 
     drop_after_seconds: float | None = Field(default=None, ge=0, le=_HOUR)
-    """Cut the connection of an unpaired client so long after it got its QR codes."""
+    """Cut the connection of an unpaired client this many seconds after it got its QR codes."""
 
     passkey: bool = False
-    """A scan makes the client be asked for a passkey instead of being paired."""
+    """After a scan, ask the client for a passkey instead of pairing it."""
 
     renew_secret: bool = False
-    """A scan is not accepted: the client is told to renew the secret of its QR (`pair-device-rotate-qr`), and the
-    phone must scan again. A scan of the picture from before fails."""
+    """Do not accept a scan. Tell the client to renew the secret of its QR (`pair-device-rotate-qr`), so that the phone
+    must scan again. A scan of the earlier picture then fails."""
 
     tamper: Literal["hmac", "signature"] | None = None
-    """Spoil the HMAC or the account's signature in what a scanned client gets; it must refuse."""
+    """Send a scanned client a wrong HMAC or a wrong signature of the account. The client must refuse the pairing."""
 
     drop_after_scan: bool = False
     """After the client accepted the pairing, cut the connection without the order to reconnect (515)."""
@@ -78,14 +77,14 @@ class Knobs(BaseModel):
     405 client outdated, 503 unavailable."""
 
     replace_after_seconds: float | None = Field(default=None, ge=0, le=_HOUR)
-    """So long after a login, throw the device out as if its keys had connected elsewhere (`replaced`)."""
+    """This many seconds after a login, end the connection as if the same keys had logged in elsewhere (`replaced`)."""
 
     fail_times: int | None = Field(default=None, ge=0)
-    """How many more failures there will be before the sandbox behaves; null means no limit. Counts down."""
+    """How many failures are left. Each failure counts it down, and at 0 there are no more. null means no limit."""
 
 
 class KnobBoard:
-    """The knobs as they stand now."""
+    """Holds the present value of each knob."""
 
     def __init__(self) -> None:
         self.current = Knobs()
@@ -95,12 +94,12 @@ class KnobBoard:
         self.current = Knobs()
 
     def change(self, values: Mapping[str, object]) -> None:
-        """Set some knobs, by their camelCase names; all of them or, when one is wrong, none.
+        """Set some knobs, by their camelCase names. If one is wrong, none of them changes.
 
         Raises
         ------
         BadKnobError
-            Naming the knobs that do not exist or do not take the value.
+            A knob does not exist, or does not take the value. The message names it.
         """
         try:
             self.current = Knobs.model_validate(self.shown() | dict(values))
@@ -113,7 +112,7 @@ class KnobBoard:
         return self.current.model_dump(by_alias=True)
 
     def fail(self, knob: str, *values: object) -> Any:
-        """Return what the failure `knob` is set to if it shall happen now, and count it; else None.
+        """Return the value of the failure `knob` and count it down, if it has to happen now. Otherwise return None.
 
         With `values`, the failure happens only when the knob is set to one of them.
         """

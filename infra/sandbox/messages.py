@@ -1,8 +1,7 @@
-"""The protobuf messages the sandbox reads and writes, and only their fields it needs.
+"""The protobuf messages that the sandbox reads and writes, with only the fields that it needs.
 
-They are declared here, in a descriptor pool of our own, so that the sandbox neither loads the engine to
-borrow its generated code nor clashes with it when a test has both in one process. The
-field numbers are WhatsApp's.
+They are declared here, in a descriptor pool of our own. So the sandbox need not load the engine for its generated code,
+and a test may load both into one process. The field numbers are WhatsApp's.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 _PACKAGE = "whatsapp_sandbox"
 
-# message → field → (number, type); a type that is not a scalar names another message of this table.
+# message → field → (number, type). A type that is not a scalar is another message of this table.
 _SCHEMA: dict[str, dict[str, tuple[int, str]]] = {
     # Noise handshake
     "ClientHello": {"ephemeral": (1, "bytes")},
@@ -34,7 +33,7 @@ _SCHEMA: dict[str, dict[str, tuple[int, str]]] = {
     },
     "NoiseCertificate": {"details": (1, "bytes"), "signature": (2, "bytes")},
     "CertChain": {"leaf": (1, "NoiseCertificate"), "intermediate": (2, "NoiseCertificate")},
-    # what the client says of itself
+    # what the client says about itself
     "DeviceProps": {"os": (1, "string")},
     "DevicePairingData": {
         "registration_id": (1, "bytes"),
@@ -49,7 +48,7 @@ _SCHEMA: dict[str, dict[str, tuple[int, str]]] = {
         "device": (18, "uint32"),
         "device_pairing_data": (19, "DevicePairingData"),
     },
-    # the account's word for a device
+    # the account's signature for a device
     "DeviceIdentity": {"raw_id": (1, "uint32"), "timestamp": (2, "uint64"), "key_index": (3, "uint32")},
     "SignedDeviceIdentity": {
         "details": (1, "bytes"),

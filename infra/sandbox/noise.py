@@ -1,4 +1,4 @@
-"""Noise_XX_25519_AESGCM_SHA256 as WhatsApp speaks it: the responder's handshake and the transport ciphers."""
+"""Noise_XX_25519_AESGCM_SHA256 as WhatsApp uses it: the server's side of the handshake, and the ciphers after it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _PROTOCOL = b"Noise_XX_25519_AESGCM_SHA256".ljust(32, b"\0")
 
 
 class NoiseError(Exception):
-    """The peer's handshake or a transport frame is not what the protocol asks for."""
+    """The client's handshake or one of its frames breaks the protocol."""
 
 
 class Cipher:
-    """AES-GCM with a counter for a nonce."""
+    """AES-GCM with a counter as its nonce."""
 
     def __init__(self, key: bytes) -> None:
         self._aead = AESGCM(key)
@@ -44,7 +44,7 @@ class Cipher:
         Raises
         ------
         NoiseError
-            When the frame was not made with this key and counter.
+            The frame was not made with this key and counter.
         """
         try:
             return self._aead.decrypt(self._nonce(), ciphertext, associated)
@@ -53,7 +53,7 @@ class Cipher:
 
 
 def expand(secret: bytes, salt: bytes, info: bytes = b"", length: int = 64) -> bytes:
-    """HKDF-SHA256."""
+    """Derive keys from a secret with HKDF-SHA256."""
     return HKDF(algorithm=SHA256(), length=length, salt=salt, info=info).derive(secret)
 
 
@@ -89,7 +89,7 @@ class _SymmetricState:
 
 @dataclass(frozen=True)
 class Established:
-    """What a finished handshake leaves: the client's key and payload, and one cipher for each direction."""
+    """The result of a handshake: the client's key and payload, and one cipher for each direction."""
 
     client_static: bytes
     payload: bytes
@@ -103,9 +103,9 @@ class Responder:
     Parameters
     ----------
     static
-        The server's static key pair, the one the certificate chain vouches for.
+        The server's static key pair, which the certificate chain signs.
     certificate_chain
-        The serialized chain that is sent, encrypted, with the server's hello.
+        The serialized chain. The server's hello carries it encrypted.
     """
 
     def __init__(self, static: KeyPair, certificate_chain: bytes) -> None:
@@ -120,7 +120,7 @@ class Responder:
         Raises
         ------
         NoiseError
-            When `frame` is no client hello.
+            `frame` is no client hello.
         """
         client_ephemeral = _read(frame).client_hello.ephemeral
         _check_key(client_ephemeral)
@@ -142,7 +142,7 @@ class Responder:
         Raises
         ------
         NoiseError
-            When `frame` is no client finish or was made with other keys.
+            `frame` is no client finish, or it was made with other keys.
         """
         message = _read(frame).client_finish
         client_static = self._state.decrypt(message.static)

@@ -1,4 +1,4 @@
-"""An unpaired client: the QR codes it is given, and the exchange that makes it a linked device."""
+"""An unpaired client: the QR codes that it gets, and the exchange that makes it a linked device."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Any, Self
 from google.protobuf.message import DecodeError
 
 from infra.sandbox.binary import Node
+from infra.sandbox.client import Client
 from infra.sandbox.errors import BadQrError, PairingRefusedError
 from infra.sandbox.keys import verify
 from infra.sandbox.messages import DeviceIdentity, DeviceProps, SignedDeviceIdentity, SignedDeviceIdentityHmac
-from infra.sandbox.session import Session
 from infra.sandbox.store import Account, Device
 
 _URL = "https://wa.me/settings/linked_devices#"
@@ -26,13 +26,13 @@ _DEVICE_PREFIX = b"\x06\x01"
 _FULL_SET = 6
 _FIRST_SECONDS = 60
 _NEXT_SECONDS = 20
-# The client's clock starts a little after ours.
+# The client starts to count a little later than the sandbox.
 _GRACE_SECONDS = 2
 
 
 @dataclass(frozen=True)
 class Qr:
-    """What a pairing QR says."""
+    """The contents of a pairing QR."""
 
     ref: str
     noise_key: bytes
@@ -46,7 +46,7 @@ class Qr:
         Raises
         ------
         BadQrError
-            When it is no pairing QR.
+            The text is no pairing QR.
         """
         ref, *parts = text.strip().removeprefix(_URL).split(",")
         try:
@@ -63,16 +63,16 @@ class Offer:
 
     Parameters
     ----------
-    session
-        The client's connection.
+    client
+        The connected client.
     data
         The `DevicePairingData` of its login payload.
     refs
         How many QR codes it gets.
     """
 
-    def __init__(self, session: Session, data: Any, refs: int) -> None:
-        self.session = session
+    def __init__(self, client: Client, data: Any, refs: int) -> None:
+        self.client = client
         self.used = False
         self._data = data
         self._refs = [f"2@{base64.b64encode(secrets.token_bytes(48)).decode()}" for _ in range(refs)]
@@ -87,37 +87,37 @@ class Offer:
         """Give the client its QR codes."""
         refs = [Node("ref", content=ref.encode()) for ref in self._refs]
         self._shown_at = time.monotonic()
-        await self.session.ask(Node("pair-device", content=refs))
+        await self.client.ask(Node("pair-device", content=refs))
 
     def matches(self, qr: Qr) -> bool:
-        """Tell whether this client is showing `qr`, or has until now."""
+        """Tell whether `qr` is one of this client's codes and has not expired."""
         if self.used or qr.ref not in self._refs:
             return False
         expired = time.monotonic() > self._shown_at + self._expiry(self._refs.index(qr.ref))
-        own = qr.noise_key == self.session.noise_key and qr.identity_key == self._data.identity_key
+        own = qr.noise_key == self.client.noise_key and qr.identity_key == self._data.identity_key
         return own and not expired
 
     def _expiry(self, position: int) -> float:
-        # Clients show the first of exactly six codes for a minute, and any other for 20 seconds.
+        # A client that gets exactly six codes shows the first for a minute. It shows every other code for 20 seconds.
         first = _FIRST_SECONDS if len(self._refs) == _FULL_SET else _NEXT_SECONDS
         return first + position * _NEXT_SECONDS + _GRACE_SECONDS
 
     async def pair(self, account: Account, index: int, secret: bytes, tamper: str | None) -> Device:
-        """Make the client the device of `account` with this index: offer the identity, check what it makes of it.
+        """Make the client the device of `account` with this index: send the identity, and check the client's answer.
 
         Raises
         ------
         PairingRefusedError
-            When the client answers with an error, or with a signature that is not its own.
+            The client answers with an error, or with a signature that is not its own.
         SocketClosedError, ClientSilentError
-            When it does not answer.
+            The client does not answer.
         """
         signed = self._signed_identity(account, index, spoil=tamper == "signature")
-        reply = await self.session.ask(_pair_success(account, index, signed, secret, tamper == "hmac"))
+        reply = await self.client.ask(_pair_success(account, index, signed, secret, tamper == "hmac"))
         self._check(reply, signed.details, account.keys.public)
         return Device(
             index=index,
-            noise_key=self.session.noise_key,
+            noise_key=self.client.noise_key,
             identity_key=self._data.identity_key,
             registration_id=int.from_bytes(self._data.registration_id, "big"),
             platform=_platform(self._data.device_props),

@@ -1,4 +1,4 @@
-"""The phone in the user's hand: it scans QR codes, lists and unlinks devices."""
+"""The phones of the users: they scan QR codes, and list and unlink devices."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ from infra.sandbox.server import WhatsAppServer
 
 
 class Phone:
-    """Every phone there is; each is named by its number.
+    """All phones. Each is named by its number.
 
     Parameters
     ----------
     server
-        The WhatsApp it belongs to.
+        The WhatsApp that the phones belong to.
     """
 
     def __init__(self, server: WhatsAppServer) -> None:
         self._server = server
         self._store = server.store
         self._knobs = server.knobs
-        # A phone scans one QR at a time; this also keeps two scans from taking the same device index.
+        # A phone scans one QR at a time, so two scans never take the same device index.
         self._hands: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def scan(self, qr: str, number: str) -> dict[str, Any]:
-        """Scan a QR; return when the client has accepted the pairing.
+        """Scan a QR, and return when the client has accepted the pairing.
 
         Raises
         ------
         SandboxError
-            As the tree in `errors` says.
+            The scan fails. `errors` lists the reasons.
         """
         number, wanted = normalized(number), Qr.parse(qr)
         async with self._hands[number]:
@@ -56,7 +56,7 @@ class Phone:
             if offer is None:
                 raise UnknownQrError("No client is showing this QR: it has expired, was used, or never was.")
             account = self._store.account(number)
-            # A phone with too many devices refuses before it talks to WhatsApp.
+            # A phone with too many devices refuses before it sends anything to WhatsApp.
             index = account.next_index(self._knobs.current.device_indexes)
             if self._knobs.fail("renew_secret"):
                 await _renew_secret(offer)
@@ -70,12 +70,12 @@ class Phone:
 
     async def _send_to_login(self, offer: Offer) -> None:
         if self._knobs.fail("drop_after_scan"):
-            offer.session.channel.cut()
+            offer.client.channel.cut()
         else:
-            await offer.session.stream_error(code="515")
+            await offer.client.stream_error(code="515")
 
     def devices(self, number: str) -> list[dict[str, Any]]:
-        """List the linked devices of a phone; none for a number nobody used."""
+        """List the linked devices of a phone. The list is empty for a number that nobody has used."""
         account = self._store.accounts.get(normalized(number))
         if account is None:
             return []
@@ -90,12 +90,12 @@ class Phone:
         ]
 
     async def unlink(self, number: str) -> int:
-        """Unlink all devices of a phone; return how many there were.
+        """Unlink all devices of a phone, and return how many there were.
 
         Raises
         ------
         UnknownNumberError
-            When no phone has this number.
+            No phone has this number.
         """
         account = self._store.accounts.get(normalized(number))
         if account is None:
@@ -103,8 +103,8 @@ class Phone:
         indexes = list(account.devices)
         for index in indexes:
             self._store.unlink(account.number, index)
-            if session := self._server.login(account.number, index):
-                await session.stream_error(code="401", conflict="device_removed")
+            if client := self._server.login(account.number, index):
+                await client.stream_error(code="401", conflict="device_removed")
         return len(indexes)
 
 
@@ -114,7 +114,7 @@ def normalized(number: str) -> str:
     Raises
     ------
     BadNumberError
-        When it is none.
+        The text is no phone number.
     """
     digits = number.strip().removeprefix("+")
     if not re.fullmatch(r"[1-9][0-9]{6,14}", digits):
@@ -154,6 +154,6 @@ async def _notify(offer: Offer, kind: str, content: Node) -> None:
         "t": str(int(time.time())),
     }
     try:
-        await offer.session.channel.send(Node("notification", attributes, [content]))
+        await offer.client.channel.send(Node("notification", attributes, [content]))
     except ChannelClosedError:
         raise SocketClosedError("The client closed its connection.") from None

@@ -17,12 +17,12 @@ _PROJECT = Path(__file__).parents[2]
 
 
 class SandboxProcess:
-    """A running sandbox; use `start`. It ends with this process, whatever becomes of it.
+    """A running sandbox, made by `start`. It ends when this process ends, even if this process is killed.
 
     Attributes
     ----------
     pid
-        Its process, which leads a group of its own.
+        The sandbox's process. It leads a process group of its own.
     ready
         The ready line's object: `control`, `proxy`, `ca`, `root`.
     """
@@ -39,14 +39,14 @@ class SandboxProcess:
         Parameters
         ----------
         data_dir
-            Where it keeps certificates and accounts.
+            The folder for certificates and accounts.
         log
-            A file for its standard error; by default it shares this process's.
+            A file for its standard error. By default it uses the standard error of this process.
 
         Raises
         ------
         RuntimeError
-            This is not Linux, or it ends, or does not say that it is ready in time; its standard error says why.
+            This is not Linux, or the sandbox ends or is not ready in time. Its standard error says why.
         """
         require_linux()
         process = subprocess.Popen(
@@ -55,7 +55,8 @@ class SandboxProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            # A terminal's Ctrl-C is for this process alone, which then calls `stop` in its turn.
+            # In a session of its own, the sandbox does not get the terminal's Ctrl-C. This process gets it, and calls
+            # `stop`.
             start_new_session=True,
         )
         assert process.stdout
@@ -69,11 +70,11 @@ class SandboxProcess:
         return cls(process, json.loads(line.removeprefix("ready ")))
 
     def engine_environment(self) -> dict[str, str]:
-        """Return what a process that spawns the engine needs in its environment."""
+        """Return the variables for a process that starts the engine."""
         return engine_environment(self.ready["proxy"], Path(self.ready["ca"]), self.ready["root"])
 
     def stop(self) -> int:
-        """End it and return its exit code."""
+        """End the sandbox and return its exit code."""
         self._process.terminate()
         with self._process:  # closes the pipes
             try:

@@ -1,4 +1,4 @@
-"""The CONNECT proxy that leads web.whatsapp.com to the sandbox and everything else nowhere."""
+"""The CONNECT proxy. It leads web.whatsapp.com to the sandbox, and refuses every other host."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _REMEMBERED = 100
 
 
 class Proxy:
-    """Tunnels to one local port, whatever the machine's network is like.
+    """Tunnels to one local port. It needs no network besides loopback.
 
     Parameters
     ----------
     port
-        Where WhatsApp's server listens on loopback.
+        The port of WhatsApp's server on loopback.
     knobs
-        How to misbehave.
+        The settings that make the sandbox misbehave.
     """
 
     def __init__(self, port: int, knobs: KnobBoard) -> None:
@@ -34,7 +34,7 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, port: int) -> asyncio.Server:
-        """Listen on loopback; port 0 takes a free one."""
+        """Listen on loopback. Port 0 takes a free port."""
         return await asyncio.start_server(self._accept, "127.0.0.1", port, limit=_HEAD_LIMIT)
 
     async def stop(self) -> None:

@@ -28,9 +28,9 @@ class _Record(BaseModel):
 
 
 class Device(_Record):
-    """A linked device: the keys it registered when it was paired, and the prekeys it uploaded since.
+    """A linked device: the keys from its pairing, and the prekeys that it has uploaded since.
 
-    The prekeys tell the device how many it has left; with the signed one they are what a text to it takes.
+    A device may ask how many prekeys are left. A message to the device needs a prekey and the signed prekey.
     """
 
     index: int
@@ -45,7 +45,7 @@ class Device(_Record):
 
 
 class Account(_Record):
-    """A phone: its number, its hidden address (lid), its identity, its linked devices by index."""
+    """A phone: its number, its hidden address (lid), its identity key, and its linked devices by index."""
 
     number: str
     lid: str = Field(default_factory=lambda: _digits(15))
@@ -68,7 +68,7 @@ class Account(_Record):
         return Jid(self.lid, LID_SERVER, index)
 
     def next_index(self, last: int = MAX_DEVICE_INDEX) -> int:
-        """Return the index for a new device, up to `last`; an old one is taken again only when all have been used.
+        """Return the index for a new device, up to `last`. An index is used again only after all have been used.
 
         Raises
         ------
@@ -90,12 +90,12 @@ class _State(_Record):
 
 
 class Store:
-    """The state in `directory`, held by one process at a time; `save` after every change.
+    """The state in `directory`, for one process at a time. Call `save` after every change.
 
     Raises
     ------
     StoreInUseError
-        When another sandbox runs on the same directory.
+        Another sandbox runs on the same directory.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -118,7 +118,7 @@ class Store:
 
     @property
     def noise_root(self) -> KeyPair:
-        """The key that signs the servers' Noise certificates: the engine's root of trust."""
+        """The key that signs the server's Noise certificates. The engine trusts its public half."""
         return KeyPair.from_private(self._state.noise_root)
 
     @property
@@ -127,7 +127,7 @@ class Store:
         return self._state.accounts
 
     def account(self, number: str) -> Account:
-        """Return the account with this number, made now if it is new."""
+        """Return the account with this number. It is made if it does not exist."""
         if number not in self.accounts:
             self.accounts[number] = Account(number=number, identity=KeyPair.generate().private)
             self.save()
@@ -139,13 +139,13 @@ class Store:
         return account.devices.get(index) if account else None
 
     def link(self, account: Account, device: Device) -> None:
-        """Remember a new device of an account."""
+        """Add a new device to an account."""
         account.devices[device.index] = device
         account.last_index = device.index
         self.save()
 
     def unlink(self, number: str, index: int) -> bool:
-        """Forget a device; tell whether it was there."""
+        """Remove a device, and tell whether it was there."""
         account = self.accounts.get(number)
         if account is None or account.devices.pop(index, None) is None:
             return False

@@ -1,4 +1,4 @@
-"""WhatsApp's dictionary of frequent strings, as far as clients were seen to use it towards a server."""
+"""The strings of WhatsApp's dictionary that clients were seen to send to a server."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ DOUBLE: dict[tuple[int, int], str] = {
 
 
 def single(token: int) -> str:
-    """Return the string of a one-byte token, or a name for it when it is not known."""
+    """Return the string of a one-byte token, or a made-up name if the token is unknown."""
     return SINGLE.get(token, f"token-{token}")
 
 
 def double(dictionary: int, index: int) -> str:
-    """Return the string of a two-byte token, or a name for it when it is not known."""
+    """Return the string of a two-byte token, or a made-up name if the token is unknown."""
     return DOUBLE.get((dictionary, index), f"token-{dictionary}-{index}")

@@ -24,15 +24,15 @@ Body = dict[str, Any]
 
 
 class Action(Protocol):
-    """What a route does: takes the request's fields, returns the answer's."""
+    """The action of a route. It takes the fields of the request and returns the fields of the answer."""
 
     def __call__(self, body: Body, /) -> Coroutine[Any, Any, Body]:
-        """Do it.
+        """Run the action.
 
         Raises
         ------
         SandboxError
-            When it cannot be done; carries the status to answer with.
+            The action cannot be done. The error has the status of the answer.
         """
 
 
@@ -53,7 +53,7 @@ class JsonServer(ThreadingHTTPServer):
     routes
         Path → method → action.
     port
-        Where to listen on 127.0.0.1; 0 takes a free port.
+        The port on 127.0.0.1. 0 takes a free port.
     """
 
     daemon_threads = True
@@ -66,7 +66,7 @@ class JsonServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where to reach it."""
+        """The address of the server."""
         return f"http://127.0.0.1:{self.server_port}"
 
     async def stop(self) -> None:
@@ -128,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
         return body
 
     def _body_length(self) -> int:
-        # A body that is not read would be taken for the next request.
+        # Close the connection after this request. Otherwise an unread body would be taken for the next request.
         self.close_connection = True
         if "Transfer-Encoding" in self.headers:
             raise _HttpError(411, "length_required", "Send the body with its length, not in chunks.")
@@ -145,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
         message: str | None = None,
         explain: str | None = None,  # noqa: ARG002
     ) -> None:
-        """Answer what is no proper HTTP request."""
+        """Answer a message that is no proper HTTP request."""
         self.close_connection = True
         self._reply(code, {"error": "bad_request", "message": message or HTTPStatus(code).phrase})
 
@@ -159,4 +159,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: paths and bodies hold numbers and QR codes."""
+        """Log nothing, because paths and bodies hold numbers and QR codes."""

@@ -1,10 +1,11 @@
-"""Reads template.yaml: what SAM would deploy, as plain data. The build, the local runner and the tests use it.
+"""Reads template.yaml as SAM would deploy it, and returns plain data. The build, the runner and the tests use it.
 
-``reading.read_template`` returns a ``stack.Stack``: the functions, layers, routes, schedules and the workflow.
+``reading.read_template`` returns a ``StackDefinition``: the functions, layers, routes, schedules and the workflow.
 
-- ``stack``: the data.
-- ``reading``: functions, layers and workflow; ``http``: routes, authorizer and CORS; ``schedules``: the schedules.
-- ``resources``: the resources of a kind, with their values resolved. ``parameters`` checks what a person gives,
-  and ``intrinsics`` resolves ``!Ref``, ``!Sub``, ``!If`` and the like.
-- ``nested``: the rule that nothing of a nested template has to run.
+- ``stack_definition``: the classes of this data.
+- ``reading``: reads functions, layers and the workflow. ``http`` reads routes, authorizers and CORS, and ``schedules``
+  reads schedules.
+- ``resources``: finds the resources of a type, and resolves their values. ``parameters`` checks the values that a
+  person gives. ``intrinsics`` resolves ``!Ref``, ``!Sub``, ``!If`` and the like.
+- ``nested``: makes sure that nothing in a nested template has to run.
 """

@@ -1,7 +1,7 @@
-"""What can go wrong in reading the template."""
+"""The error of reading a template."""
 
 from infra.errors import ToolError
 
 
 class TemplateError(ToolError):
-    """The template names, lacks or uses something that cannot be resolved."""
+    """The template lacks something, or uses something that cannot be resolved."""

@@ -7,11 +7,11 @@ from typing import Any
 
 from infra.template.errors import TemplateError
 from infra.template.resources import FUNCTION, HTTP_API, Resources
-from infra.template.stack import Authorizer, Cors, Route, function_name
+from infra.template.stack_definition import Authorizer, Cors, Route, function_name
 
 
 def read_routes(resources: Resources) -> Iterator[Route]:
-    """Every HttpApi event of every function."""
+    """Yield a route for each HttpApi event of each function."""
     for logical_id in resources.ids(FUNCTION):
         for name, kind, event in resources.events(logical_id):
             if kind == "HttpApi":
@@ -25,7 +25,7 @@ def read_routes(resources: Resources) -> Iterator[Route]:
 
 
 def read_cors(resources: Resources) -> Cors | None:
-    """The API's CORS configuration, if it has one."""
+    """Return the API's CORS configuration, or None if it has none."""
     for api_id in resources.ids(HTTP_API):
         where = f"{api_id}.CorsConfiguration"
         found = resources.resolve(_api(resources, api_id).get("CorsConfiguration"), where)
@@ -33,7 +33,7 @@ def read_cors(resources: Resources) -> Cors | None:
             return Cors(origins=("*",))
         if found:
             if str(found.get("AllowCredentials", False)).lower() == "true":
-                raise TemplateError(f"{where}: AllowCredentials does not run here: tokens come in a header")
+                raise TemplateError(f"{where}: AllowCredentials does not run here, because tokens come in a header")
             return Cors(
                 origins=tuple(found.get("AllowOrigins") or ()),
                 methods=tuple(found.get("AllowMethods") or ()),

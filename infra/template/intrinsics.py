@@ -1,7 +1,7 @@
 """CloudFormation's small language: YAML short tags, `Ref`, `Fn::…` and conditions.
 
-`load_yaml` reads ``!Sub x`` as ``{"Fn::Sub": "x"}``; `Resolver.resolve` replaces every such mapping by its value. It
-is called on the properties that the runner uses and on nothing else, so a template may hold things it knows nothing of.
+`load_yaml` reads ``!Sub x`` as ``{"Fn::Sub": "x"}``. `Resolver.resolve` replaces every such mapping by its value. Only
+the properties that the runner uses are resolved, so a template may use functions that the resolver does not know.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ PSEUDO_PARAMETERS = {
 }
 
 PLACEHOLDER = re.compile(r"\$\{(!?)([^}]+)\}")
-"""A ``${Name}`` of Fn::Sub; ``${!Name}`` stands for itself without the exclamation mark."""
+"""Matches ``${Name}`` of Fn::Sub, and also ``${!Name}``, which stands for the text ``${Name}``."""
 
-# What AWS::NoValue resolves to: the key or list item that holds it goes away.
+# AWS::NoValue resolves to this object. The key or list item that holds it is removed.
 _NO_VALUE = object()
 
 
@@ -71,7 +71,7 @@ def load_yaml(text: str) -> Any:
 
 
 class Resolver:
-    """Values of references and functions.
+    """Replaces references and functions by their values.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class Resolver:
     mappings, conditions
         The template's sections of these names.
     reference, attribute
-        What ``Ref`` and ``Fn::GetAtt`` of a resource are; None when the resource or attribute is unknown.
+        Return the value of ``Ref`` and of ``Fn::GetAtt`` of a resource; None if the resource or attribute is unknown.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Resolver:
         Raises
         ------
         TemplateError
-            Something in it is unknown; the message begins with `where`.
+            `value` uses something unknown. The message begins with `where`.
         """
         result = self._resolve(value, where)
         return None if result is _NO_VALUE else result

@@ -12,8 +12,8 @@ from infra.template.resources import Resources
 # The property of each type of nested stack that names its template.
 NESTED = {"AWS::CloudFormation::Stack": "TemplateURL", "AWS::Serverless::Application": "Location"}
 
-# The runner reads functions, layers, APIs, state machines and schedules in the main template only. Without this rule
-# they would silently be missing here.
+# The runner reads functions, layers, APIs, state machines and schedules in the main template only. Without this rule,
+# those of a nested template would be missing here, and nothing would say so.
 RUNNING = (
     "AWS::Serverless::", "AWS::Lambda::", "AWS::ApiGateway", "AWS::StepFunctions::", "AWS::Scheduler::",
     "AWS::Events::", "AWS::CloudFormation::Stack",
@@ -21,7 +21,7 @@ RUNNING = (
 
 
 def check_nested(resources: Resources) -> None:
-    """Make sure that nothing of a nested template would have to run.
+    """Make sure that no resource of a nested template has to run.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def check_nested(resources: Resources) -> None:
 
 
 def _types(root: Path, path: Any, where: str) -> list[tuple[str, str]]:
-    """Name and type of each resource of a nested template."""
+    """Return the name and the type of each resource of a nested template."""
     if not isinstance(path, str) or not (root / path).is_file():
         raise TemplateError(f"{where}: there is no file {path}")
     try:

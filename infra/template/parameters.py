@@ -1,4 +1,4 @@
-"""What a parameter of a template allows, as CloudFormation holds a deployment to it."""
+"""Checks the value of a template's parameter, as CloudFormation does in a deployment."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import Any
 
 from infra.template.errors import TemplateError
 
-# On AWS a window must be longer than the heartbeat. Here shorter ones save a developer's time: --qr-seconds.
+# On AWS these windows must be longer than the heartbeat. Here --qr-seconds and --auth-seconds may make them shorter,
+# which saves a developer's time.
 _SHORTER_HERE = ("QrTimeoutSeconds", "AuthTimeoutSeconds")
 
 
 def check(name: str, declaration: dict[str, Any], value: str | list[str]) -> None:
-    """Hold a value to the type, AllowedValues, AllowedPattern and limits of its parameter; of a list, each item.
+    """Check a value, or each item of a list, against its parameter's type, AllowedValues, AllowedPattern and limits.
 
     Raises
     ------
     TemplateError
-        The value is not allowed. The message names the parameter and says what it takes.
+        The value is not allowed. The message names the parameter and says what it allows.
     """
     for item in (value or [""]) if isinstance(value, list) else [value]:
         obstacle = _obstacle(declaration | {"MinValue": 1} if name in _SHORTER_HERE else declaration, item)

@@ -1,4 +1,4 @@
-"""Read a SAM template into a `Stack`."""
+"""Reads a SAM template into a `StackDefinition`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from infra.template.intrinsics import PLACEHOLDER, load_yaml
 from infra.template.nested import check_nested
 from infra.template.resources import FUNCTION, LAYER, STATE_MACHINE, Resources, required, text
 from infra.template.schedules import read_schedules
-from infra.template.stack import Function, Layer, Stack, StateMachine
+from infra.template.stack_definition import Function, Layer, StackDefinition, StateMachine
 
-# What Lambda assumes where a template says nothing.
+# Lambda's defaults for what a template leaves out.
 DEFAULT_TIMEOUT = 3
 DEFAULT_MEMORY_MB = 128
 DEFAULT_RETRIES = 2
 DEFAULT_MAX_EVENT_AGE = 21_600
 
 
-def read_template(path: Path, overrides: Mapping[str, Any], supplied: Mapping[str, Any] | None = None) -> Stack:
+def read_template(
+    path: Path, overrides: Mapping[str, Any], supplied: Mapping[str, Any] | None = None
+) -> StackDefinition:
     """Read the template at `path`.
 
     Parameters
@@ -31,14 +33,15 @@ def read_template(path: Path, overrides: Mapping[str, Any], supplied: Mapping[st
     path
         A SAM template; the paths in it are relative to its folder.
     overrides
-        Values of parameters, which beat all others; each must exist and be one that its parameter allows.
+        Values of parameters. They beat all other values. Each parameter must exist and must allow its value.
     supplied
-        Values for those parameters that exist, which beat their defaults and are not checked.
+        Further values. They beat the template's defaults and are not checked. A name that the template does not declare
+        is ignored.
 
     Raises
     ------
     TemplateError
-        The file is missing or holds something that cannot be resolved; the message names the resource.
+        The file is missing, or it uses something that cannot be resolved. The message names the resource.
     """
     try:
         document = load_yaml(path.read_text(encoding="utf-8"))
@@ -49,10 +52,10 @@ def read_template(path: Path, overrides: Mapping[str, Any], supplied: Mapping[st
     return _read_stack(Resources(document, path.resolve().parent, overrides, supplied))
 
 
-def _read_stack(resources: Resources) -> Stack:
+def _read_stack(resources: Resources) -> StackDefinition:
     check_nested(resources)
     functions = [_function(resources, logical_id) for logical_id in resources.ids(FUNCTION)]
-    stack = Stack(
+    stack = StackDefinition(
         parameters=resources.parameters,
         functions={function.name: function for function in functions},
         routes=tuple(read_routes(resources)),
@@ -64,8 +67,8 @@ def _read_stack(resources: Resources) -> Stack:
     return stack
 
 
-def _check_authorizers(stack: Stack) -> None:
-    """What is called must exist, and this alone is called by name: better now than at the first request."""
+def _check_authorizers(stack: StackDefinition) -> None:
+    """Raise if an authorizer's function does not exist. Without this check, the first request would fail."""
     for authorizer in filter(None, (route.authorizer for route in stack.routes)):
         function = authorizer.function
         if function not in stack.functions:
@@ -108,7 +111,7 @@ def _environment(resources: Resources, logical_id: str, *parts: dict[str, Any]) 
 
 
 def _layers(resources: Resources, logical_id: str, *parts: dict[str, Any]) -> Iterator[Layer]:
-    """Those of Globals first: SAM joins the two lists."""
+    """Yield the layers of Globals, then those of the function, because SAM joins the two lists."""
     for part in parts:
         for name in resources.resolve(part.get("Layers") or [], f"{logical_id}.Layers"):
             if not resources.is_a(name, LAYER):

@@ -1,4 +1,4 @@
-"""The resources of a template: their properties, their names here, and what refers to them."""
+"""The resources of a template: their properties, their names here, and the values of references to them."""
 
 from __future__ import annotations
 
@@ -20,20 +20,22 @@ EVENTS = ("HttpApi", "ScheduleV2")
 
 
 class Resources:
-    """What a template holds, read on demand.
+    """The resources of a template.
 
-    Only what is asked for is resolved; policies, alarms and the like are left alone, whatever they refer to.
+    A property is resolved when somebody asks for it. Nobody asks for policies, alarms and the like, so they may refer
+    to anything.
 
     Parameters
     ----------
     document
         The template.
     root
-        The folder that its paths are relative to.
+        The folder to which the template's paths are relative.
     overrides
-        Values of parameters, which beat all others and are held to what the parameters allow.
+        Values of parameters. They beat all other values. Each must be a value that its parameter allows.
     supplied
-        Values for those parameters that exist, which beat their defaults. They are the runner's own, so they are free.
+        The runner's own values. They beat the template's defaults and are not checked. A name that the template does
+        not declare is ignored.
     """
 
     def __init__(
@@ -60,23 +62,23 @@ class Resources:
         }
 
     def ids(self, kind: str) -> list[str]:
-        """Logical ids of that type, without those whose condition does not hold."""
+        """Return the logical ids of this type, without resources whose condition is false."""
         return [logical_id for logical_id in self._resources if self.is_a(logical_id, kind)]
 
     def is_a(self, logical_id: str, kind: str) -> bool:
-        """Whether that resource exists and is of that type."""
+        """Whether the resource exists and is of this type."""
         return bool(self._resources.get(logical_id, {}).get("Type") == kind)
 
     def properties(self, logical_id: str) -> dict[str, Any]:
-        """A resource's properties as written."""
+        """Return a resource's properties as they stand in the template."""
         return self._resources[logical_id].get("Properties") or {}
 
     def resolve(self, value: Any, where: str) -> Any:
-        """`value` without intrinsic functions; a TemplateError begins with `where`."""
+        """Return `value` without intrinsic functions. A TemplateError begins with `where`."""
         return self._resolver.resolve(value, where)
 
     def events(self, logical_id: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """Name, type and resolved properties of a function's events."""
+        """Yield the name, type and resolved properties of each event of a function."""
         for name, event in (self.properties(logical_id).get("Events") or {}).items():
             where = f"{logical_id}.Events.{name}"
             kind = event.get("Type")
@@ -85,26 +87,26 @@ class Resources:
             yield name, kind, self.resolve(event.get("Properties") or {}, where)
 
     def folder(self, uri: Any, where: str) -> Path:
-        """The folder that a CodeUri or ContentUri names."""
+        """Return the folder that a CodeUri or ContentUri names."""
         folder = (self.root / uri).resolve() if isinstance(uri, str) else None
         if folder is None or not folder.is_dir():
             raise TemplateError(f"{where}: there is no folder {uri}")
         return folder
 
     def name(self, logical_id: str) -> str:
-        """The resource's own name; its logical id when it has none."""
+        """Return the resource's own name, or its logical id if it has none."""
         kind = "FunctionName" if self.is_a(logical_id, FUNCTION) else "Name"
         given = self.properties(logical_id).get(kind)
         return str(self.resolve(given, f"{logical_id}.{kind}")) if given else logical_id
 
     def arn(self, logical_id: str) -> str:
-        """The ARN of a function or state machine."""
+        """Return the ARN of a function or state machine."""
         if self.is_a(logical_id, FUNCTION):
             return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.name(logical_id)}"
         return f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{self.name(logical_id)}"
 
     def attribute(self, logical_id: str, attribute: str) -> str | None:
-        """What Fn::GetAtt gives, where that is known here."""
+        """Return the value of Fn::GetAtt, or None if it is not known here."""
         if self.is_a(logical_id, FUNCTION) or self.is_a(logical_id, STATE_MACHINE):
             if attribute == "Arn":
                 return self.arn(logical_id)
@@ -121,7 +123,7 @@ class Resources:
 
 
 def text(value: Any, where: str) -> str:
-    """A scalar as CloudFormation hands it over: always a string."""
+    """Return a scalar as a string, because CloudFormation passes strings only."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (str, int, float)):
@@ -130,7 +132,7 @@ def text(value: Any, where: str) -> str:
 
 
 def required(value: Any, where: str) -> str:
-    """A string that must be there."""
+    """Return a string that must not be missing or empty."""
     if not isinstance(value, str) or not value:
         raise TemplateError(f"{where} is missing")
     return value

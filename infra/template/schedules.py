@@ -1,4 +1,4 @@
-"""The schedules of a template: events of functions."""
+"""Reads the schedules of a template, which are events of functions."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 from infra.template.errors import TemplateError
 from infra.template.resources import FUNCTION, SCHEDULE, Resources, required
-from infra.template.stack import Schedule
+from infra.template.stack_definition import Schedule
 
 _RATE = re.compile(r"rate\(([1-9]\d*) (minute|hour|day)s?\)")
 _UNITS = {"minute": 60, "hour": 3600, "day": 86_400}
 
 
 def read_schedules(resources: Resources) -> Iterator[Schedule]:
-    """Every schedule that is enabled."""
+    """Yield each schedule that is enabled."""
     for logical_id in resources.ids(SCHEDULE):
         raise TemplateError(f"{logical_id}: {SCHEDULE} does not run here, only a function's ScheduleV2 events do")
     for logical_id in resources.ids(FUNCTION):

@@ -1,4 +1,4 @@
-"""A project with published keys, and what verifies its tokens."""
+"""A project with published keys, and a verifier of its tokens."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from tests.support.stack import PATIENCE_SECONDS
 
 
 class Clock:
-    """A clock that a test moves."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
 
     def monotonic(self) -> float:
-        """Seconds that only grow."""
+        """The time of this clock."""
         return self.now
 
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server on a busy machine has time to answer; a test of the limit sets its own."""
+    """Give a server on a busy machine time to answer. A test of the limit sets a limit of its own."""
     monkeypatch.setattr(published_keys, "_ANSWER_SECONDS", PATIENCE_SECONDS)
 
 
@@ -39,7 +39,7 @@ def published() -> Iterator[Project]:
 
 @pytest.fixture
 def project(published: Project) -> Project:
-    """The project, in good order, and asked by nobody yet."""
+    """The project. Its server works, and has not been asked yet."""
     published.reset()
     return published
 
@@ -52,7 +52,7 @@ def verifier(project: Project) -> TokenVerifier:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock that the cache of keys looks at; it stands still until the test moves it."""
+    """The clock of the key cache."""
     clock = Clock()
     monkeypatch.setattr(published_keys, "time", SimpleNamespace(monotonic=clock.monotonic))
     return clock

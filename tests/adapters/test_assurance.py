@@ -1,4 +1,4 @@
-"""How strongly a user has signed in."""
+"""The assurance level of a sign-in: with or without a second factor."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
-"""One engine in one child process: how the parent hears it, how it ends, and what a failed start leaves.
+"""One engine in one child process: how the parent reads its events, how it ends, and how a start can fail.
 
-The child here has the engine's own lifeline and plays a few lines of a script instead of neonize.
+The child process here has the real lifeline of the engine, and a short script instead of neonize.
 """
 
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import signal
@@ -23,10 +24,10 @@ import pytest
 import whatsapp_engine
 from whatsapp_engine import process as process_module
 from whatsapp_engine.process import ProcessEngine
-from whatsapp_pairing.core.engine import Died, Reached, StoreFailed, Synced
-from whatsapp_pairing.core.errors import MisconfiguredError, StoreUnavailable
+from whatsapp_pairing.core.engine import DatabaseFailed, Died, Reached, Synced
+from whatsapp_pairing.core.errors import DatabaseUnavailable, MisconfiguredError
 
-# A generous time for events that take a moment on an idle machine.
+# Events take milliseconds on an idle machine. A busy machine may need this long.
 PATIENCE = 60.0
 
 _CHILD = """
@@ -66,13 +67,13 @@ def until(holds: Callable[[], object]) -> None:
 
 
 def ended(pid: int) -> bool:
-    """Whether a process has ended; its parent may be stopped and not know."""
+    """Whether a process has ended. A stopped parent has not collected its exit status yet."""
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 @pytest.fixture
 def plays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Give the next engines this program for a child."""
+    """Let the next engines run this program as their child process."""
     package = tmp_path / "whatsapp_engine"
     package.mkdir()
     (package / "__init__.py").write_text(f"__path__.append({str(Path(whatsapp_engine.__file__).parent)!r})")
@@ -82,7 +83,7 @@ def plays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], No
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """The parent's clock; ``ahead`` is how long it was busy or frozen."""
+    """The parent's clock. ``ahead`` is the time for which the parent was busy or frozen."""
     clock = SimpleNamespace(ahead=0.0)
     clock.monotonic = lambda: time.monotonic() + clock.ahead
     monkeypatch.setattr(process_module, "time", clock)
@@ -154,9 +155,10 @@ def gone_before_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=["no program", "no process left", "gone before its task"],
 )
-def test_failed_starts_are_told_and_leave_no_descriptor(
+def test_failed_starts_are_reported_and_leave_no_descriptor(
     monkeypatch: pytest.MonkeyPatch, fails: Callable[[pytest.MonkeyPatch], None], why: str
 ) -> None:
+    gc.collect()  # so that no object of an earlier test closes its descriptor meanwhile
     before = sorted(os.listdir("/proc/self/fd"))
     with monkeypatch.context() as patched:
         fails(patched)
@@ -167,7 +169,7 @@ def test_failed_starts_are_told_and_leave_no_descriptor(
     assert sorted(os.listdir("/proc/self/fd")) == before
 
 
-@pytest.mark.parametrize("error", [MisconfiguredError("The secret x is wrong."), StoreUnavailable()], ids=repr)
+@pytest.mark.parametrize("error", [MisconfiguredError("The secret x is wrong."), DatabaseUnavailable()], ids=repr)
 def test_an_engine_without_a_url_reports_its_store(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     def url() -> str:
         raise error
@@ -176,12 +178,12 @@ def test_an_engine_without_a_url_reports_its_store(error: Exception, caplog: pyt
     for run in (engine.pair(moment), engine.resume("1:1@x", moment), engine.log_out("1:1@x", moment)):
         with run:
             event = run.next_event(PATIENCE)
-        assert isinstance(event, StoreFailed)
-        assert event.passes is isinstance(error, StoreUnavailable)
+        assert isinstance(event, DatabaseFailed)
+        assert event.passes is isinstance(error, DatabaseUnavailable)
     assert caplog.text.count("the engine's database refuses it") == 3
 
 
-# ── its time is over ──
+# ── the end of an engine's time ──
 
 
 @pytest.mark.parametrize(
@@ -227,7 +229,7 @@ def test_an_engine_lives_until_its_parent_s_last_limit(plays: Callable[[str], No
 
 @pytest.mark.parametrize(("last", "status"), [(3600.0, 7), (-1.0, -signal.SIGALRM)], ids=["renewed", "over"])
 def test_an_engine_that_reads_late_obeys_the_last_limit(last: float, status: int) -> None:
-    """The engine takes seconds to load. Its parent may or may not have renewed the lease meanwhile."""
+    """The engine loads for seconds. Its parent may have renewed the lease in this time."""
     program = "from whatsapp_engine.lifeline import Lifeline; import os, time; Lifeline().task(); "
     program += "time.sleep(3600)" if status < 0 else "os._exit(7)"
     now = time.monotonic()

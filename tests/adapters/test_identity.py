@@ -1,4 +1,4 @@
-"""Whose token is believed, against a real server of keys."""
+"""Which tokens are accepted, with a real server of keys."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from whatsapp_pairing.core.assurance import AssuranceLevel
+from whatsapp_pairing.core.denials import Denial
 from whatsapp_pairing.core.errors import MisconfiguredError, Unauthorized
-from whatsapp_pairing.core.refusals import Refusal
 from whatsapp_pairing.web.identity import Identity, TokenVerifier
 
 from tests.support.jwks import SECRET, Project, legacy_key, unsigned
@@ -37,7 +37,7 @@ def test_a_token_may_be_a_few_seconds_early_or_late(project: Project, verifier: 
 
 
 def test_a_token_is_valid_when_our_clock_is_far_behind(project: Project, verifier: TokenVerifier) -> None:
-    """Issued five minutes from now, by our clock; Supabase sets no ``nbf``."""
+    """By our clock, the token is issued in five minutes. Supabase sets no ``nbf``."""
     assert verifier.verify(project.token(iat=int(time.time()) + 300)).user_id == project.user
 
 
@@ -218,7 +218,7 @@ def shared(project: Project, secret: str = SECRET, **changed: object) -> str:
 
 
 def test_a_legacy_token_names_the_user_where_the_secret_is_given(project: Project, legacy: TokenVerifier) -> None:
-    project.instead = (200, b'{"keys": []}')  # such a project publishes no key
+    project.instead = (200, b'{"keys": []}')  # a project with a legacy secret publishes no key
     assert legacy.verify(shared(project)).user_id == project.user
     assert project.asked == 0
 
@@ -246,10 +246,10 @@ def test_a_legacy_token_with_other_claims_is_refused(
 
 @pytest.mark.parametrize("role", ["anon", "service_role"])
 def test_a_project_s_own_api_keys_are_refused(project: Project, legacy: TokenVerifier, role: str) -> None:
-    """Supabase's legacy anon and service keys are tokens of the same secret."""
+    """Supabase signs the legacy anon and service keys with the same secret as the users' tokens."""
     with pytest.raises(Unauthorized) as refused:
         legacy.verify(legacy_key(role))
-    assert refused.value.refusal is Refusal.ROLE
+    assert refused.value.denial is Denial.ROLE
 
 
 def test_a_token_of_another_secret_is_refused(project: Project, legacy: TokenVerifier) -> None:

@@ -1,4 +1,4 @@
-"""How long the calls of one invocation may take together."""
+"""The time limit for all calls of one invocation together."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from whatsapp_pairing.core.errors import StoreUnavailable
+from whatsapp_pairing.core.errors import DatabaseUnavailable
 from whatsapp_pairing.runtime import limits
 from whatsapp_pairing.runtime.database import Database
 
@@ -43,7 +43,7 @@ def test_calls_may_take_the_time_left_less_that_to_answer() -> None:
 
 
 def test_a_clock_that_is_ahead_sets_no_limit() -> None:
-    """By such a clock the invocation is over before it begins."""
+    """By a clock that is ahead, the invocation would end before it begins."""
     assert limited(0, limits.seconds_left) == float("inf")
 
 
@@ -83,7 +83,7 @@ def test_no_call_begins_when_no_time_is_left() -> None:
     called: list[int] = []
     with pytest.raises(limits.OutOfTimeError):
         limited(1000, lambda: limits.in_time(lambda: called.append(1), 1))
-    with pytest.raises(StoreUnavailable, match="no time is left"):
+    with pytest.raises(DatabaseUnavailable, match="no time is left"):
         limited(1000, lambda: Database(lambda: str(called.append(2))).run(lambda _: None))
     assert called == []
 

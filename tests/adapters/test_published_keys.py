@@ -1,4 +1,4 @@
-"""A project's keys: fetched, cached, asked for again, and what a set of them may hold, against a real server."""
+"""The published keys of a project: fetching, caching, fetching again, and malformed keys, with a real server."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from whatsapp_pairing.core.denials import Denial
 from whatsapp_pairing.core.errors import Unauthorized
-from whatsapp_pairing.core.refusals import Refusal
 from whatsapp_pairing.web.identity import TokenVerifier
 
 from tests.adapters.conftest import Clock
 from tests.support.jwks import Project, unknown
 
 
-def refused(verifier: TokenVerifier, token: str) -> Refusal:
-    """The class by which a token is refused."""
+def refused(verifier: TokenVerifier, token: str) -> Denial:
+    """The class of the refusal of this token."""
     with pytest.raises(Unauthorized) as error:
         verifier.verify(token)
-    return error.value.refusal
+    return error.value.denial
 
 
-# ── cached, and asked for again ──
+# ── the cache ──
 
 
 def test_keys_are_fetched_once(project: Project, verifier: TokenVerifier) -> None:
@@ -54,7 +54,7 @@ def test_a_new_key_is_found_in_seconds_among_unknown_ones(
 ) -> None:
     refused(verifier, unknown(project))
     monkeypatch.setitem(project.keys, "rotated", ec.generate_private_key(ec.SECP256R1()))
-    assert refused(verifier, project.token("rotated")) is Refusal.UNKNOWN_KEY
+    assert refused(verifier, project.token("rotated")) is Denial.UNKNOWN_KEY
     for number in range(5):
         clock.now += 1
         refused(verifier, unknown(project, number))
@@ -65,7 +65,7 @@ def test_a_new_key_is_found_in_seconds_among_unknown_ones(
 def test_unknown_keys_cause_one_fetch_and_no_more(project: Project, verifier: TokenVerifier, clock: Clock) -> None:
     for number in range(100):
         clock.now += 0.1
-        assert refused(verifier, unknown(project, number)) is Refusal.UNKNOWN_KEY
+        assert refused(verifier, unknown(project, number)) is Denial.UNKNOWN_KEY
     assert project.asked <= 3
 
 
@@ -89,18 +89,18 @@ def test_keys_are_forgotten_after_ten_minutes(
     verifier.verify(token)
     assert project.asked == 1
     clock.now += 1
-    assert refused(verifier, token) is Refusal.UNKNOWN_KEY
+    assert refused(verifier, token) is Denial.UNKNOWN_KEY
     assert project.asked == 2
 
 
-# ── what a set of keys may hold ──
+# ── unusual keys ──
 
 
 @pytest.mark.parametrize("body", [b'{"keys": []}', b'{"keys": null}', b'{"keys": [], "more": 1}'], ids=repr)
 def test_a_project_without_keys_refuses_a_token(project: Project, verifier: TokenVerifier, body: bytes) -> None:
-    """A project that signs with its legacy secret publishes none; a stranger's token must not look like an outage."""
+    """A project with a legacy secret publishes no keys. A forged token must then not look like an outage."""
     project.instead = (200, body)
-    assert refused(verifier, project.token()) is Refusal.UNKNOWN_KEY
+    assert refused(verifier, project.token()) is Denial.UNKNOWN_KEY
 
 
 def odd_keys() -> dict[str, object]:
@@ -132,15 +132,15 @@ def test_a_malformed_key_leaves_the_others_usable(project: Project, verifier: To
     project.instead = (200, json.dumps({"keys": [odd, *keys, odd]}).encode())
     assert verifier.verify(project.token()).user_id == project.user
     named_odd = jwt.encode(project.claims(), project.keys["ec"], "ES256", {"kid": "odd"})
-    assert refused(verifier, named_odd) is Refusal.UNKNOWN_KEY
+    assert refused(verifier, named_odd) is Denial.UNKNOWN_KEY
 
 
 def test_a_published_shared_secret_is_not_accepted(project: Project, verifier: TokenVerifier) -> None:
-    """HS256 with a key that anybody can read would let anybody in."""
+    """Everybody can read a published key, so everybody could sign HS256 tokens with it."""
     secret = {"kty": "oct", "k": "c2VjcmV0" * 8, "kid": "oct", "alg": "HS256", "use": "sig"}
     project.instead = (200, json.dumps({"keys": [secret]}).encode())
     token = jwt.encode(project.claims(), jwt.PyJWK(secret).key, "HS256", {"kid": "oct"})
-    assert refused(verifier, token) is Refusal.ALGORITHM
+    assert refused(verifier, token) is Denial.ALGORITHM
 
 
 def test_a_key_that_names_no_algorithm_is_used(project: Project, verifier: TokenVerifier) -> None:
@@ -160,4 +160,4 @@ def test_a_key_that_names_no_algorithm_is_used(project: Project, verifier: Token
 def test_a_legacy_project_may_publish_no_address_at_all(project: Project, status: int) -> None:
     project.instead = (status, b"not found")
     legacy = TokenVerifier(project.url, lambda: "a shared secret of more than thirty-two bytes")
-    assert refused(legacy, project.token()) is Refusal.UNKNOWN_KEY
+    assert refused(legacy, project.token()) is Denial.UNKNOWN_KEY

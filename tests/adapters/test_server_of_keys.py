@@ -1,4 +1,4 @@
-"""A server of keys that does not do its work: away, odd, huge, slow; against real sockets."""
+"""A server of keys that is away, slow, or sends a wrong or a huge answer, with real sockets."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_server_that_fails_is_not_asked_for_every_request(
 def test_a_server_that_does_not_give_keys_is_unavailable(
     project: Project, verifier: TokenVerifier, body: bytes
 ) -> None:
-    """A good token is not to be told that it is bad."""
+    """The token may be valid, so the answer must not be that it is refused."""
     project.instead = (200, body)
     with pytest.raises(Unavailable):
         verifier.verify(project.token())
@@ -75,7 +75,7 @@ def test_known_keys_still_verify_when_their_server_fails(
     clock.now += 60
     assert verifier.verify(project.token()).user_id == project.user
     with pytest.raises(Unavailable):
-        verifier.verify(unknown(project))  # it may be new
+        verifier.verify(unknown(project))  # the key may be new
     assert verifier.verify(project.token()).user_id == project.user
 
 
@@ -83,23 +83,23 @@ Answers = Callable[[BaseHTTPRequestHandler], None]
 
 
 def hangs_up(_: BaseHTTPRequestHandler) -> None:
-    """Say nothing and close the connection."""
+    """Close the connection without an answer."""
 
 
 def speaks_no_http(request: BaseHTTPRequestHandler) -> None:
-    """Answer in another language."""
+    """Answer with bytes that are not HTTP."""
     request.wfile.write(b"220 smtp.example ESMTP\r\n")
 
 
 def redirects(request: BaseHTTPRequestHandler) -> None:
-    """Send the caller to where keys are."""
+    """Redirect the caller to a URL with keys."""
     request.send_response(302)
     request.send_header("Location", "/auth/v1/.well-known/jwks.json?again")
     request.end_headers()
 
 
 def promises_more(request: BaseHTTPRequestHandler) -> None:
-    """Send less than announced."""
+    """Send fewer bytes than Content-Length says."""
     request.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"keys": []}')
 
 
@@ -119,7 +119,7 @@ def test_a_server_with_a_malformed_answer_is_unavailable(
 
 
 def test_an_endless_answer_is_not_read_to_its_end(project: Project, verifier: TokenVerifier) -> None:
-    """The buffers of both sockets take some megabytes; the rest is never written."""
+    """The buffers of both sockets take some megabytes. The server cannot write the rest."""
     piece, written, given_up = b"null," * (256 * 1024 // 5), [0], threading.Event()
 
     def floods(request: BaseHTTPRequestHandler) -> None:
@@ -139,7 +139,7 @@ def test_an_endless_answer_is_not_read_to_its_end(project: Project, verifier: To
 
 
 def drips(head: bytes, dripping: bytes) -> Answers:
-    """Begin at once, and send the rest byte by byte."""
+    """Begin at once, and then send byte by byte."""
 
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.wfile.write(b"HTTP/1.1 200 OK\r\n" + head)
@@ -161,7 +161,7 @@ DRIPS = {
 def test_a_server_that_sends_byte_by_byte_is_given_up(
     project: Project, verifier: TokenVerifier, monkeypatch: pytest.MonkeyPatch, head: bytes, dripping: bytes
 ) -> None:
-    """Each byte comes long before a read would time out; all of them take half a minute, which is too long."""
+    """No single read times out, but the whole answer would take half a minute."""
 
     monkeypatch.setattr(published_keys, "_ANSWER_SECONDS", 0.5)
     project.answers = drips(head, dripping)
@@ -186,7 +186,7 @@ def test_a_certificate_that_is_not_trusted_is_unavailable(tmp_path: Path) -> Non
 
 
 def test_a_slow_failure_lengthens_the_pause(project: Project, verifier: TokenVerifier, clock: Clock) -> None:
-    """Otherwise nearly every request would wait for the server, and hold a function while it does."""
+    """With a short pause, nearly every request would wait for the server and occupy a function."""
 
     def slowly(_: BaseHTTPRequestHandler) -> None:
         clock.now += 4
@@ -239,7 +239,7 @@ def test_calls_at_once_wait_for_one_fetch(project: Project, verifier: TokenVerif
     with ThreadPoolExecutor(8) as pool:
         answers = pool.map(verify, range(8))
         assert asked.wait(PATIENCE_SECONDS)
-        time.sleep(0.2)  # the others come to where they wait, or would fetch
+        time.sleep(0.2)  # time for the other calls to start waiting (or to fetch, if the code were wrong)
         go_on.set()
         assert set(answers) == {"unavailable" if fails else str(project.user)}
     assert project.asked == 1

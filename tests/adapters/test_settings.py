@@ -1,4 +1,4 @@
-"""The typed environment."""
+"""Settings: typed values of the environment variables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls to Step Functions and Lambda: which refusals are final, and how long one may take."""
+"""Calls to Step Functions and Lambda: which errors are final, and how long a call may take."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CALLS: dict[str, Say] = {
 
 @pytest.fixture
 def workflow(monkeypatch: pytest.MonkeyPatch) -> Workflow:
-    """The real client, which the stub keeps from the network."""
+    """The real client. A stub answers instead of the network."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
@@ -37,7 +37,7 @@ def workflow(monkeypatch: pytest.MonkeyPatch) -> Workflow:
 
 @pytest.fixture
 def states(workflow: Workflow) -> botocore.stub.Stubber:
-    """What Step Functions answers."""
+    """The stub that answers for Step Functions."""
     stub = Stubber(workflow._states)
     stub.activate()
     return stub
@@ -84,7 +84,7 @@ def test_an_execution_that_exists_is_started(workflow: Workflow) -> None:
 
 
 def test_a_start_without_an_answer_may_still_take_effect(workflow: Workflow, monkeypatch: pytest.MonkeyPatch) -> None:
-    """AWS has taken the call, and says nothing. A call that AWS has refused, or that did not reach it, is over."""
+    """Without an answer, AWS may have started the execution. After a refusal or a failed connection it has not."""
     with socket.create_server(("127.0.0.1", 0)) as silent, socket.create_server(("127.0.0.1", 0)) as closed:
         ports = [one.getsockname()[1] for one in (silent, closed)]
         closed.close()
@@ -106,16 +106,16 @@ def test_a_workflow_without_a_region_is_unavailable(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_longest_heartbeat_is_shorter_than_the_lease(workflow: Workflow) -> None:
-    """The linker renews its lease before it says so to the workflow; both must fit between two renewals."""
+    """The linker renews its lease, and then sends the heartbeat. The next renewal must come before the lease ends."""
     config = workflow._states.meta.config
     longest = config.retries["total_max_attempts"] * (config.connect_timeout + config.read_timeout)
     assert longest <= LEASE_SECONDS - RENEW_SECONDS
 
 
 def test_two_calls_of_a_click_end_before_the_functions_timeout(workflow: Workflow) -> None:
-    """Disconnect fails a wait and starts an unlink; API Gateway answers for a function that was killed, not we."""
+    """Disconnect fails a wait and starts an unlink. If Lambda killed it meanwhile, we could not answer."""
     template = load_yaml((Path(__file__).parents[2] / "template.yaml").read_text())
-    # In between, botocore pauses for at most a second.
+    # Between two tries, botocore pauses for at most a second.
     longest = sum(
         config.retries["total_max_attempts"] * config.read_timeout + 1
         for config in (workflow._states.meta.config, workflow._functions.meta.config)

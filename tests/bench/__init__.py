@@ -1,7 +1,7 @@
-"""How fast the system is, and what it costs: python -m tests.bench (or make bench) writes figures.md."""
+"""Measures the figures of figures.md: python -m tests.bench (or make bench)."""
 
 import sys
 from pathlib import Path
 
-# What needs no running stack is measured with the domain's own code.
+# Measurements without a running system call the domain's code in this process.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "layers" / "shared"))

@@ -1,4 +1,7 @@
-"""Counts exchanges, then pairs for real on the local stack, and measures how long the steps take."""
+"""Counts exchanges, pairs in the local system, and prints the times of the steps and their costs.
+
+The figures come from one machine in one run. Compare them with each other, and not with those of another machine.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ PAIRINGS = 12
 
 
 def pair(user: User, number: str) -> dict[str, float]:
-    """Pair once; returns seconds by step."""
+    """Pair once, and return the seconds of each step."""
     clicked_at = time.perf_counter()
     attempt = user.connect().json()["attempt"]
     answered_at = time.perf_counter()
@@ -40,7 +43,7 @@ def show(name: str, seconds: list[float]) -> None:
 def main() -> int:
     """Run and print."""
     with running() as stack:
-        pair(stack.user(), "34690000000")  # the cold one
+        pair(stack.user(), "34690000000")  # the first pairing starts the instances
         taken = [pair(stack.user(), f"3469000{number:04}") for number in range(1, PAIRINGS + 1)]
         user = stack.user()
         polls = []

@@ -1,7 +1,7 @@
-"""Cleanup among a million users, 1 % of them stale for each sweep: python -m tests.bench.cleanup
+"""Measures cleanup with a million users, of whom each sweep finds 1 %: python -m tests.bench.cleanup
 
-Prints the plan of each sweep, the time of its batches beside that of one batch without a limit, and how long somebody
-who clicks meanwhile, or writes to one of those very rows, has to wait. Takes some minutes and 4 GB of disk.
+Prints the plan of each sweep, and the time of its batches beside the time of one batch without a limit. Also prints how
+long a user waits who clicks meanwhile, or who writes to one of the same rows. Takes some minutes and 4 GB of disk.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from threading import Event, Thread
 from typing import Any
 from uuid import uuid4
 
-from whatsapp_pairing.cleanup import ATTEMPT_DAYS, BATCH, Cleaning, Sweeps, look
+from whatsapp_pairing.cleanup import ATTEMPT_DAYS, BATCH, Cleaning, Sweeps, count_only
 from whatsapp_pairing.pairing.attempts import Attempts
 from whatsapp_pairing.pairing.services import Services
 from whatsapp_pairing.pairing.session_rows import SessionRows
@@ -38,7 +38,7 @@ from tests.support.postgres import Postgres
 from tests.support.recorded_workflow import RecordedWorkflow
 from tests.support.repositories import LIMIT, WINDOW, World
 
-# The crowd does not leave these behind: tokens of attempts that ended, old attempts, answers, counters that have grown.
+# ``many_rows`` does not make these rows: tokens of ended attempts, old attempts, answers, and counters that have grown.
 _LEAVE = """
 UPDATE whatsapp_private.attempts SET task_token = id::text
 WHERE id IN (SELECT id FROM whatsapp_private.attempts WHERE ended_at IS NOT NULL ORDER BY ended_at LIMIT {stale});
@@ -54,18 +54,18 @@ VACUUM ANALYZE whatsapp_private.attempts;
 VACUUM ANALYZE whatsapp_private.answers;
 VACUUM ANALYZE public.whatsapp_sessions;
 """
-# In the order in which cleanup runs them.
+# The sweeps in the order of cleanup.
 _SWEEPS = (
     "overdue_attempts", "clear_tokens", "delete_answers", "delete_attempts", "give_up_orphans", "give_up_strays",
     "forget_never_scanned", "start_unlinks", "take_counters", "mark_wrong_rows", "rows_behind",
 )  # fmt: skip
-# Some sweeps change what another statement has found.
+# These sweeps change the rows that another statement has found.
 _FINDS = {"take_counters": "counted_users", "mark_wrong_rows": "users_with_wrong_rows"}
 _QUIET_SECONDS = 10.0
 
 
 class Timed:
-    """Writes down how long each call of some methods of a repository takes, and how many rows it finds."""
+    """Notes the time of each call of some methods of a repository, and the number of rows it finds."""
 
     def __init__(self, repository: Any, *names: str) -> None:
         self.calls: dict[str, list[tuple[int, float]]] = {}
@@ -82,7 +82,7 @@ class Timed:
 
 
 class Person:
-    """Somebody who does the same over and over, in a thread of their own, and notes how long it takes."""
+    """A thread that repeats one action and notes the time of each repetition."""
 
     def __init__(self, url: str, does: Callable[[Database], Iterator[None]]) -> None:
         self._database = Database(lambda: url)
@@ -135,7 +135,7 @@ def clicks(world: World) -> Callable[[Database], Iterator[None]]:
 
 
 def locks(world: World) -> Callable[[Database], Iterator[None]]:
-    """Somebody takes the lock that a write to a stale row takes, and changes nothing."""
+    """Take the lock that a write to a stale session row takes, and change nothing."""
     rows = world.sql("SELECT id FROM public.whatsapp_sessions WHERE session_status = 'waiting_qr' ORDER BY updated_at")
     lock = "SELECT FROM public.whatsapp_sessions WHERE id = %(id)s FOR UPDATE"
 
@@ -164,7 +164,7 @@ def sweep(sweeps: Sweeps, name: str, limit: int) -> None:
 
 
 def show_plans(url: str) -> None:
-    """Print how one batch of each sweep is found."""
+    """Print the plan of one batch of each sweep."""
     database = ExplainedDatabase(lambda: url, "ANALYZE, BUFFERS")
     sweeps = Sweeps(database)
     print("\n| sweep | rows | found by | pages | ms |\n|---|---|---|---|---|")
@@ -179,7 +179,7 @@ def show_plans(url: str) -> None:
 
 
 def in_one_go(url: str) -> dict[str, float]:
-    """Do each sweep in one batch and return the seconds."""
+    """Do each sweep in one batch, and return the seconds."""
     seconds = {}
 
     class Patient(Database):
@@ -196,21 +196,21 @@ def in_one_go(url: str) -> dict[str, float]:
 
 
 def measure(url: str, bare: dict[str, float]) -> None:
-    """Clean while people are about, and print what it took."""
+    """Run cleanup while users click and write, and print the times."""
     with connect(url) as admin:
         world = World(url, admin)
         quiet, busy = Person(url, clicks(world)), Person(url, clicks(world))
         quiet_locker, locker = Person(url, locks(world)), Person(url, locks(world))
         with quiet.at_work(), quiet_locker.at_work():
             time.sleep(_QUIET_SECONDS)
-        print(f"\na dry run says: {look(world.sweeps).as_dict()}")
+        print(f"\na dry run says: {count_only(world.sweeps).as_dict()}")
         database = world.new_database("whatsapp_worker")
         attempts, sweeps, rows = Attempts(database), Sweeps(database), SessionRows(database)
         timed = [Timed(attempts, "end"), Timed(sweeps, *_SWEEPS), Timed(rows, "write")]
         began = time.perf_counter()
         services = Services(attempts, rows, RecordedWorkflow())
         cleaning = Cleaning(services, sweeps, lambda: 300 - (time.perf_counter() - began))
-        with busy.at_work(), locker.at_work(), redirect_stdout(io.StringIO()):  # the metrics
+        with busy.at_work(), locker.at_work(), redirect_stdout(io.StringIO()):  # without the lines of the metrics
             swept = cleaning.run()
         print(f"one run: {swept.as_dict()} in {time.perf_counter() - began:.1f} s")
         print(
@@ -235,7 +235,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.cleanup")
     parser.add_argument("--users", type=int, default=1_000_000)
     users = parser.parse_args().users
-    logger.setLevel("WARNING")  # the end of each attempt is a line
+    logger.setLevel("WARNING")  # without a line for the end of each attempt
     server = Postgres("16", shared_buffers="512MB", max_wal_size="4GB")
     try:
         name = server.create()

@@ -1,8 +1,8 @@
-"""What a pairing and a connected session cost at AWS's list prices: ``make bench WHAT=cost``.
+"""Calculates the cost of a pairing and of a connected session at AWS's list prices: ``make bench WHAT=cost``.
 
-State transitions, invocations and their seconds are counted in a real local run; the rest is arithmetic, printed with
-its assumptions. The seconds are this machine's with a database next door: a database further away costs more of them.
-Neither the free tiers nor the start of new instances are counted.
+A real local run gives the state transitions, the invocations and their seconds. The rest is arithmetic, and its
+assumptions are printed. The database runs on the same machine, so a database that is further away costs more seconds.
+Free tiers and the start of new instances are not counted.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from concurrent.futures import ThreadPoolExecutor
 from tests.bench.measuring import Work, recorded, running, transitions, work
 from tests.support.stack import RunningSystem
 
-# US dollars, us-east-1, arm64, the first tier of each.
+# In US dollars, for us-east-1 and arm64, at the first tier of each price.
 GB_SECOND = 0.0000133334
 INVOCATION = 0.20e-6
 TRANSITION = 25e-6
 REQUEST = 1.00e-6
 LOGGED_GIGABYTE = 0.50
-# A secret, an alarm, a metric and a dashboard each; they do not grow with the users.
+# Per month. These costs do not depend on the number of users.
 FIXED = {"secrets (3)": 3 * 0.40, "dashboard": 3.00, "alarms (16 metrics)": 16 * 0.10, "metrics (26)": 26 * 0.30}
 
-# What people do.
+# The behaviour of the users, as assumed.
 PAIRINGS = 4  # measured side by side
-THINKING_SECONDS = 20.0  # from the QR to the scan: unlocking a phone and finding the menu
-PAGE_MINUTES = 5  # a month that a connected user has the settings page open
+THINKING_SECONDS = 20.0  # from the QR to the scan: a person unlocks the phone and finds the menu
+PAGE_MINUTES = 5  # per month, with the settings page open while connected
 POLL_SECONDS = 30  # what `pollAfterMs` says while connected
 CLEANUPS = 30 * 24 * 12
 
@@ -36,15 +36,15 @@ USERS = (1_000, 1_000_000)
 def main() -> int:
     """Measure and print."""
     with running() as stack:
-        pair(stack, "34680000000", thinking=0)  # instances start
+        pair(stack, "34680000000", thinking=0)  # so that the instances have started
         before, entered_before = work(stack), transitions(stack).total()
         with ThreadPoolExecutor(PAIRINGS) as people:
             requests = sum(people.map(lambda number: pair(stack, f"3468000000{number}"), range(1, PAIRINGS + 1)))
-        time.sleep(3)  # the linkers report
+        time.sleep(3)  # until the linkers' logs have their REPORT lines
         entered = (transitions(stack).total() - entered_before) / PAIRINGS
         taken = {name: per(done, before.get(name), PAIRINGS) for name, done in work(stack).items()}
         logged = sum(path.stat().st_size for path in (stack.data_dir / "logs").glob("*.log")) / (PAIRINGS + 1)
-        # The authorizer is asked for every poll.
+        # Each poll also invokes the authorizer.
         poll = sum(taken[name].gb_seconds / taken[name].invocations for name in ("authorizer", "status"))
     taken.pop("cleanup", None)
     print(f"One pairing whose person scans {THINKING_SECONDS:.0f} s after the QR came ({PAIRINGS} measured):\n")
@@ -78,7 +78,7 @@ def main() -> int:
 
 
 def pair(stack: RunningSystem, number: str, thinking: float = THINKING_SECONDS) -> int:
-    """Pair as the page does, at the pace that it is told; returns the HTTP requests that it took."""
+    """Pair as the page does, and poll at the pace that the answers name. Return the number of HTTP requests."""
     user = stack.user()
     status = user.connect().json()
     requests, drawn, scan_at = 1, None, float("inf")
@@ -98,7 +98,7 @@ def pair(stack: RunningSystem, number: str, thinking: float = THINKING_SECONDS) 
 
 
 def per(done: Work, before: Work | None, pairings: int) -> Work:
-    """Return one pairing's share of what was done since."""
+    """Return the work since ``before``, divided by the pairings."""
     earlier = before or Work(0, 0)
     share = (done.invocations - earlier.invocations) / pairings
     return Work(share, (done.gb_seconds - earlier.gb_seconds) / pairings)

@@ -1,10 +1,10 @@
-"""Round trips to Postgres, and what they cost on a slow network: ``make bench WHAT=exchanges`` (about 2 minutes).
+"""Counts round trips to Postgres, and their time on a slow network: ``make bench WHAT=exchanges`` (about 2 minutes).
 
 The whole system runs. Each of its three login roles reaches Postgres through a proxy, which counts and delays. All
-instances are warm. The times are medians of rounds that take turns through the delays, so that all delays see the same
-machine. They include what the proxy itself takes: some 0.2 ms for each exchange.
+instances are warm. Each round tries every delay once, and the times are medians over the rounds. So a busy moment of
+the machine affects all delays alike. The times include about 0.2 ms of the proxy for each exchange.
 
-``ARGS="--json FILE"`` saves the figures. ``ARGS="--against FILE"`` prints saved figures beside those of now.
+``ARGS="--json FILE"`` saves the figures. ``ARGS="--against FILE"`` prints saved figures beside the new ones.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.bench.network import Network, network
 from tests.support.postgres import Postgres
 from tests.support.stack import PATIENCE_SECONDS, RunningSystem, User, call
 
-# Who logs in as which: connect, status and disconnect; the workflow's functions, cleanup and unlink; WhatsApp's engine.
+# connect, status and disconnect log in as the first role, the other functions as the second, the engine as the third.
 ROLES = ("api", "worker", "engine")
 API = ("api",)
 BEHIND = ("worker", "engine")
@@ -44,7 +44,7 @@ Figures = dict[str, Any]
 
 
 class System:
-    """The running system, the networks of its roles, and what was seen of both."""
+    """The running system, the network of each role, and the figures so far."""
 
     def __init__(self, stack: RunningSystem, networks: dict[str, Network]) -> None:
         self._stack = stack
@@ -54,13 +54,13 @@ class System:
         self.seconds: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
 
     def delay(self, milliseconds: int) -> None:
-        """Let each direction take so long from now on."""
+        """Set the delay of each direction."""
         for between in self._networks.values():
             between.delay_seconds = milliseconds / 1000
 
     @contextmanager
     def counted(self, what: str, roles: Iterable[str] = ROLES) -> Iterator[None]:
-        """Count what these roles do meanwhile."""
+        """Count the exchanges of these roles until the block ends."""
         networks = [self._networks[role] for role in roles]
         before = [(between.exchanges, between.logins) for between in networks]
         yield
@@ -72,7 +72,7 @@ class System:
 
     @contextmanager
     def timed(self, what: str, delay: int) -> Iterator[None]:
-        """Take the time meanwhile."""
+        """Measure the time until the block ends."""
         began = time.perf_counter()
         yield
         self.seconds[what][delay].append(time.perf_counter() - began)
@@ -89,7 +89,7 @@ class System:
         user.reaches("connected")
 
     def settle(self, quiet_seconds: float = 1.0) -> None:
-        """Wait until no function runs and nothing is asked, for as long as the workflow takes to start its next one."""
+        """Wait until nothing runs and no statement is sent for as long as the workflow needs to start a function."""
         until = time.monotonic() + PATIENCE_SECONDS
         quiet_since, seen = time.monotonic(), self._asked()
         while time.monotonic() - quiet_since < quiet_seconds:
@@ -123,9 +123,9 @@ def main() -> int:
 
 
 def measured() -> Figures:
-    """Run everything and return the figures, as they are saved."""
+    """Measure everything, and return the figures in the form in which they are saved."""
     with system() as running_system:
-        live_once(running_system)  # instances start and connect
+        live_once(running_system)  # so that the instances have started and connected
         wait(running_system, 0)
         running_system.exchanges.clear()
         for _ in range(LIVES):
@@ -162,16 +162,16 @@ def system() -> Iterator[System]:
 
 
 def click(user: User) -> None:
-    """Click "Connect WhatsApp", which must not be refused."""
+    """Click "Connect WhatsApp". The click must succeed."""
     assert user.connect().status in (200, 202)
 
 
 def live_once(system: System) -> None:
     """Count one user's life, from the first look to the unlinked device.
 
-    The calls come one after the other, so the exchanges of the API's role are those of the call. Its own exchanges are
-    therefore no part of ``a pairing``, and neither are the polls. The phone scans at once: a pairing is over before the
-    linker renews its lease for the first time, unless the machine is very slow.
+    The calls come one after the other, so all exchanges of the API's role belong to the present call. The figure ``a
+    pairing`` has neither these exchanges nor the polls. The phone scans at once. So a pairing ends before the linker
+    renews its lease for the first time, unless the machine is very slow.
     """
     user = system.user()
     with system.counted("status: never clicked", API):
@@ -202,7 +202,7 @@ def wait(system: System, seconds: float) -> None:
     user = system.user()
     click(user)
     user.qr()
-    time.sleep(1)  # the workflow opens the scan's window
+    time.sleep(1)  # until the workflow has opened the scan window
     with system.counted(f"{seconds} s of waiting for a scan", BEHIND):
         time.sleep(seconds)
     end(system, user, "disconnect: a QR is shown")
@@ -236,7 +236,7 @@ def take_times(system: System, delay: int) -> None:
 
 
 def print_exchanges(now: Figures, before: Figures) -> None:
-    """Print the counts; a range where runs differ."""
+    """Print the counts, or a range if the runs differ."""
     print(f"| exchanges with Postgres | {' | '.join(COLUMNS)} |\n|---{'|---' * len(COLUMNS)}|")
     for what, counts in sorted(now.items()):
         earlier = before.get(what, {})
@@ -245,9 +245,9 @@ def print_exchanges(now: Figures, before: Figures) -> None:
 
 
 def print_times(now: Figures, before: Figures, rounds: int) -> None:
-    """Print the medians, and how many exchanges one after the other explain the times of the slowest network.
+    """Print the medians, and how many successive exchanges explain the times of the slowest network.
 
-    The latter come from the fastest rounds, which other work on the machine has disturbed least.
+    The number of exchanges comes from the fastest rounds, because other work on the machine disturbs them least.
     """
     print(f"\n| median ms of {rounds} rounds | {' | '.join(f'{it} ms each way' for it in DELAYS_MS)} | in a row |")
     print(f"|---{'|---' * len(DELAYS_MS)}|---|")

@@ -1,8 +1,8 @@
-"""Many at once: ``make bench WHAT=load``.
+"""Measures many pairings at once: ``make bench WHAT=load``.
 
-Fifty people have a QR in sight at the same time and scan it together, while five hundred others ask for their status
-at the pace that the API names; before it twelve pair alone, one after the other. System, sandbox, phones and pollers
-share this machine, so its cores are what is short.
+First twelve people pair, one after the other. Then fifty people see a QR at the same time and scan it together, while
+five hundred others poll their status at the pace that the API names. All of them and the system share the cores of this
+machine.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.support.stack import RunningSystem, User
 ALONE = 12
 TOGETHER = 50
 POLLERS = 500
-# Fifty engines start on a few cores: much slower than alone.
+# Fifty engines that start together on a few cores need much longer than one.
 PATIENCE_SECONDS = 240.0
 
 _CONNECTIONS = """
@@ -38,12 +38,12 @@ SELECT count(*) FROM pg_stat_activity
 WHERE backend_type = 'client backend' AND datname = current_database() AND pid <> pg_backend_pid()
 """
 _ENDS = "SELECT outcome, count(*) FROM whatsapp_private.attempts GROUP BY outcome"
-_LEGS = "SELECT legs, count(*) FROM whatsapp_private.attempts GROUP BY legs ORDER BY legs"
+_LINKERS = "SELECT legs, count(*) FROM whatsapp_private.attempts GROUP BY legs ORDER BY legs"
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """Seconds of one pairing."""
+    """The seconds of each step of one pairing."""
 
     click_to_qr: float
     scan_to_connected: float
@@ -51,7 +51,7 @@ class Pairing:
 
 @dataclass
 class Seen:
-    """What was seen from beside: each linker's megabytes, the most linkers and connections, each poll's seconds."""
+    """Observations during the run: memory of each linker in MB, most linkers and connections, seconds of each poll."""
 
     megabytes: dict[int, float] = field(default_factory=dict)
     linkers: int = 0
@@ -70,7 +70,7 @@ def main() -> int:
             running("--database-url", url, "--parameter", cap) as stack,
             psycopg.connect(url, autocommit=True) as database,
         ):
-            pair(stack.user(), 0, threading.Barrier(1))  # instances start
+            pair(stack.user(), 0, threading.Barrier(1))  # so that the instances have started
             alone = [pair(stack.user(), number, threading.Barrier(1)) for number in range(1, ALONE + 1)]
             people = [stack.user() for _ in range(TOGETHER)]
             pollers = [stack.user() for _ in range(POLLERS)]
@@ -80,11 +80,11 @@ def main() -> int:
                 with ThreadPoolExecutor(TOGETHER) as threads:
                     together = list(threads.map(pair, people, range(100, 100 + TOGETHER), [together_now] * TOGETHER))
                 took = time.perf_counter() - began
-            ends, legs = (database.execute(query).fetchall() for query in (_ENDS, _LEGS))
+            ends, linkers = (database.execute(query).fetchall() for query in (_ENDS, _LINKERS))
     finally:
         postgres.stop()
     print(f"{TOGETHER} pairings side by side: {took:.0f} s. Outcomes of all {ALONE + TOGETHER + 1}: {dict(ends)}.")
-    print(f"Linkers that a pairing took: {dict(legs)}.\n")
+    print(f"Linkers that a pairing took: {dict(linkers)}.\n")
     print("| seconds | alone: median | p95 | under load: median | p95 |\n|---|---|---|---|---|")
     for name in ("click_to_qr", "scan_to_connected"):
         values = [[getattr(one, name) for one in some] for some in (alone, together)]
@@ -100,7 +100,7 @@ def main() -> int:
 
 
 def pair(user: User, number: int, everybody: threading.Barrier) -> Pairing:
-    """Pair as the page does, at the pace that it is told, and scan when everybody sees a QR."""
+    """Pair as the page does, at the pace that the answers name. Scan when all people see a QR."""
     clicked_at = time.perf_counter()
     status = user.connect().json()
     while status.get("qr") is None:
@@ -117,7 +117,7 @@ def pair(user: User, number: int, everybody: threading.Barrier) -> Pairing:
 
 @contextmanager
 def beside(work: Callable[[threading.Event], None]) -> Iterator[None]:
-    """Run work in a thread of its own until the block is over."""
+    """Run work in a thread of its own until the block ends."""
     over = threading.Event()
     thread = threading.Thread(target=work, args=(over,))
     thread.start()
@@ -129,7 +129,7 @@ def beside(work: Callable[[threading.Event], None]) -> Iterator[None]:
 
 
 def watch(stack: RunningSystem, database: psycopg.Connection, seen: Seen, over: threading.Event) -> None:
-    """Look at processes and connections twice a second."""
+    """Note the processes and connections twice a second."""
     while not over.wait(0.5):
         weights = resident_megabytes([one["pid"] for one in stack.instances("linker")])
         seen.linkers = max(seen.linkers, len(weights))
@@ -140,7 +140,7 @@ def watch(stack: RunningSystem, database: psycopg.Connection, seen: Seen, over: 
 
 
 def ask(users: list[User], seen: Seen, over: threading.Event) -> None:
-    """Let every user ask for the status again and again, at the pace that the answers name."""
+    """Let every user poll the status at the pace that the answers name."""
     asyncio.run(_ask(users, seen, over))
 
 

@@ -1,4 +1,4 @@
-"""The system that is measured, and what can be counted in it."""
+"""Starts the system that is measured, and counts what it does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REPORT = re.compile(r"^REPORT .*Duration: ([\d.]+) ms\tMemory Size: (\d+) MB", 
 
 @dataclass(frozen=True)
 class Work:
-    """What the invocations of one function amount to; `gb_seconds` as Lambda bills them."""
+    """The sum of the invocations of one function. Lambda bills `gb_seconds`."""
 
     invocations: float
     gb_seconds: float
@@ -29,7 +29,7 @@ class Work:
 
 @contextmanager
 def running(*arguments: str) -> Iterator[RunningSystem]:
-    """The whole system on a database of its own, in a directory that is thrown away."""
+    """The whole system on a database of its own, in a directory that is deleted at the end."""
     with tempfile.TemporaryDirectory(prefix="whatsapp-pairing-bench-") as directory:
         stack = RunningSystem(Path(directory), *arguments)
         try:
@@ -45,7 +45,7 @@ def recorded(what: str, section: str, main: Callable[[], int]) -> int:
 
 
 def percentile(values: list[float], share: float = 0.95) -> float:
-    """Return the value below which this share of the others lies."""
+    """Return the value below which this share of the values lies."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, round(share * len(ordered)))]
 

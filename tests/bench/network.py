@@ -1,4 +1,4 @@
-"""The network between a function and Postgres: counts the exchanges with the server, and takes time for each."""
+"""A slow network between a function and Postgres: it counts and delays the exchanges with the server."""
 
 from __future__ import annotations
 
@@ -10,27 +10,26 @@ from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from urllib.parse import urlsplit, urlunsplit
 
-# What a client sends and then waits for: a simple query, the end of an extended one, a flush, a function call.
+# The messages after which a client waits: a simple query, the end of an extended query, a flush, a function call.
 _ASKS = (b"Q", b"S", b"H", b"F")
 _READY = b"Z"
 
 
 class Network:
-    """A TCP proxy before the Postgres on ``port``.
+    """A TCP proxy in front of the Postgres on ``port``.
 
-    An exchange is a round trip. It begins when a client asks something while no answer is due to it. It ends when the
-    server is ready for the next query. So a pipeline of several queries is one exchange, and the number of TCP segments
-    changes nothing. Logging in is counted as a login, and not as an exchange.
+    An exchange is a round trip. It begins when a client that waits for no answer sends a query. It ends when the server
+    is ready for the next query. So a pipeline of several queries is one exchange, and the number of TCP segments does
+    not matter. A login is counted as a login, and not as an exchange.
 
     Attributes
     ----------
     delay_seconds : float
-        How long each byte takes in each direction. Bytes that follow at once arrive at once, so the delay does not
-        limit the throughput.
+        The delay of each byte in each direction. It does not limit the throughput.
     exchanges, logins : int
-        What has begun since the start.
+        The numbers since the start.
     port : int
-        Where it listens, on 127.0.0.1.
+        Its port on 127.0.0.1.
     """
 
     def __init__(self, port: int) -> None:
@@ -44,19 +43,19 @@ class Network:
         self._accepting.start()
 
     def url(self, url: str, role: str) -> str:
-        """Return the URL by which this role logs in through here; without TLS, which would hide the messages."""
+        """Return the URL of this role through the proxy. It is without TLS, because TLS would hide the messages."""
         parts = urlsplit(url)
         return urlunsplit(parts._replace(netloc=f"{role}@127.0.0.1:{self.port}", query="sslmode=disable"))
 
     def close(self) -> None:
-        """Accept no more connections; those that are open end with their clients."""
+        """Accept no more connections. Open connections end with their clients."""
         with suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)  # close() alone does not wake the thread
+            self._listening.shutdown(socket.SHUT_RDWR)  # close() alone does not wake the thread that accepts
         self._accepting.join()
         self._listening.close()
 
     def count(self, exchanges: int = 0, logins: int = 0) -> None:
-        """Add what one connection has begun."""
+        """Add the exchanges and logins of one connection."""
         with self._lock:
             self.exchanges += exchanges
             self.logins += logins
@@ -78,7 +77,7 @@ class Network:
             back.join()
 
     def _carry(self, source: socket.socket, target: socket.socket, listen: Callable[[bytes], None]) -> None:
-        """Carry one direction until its source has ended. A thread of its own delivers, so that reading never waits."""
+        """Carry one direction until its source has ended. Another thread delivers, so that reading never waits."""
         on_the_way: SimpleQueue[tuple[float, bytes]] = SimpleQueue()
         delivering = threading.Thread(target=_deliver, args=(on_the_way, target), daemon=True)
         delivering.start()
@@ -91,11 +90,11 @@ class Network:
 
 
 class _Talk:
-    """What is said on one connection."""
+    """The state of one connection, from the messages in both directions."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._from_client = _Messages(typed=False)  # the first message of a client has no type
+        self._from_client = _Messages(typed=False)  # a client's first message has no type
         self._from_server = _Messages(typed=True)
         self._due = 0
         self._lock = threading.Lock()
@@ -105,7 +104,7 @@ class _Talk:
             if kind in _ASKS:
                 with self._lock:
                     self._network.count(exchanges=not self._due)
-                    self._due += kind != b"H"  # the server answers a flush, but is not ready for the next query
+                    self._due += kind != b"H"  # the server answers a flush without being ready for the next query
 
     def answered(self, data: bytes) -> None:
         for kind in self._from_server.read(data):
@@ -147,7 +146,7 @@ def _deliver(on_the_way: SimpleQueue[tuple[float, bytes]], target: socket.socket
 
 @contextmanager
 def network(port: int) -> Iterator[Network]:
-    """A network before the Postgres on ``port``, for as long as the block lasts."""
+    """A network in front of the Postgres on ``port``. It ends with the block."""
     between = Network(port)
     try:
         yield between

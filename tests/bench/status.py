@@ -1,7 +1,7 @@
-"""What our code adds to a status poll: ``make bench WHAT=status``.
+"""Measures the time that our code adds to a status poll: ``make bench WHAT=status``.
 
-The handler, called in this process as Lambda's runtime client calls it, beside a bare psycopg loop that calls the same
-database function on the same Postgres; taken in turns, so that both see the same machine.
+Two loops take turns, so that both see the same machine. One calls the handler in this process, as Lambda's runtime
+client does. The other calls the same database function by psycopg alone.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def prepare(url: str) -> UUID:
-    """Make the database and a user with a QR in sight."""
+    """Make a database, and a user whose QR shows."""
     user = uuid4()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(SUPABASE.read_bytes())
@@ -73,7 +73,7 @@ def prepare(url: str) -> UUID:
 
 
 def measure(work: Callable[[], object], taken: list[float]) -> None:
-    """Add wall and CPU seconds of many calls."""
+    """Measure the wall and CPU seconds of many calls."""
     wall, cpu = time.perf_counter(), time.process_time()
     for _ in range(POLLS):
         work()

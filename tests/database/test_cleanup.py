@@ -1,15 +1,15 @@
-"""Cleanup finds exactly what is lost, and never what lives."""
+"""Cleanup finds all lost attempts, devices, session rows and keys, and changes nothing that is live."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Barrier
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
-from whatsapp_pairing.cleanup import UNLINKS, Cleaning, Sweeps, Swept, look
+from whatsapp_pairing.cleanup import Cleaning, Sweeps, Swept, count_only
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.pairing.attempt import Attempt
 from whatsapp_pairing.pairing.attempts import Attempts
@@ -22,10 +22,9 @@ from tests.support.adv_secret import Secret
 from tests.support.cleanup import NOTHING, everything, stale_everything, sweep, total
 from tests.support.recorded_workflow import RecordedWorkflow
 from tests.support.repositories import OVERDUE_SECONDS, WINDOW, World
+from tests.support.shown_pairing import JID
 from tests.support.stack import PATIENCE_SECONDS
 from tests.support.stale_rows import lost_pairing
-
-JID = "5215550009:3@s.whatsapp.net"
 
 
 def test_cleanup_changes_nothing_that_is_live(world: World) -> None:
@@ -37,8 +36,8 @@ def test_cleanup_changes_nothing_that_is_live(world: World) -> None:
     world.store_keys(secret, JID)
     world.leases.scanned(scanned, lease, JID)
     world.link(world.user(), Secret())
-    world.age_rows(100_000)  # rows that say "connecting" for long, with an attempt that lives
-    world.age(WINDOW + OVERDUE_SECONDS - 5)  # as late as its workflow may be
+    world.age_rows(100_000)  # old session rows that say "connecting", with a live attempt
+    world.age(WINDOW + OVERDUE_SECONDS - 5)  # as late as a workflow may be
     before = world.snapshot()
 
     assert sweep(world) == NOTHING
@@ -60,14 +59,14 @@ def test_an_overdue_attempt_is_ended_with_its_reason(world: World, caplog: pytes
     assert ended == {str(attempt_id), str(waiting), str(neglected)}
     assert world.attempt(attempt_id)["outcome"] == "scan_timeout"
     assert world.attempt(waiting)["outcome"] == "qr_timeout"
-    assert world.attempt(neglected)["outcome"] == "internal"  # no workflow ever came to work
+    assert world.attempt(neglected)["outcome"] == "internal"  # its workflow never started
     assert world.attempt(fresh)["outcome"] is None
     assert world.sessions.get(user).status is Status.ERROR
     assert sweep(world) == NOTHING
 
 
-def test_an_attempt_that_is_back_since_it_was_found_goes_on(world: World) -> None:
-    """A batch may take long. Meanwhile a late call of the workflow opens the scan's window."""
+def test_an_overdue_attempt_that_is_revived_meanwhile_goes_on(world: World) -> None:
+    """While cleanup works on a batch, a late call of the workflow opens the scan window."""
     _, attempt_id = lost_pairing(world)
     world.age(WINDOW + OVERDUE_SECONDS + 1)
 
@@ -134,60 +133,6 @@ def test_a_stuck_row_is_cleared_whatever_its_updated_at(world: World, updated_at
     assert world.value("SELECT session_status FROM public.whatsapp_sessions") == "disconnected"
 
 
-def test_a_deleted_user_s_devices_are_unlinked_after_their_lease(world: World) -> None:
-    secret, workflow, user = Secret(), RecordedWorkflow(), world.user()
-    kept = Secret()
-    world.link(user, secret)
-    world.link(world.user(), kept, "5215550002:1@s.whatsapp.net")
-    world.sql(
-        "UPDATE whatsapp_private.devices SET lease_expires_at = now() + interval '245 s' WHERE user_id = %s", user
-    )
-    world.sql("DELETE FROM auth.users WHERE id = %s", user)
-    world.age(240)
-    assert sweep(world, workflow) == NOTHING
-    world.age(6)
-
-    assert sweep(world, workflow) == Swept(orphans_given_up=1, unlinks_started=1)
-    assert sweep(world).orphans_given_up == 0
-    assert workflow.of("call_unlinks")[-1] == [world.bound(secret)["id"]]
-    assert world.bound(kept)["state"] == "linked"
-
-
-def test_an_unscanned_device_is_forgotten_after_its_qr(world: World) -> None:
-    unused, scanned, recent = Secret(), Secret(), Secret()
-    for secret in (unused, scanned):
-        _, attempt_id = lost_pairing(world, secret)
-        if secret is scanned:
-            world.store_keys(secret, JID)
-        attempt = world.attempts.get(attempt_id)
-        assert attempt is not None
-        world.attempts.end(attempt, Reason.SCAN_TIMEOUT)
-    world.age(241)
-    user, _ = lost_pairing(world, recent)
-    world.attempts.disconnect(user)
-
-    assert world.sweeps.forget_never_scanned(10).done == 1
-
-    assert world.device(unused) is None
-    assert world.bound(recent)["state"] == world.bound(scanned)["state"] == "unlinking"
-    assert world.sweeps.start_unlinks(10) == [world.bound(scanned)["id"]]
-    assert world.sweeps.forget_never_scanned(10).done == 0
-
-
-def test_a_device_under_a_lease_is_left_to_its_holder(world: World) -> None:
-    secret, user = Secret(), world.user()
-    world.link(user, secret)
-    world.attempts.disconnect(user)
-    world.age(241)
-    device_id, lease = world.bound(secret)["id"], uuid4()
-    world.devices.take(device_id, lease)
-    assert world.sweeps.start_unlinks(10) == []
-    world.drop_keys("5215550001:7@s.whatsapp.net")
-    assert world.sweeps.forget_never_scanned(10).done == 0
-    world.devices.give_back(device_id, lease)
-    assert world.sweeps.forget_never_scanned(10).done == 1
-
-
 def test_two_cleanups_at_once_do_everything_once(world: World) -> None:
     stale_everything(world, 8)
     workflow = RecordedWorkflow()
@@ -203,9 +148,10 @@ def test_two_cleanups_at_once_do_everything_once(world: World) -> None:
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(run, range(2))
 
-    # A sweep leaves what the other has locked, and goes when it finds less than a batch: the next run has the rest.
+    # A sweep skips rows that the other run has locked, and ends at the first batch that is not full. A third run does
+    # the rest.
     swept = total(first, second, sweep(world, workflow))
-    # Both may mark the same row as wrong, and each counts the row that it then finds written. Each may leave rows that
+    # Both runs may mark the same session row as wrong, and each then counts it as written. Each run may leave rows that
     # the other has locked.
     assert swept.rows_written >= 8
     assert replace(swept, rows_written=8, left=0) == everything(8)
@@ -218,7 +164,7 @@ def test_two_cleanups_at_once_do_everything_once(world: World) -> None:
 
 @pytest.mark.parametrize("name", ["take_counters", "mark_wrong_rows"])
 def test_a_sweep_of_rows_locks_sessions_in_the_order_of_users(world: World, name: str) -> None:
-    """Two runs at once that lock them in other orders would deadlock."""
+    """Two runs at once would deadlock if they locked the rows in different orders."""
     users = sorted((world.user() for _ in range(3)), reverse=True)
     for user in users:
         world.claim(user)
@@ -251,39 +197,19 @@ def test_a_run_ends_in_time_and_the_next_does_the_rest(world: World) -> None:
 
     first = Cleaning(world.services(RecordedWorkflow()), world.sweeps, left, batch=3).run()
 
-    assert first == Swept(attempts_ended=3, unlinks_started=5)  # the unlinks are started in any case
+    assert first == Swept(attempts_ended=3, unlinks_started=5)  # a run starts unlinks even when its time is up
     assert total(first, sweep(world)) == everything(5)
-
-
-def test_a_run_starts_a_bounded_number_of_unlinks(world: World) -> None:
-    for number in range(UNLINKS + 5):
-        world.link(user := world.user(), Secret(), f"52155502{number:03}:1@s.whatsapp.net")
-        world.attempts.disconnect(user)
-    world.age(241)
-    assert look(world.sweeps).unlinks_started == UNLINKS + 5
-    assert sweep(world).unlinks_started == UNLINKS
-    assert sweep(world).unlinks_started == 5
-
-
-def test_the_pause_between_two_unlinks_grows_up_to_a_day(world: World) -> None:
-    world.link(user := world.user(), Secret())
-    world.attempts.disconnect(user)
-    for minutes in [4, 8, 16, 32, 64, 128, 256, 512, 1024, 1440, 1440]:
-        world.age(minutes * 60 - 5)
-        assert sweep(world).unlinks_started == 0
-        world.age(6)
-        assert sweep(world).unlinks_started == 1
 
 
 def test_a_dry_run_counts_what_a_run_does_without_doing_it(world: World) -> None:
     stale_everything(world, 3)
     before = world.snapshot()
-    counted = look(world.sweeps)
+    counted = count_only(world.sweeps)
     assert world.snapshot() == before
-    # What is given up first is forgotten or unlinked by the same run.
+    # The run forgets or unlinks the devices that it has given up before. The dry run cannot count them.
     assert counted == replace(everything(3), bindings_forgotten=3, unlinks_started=3)
     assert sweep(world) == everything(3)
-    assert look(world.sweeps) == NOTHING
+    assert count_only(world.sweeps) == NOTHING
 
 
 def test_an_overdue_attempt_ends_with_its_linker_s_verdict(world: World) -> None:
@@ -292,147 +218,3 @@ def test_an_overdue_attempt_ends_with_its_linker_s_verdict(world: World) -> None
     world.age(WINDOW + OVERDUE_SECONDS + 1)
     assert sweep(world).attempts_ended == 1
     assert world.sessions.get(user).reason is Reason.ACCOUNT_BANNED
-
-
-def test_an_orphan_that_may_still_be_scanned_keeps_its_binding(world: World) -> None:
-    secret = Secret()
-    user, _ = lost_pairing(world, secret)
-    world.sql("DELETE FROM auth.users WHERE id = %s", user)
-    world.age(20)  # the linker hangs and has lost its lease; its engine still shows the QR
-    assert sweep(world) == Swept(orphans_given_up=1)
-    world.store_keys(secret, JID)
-    world.age(221)
-    assert sweep(world) == Swept(unlinks_started=1)
-
-
-def test_a_failed_start_of_an_unlink_does_not_stop_the_sweep(world: World) -> None:
-    secret, user = Secret(), world.user()
-    world.link(user, secret)
-    world.attempts.disconnect(user)
-    world.age(241)
-    assert sweep(world, RecordedWorkflow({"call_unlink"})).unlinks_started == 1
-    world.age(481)
-    assert sweep(world).unlinks_started == 1  # until it is gone
-
-
-KNOWN = """
-SELECT our_jid FROM whatsapp_engine.whatsmeow_privacy_tokens UNION ALL SELECT pn FROM whatsapp_engine.whatsmeow_lid_map
-"""
-
-
-def know(world: World, jid: str, contact: str = "5215559999") -> None:
-    """Let whatsmeow learn a contact of this device."""
-    world.sql("INSERT INTO whatsapp_engine.whatsmeow_privacy_tokens VALUES (%s, %s, 'token', 1)", jid, contact)
-    world.sql("INSERT INTO whatsapp_engine.whatsmeow_lid_map VALUES (%s, %s) ON CONFLICT DO NOTHING", contact, contact)
-
-
-@pytest.mark.parametrize("end", ["401 after the scan", "401 before its report", "disconnected", "user deleted"])
-def test_no_phone_number_stays_after_its_device_is_forgotten(world: World, end: str) -> None:
-    secret, user = Secret(), world.user()
-    attempt_id = world.claim(user)
-    lease = world.lease(attempt_id)
-    world.show(attempt_id, lease, secret)
-    world.store_keys(secret, JID)
-    know(world, JID)
-    if end != "401 before its report":
-        assert world.leases.scanned(attempt_id, lease, JID)
-    if end.startswith("401"):
-        world.drop_keys(JID)
-        world.attempts.disconnect(user)
-    else:
-        assert world.leases.connected(attempt_id, lease, JID)
-        if end == "disconnected":
-            world.attempts.disconnect(user)
-        else:
-            world.sql("DELETE FROM auth.users")
-    for _ in range(2):
-        world.age(1000)
-        workflow = RecordedWorkflow()
-        sweep(world, workflow)
-        for device_id in (device for devices in workflow.of("call_unlinks") for device in devices):
-            unlink = uuid4()
-            assert world.devices.take(device_id, unlink)
-            world.devices.forget(device_id, unlink)
-    assert world.sql("SELECT id FROM whatsapp_private.devices") == []
-    assert world.sql(KNOWN) == []
-    assert sweep(world) == NOTHING
-
-
-def test_contacts_stay_while_a_device_is_stored(world: World) -> None:
-    """The map does not tell whose contact a number is."""
-    world.link(gone := world.user(), Secret(), "5215550001:1@s.whatsapp.net")
-    world.link(world.user(), Secret(), JID)
-    know(world, "5215550001:1@s.whatsapp.net")
-    know(world, JID)
-    (device_id,), lease = world.attempts.disconnect(gone).devices, uuid4()
-    world.devices.take(device_id, lease)
-    world.devices.forget(device_id, lease)
-    assert sweep(world) == NOTHING
-    assert {row["our_jid"] for row in world.sql(KNOWN)} == {JID, "5215550009", "5215559999"}
-
-
-def test_contacts_are_forgotten_batch_by_batch(world: World) -> None:
-    for number in range(3):
-        know(world, f"5215550001:{number}@s.whatsapp.net", str(number))
-    assert look(world.sweeps) == Swept(contacts_forgotten=6)
-    assert [world.sweeps.forget_contacts(4).done for _ in range(3)] == [4, 2, 0]
-    assert world.sql(KNOWN) == []
-
-
-def test_keys_that_no_binding_explains_are_unlinked(world: World) -> None:
-    kept, shown = Secret(), Secret()
-    world.link(world.user(), kept, "5215550001:1@s.whatsapp.net")
-    lost_pairing(world, shown)
-    world.store_keys(shown, "5215550002:1@s.whatsapp.net")
-    strangers = {f"521555010{number}:1@s.whatsapp.net": Secret() for number in range(5)}
-    for jid, secret in strangers.items():
-        world.store_keys(secret, jid)
-    assert look(world.sweeps) == Swept(keys_given_up=5)
-    workflow = RecordedWorkflow()
-
-    assert sweep(world, workflow, batch=2) == Swept(keys_given_up=5, unlinks_started=5)
-
-    (started,) = workflow.of("call_unlinks")
-    bindings = [world.bound(secret) for secret in strangers.values()]
-    assert sorted(started) == sorted(binding["id"] for binding in bindings)
-    assert [binding["jid"] for binding in bindings] == list(strangers)
-    assert {(it["state"], it["user_id"], it["attempt_id"]) for it in bindings} == {("unlinking", None, None)}
-    assert world.bound(kept)["state"] == "linked"
-    assert world.bound(shown)["state"] == "offered"
-    assert sweep(world) == NOTHING  # until they are due again
-    device_id, lease = started[0], uuid4()
-    taken = world.devices.take(device_id, lease)
-    assert taken is not None
-    assert taken.jid in strangers
-    world.devices.forget(device_id, lease)
-    assert world.value("SELECT count(*) FROM whatsapp_engine.whatsmeow_device") == 6
-
-
-def test_unexplained_keys_are_searched_one_part_at_a_time(world: World) -> None:
-    for number in range(40):
-        world.store_keys(Secret(str(number)), f"5215550{number:03}:1@s.whatsapp.net")
-    world.sql("UPDATE pg_class SET reltuples = 350000 WHERE oid = 'whatsapp_engine.whatsmeow_device'::regclass")
-    try:
-        found = [
-            [row["jid"] for row in world.sql(
-                "SELECT * FROM whatsapp_private.unexplained_keys_v1(NULL, now() + %s * interval '5 minutes')", turn
-            )]
-            for turn in range(7)
-        ]  # fmt: skip
-    finally:
-        world.sql("ANALYZE whatsapp_engine.whatsmeow_device")
-    assert sum(map(bool, found)) == 7
-    assert sorted(jid for part in found for jid in part) == [f"5215550{n:03}:1@s.whatsapp.net" for n in range(40)]
-
-
-def test_two_runs_bind_keys_without_a_binding_once(world: World) -> None:
-    world.store_keys(Secret(), JID)
-    with psycopg.connect(world.url) as first, ThreadPoolExecutor(1) as pool:
-        first.execute("SELECT whatsapp_private.give_up_unexplained_v1(10)")
-        second = pool.submit(world.sweeps.give_up_unexplained, 10)
-        try:
-            world.wait_for_a_blocked_backend()
-        finally:
-            first.commit()
-        assert second.result().done == 0
-    assert world.value("SELECT count(*) FROM whatsapp_private.devices") == 1

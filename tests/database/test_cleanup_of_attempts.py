@@ -1,11 +1,11 @@
-"""Cleanup deletes old attempts that no session and no pause depends on. It gives stray devices up."""
+"""Cleanup deletes old attempts that no session and no pause needs. It also gives stray devices up."""
 
 from __future__ import annotations
 
 from uuid import UUID, uuid4
 
 import pytest
-from whatsapp_pairing.cleanup import Cleaning, Swept, look
+from whatsapp_pairing.cleanup import Cleaning, Swept, count_only
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.pairing.attempt import MOST_PER_HOUR, Phase
 from whatsapp_pairing.session.session import Status
@@ -14,14 +14,14 @@ from tests.support.adv_secret import Secret
 from tests.support.cleanup import NOTHING, sweep
 from tests.support.recorded_workflow import RecordedWorkflow
 from tests.support.repositories import LIMIT, WINDOW, World, entered
+from tests.support.shown_pairing import JID
 from tests.support.stale_rows import stale_attempts, stray_devices
 
 DAY = 86_400.0
-JID = "5215550009:3@s.whatsapp.net"
 
 
 def ended(world: World, user: UUID, days: float, reason: Reason = Reason.QR_TIMEOUT) -> UUID:
-    """An attempt of the user that ended so many days ago."""
+    """Make an attempt of the user that ended this many days ago."""
     attempt_id = world.claim(user)
     attempt = world.attempts.get(attempt_id)
     assert attempt
@@ -31,7 +31,7 @@ def ended(world: World, user: UUID, days: float, reason: Reason = Reason.QR_TIME
 
 
 def attempts(world: World, user: UUID) -> set[UUID]:
-    """The user's attempts."""
+    """The ids of the user's attempts."""
     found = world.sql("SELECT id FROM whatsapp_private.attempts WHERE user_id = %s", user)
     return {row["id"] for row in found}
 
@@ -42,7 +42,7 @@ def test_old_attempts_are_deleted_except_the_newest(world: World) -> None:
     ended(world, user, 91)
     young, newest = ended(world, user, 89), ended(world, user, 1)
     only = ended(world, other, 400, Reason.ACCOUNT_BANNED)
-    assert look(world.sweeps).attempts_deleted == 2
+    assert count_only(world.sweeps).attempts_deleted == 2
     assert sweep(world).attempts_deleted == 2
     assert attempts(world, user) == {young, newest}
     assert attempts(world, other) == {only}
@@ -54,8 +54,8 @@ def test_the_parameter_sets_the_age_of_deleted_attempts(world: World) -> None:
     ended(world, user, 8)
     newest = ended(world, user, 7)
     parts = world.services(RecordedWorkflow()), world.sweeps
-    assert look(world.sweeps, 9).attempts_deleted == 0
-    assert look(world.sweeps, 7).attempts_deleted == 1
+    assert count_only(world.sweeps, 9).attempts_deleted == 0
+    assert count_only(world.sweeps, 7).attempts_deleted == 1
     assert Cleaning(*parts, lambda: 120.0, attempt_days=9).run().attempts_deleted == 0
     assert Cleaning(*parts, lambda: 120.0, attempt_days=7).run().attempts_deleted == 1
     assert attempts(world, user) == {newest}
@@ -81,14 +81,14 @@ def test_a_live_attempt_is_never_deleted(world: World) -> None:
     assert attempts(world, user) == {live}
 
 
-def test_a_linked_device_keeps_its_time(world: World) -> None:
-    """The attempt of a linked device is kept, even when newer attempts exist."""
+def test_the_attempt_of_a_linked_device_is_kept(world: World) -> None:
+    """Cleanup keeps the attempt of a linked device, even if there are newer attempts."""
     user, secret = world.user(), Secret()
     linking = world.link(user, secret)
     world.age(100 * DAY)
     since = world.sessions.get(user).connected_at
     assert since is not None
-    # No call makes an attempt while a device is linked. The time must stay even if there is a newer attempt.
+    # No call makes an attempt while a device is linked, so the test inserts a newer attempt itself.
     world.sql("INSERT INTO whatsapp_private.attempts (id, user_id, number, deadline, ended_at, outcome) "
               "VALUES (%s, %s, 2, now(), now(), 'cancelled')", uuid4(), user)  # fmt: skip
     world.sql("UPDATE whatsapp_private.attempts SET superseded = true WHERE id = %s", linking)
@@ -134,7 +134,7 @@ def test_a_locked_attempt_is_superseded_by_the_next_click(world: World) -> None:
     user = world.user()
     old = ended(world, user, 100)
     with world.holding("SELECT FROM whatsapp_private.attempts WHERE id = %s FOR UPDATE", old):
-        world.claim(user)  # no click waits for it
+        world.claim(user)  # the click does not wait for the lock
         world.attempts.disconnect(user)
     assert sweep(world).attempts_deleted == 0
     world.age(600)
@@ -152,7 +152,7 @@ def test_a_backlog_is_deleted_batch_by_batch(world: World) -> None:
 
 def test_a_stray_device_is_given_up_and_forgotten(world: World) -> None:
     stray_devices(world, 1)
-    assert look(world.sweeps).strays_given_up == 1
+    assert count_only(world.sweeps).strays_given_up == 1
     assert sweep(world) == Swept(strays_given_up=1)
     world.age(241)
     assert sweep(world) == Swept(bindings_forgotten=1)
@@ -194,7 +194,7 @@ def test_a_device_that_a_live_attempt_explains_is_kept(world: World) -> None:
     lease = world.lease(attempt_id)
     world.attempts.open_phase(attempt_id, entered(Phase.QR, "token"), WINDOW)
     world.show(attempt_id, lease, secret)
-    world.age(60)  # its linker hangs
+    world.age(60)  # the linker hangs
     assert sweep(world) == NOTHING
     world.store_keys(secret, JID)
     assert world.leases.scanned(attempt_id, lease, JID)

@@ -1,4 +1,4 @@
-"""Cleanup does everything else when a row is locked by another transaction or cannot be changed."""
+"""When another transaction locks a row, or a row cannot be changed, cleanup does everything else."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from whatsapp_pairing.cleanup import Cleaning, Sweeps, Swept, look
-from whatsapp_pairing.core.errors import StoreBusy, StoreRefused, StoreUnavailable, WorkflowUnavailable
+from whatsapp_pairing.cleanup import Cleaning, Sweeps, Swept, count_only
+from whatsapp_pairing.core.errors import DatabaseBusy, DatabaseRefused, DatabaseUnavailable, WorkflowUnavailable
 from whatsapp_pairing.pairing.attempts import Attempts
 from whatsapp_pairing.pairing.services import Services
 from whatsapp_pairing.pairing.session_rows import SessionRows
@@ -38,7 +38,7 @@ from tests.support.stale_rows import (  # fmt: skip
     wrong_rows,
 )
 
-# Each statement locks something of one user.
+# Each statement takes one lock of a user.
 LOCKS = {
     "attempt": "SELECT FROM whatsapp_private.attempts WHERE user_id = %s FOR UPDATE",
     "device": "SELECT FROM whatsapp_private.devices WHERE user_id = %s FOR UPDATE",
@@ -49,7 +49,7 @@ LOCKS = {
 
 
 def overdue(world: World, number: int) -> list[tuple[UUID, UUID]]:
-    """Pairings that are overdue: users and attempts, the oldest first."""
+    """Make overdue attempts. Return each user and attempt, the oldest attempt first."""
     lost = [lost_pairing(world) for _ in range(number)]
     world.age(WINDOW + OVERDUE_SECONDS + 1)
     for age, (_, attempt_id) in enumerate(reversed(lost)):
@@ -104,7 +104,7 @@ RAISES = "RAISE 'broken' USING ERRCODE = '{}'"
 
 @pytest.fixture
 def spoil(world: World) -> Iterator[Callable[[UUID, str], None]]:
-    """Let each write to an attempt do this first."""
+    """Returns a function that lets each write to an attempt run a statement first."""
     name = psycopg.conninfo.conninfo_to_dict(world.url)["dbname"]
     world.sql(f"ALTER ROLE whatsapp_worker IN DATABASE {name} SET statement_timeout = '1s'")
 
@@ -124,7 +124,7 @@ def spoil(world: World) -> Iterator[Callable[[UUID, str], None]]:
 
 
 @pytest.mark.parametrize("does", [RAISES.format("40P01"), "PERFORM pg_sleep(100)"], ids=["deadlock", "too slow"])
-def test_an_attempt_whose_end_fails_for_now_is_left(world: World, spoil: Callable[..., None], does: str) -> None:
+def test_an_attempt_whose_end_may_succeed_later_is_left(world: World, spoil: Callable[..., None], does: str) -> None:
     (_, broken), *others = overdue(world, 3)
     spoil(broken, does)
     swept = sweep(world)
@@ -135,10 +135,10 @@ def test_a_broken_attempt_fails_the_run_after_the_rest(world: World, spoil: Call
     (_, broken), *others = overdue(world, 3)
     stale_answers(world, 1)
     spoil(broken, RAISES.format("P0001"))
-    with pytest.raises(StoreRefused, match="P0001"):
+    with pytest.raises(DatabaseRefused, match="P0001"):
         sweep(world)
     assert all(world.attempt(attempt_id)["outcome"] for _, attempt_id in others)
-    assert look(world.sweeps).answers_deleted == 0
+    assert count_only(world.sweeps).answers_deleted == 0
     assert values(metrics_in(capsys.readouterr().out), "CleanupLeft") == [1]
 
 
@@ -149,7 +149,7 @@ def test_a_user_who_was_just_deleted_fails_no_run(world: World, monkeypatch: pyt
 
     def refuse(users: list[UUID]) -> int:
         if gone in users:
-            raise StoreRefused(sqlstate="23503")
+            raise DatabaseRefused(sqlstate="23503")
         return take(users)
 
     monkeypatch.setattr(world.sweeps, "take_counters", refuse)
@@ -161,26 +161,26 @@ def test_a_user_who_was_just_deleted_fails_no_run(world: World, monkeypatch: pyt
 def test_a_run_without_postgres_fails_after_every_sweep(world: World, caplog: pytest.LogCaptureFixture) -> None:
     database = Database(lambda: "postgresql://me@127.0.0.1:1/db")
     parts = Services(Attempts(database), SessionRows(database), RecordedWorkflow()), Sweeps(database)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         Cleaning(*parts, lambda: 120.0).run()
     assert caplog.messages.count("a sweep failed") == 13
 
 
 def test_postgres_that_goes_away_ends_a_sweep(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of two hundred attempts would wait for it for seconds."""
+    """Otherwise each of two hundred attempts would wait for seconds."""
     overdue(world, 3)
     tried: list[object] = []
 
     def away(*arguments: object) -> None:
         tried.append(arguments)
-        raise StoreUnavailable
+        raise DatabaseUnavailable
 
     monkeypatch.setattr(world.attempts, "end", away)
     stale_answers(world, 1)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         sweep(world)
     assert len(tried) == 1
-    assert look(world.sweeps).answers_deleted == 0
+    assert count_only(world.sweeps).answers_deleted == 0
 
 
 def test_the_brief_lock_timeout_ends_with_its_statement(world: World) -> None:
@@ -190,13 +190,13 @@ def test_the_brief_lock_timeout_ends_with_its_statement(world: World) -> None:
     database = world.new_database("whatsapp_worker")
     with limits.brief_locks():
         assert database.run(shown) == {"lock_timeout": "50ms"}
-        with pytest.raises(StoreBusy), world.holding("SELECT pg_advisory_xact_lock(7)"):
+        with pytest.raises(DatabaseBusy), world.holding("SELECT pg_advisory_xact_lock(7)"):
             database.run(lambda connection: connection.execute("SELECT pg_advisory_xact_lock(%s)", (7,)))
     assert database.run(shown) == {"lock_timeout": "3s"}
 
 
 class Refusing(Workflow):
-    """Lambda refuses everything."""
+    """A workflow in which Lambda refuses every call."""
 
     def __init__(self) -> None:
         super().__init__(Settings({}))
@@ -215,7 +215,7 @@ def test_unlinks_that_lambda_refuses_are_left(world: World) -> None:
     refusing = Refusing()
     swept = Cleaning(world.services(refusing), world.sweeps, lambda: 120.0).run()
     assert (swept.unlinks_started, swept.left) == (0, 6)
-    assert refusing.tried == 3  # each try may take seconds
+    assert refusing.tried == 3  # because each try may take seconds
     world.age(481)
     assert sweep(world).unlinks_started == 6
 
@@ -225,7 +225,7 @@ def test_unlinks_that_lambda_refuses_are_left(world: World) -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """Rows that one sweep finds, the name of their count, and a lock on one of them."""
+    """How to make rows that one sweep finds, and which of them to lock."""
 
     stale: Callable[[World, int], None]
     table: str
@@ -283,5 +283,5 @@ def test_a_run_counts_what_it_has_left(world: World, capsys: pytest.CaptureFixtu
 def test_a_dry_run_names_every_sweep(world: World) -> None:
     for case in CASES.values():
         case.stale(world, 1)
-    counted = look(world.sweeps).as_dict()
+    counted = count_only(world.sweeps).as_dict()
     assert {name for name, number in counted.items() if number} >= set(CASES)

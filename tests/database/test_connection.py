@@ -1,4 +1,4 @@
-"""One connection that heals, and errors that say nothing secret."""
+"""The database connection replaces itself after a failure, and its errors contain no secret."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.pq import PipelineStatus
-from whatsapp_pairing.core.errors import PairingError, StoreRefused, StoreUnavailable
+from whatsapp_pairing.core.errors import DatabaseRefused, DatabaseUnavailable, PairingError
 from whatsapp_pairing.runtime import database as module
 from whatsapp_pairing.runtime.database import Connection, Database
 from whatsapp_pairing.session.sessions import Sessions
@@ -20,7 +20,6 @@ from whatsapp_pairing.session.sessions import Sessions
 from infra.template.reading import read_template
 from tests.support.logins import backend, login
 from tests.support.pgbouncer import PgBouncer
-from tests.support.pooler import Pooler, pooling
 from tests.support.repositories import World
 from tests.support.stack import ROOT
 
@@ -33,7 +32,7 @@ def database(world: World) -> Database:
 
 @pytest.fixture
 def renew(way: Any) -> Iterator[Callable[[], None]]:
-    """Let the pooler, if there is one, forget its connections: a new one has the settings that the database has now."""
+    """Let PgBouncer, if it is used, open new connections, so that changed settings of the database apply."""
     renew = way.reconnect if isinstance(way, PgBouncer) else lambda: None
     yield renew
     renew()
@@ -56,18 +55,18 @@ def test_a_connection_that_dies_twice_works_at_the_next_call(world: World, datab
         calls.append(backend(connection))
         connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         database.run(suicide)
-    assert len(calls) == 2  # the answer may have been lost, so it is asked once more
+    assert len(calls) == 2  # the answer may have been lost, so the call is repeated once
     database.run(backend)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         database.run(suicide)
     assert len(calls) == 4
     assert database.run(backend) not in calls
 
 
 def test_a_connection_that_falls_silent_is_replaced(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(module, "_NO_ANSWER_SECONDS", 0.5)
     frozen = database.run(backend)
     os.kill(frozen, signal.SIGSTOP)
     try:
@@ -76,10 +75,8 @@ def test_a_connection_that_falls_silent_is_replaced(database: Database, monkeypa
         os.kill(frozen, signal.SIGCONT)
 
 
-def test_a_server_that_falls_silent_in_the_work_is_unavailable(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_SILENT_SECONDS", 0.5)
+def test_a_server_silent_during_a_statement_is_unavailable(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_NO_ANSWER_SECONDS", 0.5)
     frozen = []
 
     def freeze(connection: Connection) -> None:
@@ -88,7 +85,7 @@ def test_a_server_that_falls_silent_in_the_work_is_unavailable(
         backend(connection)
 
     try:
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(DatabaseUnavailable):
             database.run(freeze)
     finally:
         for pid in frozen:
@@ -97,64 +94,14 @@ def test_a_server_that_falls_silent_in_the_work_is_unavailable(
     assert database.run(backend) not in frozen
 
 
-@pytest.fixture
-def pooler(postgres: Any) -> Iterator[Pooler]:
-    """A pooler before the tests' Postgres."""
-    with pooling(postgres.port) as pooler:
-        yield pooler
-
-
-@pytest.fixture
-def pooled(pooler: Pooler, postgres: Any, world: World) -> Iterator[Database]:
-    """A connection through it."""
-    database = Database(lambda: login(world.url, "whatsapp_worker").replace(str(postgres.port), str(pooler.port)))
-    yield database
-    database.close()
-
-
-@pytest.mark.direct
-@pytest.mark.parametrize("sqlstate", ["57P01", "XX000", "08P01"])
-def test_a_pooler_that_hangs_up_is_asked_again(pooler: Pooler, pooled: Database, sqlstate: str) -> None:
-    first = pooled.run(backend)
-    pooler.hang_ups = [sqlstate]
-    assert pooled.run(backend) != first
-
-    pooler.hang_ups = [sqlstate, sqlstate]
-    with pytest.raises(StoreUnavailable):
-        pooled.run(backend)
-
-
-@pytest.mark.direct
-def test_a_pooler_without_a_free_connection_is_given_up_in_time(
-    pooler: Pooler, pooled: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    silent, patience = 4.0, 4.5
-    monkeypatch.setattr(module, "_SILENT_SECONDS", silent)
-    monkeypatch.setattr(module, "_PATIENCE_SECONDS", patience)
-    pooled.run(backend)
-    pooler.silent = True
-    waited = []
-
-    def wait(self: Any, gen: Any, interval: float, timeout: float) -> Any:
-        waited.append(timeout)
-        return waits(self, gen, interval, timeout)
-
-    waits = psycopg.Connection.wait
-    monkeypatch.setattr(psycopg.Connection, "wait", wait)
-    with pytest.raises(StoreUnavailable):
-        pooled.run(backend)
-    assert silent - 1 < max(waited) <= silent
-    assert waited[-1] <= patience - silent  # it was asked again, but not for as long
-
-
 def test_the_patience_is_shorter_than_every_timeout() -> None:
     template = read_template(ROOT / "template.yaml", {}, {"SupabaseUrl": "https://x.test", "AllowedOrigins": ""})
     timeouts = {one.short_name: one.timeout for one in template.functions.values()}
-    assert module._SILENT_SECONDS < module._PATIENCE_SECONDS < min(timeouts.values())
+    assert module._NO_ANSWER_SECONDS < module._PATIENCE_SECONDS < min(timeouts.values())
 
 
 def test_the_next_statement_waits_for_the_last_answer(database: Database) -> None:
-    """Supabase's pooler may give the second answer to somebody else."""
+    """Otherwise Supabase's pooler could give the second answer to another client."""
     assert database.run(lambda connection: connection.pgconn.pipeline_status) == PipelineStatus.OFF
 
 
@@ -171,13 +118,13 @@ def test_a_refused_text_is_undone_and_keeps_the_connection(world: World, databas
     clear = "UPDATE whatsapp_private.attempts SET task_token = NULL WHERE id = %(id)s"
     world.sql("UPDATE whatsapp_private.attempts SET task_token = 'kept', ended_at = now(), outcome = 'cancelled'")
     text = f"BEGIN; SET LOCAL statement_timeout = '100ms'; {clear}; {refused}; COMMIT; SELECT 1 AS one"
-    with pytest.raises(StoreRefused):
+    with pytest.raises(DatabaseRefused):
         database.run_text(text, {"id": attempt_id})
     assert world.attempt(attempt_id)["task_token"] == "kept"
     assert database.run(backend) == pid
 
 
-def test_a_failure_in_the_work_keeps_the_connection(database: Database) -> None:
+def test_an_error_of_the_caller_keeps_the_connection(database: Database) -> None:
     pid = database.run(backend)
 
     def fail(connection: Connection) -> None:
@@ -241,13 +188,13 @@ def test_one_statement_is_one_exchange(database: Database, monkeypatch: pytest.M
 
 
 def test_a_server_that_only_reads_is_unavailable(world: World, database: Database, renew: Callable[[], None]) -> None:
-    """After a failover the old connections may lead to a copy."""
+    """After a failover, an old connection may lead to a read-only replica."""
     update = "UPDATE whatsapp_private.attempts SET task_token = NULL"
     name = psycopg.conninfo.conninfo_to_dict(world.url)["dbname"]
     world.sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     renew()
     try:
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(DatabaseUnavailable):
             database.run(lambda connection: connection.execute(update))
     finally:
         world.sql(f"ALTER DATABASE {name} RESET default_transaction_read_only")
@@ -256,7 +203,7 @@ def test_a_server_that_only_reads_is_unavailable(world: World, database: Databas
 
 
 def test_a_statement_that_takes_too_long_is_asked_once(world: World, database: Database) -> None:
-    """It would take as long again, and the connection is as good as before."""
+    """A second try would take as long again, and the connection still works."""
     pid, asked = database.run(backend), []
 
     def wait(connection: Connection) -> None:
@@ -265,7 +212,7 @@ def test_a_statement_that_takes_too_long_is_asked_once(world: World, database: D
 
     with psycopg.connect(world.url) as holder:
         holder.execute("SELECT pg_advisory_xact_lock(1)")
-        with pytest.raises(StoreUnavailable, match="LockNotAvailable 55P03"):
+        with pytest.raises(DatabaseUnavailable, match="LockNotAvailable 55P03"):
             database.run(wait)
         holder.rollback()
     assert asked == [pid]
@@ -273,7 +220,7 @@ def test_a_statement_that_takes_too_long_is_asked_once(world: World, database: D
 
 
 def test_nothing_is_prepared_on_the_server(database: Database) -> None:
-    for _ in range(12):  # psycopg would prepare at the fifth
+    for _ in range(12):  # by default, psycopg prepares a statement at its fifth run
         database.run(lambda connection: connection.execute("SELECT 1 AS one WHERE %s", (True,)).fetchone())
     prepared = database.run(
         lambda connection: connection.execute("SELECT count(*) AS n FROM pg_prepared_statements").fetchone()
@@ -283,7 +230,7 @@ def test_nothing_is_prepared_on_the_server(database: Database) -> None:
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """A port on which nobody listens, and nobody else can begin to."""
+    """A port that is bound but does not listen, so that no other process can take it."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]
@@ -291,7 +238,7 @@ def closed_port() -> Iterator[int]:
 
 def test_a_server_that_refuses_is_unavailable(closed_port: int) -> None:
     database = Database(lambda: f"postgresql://me:topsecret@127.0.0.1:{closed_port}/db")
-    with pytest.raises(StoreUnavailable) as refused:
+    with pytest.raises(DatabaseUnavailable) as refused:
         database.run(backend)
     assert "topsecret" not in "".join(traceback.format_exception(refused.value))
     assert str(closed_port) not in refused.value.message
@@ -300,7 +247,7 @@ def test_a_server_that_refuses_is_unavailable(closed_port: int) -> None:
 def test_the_url_is_asked_for_again_with_every_connection(world: World) -> None:
     urls = ["postgresql://nobody:old@127.0.0.1:1/db", world.url]
     database = Database(lambda: urls.pop(0))
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         database.run(backend)
     assert database.run(backend)
     database.close()

@@ -1,4 +1,4 @@
-"""Disconnect at every step of a pairing, and afterwards."""
+"""The user disconnects at each step of a pairing, and afterwards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.recorded_workflow import RecordedWorkflow
 from tests.support.repositories import LIMIT, WINDOW, World, entered
 
 
-def test_disconnect_without_anything_changes_nothing(world: World) -> None:
+def test_disconnect_without_an_attempt_changes_nothing(world: World) -> None:
     user, workflow = world.user(), RecordedWorkflow()
     assert not disconnect(user, world.services(workflow))
     assert world.row(user) is None

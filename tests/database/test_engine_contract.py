@@ -1,4 +1,4 @@
-"""Each engine keeps its promises to a linker: the real child process, and the script that replaces it in tests."""
+"""The real engine process and the scripted engine of the tests keep the same promises to a linker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.scripted_engine import Clock, ScriptedRun, Stage
 OVER = Died("its time was over")
 PATIENCE = 60.0
 
-# This child writes one event and then only lives.
+# This child process writes one event and then only sleeps.
 _CHILD = """
 import os, sys, time
 from whatsapp_engine.lifeline import Lifeline
@@ -31,7 +31,7 @@ time.sleep(3600)
 
 
 class Scripted:
-    """The script's engine, without a database behind its clock."""
+    """A scripted engine whose clock moves no times in a database."""
 
     def __init__(self) -> None:
         world = cast("World", SimpleNamespace(age=lambda _: None))
@@ -45,7 +45,7 @@ class Scripted:
 
 @pytest.fixture(params=["child", "script"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """An engine that reports one event, and the clock that it lives by."""
+    """An engine that reports one event, and the clock that it uses."""
     if request.param == "script":
         scripted = Scripted()
         yield scripted, scripted.clock
@@ -85,7 +85,7 @@ def test_an_engine_that_has_ended_stays_ended(engine: Given) -> None:
         assert run.next_event(PATIENCE) == OVER
 
 
-def test_an_engine_that_may_live_longer_does(engine: Given) -> None:
+def test_an_engine_lives_longer_when_its_end_is_moved(engine: Given) -> None:
     started, clock = engine
     with started.pair(clock() + 3600) as run:
         assert run.next_event(PATIENCE) == Reached()

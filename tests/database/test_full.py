@@ -1,4 +1,4 @@
-"""Too many connections are in use: a call waits for one, but not for longer than it may take."""
+"""All connections are in use: a call waits for a free one, within its time limit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from whatsapp_pairing.core.backoff import Backoff
-from whatsapp_pairing.core.errors import StoreUnavailable
+from whatsapp_pairing.core.errors import DatabaseUnavailable
 from whatsapp_pairing.runtime import database as module
 from whatsapp_pairing.runtime.database import Connection, Database
 
@@ -22,7 +22,7 @@ from tests.support.stack import PATIENCE_SECONDS
 
 ROLE = "crowded"
 
-# Who says it, and how. The SQLSTATE of the last three stands for many other things too.
+# The texts by which each server says so. PgBouncer and Supavisor use the same SQLSTATEs for many other errors.
 FULL = {
     "Postgres": ("53300", 'too many connections for role "crowded"'),
     "Postgres in Spanish": ("53300", "demasiadas conexiones para el rol «crowded»"),
@@ -40,7 +40,7 @@ OTHER = {
 
 
 class Pauses(Backoff):
-    """Remembers the pauses, and tells when the first one begins."""
+    """Notes each pause, and signals the first one."""
 
     def __init__(self, *arguments: float) -> None:
         super().__init__(*arguments)
@@ -55,7 +55,7 @@ class Pauses(Backoff):
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> Pauses:
-    """The pauses of the one call of this test."""
+    """The pauses of the call in this test."""
     pauses = Pauses(0.01, 0.2, 0.5)
     monkeypatch.setattr(module, "Backoff", lambda *_: pauses)
     monkeypatch.setattr(module, "_PATIENCE_SECONDS", PATIENCE_SECONDS)
@@ -64,7 +64,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> Pauses:
 
 @pytest.fixture
 def crowded(world: World) -> Iterator[str]:
-    """The name of a role that may have one connection."""
+    """The name of a role that may have only one connection."""
     name = psycopg.conninfo.conninfo_to_dict(world.url)["dbname"]
     world.sql(f"CREATE ROLE {ROLE} LOGIN CONNECTION LIMIT 1; GRANT CONNECT ON DATABASE {name} TO {ROLE}")
     yield ROLE
@@ -80,7 +80,7 @@ def me(connection: Connection) -> str:
 
 
 def answers_when(pauses: Pauses, url: str, free: Callable[[], object]) -> str:
-    """Start a call, let it be refused, free a connection, and return the call's answer."""
+    """Start a call. When the server has refused it, free a connection. Return the call's answer."""
     database = Database(lambda: url)
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(database.run, me)
@@ -94,10 +94,10 @@ def answers_when(pauses: Pauses, url: str, free: Callable[[], object]) -> str:
 
 
 def gives_up(pauses: Pauses, url: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Let a call wait until its time is up, and return the only thing that it says."""
+    """Let a call wait until its time is up, and return the message of its error."""
     patience = 1.0
     monkeypatch.setattr(module, "_PATIENCE_SECONDS", patience)
-    with pytest.raises(StoreUnavailable) as refused:
+    with pytest.raises(DatabaseUnavailable) as refused:
         Database(lambda: url).run(me)
     assert len(pauses.given) > 1
     assert sum(pauses.given[:-1]) < patience
@@ -130,7 +130,7 @@ def test_a_call_ends_in_time_when_no_connection_is_freed(
 
 @pytest.fixture
 def narrow(transaction_pooler: Any, postgres: Any) -> Iterator[pgbouncer.PgBouncer]:
-    """A PgBouncer with room for one client."""
+    """A PgBouncer that accepts one client."""
     with pgbouncer.pooling(postgres.port, max_client_conn=1) as pooler:
         yield pooler
 
@@ -158,7 +158,7 @@ def test_a_call_ends_in_time_when_pgbouncer_stays_full(
 def test_a_call_waits_until_pgbouncer_gets_a_connection(
     pauses: Pauses, world: World, crowded: str, transaction_pooler: Any, postgres: Any
 ) -> None:
-    """Postgres refuses PgBouncer, which passes that on."""
+    """Postgres refuses PgBouncer, and PgBouncer passes the refusal on."""
     other = psycopg.connect(login(world.url, crowded))
     with pgbouncer.pooling(postgres.port, users=(crowded,)) as pooler:
         assert answers_when(pauses, through(pooler, world, crowded), other.close) == crowded
@@ -170,14 +170,14 @@ def test_a_password_that_pgbouncer_refuses_is_not_tried_again(
 ) -> None:
     with pgbouncer.pooling(postgres.port, auth_type="md5") as pooler:
         url = through(pooler, world, "whatsapp_api").replace("@", ":wrong@")
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(DatabaseUnavailable):
             Database(lambda: url).run(me)
     assert pauses.given == []
 
 
 @pytest.fixture
 def pooler(postgres: Any) -> Iterator[Pooler]:
-    """A pooler that refuses as it is told."""
+    """A pooler that refuses logins on demand."""
     with pooling(postgres.port) as pooler:
         yield pooler
 
@@ -204,7 +204,7 @@ def test_another_refusal_is_not_tried_again(
     pauses: Pauses, world: World, postgres: Any, pooler: Pooler, said: tuple[str, str]
 ) -> None:
     pooler.refusals = [said]
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         before(world, postgres, pooler).run(me)
     assert (pooler.clients, pauses.given) == (1, [])
 

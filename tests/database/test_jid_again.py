@@ -1,4 +1,4 @@
-"""WhatsApp gives the JID of a removed device out again, so whatsmeow's statements meet two devices with one JID."""
+"""WhatsApp gives the JID of a removed device to a new one, so whatsmeow's statements meet two devices with one JID."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NUMBER = "5215550001"
 
 
 class Engine:
-    """whatsmeow's changes to its tables, with the login of the engine."""
+    """Changes whatsmeow's tables as the engine does, with the engine's login."""
 
     def __init__(self, world: World) -> None:
         self._connection = psycopg.connect(login(world.url, "whatsapp_engine"), autocommit=True)
@@ -33,7 +33,7 @@ class Engine:
         self._connection.execute(SAVE, keys(secret, jid, name))
 
     def know(self, jid: str = JID, contact: str = "contact", number: str = NUMBER) -> None:
-        """Store rows that no foreign key ties to the device."""
+        """Store rows about contacts, which have no foreign key to the device."""
         self._connection.execute(
             "INSERT INTO whatsapp_engine.whatsmeow_privacy_tokens VALUES (%s, %s, 'token', 1)", (jid, contact)
         )
@@ -43,11 +43,11 @@ class Engine:
         )
 
     def delete(self, jid: str = JID) -> None:
-        """Delete a device that WhatsApp does not know any more."""
+        """Delete a device, as whatsmeow does when WhatsApp does not know it any more."""
         self._connection.execute(f"DELETE FROM {KEYS} WHERE jid = %s".encode(), (jid,))
 
     def close(self) -> None:
-        """Log out of the database."""
+        """Close the connection."""
         self._connection.close()
 
 
@@ -59,7 +59,7 @@ def engine(world: World) -> Iterator[Engine]:
 
 
 def offered(world: World, secret: Secret) -> tuple[UUID, UUID, UUID]:
-    """A device whose QR shows: its user, attempt and lease."""
+    """Show a QR of this secret. Return its user, attempt and lease."""
     user = world.user()
     attempt_id = world.claim(user)
     lease = world.lease(attempt_id)
@@ -68,7 +68,7 @@ def offered(world: World, secret: Secret) -> tuple[UUID, UUID, UUID]:
 
 
 def linked(world: World, engine: Engine, secret: Secret, jid: str = JID) -> UUID:
-    """A device that is linked: its user."""
+    """Link a device of this secret. Return its user."""
     user, attempt_id, lease = offered(world, secret)
     engine.save(secret, jid)
     assert world.leases.scanned(attempt_id, lease, jid)
@@ -77,21 +77,21 @@ def linked(world: World, engine: Engine, secret: Secret, jid: str = JID) -> UUID
 
 
 def taken(world: World, user: UUID) -> tuple[UUID, UUID]:
-    """Disconnect the user; return the device that an unlink has taken, and the lease."""
+    """Disconnect the user, and take the device for an unlink. Return the device and the lease."""
     (device_id,), lease = world.attempts.disconnect(user).devices, uuid4()
     assert world.devices.take(device_id, lease)
     return device_id, lease
 
 
 def known(world: World) -> dict[str, Any]:
-    """The JIDs with privacy tokens, and the numbers of the map."""
+    """The JIDs that have privacy tokens, and the numbers in the map."""
     return {
         "tokens": world.value("SELECT array_agg(our_jid ORDER BY 1) FROM whatsapp_engine.whatsmeow_privacy_tokens"),
         "numbers": world.value("SELECT array_agg(pn ORDER BY 1) FROM whatsapp_engine.whatsmeow_lid_map"),
     }
 
 
-def test_the_newer_device_takes_the_older_ones_place(world: World, engine: Engine) -> None:
+def test_a_newer_device_with_the_same_jid_replaces_the_older(world: World, engine: Engine) -> None:
     older, newer = Secret(), Secret()
     linked(world, engine, older)
     engine.know(contact="contact of the older one")
@@ -134,7 +134,7 @@ def test_an_engine_that_lost_its_jid_saves_nothing(world: World, engine: Engine)
 
 @pytest.mark.parametrize("jid", [JID, OTHER_JID])
 def test_only_the_jid_of_its_own_keys_links_a_device(world: World, engine: Engine, jid: str) -> None:
-    """The JID that has logged in must be stored with the fingerprint of the QR that was shown."""
+    """The keys of the JID that has logged in must have the fingerprint of the QR that was shown."""
     secret = Secret()
     _, attempt_id, lease = offered(world, secret)
     engine.save(secret, OTHER_JID)
@@ -154,7 +154,7 @@ def test_keys_that_were_replaced_link_no_device(world: World, engine: Engine) ->
 
 
 def test_a_newer_device_waits_for_an_unlink_of_the_older(world: World, engine: Engine) -> None:
-    """The unlink has read the JID, and its engine is about to open the keys by it."""
+    """The unlink has read the JID, and its engine will open the keys by this JID."""
     older, newer = Secret(), Secret()
     device_id, lease = taken(world, linked(world, engine, older))
     with ThreadPoolExecutor(1) as pool:
@@ -193,10 +193,10 @@ def test_a_newer_device_does_not_wait_for_ever(world: World, engine: Engine) -> 
 
 
 def test_an_older_devices_engine_deletes_no_newer_keys(world: World, engine: Engine) -> None:
-    """WhatsApp tells it 401, and whatsmeow deletes by the JID."""
+    """WhatsApp answers 401 to the engine of the older device, and whatsmeow deletes by the JID."""
     older, newer = Secret(), Secret()
     device_id, lease = taken(world, linked(world, engine, older))
-    world.age(LEASE_SECONDS)  # the function is frozen, and its engine will go on
+    world.age(LEASE_SECONDS)  # the unlink function is frozen until its lease is over
     user = linked(world, engine, newer)
     engine.know()
 
@@ -206,7 +206,7 @@ def test_an_older_devices_engine_deletes_no_newer_keys(world: World, engine: Eng
     assert world.has_keys(newer)
     assert known(world) == {"tokens": [JID], "numbers": [NUMBER]}
     assert world.device(older) is None
-    engine.delete()  # now it can only be the newer device's own engine
+    engine.delete()  # the older device has no binding now, so this is the newer device's engine
     assert known(world) == {"tokens": None, "numbers": None}
     device_id, lease = taken(world, user)
     world.devices.forget(device_id, lease)

@@ -1,6 +1,6 @@
-"""Every state change locks the user, then the attempt, then the devices, and never the user's row.
+"""Every state change locks the user, then the attempt, then the devices, and never the session row.
 
-A test holds one of these locks and looks at what the function has locked while it waits.
+A test holds one of these locks, calls a function, and checks which locks the waiting function holds.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 
 from tests.support.adv_secret import Secret
 from tests.support.repositories import LIMIT, WINDOW, World, entered
+from tests.support.shown_pairing import JID
 from tests.support.stack import ROOT
 
-pytestmark = pytest.mark.direct  # the order is the same behind a pooler
+pytestmark = pytest.mark.direct  # a pooler does not change the order
 FUNCTIONS = ROOT / "migrations" / "functions"
-JID = "5215550009:3@s.whatsapp.net"
 LEVELS = ["user", "attempt", "device"]
 HOLD = {
     "user": "SELECT pg_advisory_xact_lock(hashtextextended('whatsapp-pairing ' || id, 0)) FROM auth.users",
@@ -43,7 +43,7 @@ TRY = {
 
 
 class Scene:
-    """A user whose phone has just scanned the QR, and the row that shows it."""
+    """A user whose phone has just scanned the QR, and the session row."""
 
     def __init__(self, world: World) -> None:
         self.world, self.user, self.secret = world, world.user(), Secret()
@@ -62,12 +62,12 @@ class Scene:
         return self.world.attempts.open_phase(self.attempt_id, entered(Phase.QR, "token"), WINDOW)
 
     def lose_keys(self) -> None:
-        """Let WhatsApp refuse the login of the device, and the linker die of it."""
+        """Let WhatsApp refuse the login of the device, and let the linker die before it reports that."""
         self.scan()
         self.world.drop_keys(JID)
 
     def end(self) -> object:
-        """End the attempt as it was read at first."""
+        """End the attempt as it was first read."""
         assert self.deadline
         return self.world.attempts.end(self.deadline, Reason.SCAN_TIMEOUT)
 
@@ -102,7 +102,7 @@ Prepare = Callable[[Scene], object]
 
 
 def nothing(_: Scene) -> None:
-    """Leave the scene as it is; the call needs no more."""
+    """Change nothing: the call needs no preparation."""
 
 
 CALLS: dict[str, tuple[Prepare, Prepare]] = {
@@ -127,7 +127,7 @@ CALLS: dict[str, tuple[Prepare, Prepare]] = {
     "session_v1": (nothing, lambda it: it.world.sessions.get(it.user)),
     "attempt_v1": (nothing, lambda it: it.world.attempts.get(it.attempt_id)),
 }
-# Functions that other functions, statements or a trigger call, and the two that write the session row and note it.
+# Functions that other functions or a trigger call, and the two functions about the session row.
 INNER = {
     "lock_user_v1", "lock_attempt_v1", "holds_lease_v1", "newest_device_v1", "note_change_v1",
     "give_up_v1", "give_up_refused_v1", "given_up_with_keys_v1", "unlink_pause_v1",
@@ -137,7 +137,7 @@ INNER = {
 
 @contextmanager
 def waiting(world: World, level: str, call: Callable[[], object]) -> Iterator[Future[object]]:
-    """Hold the locks of one level, start a call, and yield when it waits for them or is over."""
+    """Hold the locks of one level, start a call, and yield when it waits for them or has ended."""
     with psycopg.connect(world.url) as holder, ThreadPoolExecutor(1) as pool:
         holder.execute(HOLD[level].encode())
         called = pool.submit(call)
@@ -174,7 +174,7 @@ def promised(function: str) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def patient(world: World) -> Iterator[None]:
-    """Raise the time limits of the two roles, so that a call waits for its lock on a slow machine, too."""
+    """Raise the time limits of the two roles, so that a call waits for its lock even on a slow machine."""
     name = psycopg.conninfo.conninfo_to_dict(world.url)["dbname"]
     settings = [
         f"ALTER ROLE {role} IN DATABASE {name} {{}} {setting}"
@@ -200,8 +200,8 @@ def test_a_function_locks_in_the_order_of_its_header(world: World, function: str
             if called.done():
                 continue
             later = LEVELS[LEVELS.index(level) + 1 :]
-            assert [it for it in taken if not held(world, it)] == [], "a lock that was to be taken before"
-            assert [it for it in [*later, "row"] if held(world, it)] == [], "a lock that was to be taken later"
+            assert [it for it in taken if not held(world, it)] == [], "a lock of an earlier level is not held"
+            assert [it for it in [*later, "row"] if held(world, it)] == [], "a lock of a later level is held"
             taken.append(level)
     assert taken == promised(function) == sorted(taken, key=LEVELS.index)
 

@@ -1,6 +1,6 @@
-"""The answer to a call may be lost after the call was committed. The repeated call answers the same.
+"""The answer to a call may be lost after its commit. The repeated call gives the same answer.
 
-Each call runs on a connection that is cut once, after Postgres has done the work and before its answer is read.
+The connection of each call is cut once, after Postgres has committed and before the answer is read.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from whatsapp_pairing.runtime.database import Connection, Database, Row, T
 from tests.support.adv_secret import Secret
 from tests.support.logins import login
 from tests.support.repositories import LIMIT, WINDOW, World, entered
-
-JID = "5215550009:3@s.whatsapp.net"
+from tests.support.shown_pairing import JID
 
 
 class ForgetfulDatabase(Database):
@@ -55,7 +54,7 @@ class ForgetfulDatabase(Database):
 
 
 class Forgetful:
-    """Repositories whose every call loses its first answer."""
+    """Repositories that lose the first answer to every call."""
 
     def __init__(self, world: World) -> None:
         api, worker = (ForgetfulDatabase(lambda role=role: login(world.url, role)) for role in _ROLES)
@@ -82,7 +81,7 @@ def test_a_pairing_that_loses_every_first_answer_connects(world: World, forgetfu
     assert opened.task_token == "token"
     taken = forgetful.leases.take(attempt_id, lease)
     assert taken
-    assert taken.legs == 1
+    assert taken.linkers == 1
     assert forgetful.leases.show_qr(attempt_id, lease, secret.text(), 60, secret.fingerprint)
     assert forgetful.leases.renew(attempt_id, lease)
     world.store_keys(secret, JID)
@@ -120,10 +119,10 @@ def test_a_disconnect_whose_answer_is_lost_names_all_it_ended(world: World, forg
 
     ended = forgetful.api.disconnect(user)
 
-    assert (ended.changed, ended.task_token, ended.legs) == (True, "token", 1)
+    assert (ended.changed, ended.task_token, ended.linkers) == (True, "token", 1)
     assert ended.devices == [world.bound(secret)["id"]]
     assert world.attempt(attempt_id)["outcome"] == "cancelled"
-    again = world.attempts.disconnect(user)  # a second click is another call
+    again = world.attempts.disconnect(user)  # a second click is a new call, not a repeated one
     assert (again.changed, again.task_token, again.devices) == (False, None, [])
 
 
@@ -137,7 +136,7 @@ def test_an_end_whose_answer_is_lost_names_its_devices(world: World, forgetful: 
     assert ended
     assert ended.devices == [world.bound(secret)["id"]]
     assert world.attempt(attempt_id)["failures"] == 1
-    assert forgetful.worker.end(attempt, Reason.SCAN_TIMEOUT) is None  # another call
+    assert forgetful.worker.end(attempt, Reason.SCAN_TIMEOUT) is None  # a new call, not a repeated one
 
 
 def test_a_refusal_whose_answer_is_lost_is_counted_once(world: World, forgetful: Forgetful) -> None:
@@ -173,7 +172,7 @@ def test_a_late_call_does_not_bring_the_lease_back(world: World, late: str) -> N
 
 @pytest.mark.parametrize("hangs", [0, 9])
 def test_a_take_that_arrives_late_changes_nothing(world: World, hangs: int) -> None:
-    """The call was repeated, and its first try reaches Postgres after the linker has shown its QR."""
+    """The linker repeats the call and shows its QR. Then the first try reaches Postgres."""
     user, secret = world.user(), Secret()
     attempt_id = world.claim(user)
     lease = world.lease(attempt_id)
@@ -186,13 +185,13 @@ def test_a_take_that_arrives_late_changes_nothing(world: World, hangs: int) -> N
     taken = world.leases.take(attempt_id, lease)
 
     assert taken
-    assert (taken.legs, world.sessions.get(user)) == (1, before)
+    assert (taken.linkers, world.sessions.get(user)) == (1, before)
 
 
 @pytest.mark.parametrize("notice", [None, Notice.SCAN_AGAIN])
 @pytest.mark.parametrize("refused", [False, True])
 def test_a_qr_that_arrives_late_is_not_shown_after_its_scan(world: World, notice: Notice | None, refused: bool) -> None:
-    """The call was repeated, and its first try reaches Postgres after the linker has reported the scan."""
+    """The linker repeats the call and reports the scan. Then the first try reaches Postgres."""
     attempt_id, lease, secret = shown(world, user := world.user())
     world.leases.scanned(attempt_id, lease, JID)
     if refused:
@@ -240,7 +239,7 @@ def test_a_device_is_forgotten_though_the_answer_is_lost(world: World, forgetful
 
 
 def test_sweeps_of_keys_and_contacts_may_be_repeated(world: World, forgetful: Forgetful) -> None:
-    """A lost answer counts too little; the next batch has the rest."""
+    """After a lost answer, the count is too low, but the rows are done."""
     secrets = [Secret(), Secret()]
     for number, secret in enumerate(secrets):
         world.store_keys(secret, f"521555000{number}:1@s.whatsapp.net")
@@ -253,7 +252,7 @@ def test_sweeps_of_keys_and_contacts_may_be_repeated(world: World, forgetful: Fo
 
 
 def test_a_repeated_call_waits_for_a_first_try_that_runs(world: World) -> None:
-    """The client has given up the first try, and Postgres has not noticed that yet."""
+    """The client has given up the first try, but Postgres still runs it."""
     user, call = world.user(), uuid4()
     _, _, secret = shown(world, user)
     repeat = "SELECT whatsapp_private.disconnect_v1(%s, %s, 'cancelled') AS answer"

@@ -1,4 +1,4 @@
-"""Every attempt is counted once on its way, whoever brings it about, and with the database's times."""
+"""Each event of an attempt is counted once, with the times of the database, by the function that causes it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,16 @@ from tests.support.adv_secret import Secret
 from tests.support.metrics import Metric, metrics_in, values
 from tests.support.recorded_workflow import RecordedWorkflow
 from tests.support.repositories import LIMIT, OVERDUE_SECONDS, WINDOW, World
-from tests.support.scripted_engine import Stage, Step, online, qr, reached_qr, scan
+from tests.support.scripted_engine import KilledError, Stage, Step, online, qr, reached_qr, scan
 
-# Script seconds pass in no time; the statements between them take some.
+# Seconds of a script take no time, but the statements between them take a little.
 SLOW_MACHINE_MS = 5000
 LOGIN: list[Step] = [Reached(), 0.5, online(), 0.5, Synced()]
 
 
-class KilledError(BaseException):
-    """kill -9: no handler of ours runs."""
-
-
 @pytest.fixture
 def counted(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[Metric]]:
-    """What was counted since the last look."""
+    """Returns the metrics since its last call."""
     return lambda: metrics_in(capsys.readouterr().out)
 
 
@@ -40,9 +36,9 @@ Counted = Callable[[], list[Metric]]
 
 
 def ends(metrics: list[Metric]) -> list[str | None]:
-    """The outcomes that were counted, when each was counted in all as well."""
+    """The outcomes that were counted. Each must also be in the metric without an outcome."""
     outcomes = [metric.of("outcome") for metric in metrics if metric.name == "PairingEnded"]
-    assert outcomes.count(None) == len(outcomes) / 2 == len(values(metrics, "LegsPerPairing"))
+    assert outcomes.count(None) == len(outcomes) / 2 == len(values(metrics, "LinkersPerPairing"))
     return [outcome for outcome in outcomes if outcome]
 
 
@@ -50,7 +46,7 @@ def about(seconds: float) -> object:
     return pytest.approx(seconds * 1000 + SLOW_MACHINE_MS / 2, abs=SLOW_MACHINE_MS / 2)
 
 
-# ── on the way ──
+# ── before the end ──
 
 
 def test_a_good_pairing_is_counted_once_with_its_times(world: World, counted: Counted) -> None:
@@ -61,12 +57,12 @@ def test_a_good_pairing_is_counted_once_with_its_times(world: World, counted: Co
 
     metrics = counted()
     assert {metric.name for metric in metrics} == {
-        "TimeToQr", "TimeToConnected", "ScanToConnected", "PairingEnded", "LegsPerPairing",
+        "TimeToQr", "TimeToConnected", "ScanToConnected", "PairingEnded", "LinkersPerPairing",
     }  # fmt: skip
     assert values(metrics, "TimeToQr") == [about(90)]
     assert values(metrics, "TimeToConnected") == [about(193)]
     assert values(metrics, "ScanToConnected") == [about(3)]
-    assert values(metrics, "LegsPerPairing") == [1]
+    assert values(metrics, "LinkersPerPairing") == [1]
     assert ends(metrics) == ["connected"]
 
 
@@ -92,7 +88,7 @@ def test_a_replaced_linker_is_counted_and_keeps_the_times(world: World, counted:
     assert stage.link() == "connected"
     third = counted()
     assert values(third, "LinkerReplaced") == [1]
-    assert values(third, "LegsPerPairing") == [3]
+    assert values(third, "LinkersPerPairing") == [3]
     assert values(third, "ScanToConnected") == [about(LEASE_SECONDS + 1 + 1)]
 
 
@@ -118,7 +114,7 @@ def test_a_click_whose_workflow_does_not_start_is_counted_once(world: World, cou
 
 
 def overdue(world: World) -> Stage:
-    """A pairing whose workflow and linker are gone."""
+    """Make an attempt whose workflow and linker are gone."""
     stage = Stage(world)
     world.lease(stage.attempt_id)
     world.age(WINDOW + OVERDUE_SECONDS + 1)
@@ -171,7 +167,7 @@ def linked(world: World) -> Stage:
 
 
 @pytest.mark.parametrize(
-    ("ended", "outcome", "legs"),
+    ("ended", "outcome", "linkers"),
     [
         (settled, "qr_timeout", 1),
         (refused, "client_outdated", 1),
@@ -183,12 +179,12 @@ def linked(world: World) -> Stage:
     ],
 )
 def test_an_end_is_counted_once_for_each_way_to_end(
-    world: World, counted: Counted, ended: Callable[[World], Stage], outcome: str, legs: int
+    world: World, counted: Counted, ended: Callable[[World], Stage], outcome: str, linkers: int
 ) -> None:
     stage = ended(world)
     metrics = counted()
     assert ends(metrics) == [outcome]
-    assert values(metrics, "LegsPerPairing") == [legs]
+    assert values(metrics, "LinkersPerPairing") == [linkers]
 
     stage.settle()
     Cleaning(world.services(stage.workflow), world.sweeps, lambda: 120.0).run()

@@ -1,4 +1,4 @@
-"""Notices and refusals in the database: who sees them, and for how long."""
+"""Notices and refusals in the database: when a notice shows, and how refusals are counted."""
 
 from __future__ import annotations
 
@@ -8,62 +8,13 @@ import psycopg
 import pytest
 from whatsapp_pairing.core.notices import Notice
 from whatsapp_pairing.core.reasons import Reason
-from whatsapp_pairing.pairing.attempt import Attempt
 from whatsapp_pairing.session.session import Status
 
 from tests.support.adv_secret import Secret
-from tests.support.repositories import World
-
-JID = "5215550009:3@s.whatsapp.net"
+from tests.support.shown_pairing import JID, ShownPairing
 
 
-class Pairing:
-    """A live attempt with a linker that has shown a QR."""
-
-    def __init__(self, world: World) -> None:
-        self.world, self.user, self.secret = world, world.user(), Secret()
-        self.attempt_id = world.claim(self.user)
-        self.lease = world.lease(self.attempt_id)
-        self.show(self.secret)
-
-    def show(self, secret: Secret, notice: Notice | None = None) -> Attempt:
-        """Show a QR."""
-        attempt = self.world.leases.show_qr(
-            self.attempt_id, self.lease, secret.text(), 60, secret.fingerprint, notice
-        )  # fmt: skip
-        assert attempt
-        return attempt
-
-    def scan(self, secret: Secret, jid: str = JID) -> Attempt:
-        """Let a phone scan."""
-        self.world.store_keys(secret, jid)
-        attempt = self.world.leases.scanned(self.attempt_id, self.lease, jid)
-        assert attempt
-        return attempt
-
-    def refuse(self, refusals: int = 0, jid: str | None = None) -> Attempt:
-        """Let the pairing be refused."""
-        attempt = self.world.leases.refuse(self.attempt_id, self.lease, refusals, jid)
-        assert attempt
-        return attempt
-
-    @property
-    def notice(self) -> Notice | None:
-        """What the person is asked to do."""
-        return self.world.sessions.get(self.user).notice
-
-    @property
-    def version(self) -> int:
-        """The session's version."""
-        return int(self.world.value("SELECT version FROM whatsapp_private.sessions WHERE user_id = %s", self.user))
-
-
-@pytest.fixture
-def pairing(world: World) -> Pairing:
-    return Pairing(world)
-
-
-def test_a_notice_comes_with_its_qr_and_stays(pairing: Pairing) -> None:
+def test_a_notice_comes_with_its_qr_and_stays(pairing: ShownPairing) -> None:
     assert pairing.notice is None
     before, renewed = pairing.version, Secret()
     assert pairing.show(renewed, Notice.SCAN_AGAIN).notice is Notice.SCAN_AGAIN
@@ -73,7 +24,7 @@ def test_a_notice_comes_with_its_qr_and_stays(pairing: Pairing) -> None:
     assert pairing.world.sessions.get(pairing.user).qr == renewed.text()
 
 
-def test_a_new_adv_secret_is_another_device(pairing: Pairing) -> None:
+def test_a_new_adv_secret_is_another_device(pairing: ShownPairing) -> None:
     renewed = Secret()
     pairing.show(renewed, Notice.SCAN_AGAIN)
     world = pairing.world
@@ -86,13 +37,13 @@ def test_a_new_adv_secret_is_another_device(pairing: Pairing) -> None:
     assert stored.stored_fingerprint == renewed.fingerprint
 
 
-def test_a_scan_clears_the_notice(pairing: Pairing) -> None:
+def test_a_scan_clears_the_notice(pairing: ShownPairing) -> None:
     pairing.show(renewed := Secret(), Notice.SCAN_AGAIN)
     assert pairing.scan(renewed).notice is None
     assert pairing.notice is None
 
 
-def test_a_linker_that_takes_over_keeps_the_notice(pairing: Pairing) -> None:
+def test_a_linker_that_takes_over_keeps_the_notice(pairing: ShownPairing) -> None:
     pairing.refuse()
     pairing.world.age(10)
     pairing.world.lease(pairing.attempt_id)
@@ -100,7 +51,7 @@ def test_a_linker_that_takes_over_keeps_the_notice(pairing: Pairing) -> None:
 
 
 @pytest.mark.parametrize("end", ["disconnected", "failed"])
-def test_a_notice_ends_with_its_attempt(pairing: Pairing, end: str) -> None:
+def test_a_notice_ends_with_its_attempt(pairing: ShownPairing, end: str) -> None:
     attempt = pairing.refuse()
     if end == "disconnected":
         pairing.world.attempts.disconnect(pairing.user)
@@ -111,7 +62,7 @@ def test_a_notice_ends_with_its_attempt(pairing: Pairing, end: str) -> None:
     assert session.reason is (Reason.CANCELLED if end == "disconnected" else Reason.SCAN_NOT_REPEATED)
 
 
-def test_the_next_attempt_begins_without_notice(pairing: Pairing) -> None:
+def test_the_next_attempt_begins_without_notice(pairing: ShownPairing) -> None:
     pairing.refuse()
     pairing.world.attempts.disconnect(pairing.user)
     pairing.world.age(10)
@@ -119,7 +70,7 @@ def test_the_next_attempt_begins_without_notice(pairing: Pairing) -> None:
     assert pairing.notice is None
 
 
-def test_a_refusal_hides_the_qr_and_keeps_the_lease(pairing: Pairing) -> None:
+def test_a_refusal_hides_the_qr_and_keeps_the_lease(pairing: ShownPairing) -> None:
     before = pairing.version
     refused = pairing.refuse()
     session = pairing.world.sessions.get(pairing.user)
@@ -131,7 +82,7 @@ def test_a_refusal_hides_the_qr_and_keeps_the_lease(pairing: Pairing) -> None:
     assert (row["session_status"], row["qr_code"]) == ("connecting", None)
 
 
-def test_a_refused_login_gives_its_device_up(pairing: Pairing) -> None:
+def test_a_refused_login_gives_its_device_up(pairing: ShownPairing) -> None:
     pairing.scan(pairing.secret)
     pairing.world.drop_keys(JID)
     refused = pairing.refuse(jid=JID)
@@ -141,15 +92,15 @@ def test_a_refused_login_gives_its_device_up(pairing: Pairing) -> None:
     assert pairing.world.sessions.get(pairing.user).status is Status.CONNECTING
 
 
-def test_a_refusal_keeps_a_device_of_another_linker(pairing: Pairing) -> None:
-    """A phone has linked the device by the QR of a linker that hung, so the device is resumed and not given up."""
+def test_a_refusal_keeps_a_device_of_another_linker(pairing: ShownPairing) -> None:
+    """A phone has scanned the QR of an earlier linker, which hung. That device is resumed, so it is not given up."""
     pairing.world.store_keys(pairing.secret, JID)
     assert pairing.refuse(jid=None).stored_jid == JID
     assert pairing.world.bound(pairing.secret)["state"] == "offered"
 
 
-def test_a_qr_gives_up_a_device_that_lost_its_keys(pairing: Pairing) -> None:
-    """A linker dies after a refused login and before it reports the refusal. The next linker shows a QR."""
+def test_a_qr_gives_up_a_device_that_lost_its_keys(pairing: ShownPairing) -> None:
+    """WhatsApp refuses a login, and the linker dies before it reports that. The next linker shows a QR."""
     world = pairing.world
     pairing.scan(pairing.secret)
     world.drop_keys(JID)
@@ -165,14 +116,14 @@ def test_a_qr_gives_up_a_device_that_lost_its_keys(pairing: Pairing) -> None:
     assert world.sessions.get(pairing.user).status is Status.CONNECTING
 
 
-def test_a_qr_keeps_a_scanned_device_that_has_keys(pairing: Pairing) -> None:
+def test_a_qr_keeps_a_scanned_device_that_has_keys(pairing: ShownPairing) -> None:
     pairing.scan(pairing.secret)
     assert pairing.show(Secret()).scanned
     assert pairing.world.bound(pairing.secret)["state"] == "linking"
 
 
-def test_a_refusal_is_counted_by_the_count_before_it(pairing: Pairing) -> None:
-    """A call that arrives late, after the same refusal was counted, changes nothing."""
+def test_a_late_refusal_with_an_old_count_changes_nothing(pairing: ShownPairing) -> None:
+    """A late call, after its refusal was counted, changes nothing."""
     pairing.refuse()
     pairing.show(Secret())
     before = pairing.world.snapshot()
@@ -181,7 +132,7 @@ def test_a_refusal_is_counted_by_the_count_before_it(pairing: Pairing) -> None:
     assert pairing.refuse(refusals=1).refusals == 2
 
 
-def test_only_the_first_scan_of_an_attempt_extends_it(pairing: Pairing) -> None:
+def test_only_the_first_scan_of_an_attempt_extends_it(pairing: ShownPairing) -> None:
     world, second = pairing.world, Secret()
     world.open_auth(pairing.attempt_id)
     world.age(119)
@@ -196,7 +147,7 @@ def test_only_the_first_scan_of_an_attempt_extends_it(pairing: Pairing) -> None:
     assert again.since_scan < again.remaining
 
 
-def test_no_other_notice_is_stored(pairing: Pairing) -> None:
+def test_no_other_notice_is_stored(pairing: ShownPairing) -> None:
     attempt: UUID = pairing.attempt_id
     with pytest.raises(psycopg.errors.CheckViolation):
         pairing.world.sql("UPDATE whatsapp_private.attempts SET notice = 'other' WHERE id = %s", attempt)

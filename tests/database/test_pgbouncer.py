@@ -1,4 +1,4 @@
-"""PgBouncer in transaction mode: clients take turns with one server connection, and leave nothing on it."""
+"""PgBouncer in transaction mode: clients share one server connection, and leave no lock and no setting on it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from whatsapp_pairing.core.errors import StoreRefused
+from whatsapp_pairing.core.errors import DatabaseRefused
 from whatsapp_pairing.runtime.database import Connection, Database
 
 from tests.support import pgbouncer
@@ -21,7 +21,7 @@ from tests.support.logins import backend, login
 from tests.support.repositories import World
 from tests.support.stack import PATIENCE_SECONDS, ROOT
 
-pytestmark = pytest.mark.direct  # each test stands behind a PgBouncer of its own
+pytestmark = pytest.mark.direct  # each test starts a PgBouncer of its own
 LOCK = 20250115
 SETTINGS = {
     "statement_timeout": "4s", "lock_timeout": "3s", "idle_in_transaction_session_timeout": "5s",
@@ -29,7 +29,7 @@ SETTINGS = {
     "client_connection_check_interval": "500ms",
 }  # fmt: skip
 
-# A call of ours that never comes back: it holds a lock, says so, and runs a statement or nothing.
+# A client that hangs: it holds a lock, prints its server process, and then runs a long statement or none.
 CLIENT = f"""
 import sys, time
 from whatsapp_pairing.runtime.database import Database
@@ -49,14 +49,14 @@ Database(lambda: sys.argv[1]).run(hold)
 
 @pytest.fixture
 def url(transaction_pooler: Any, postgres: Any, world: World) -> Iterator[str]:
-    """The worker's URL through a PgBouncer that has one connection for all its clients."""
+    """The URL of ``whatsapp_worker`` through a PgBouncer with one server connection."""
     with pgbouncer.pooling(postgres.port, default_pool_size=1) as pooler:
         yield login(pooler.url(str(psycopg.conninfo.conninfo_to_dict(world.url)["dbname"])), "whatsapp_worker")
 
 
 @pytest.fixture
 def clients(url: str) -> Iterator[list[Database]]:
-    """Two of its clients."""
+    """Two clients of this PgBouncer."""
     clients = [Database(lambda: url) for _ in range(2)]
     yield clients
     for client in clients:
@@ -100,12 +100,12 @@ def test_an_advisory_lock_ends_with_its_call(world: World, clients: list[Databas
     pid = first.run(lock)
     assert advisory_locks(world) == 0
     assert second.run(backend) == pid
-    assert world.value("SELECT pg_try_advisory_xact_lock(%s)", LOCK)  # another session gets it
+    assert world.value("SELECT pg_try_advisory_xact_lock(%s)", LOCK)  # another session can take the lock
 
 
 def test_an_advisory_lock_ends_with_a_call_that_fails(world: World, clients: list[Database]) -> None:
     first, second = clients
-    with pytest.raises(StoreRefused):
+    with pytest.raises(DatabaseRefused):
         first.run(lambda connection: connection.execute("SELECT pg_advisory_xact_lock(%s), 1 / 0", (LOCK,)))
     assert advisory_locks(world) == 0
     assert second.run(lock) == first.run(lock)
@@ -114,7 +114,7 @@ def test_an_advisory_lock_ends_with_a_call_that_fails(world: World, clients: lis
 def test_a_setting_of_one_text_does_not_reach_the_next_client(clients: list[Database]) -> None:
     first, second = clients
     first.run_text("BEGIN; SET LOCAL statement_timeout = '1s'; SELECT 1; COMMIT; SELECT 1 AS one", {})
-    with pytest.raises(StoreRefused):
+    with pytest.raises(DatabaseRefused):
         first.run_text("BEGIN; SET LOCAL statement_timeout = '1s'; SELECT 1 / 0; COMMIT", {})
     shown = second.run(lambda connection: connection.execute("SHOW statement_timeout").fetchone())
     assert shown == {"statement_timeout": "4s"}
@@ -130,7 +130,7 @@ def test_a_killed_client_leaves_no_lock_and_no_answer(
     pid = killed_while(doing, url, world)
 
     assert clients[0].run(lambda connection: connection.execute("SELECT 'mine' AS it").fetchone()) == {"it": "mine"}
-    wait_until(lambda: advisory_locks(world) == 0)  # a statement ends at the role's statement_timeout
+    wait_until(lambda: advisory_locks(world) == 0)  # the role's statement_timeout ends the statement
     assert clients[0].run(lock) != pid
     assert clients[1].run(
         lambda connection: connection.execute("UPDATE whatsapp_private.devices SET lease_id = id").rowcount == 1
@@ -142,7 +142,7 @@ def test_a_killed_client_leaves_no_lock_and_no_answer(
 def killed_while(doing: str, url: str, world: World) -> int:
     """Start a client, kill it in the middle of a statement or a transaction, and return its server process.
 
-    On a very slow machine the statement may be over, by its limit, before it is seen; then another client is started.
+    On a very slow machine, the statement's time limit may end it before the test sees it. Then start another client.
     """
     client = subprocess.Popen(
         [sys.executable, "-c", CLIENT, url, doing],

@@ -1,4 +1,4 @@
-"""The workflow's waits: what happens when one is entered, and what follows one that ended badly."""
+"""The waits of the workflow: what happens when the workflow enters a wait, and when a wait fails."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_opening_qr_keeps_its_window_and_the_later_phase(world: World) -> None:
 
 @pytest.mark.parametrize("later", [Phase.QR, Phase.AUTH])
 def test_a_late_call_of_an_earlier_wait_keeps_the_token(world: World, later: Phase) -> None:
-    """Lambda may deliver the call of the first wait once more when the workflow is in a later wait."""
+    """Lambda may deliver the call of the first wait again when the workflow is already in a later wait."""
     attempt_id, first = world.claim(), entered(Phase.QR, "first")
     world.attempts.open_phase(attempt_id, first, WINDOW)
     world.attempts.open_phase(attempt_id, entered(later, "second"), WINDOW)
@@ -209,7 +209,7 @@ def test_settling_a_connected_or_deleted_attempt_changes_nothing(world: World) -
 
 
 def test_settling_writes_the_session_row_of_an_ended_attempt(world: World) -> None:
-    """The function that ended it died before it wrote the row."""
+    """The function that ended the attempt died before it wrote the session row."""
     user, workflow = world.user(), RecordedWorkflow()
     attempt_id = world.claim(user)
     world.show_row(user)
@@ -227,7 +227,7 @@ def test_settling_decides_again_when_the_attempt_has_changed(world: World) -> No
     world.age(WINDOW)
 
     class Interrupted(Attempts):
-        """A linker's scan comes between the reading and the end, once."""
+        """A repository: once, the linker reports a scan between ``get`` and ``end``."""
 
         def end(self, attempt: Attempt, reason: Reason) -> Ended | None:
             world.sql("UPDATE whatsapp_private.attempts SET deadline = now() + interval '1 minute'")

@@ -1,9 +1,9 @@
-"""What a probe makes of every answer that an engine may give."""
+"""The result of the probe for each event that an engine may report."""
 
 from __future__ import annotations
 
 import pytest
-from whatsapp_pairing.core.engine import Died, Exhausted, Reached, Refused, StoreFailed, Unreachable
+from whatsapp_pairing.core.engine import DatabaseFailed, Died, Exhausted, Reached, Refused, Unreachable
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.probe import Probe, probe
 
@@ -44,7 +44,7 @@ def test_a_probe_that_gets_a_qr_succeeds_and_stores_nothing(world: World, capsys
         ([1.0, Unreachable()], Reason.WHATSAPP_UNREACHABLE, 1.0),
         ([Reached(), 1.0, Exhausted()], Reason.WHATSAPP_UNREACHABLE, 1.0),
         ([1.0, Died("boom")], Reason.INTERNAL, 1.0),
-        ([1.0, StoreFailed("28P01")], Reason.INTERNAL, 1.0),
+        ([1.0, DatabaseFailed("28P01")], Reason.INTERNAL, 1.0),
         ([], Reason.QR_TIMEOUT, LIMIT),
         ([Reached()], Reason.QR_TIMEOUT, LIMIT),
         ([30.0, Reached(), 16.0, qr(Secret())], Reason.QR_TIMEOUT, LIMIT),

@@ -1,4 +1,4 @@
-"""Two calls of one user in the same moment: the second waits, and then sees what the first has done."""
+"""Two calls for one user at the same moment: the second waits, and then sees the changes of the first."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import pytest
 from psycopg.rows import dict_row
 from whatsapp_pairing.core.errors import Unauthorized
 from whatsapp_pairing.core.reasons import Reason
-from whatsapp_pairing.pairing.attempt import LOGIN_SECONDS, MOST_PER_HOUR, PAUSES, Phase
+from whatsapp_pairing.pairing.attempt import AFTER_SCAN_SECONDS, MOST_PER_HOUR, PAUSES, Phase
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 from whatsapp_pairing.session.session import Status
 
 from tests.support.adv_secret import Secret
 from tests.support.logins import login
 from tests.support.repositories import LIMIT, WINDOW, World, entered
+from tests.support.shown_pairing import JID
 
-JID = "5215550009:3@s.whatsapp.net"
 T = TypeVar("T")
 
 
@@ -51,7 +51,7 @@ class FirstQr:
         self.lease = world.lease(self.attempt_id)
 
     def scanned_behind(self, then: Callable[[], T]) -> T:
-        """Show the QR to a phone that is very quick, and do something in the same moment."""
+        """Show the QR, let a phone scan it at once, and call ``then`` before the QR is committed."""
 
         def scan() -> T:
             self.world.store_keys(self.secret, JID)
@@ -60,7 +60,7 @@ class FirstQr:
         return self.behind(scan)
 
     def behind(self, then: Callable[[], T]) -> T:
-        """Show the QR, and do something in the same moment."""
+        """Show the QR, and call ``then`` before the QR is committed."""
         qr = [self.secret.text(), 60.0, self.secret.fingerprint, None]
         arguments = [self.attempt_id, self.lease, LEASE_SECONDS, *qr]
         return behind(self.world, "whatsapp_worker", "show_qr_v1", arguments, then)
@@ -94,7 +94,9 @@ def test_an_end_gives_up_the_device_of_a_qr_just_shown(world: World, first_qr: F
 
 
 def test_a_linker_that_has_just_shown_a_qr_is_not_replaced(world: World, first_qr: FirstQr) -> None:
-    world.sql("UPDATE whatsapp_private.attempts SET lease_expires_at = now()")  # it is late: the lease is just over
+    world.sql(
+        "UPDATE whatsapp_private.attempts SET lease_expires_at = now()"
+    )  # the linker is late: its lease is just over
 
     assert first_qr.behind(lambda: world.leases.take(first_qr.attempt_id, uuid4())) is None
 
@@ -145,13 +147,13 @@ def test_a_scan_keeps_its_time_when_the_window_opens_just_then(world: World) -> 
     world.store_keys(secret, JID)
 
     attempt = behind(
-        world, "whatsapp_worker", "scanned_v1", [attempt_id, lease, JID, LOGIN_SECONDS],
+        world, "whatsapp_worker", "scanned_v1", [attempt_id, lease, JID, AFTER_SCAN_SECONDS],
         lambda: world.attempts.open_phase(attempt_id, entered(Phase.AUTH, "token"), short),
     )  # fmt: skip
 
     assert attempt
     assert attempt.scanned
-    assert attempt.remaining == pytest.approx(LOGIN_SECONDS, abs=11)
+    assert attempt.remaining == pytest.approx(AFTER_SCAN_SECONDS, abs=11)
 
 
 def test_a_scan_is_noted_while_the_scan_window_opens(world: World) -> None:
@@ -170,7 +172,7 @@ def test_a_scan_is_noted_while_the_scan_window_opens(world: World) -> None:
 
 
 class Deletion:
-    """A user with a pairing whose phone has scanned, and who is about to be deleted."""
+    """A user whose phone has scanned a QR, and who will be deleted."""
 
     def __init__(self, world: World) -> None:
         self.world, self.secret = world, Secret()
@@ -201,7 +203,7 @@ CHANGES: dict[str, Callable[[Deletion], object]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_that_waits_for_a_deletion_holds_no_row(world: World, change: str) -> None:
-    """A deletion locks the user, and then what hangs on the user. A change that holds such a row would deadlock."""
+    """A deletion locks the user, then the user's rows. If a waiting change held such a row, both would deadlock."""
     one = Deletion(world)
     with psycopg.connect(world.url) as deletion, ThreadPoolExecutor(1) as pool:
         deletion.execute("SELECT FROM auth.users WHERE id = %s FOR UPDATE", (one.user,))  # as DELETE does

@@ -1,14 +1,14 @@
-"""A linker goes on when a scan does not pair: WhatsApp renews the QR, or the pairing or the login is refused."""
+"""A linker shows another QR when a scan does not pair: WhatsApp asks for another scan, or refuses pairing or login."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
-from whatsapp_pairing.core.engine import Exhausted, Reached, Refused, StoreFailed, Synced
+from whatsapp_pairing.core.engine import DatabaseFailed, Exhausted, Reached, Refused, Synced
 from whatsapp_pairing.core.notices import Notice
 from whatsapp_pairing.core.reasons import Reason
-from whatsapp_pairing.pairing.attempt import LOGIN_SECONDS, SCAN_AGAIN_SECONDS
+from whatsapp_pairing.pairing.attempt import AFTER_SCAN_SECONDS, SCAN_AGAIN_SECONDS
 from whatsapp_pairing.session.session import Session, Status
 
 from tests.support.adv_secret import Secret
@@ -17,30 +17,30 @@ from tests.support.repositories import WINDOW, World
 from tests.support.scripted_engine import JID, Stage, Step, online, outcome_of, qr, reached_qr, removed, scan
 
 REJECTED = Refused(Reason.PAIRING_REJECTED)
-# Postgres does not take the keys of a device that a phone has just scanned.
-FULL = StoreFailed("SQLSTATE 53100", passes=True)
+# Postgres refuses to store the keys of a device that a phone has just scanned.
+FULL = DatabaseFailed("SQLSTATE 53100", passes=True)
 
 
 def renewed(secret: Secret, seconds: float) -> Step:
-    """The QR that WhatsApp asks to scan again; it has the ref of the QR before."""
+    """The QR that the person has to scan again. WhatsApp gives it the ref of the QR before."""
     return replace(qr(secret), seconds=seconds, renewed=True)
 
 
 def pairs(world: World, jid: str = JID) -> list[Step]:
-    """An engine whose QR is scanned and whose device logs in."""
+    """The script of an engine whose QR is scanned and whose device logs in."""
     secret = Secret()
     return [*reached_qr(secret), *scan(world, secret, jid), 0.3, online(jid), 0.5, Synced()]
 
 
 class Watched(Stage):
-    """A stage on which the script may note what the person sees."""
+    """A stage whose script can note the session that the person sees."""
 
     def __init__(self, world: World, *scripts: list[Step]) -> None:
         super().__init__(world, *scripts)
         self.seen: list[Session] = []
 
     def look(self) -> None:
-        """Note what the person sees now."""
+        """Note the session that the person sees now."""
         self.seen.append(self.world.sessions.get(self.user))
 
 
@@ -88,7 +88,7 @@ def test_a_refused_pairing_gets_another_qr(world: World, refusals: int, refused:
     assert (waiting.status, waiting.qr, waiting.notice) == (Status.CONNECTING, None, Notice.NEW_QR)
     assert (shown.status, shown.notice) == (Status.WAITING_QR, Notice.NEW_QR)
     assert stage.started == ["pair"] * (refusals + 1)
-    assert stage.clock.now < 3, "the person has waited for a pause"
+    assert stage.clock.now < 3, "the next QR came after a pause"
 
 
 def test_the_fourth_refusal_ends_the_attempt(world: World) -> None:
@@ -100,7 +100,7 @@ def test_the_fourth_refusal_ends_the_attempt(world: World) -> None:
 
 
 def test_the_fourth_scan_that_the_store_refuses_is_our_fault(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """The QRs between them must not make the fault look new."""
+    """The QRs between the refusals must not hide that the same fault repeats."""
     stage = Stage(world, *[[*reached_qr(Secret()), FULL] for _ in range(5)])
     assert stage.link() == Reason.LINKER_FAILED
     assert stage.started == ["pair"] * 4
@@ -108,7 +108,7 @@ def test_the_fourth_scan_that_the_store_refuses_is_our_fault(world: World, capsy
 
 
 def test_refusals_of_all_linkers_are_counted(world: World) -> None:
-    """A linker that takes over counts on from the refusals of the linker before it."""
+    """The next linker continues the count of the linker before it."""
     stage = Stage(world, *[[*reached_qr(Secret()), REJECTED] for _ in range(2)], [OSError("no more processes")])
     with pytest.raises(OSError, match="no more processes"):
         stage.link()
@@ -123,7 +123,7 @@ def test_a_refusal_too_late_for_a_scan_gets_no_qr(world: World, left: float, out
 
 
 def refused_login(world: World, jid: str = JID) -> list[Step]:
-    """An engine whose QR is scanned, and whose login WhatsApp refuses with a 401."""
+    """The script of an engine whose QR is scanned, and whose login WhatsApp refuses with a 401."""
     secret = Secret()
     return [*reached_qr(secret), *scan(world, secret, jid), 1.0, *removed(world, jid)]
 
@@ -152,7 +152,7 @@ def test_the_fourth_refused_login_ends_the_attempt(world: World) -> None:
 
 
 def test_keys_left_after_a_refused_login_are_not_resumed(world: World) -> None:
-    """The engine ends before whatsmeow has deleted the keys of the device that WhatsApp does not know."""
+    """The engine ends after the 401, and before whatsmeow has deleted the keys."""
     gone, other = Secret(), "5215550009:4@s.whatsapp.net"
     stage = Stage(world, [*reached_qr(gone), *scan(world, gone), 1.0, removed(world)[1]], pairs(world, other))
     assert stage.link() == "connected"
@@ -183,10 +183,10 @@ def test_a_refused_login_whose_linker_dies_is_not_scanned(world: World) -> None:
 
 
 def test_the_second_scan_does_not_extend_the_deadline(world: World) -> None:
-    """An attempt gets the 60 seconds once, for the first device that is scanned."""
-    late: list[Step] = [*reached_qr(first := Secret()), WINDOW - 1, *scan(world, first), 1.0, *removed(world)]
+    """The first scan gives an attempt 60 more seconds. Later scans give none."""
+    late: list[Step] = [*reached_qr(first := Secret()), WINDOW - 10, *scan(world, first), 1.0, *removed(world)]
     other = "5215550009:4@s.whatsapp.net"
     stage = Stage(world, late, [*reached_qr(second := Secret()), 20.0, *scan(world, second, other)])
     stage.scripts += [[Reached()] for _ in range(8)]
     assert stage.link() == Reason.LINKER_FAILED
-    assert stage.clock.now < WINDOW + LOGIN_SECONDS + 3
+    assert stage.clock.now < WINDOW + AFTER_SCAN_SECONDS + 3

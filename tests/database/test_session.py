@@ -1,4 +1,4 @@
-"""What a user sees, whatever they do to their own row."""
+"""The session that a user sees, also after the user has changed the session row."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from whatsapp_pairing.session.session import Session, Status
 from tests.support.adv_secret import Secret
 from tests.support.logins import act_as
 from tests.support.repositories import World
-
-JID = "5215550009:3@s.whatsapp.net"
+from tests.support.shown_pairing import JID
 
 
 def shown(world: World) -> tuple[UUID, UUID, UUID, Secret]:
-    """A user with a live attempt, its lease and a QR in sight."""
+    """Start an attempt and show its QR. Return the user, the attempt and the lease."""
     user, secret = world.user(), Secret()
     attempt_id = world.claim(user)
     lease = world.lease(attempt_id)
@@ -29,7 +28,7 @@ def shown(world: World) -> tuple[UUID, UUID, UUID, Secret]:
 
 
 def as_user(world: World, user: UUID, statement: str) -> int:
-    """Run a statement as PostgREST would for this user; returns how many rows it touched."""
+    """Run a statement as PostgREST does for this user. Return the number of changed rows."""
     with psycopg.connect(world.url) as connection:
         act_as(connection, json.dumps({"sub": str(user), "role": "authenticated"}))
         return connection.execute(statement.encode()).rowcount
@@ -57,7 +56,7 @@ def test_an_expired_qr_is_hidden(world: World) -> None:
     user, attempt_id, lease, _ = shown(world)
     world.age(62)
     assert world.leases.renew(attempt_id, lease)
-    assert world.sessions.get(user).qr is not None  # the next one is on its way
+    assert world.sessions.get(user).qr is not None  # the next QR will come
     world.age(2)
     assert world.leases.renew(attempt_id, lease)
     session = world.sessions.get(user)
@@ -70,7 +69,7 @@ def test_a_qr_is_hidden_when_its_linker_s_lease_ends(world: World) -> None:
     assert (world.sessions.get(user).status, world.sessions.get(user).qr) == (Status.CONNECTING, None)
 
 
-def test_the_live_attempt_is_named_and_the_failed_one_too(world: World) -> None:
+def test_a_session_names_the_live_or_the_failed_attempt(world: World) -> None:
     user, attempt_id, *_ = shown(world)
     shown_attempt, live = world.sessions.get(user).attempt, world.attempts.get(attempt_id)
     assert shown_attempt is not None
@@ -109,7 +108,7 @@ def test_a_user_who_edits_the_row_while_pairing_still_connects(world: World, edi
     user, attempt_id, lease, secret = shown(world)
     before = world.snapshot("whatsapp_private.attempts", "whatsapp_private.devices")
     assert as_user(world, user, EDITS[edit]) == 1
-    world.sessions.get(user)  # whatever it says, it answers
+    world.sessions.get(user)  # the call must not fail, whatever the row says
     assert world.snapshot("whatsapp_private.attempts", "whatsapp_private.devices") == before
 
     world.leases.show_qr(attempt_id, lease, secret.text(2), 20, secret.fingerprint)

@@ -1,4 +1,4 @@
-"""The user's row in ``public.whatsapp_sessions`` follows the session, at once or by cleanup."""
+"""The session row follows the session: the call that changes the session writes it, and otherwise cleanup does."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def behind(world: World, user: UUID) -> bool:
 
 @pytest.fixture
 def user(world: World) -> UUID:
-    """Somebody whose pairing has just begun."""
+    """A user whose attempt has just started."""
     found = world.user()
     world.claim(found)
     return found
@@ -47,7 +47,7 @@ def test_a_change_leaves_the_row_behind_until_it_is_written(world: World, user: 
 
 
 def test_a_write_for_an_earlier_version_catches_up(world: World, user: UUID) -> None:
-    """The session has changed once more between the call and the write of the row. The write shows that change, too."""
+    """The session changes again before the call writes the row. The write shows that change, too."""
     earlier = version(world, user)
     world.attempts.disconnect(user)
     assert world.session_rows.write(user, earlier)
@@ -124,7 +124,7 @@ def test_many_writers_at_once_leave_the_last_state(world: World) -> None:
             over.set()
         for one in writing:
             one.result()
-    if behind(world, user):  # each writer may have passed over the row while another wrote it
+    if behind(world, user):  # each writer may have passed over a row that another one was writing
         assert world.session_rows.write(user, version(world, user))
     row = world.row(user)
     assert row
@@ -164,7 +164,7 @@ def test_a_trigger_of_the_product_finds_its_tables(world: World, user: UUID) -> 
         world.sql(f"DROP TRIGGER note ON {ROWS}; DROP FUNCTION public.note(); DROP TABLE public.audit")
 
 
-def test_counters_are_taken_where_they_have_grown(world: World, user: UUID) -> None:
+def test_counters_of_the_session_row_are_taken_when_they_grow(world: World, user: UUID) -> None:
     stranger = world.user()
     world.show_row(user)
     world.sql(f"INSERT INTO {ROWS} (user_id, messages_sent, last_seen) VALUES (%s, 9, 'infinity')", stranger)
@@ -193,7 +193,7 @@ DROPPED = {
 }
 
 
-@pytest.mark.direct  # an emptied plan would stay on the pooler's server connections
+@pytest.mark.direct  # PgBouncer's connections would keep the plan that the rule has changed
 @pytest.mark.parametrize("dropped", DROPPED)
 def test_a_write_dropped_by_a_trigger_leaves_the_row_behind(world: World, user: UUID, dropped: str) -> None:
     world.show_row(user)
@@ -205,7 +205,9 @@ def test_a_write_dropped_by_a_trigger_leaves_the_row_behind(world: World, user: 
         assert behind(world, user)
     finally:
         world.sql(remove)
-    for database in world.databases:  # Postgres' plan of an UPDATE that a rule has emptied outlives the rule
+    for (
+        database
+    ) in world.databases:  # Postgres keeps the plan that the rule has changed, even after the rule is dropped
         database.close()
     assert world.session_rows.write(user, version(world, user))
     assert not behind(world, user)
@@ -223,7 +225,7 @@ def test_a_row_that_another_call_writes_is_no_failure(
 
 
 @pytest.mark.parametrize("goes", ["with its engine", "with its linker"])
-def test_a_qr_that_goes_away_leaves_the_row_behind(world: World, goes: str) -> None:
+def test_a_qr_that_is_hidden_leaves_the_row_behind(world: World, goes: str) -> None:
     user, secret = world.user(), Secret()
     attempt_id = world.claim(user)
     lease = world.lease(attempt_id)

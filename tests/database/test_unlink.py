@@ -1,4 +1,4 @@
-"""Devices on their way out: one holder, no key left."""
+"""An unlink in the database: one lease for each device, and no keys afterwards."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from whatsapp_pairing.core.errors import DeviceBusy
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
 
 from tests.support.adv_secret import Secret
-from tests.support.repositories import World
+from tests.support.repositories import JID, World
 
-JID = "5215550001:7@s.whatsapp.net"
 KEYS = """
 SELECT (SELECT count(*) FROM whatsapp_engine.whatsmeow_device) AS device,
        (SELECT count(*) FROM whatsapp_engine.whatsmeow_pre_keys) AS pre_keys,
@@ -24,7 +23,7 @@ NOTHING = {"device": 0, "pre_keys": 0, "privacy_tokens": 0, "lid_map": 0}
 
 
 def unlinking(world: World, secret: Secret, jid: str = JID) -> UUID:
-    """A device that was linked and has been disconnected; returns the binding's id."""
+    """Link a device and disconnect its user. Return the binding's id."""
     user = world.user()
     world.link(user, secret, jid)
     (device_id,) = world.attempts.disconnect(user).devices
@@ -87,7 +86,7 @@ def test_a_device_without_keys_has_no_jid(world: World) -> None:
 
 @pytest.mark.parametrize("had_keys", [True, False])
 def test_a_take_that_waited_sees_the_present_keys(world: World, had_keys: bool) -> None:
-    """Another transaction holds the device, and the keys come or go before it ends."""
+    """Another transaction holds the device. Before it ends, keys are stored or deleted."""
     secret = Secret()
     device_id = unlinking(world, secret)
     if not had_keys:
@@ -154,12 +153,12 @@ def test_forgetting_an_unreported_scan_deletes_its_number(world: World) -> None:
     user, secret = world.user(), Secret()
     attempt_id = world.claim(user)
     world.show(attempt_id, world.lease(attempt_id), secret)
-    world.store_keys(secret, JID)  # and the linker died before it could say so
+    world.store_keys(secret, JID)  # the linker died before it could report the scan
     (device_id,) = world.attempts.disconnect(user).devices
     world.age(LEASE_SECONDS)
     lease = uuid4()
     assert world.devices.take(device_id, lease) is not None
-    world.drop_keys(JID)  # by the engine, which has logged the device out
+    world.drop_keys(JID)  # the engine has logged the device out
 
     world.devices.forget(device_id, lease)
 

@@ -1,4 +1,4 @@
-"""Each handler as Lambda calls it: recorded events, a real Postgres, moto for AWS."""
+"""Each handler, called as Lambda calls it, with recorded events, a real Postgres, and moto for AWS."""
 
 from __future__ import annotations
 
@@ -18,30 +18,16 @@ from whatsapp_pairing.runtime.database import Database
 from whatsapp_pairing.runtime.settings import settings
 
 from infra.template.reading import read_template
+from tests.support.databases import admin, way, world
 from tests.support.handlers import ROOT, Aws, Call, Context, load
-from tests.support.logins import connect, login
-from tests.support.repositories import World
+from tests.support.logins import login
 
-
-@pytest.fixture(scope="session")
-def admin(postgres: Any, migrated_template: str) -> Iterator[Any]:
-    """The superuser's connection to a database with every table."""
-    with postgres.database(migrated_template) as url, connect(url) as connection:
-        yield connection
-
-
-@pytest.fixture
-def world(postgres: Any, admin: Any) -> Iterator[Any]:
-    """An empty database and the repositories on it."""
-    world = World(postgres.url(admin.info.dbname), admin)
-    world.empty()
-    yield world
-    world.close()
+__all__ = ["admin", "way", "world"]
 
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
-    """An AWS account with the state machine; what goes to Lambda and by token to Step Functions is written down."""
+    """An AWS account with a state machine. Calls to Lambda are recorded."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
@@ -62,7 +48,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch, world: Any, aws: Aws) -> Iterator[pytest.MonkeyPatch]:
-    """What template.yaml gives the functions."""
+    """The environment variables that template.yaml gives to the functions."""
     values = {
         "DATABASE_URL": world.url,
         "ENGINE_DATABASE_URL": login(world.url, "whatsapp_engine"),
@@ -84,7 +70,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, world: Any, aws: Aws) -> Iterat
 
 @pytest.fixture(scope="session")
 def roles() -> dict[str, str]:
-    """The database role of each function, by the secret that template.yaml gives it."""
+    """The database role of each function, from the name of its secret in template.yaml."""
     needed = {"SupabaseUrl": "http://127.0.0.1", "AllowedOrigins": ""}
     functions = read_template(ROOT / "template.yaml", {}, needed).functions.values()
     secrets = {one.short_name: one.environment.get("DATABASE_SECRET_NAME") for one in functions}
@@ -93,7 +79,7 @@ def roles() -> dict[str, str]:
 
 @pytest.fixture
 def app(environment: pytest.MonkeyPatch, roles: dict[str, str]) -> Iterator[Callable[[str], ModuleType]]:
-    """Load a function's module as a fresh instance would, with its own login; its connections end with the test."""
+    """Load a function's module as a new instance does, with the function's login. Its connections end with the test."""
     opened: list[Database] = []
 
     def fresh(name: str) -> ModuleType:
@@ -117,12 +103,12 @@ def app(environment: pytest.MonkeyPatch, roles: dict[str, str]) -> Iterator[Call
 
 @pytest.fixture
 def call(app: Callable[[str], ModuleType]) -> Call:
-    """Call a function's handler as a fresh instance would."""
+    """Call a function's handler as in a new instance."""
     return lambda name, happened: app({"qr": "status"}.get(name, name)).handler(happened, Context())
 
 
 @pytest.fixture
 def user(world: Any) -> UUID:
-    """A user."""
+    """A new user."""
     found: UUID = world.user()
     return found

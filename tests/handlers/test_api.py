@@ -1,4 +1,4 @@
-"""What the API's calls have in common: who calls, and what they answer when something is missing or fails."""
+"""What all calls of the API do alike: they need a user, and they answer errors in one form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import boto3
 import pytest
-from whatsapp_pairing.core.refusals import Refusal
+from whatsapp_pairing.core.denials import Denial
 from whatsapp_pairing.runtime.observability import logger
 from whatsapp_pairing.runtime.settings import settings
 
@@ -27,19 +27,19 @@ def test_a_request_without_a_user_is_a_401(call: Call, name: str) -> None:
     assert response["headers"]["WWW-Authenticate"] == "Bearer"
 
 
-# What is answered for a class of refusal, where it is not 401 "unauthorized".
+# The answers to those refusals that are not answered by 401 "unauthorized".
 ANSWERS = {
-    Refusal.ANONYMOUS: (401, "anonymous_not_allowed"),
-    Refusal.SECOND_FACTOR: (403, "second_factor_required"),
+    Denial.ANONYMOUS: (401, "anonymous_not_allowed"),
+    Denial.SECOND_FACTOR: (403, "second_factor_required"),
 }
 
 
 @pytest.mark.parametrize(
     ("name", "refusal"),
-    [("status", refusal) for refusal in Refusal] + [(name, Refusal.SECOND_FACTOR) for name in CALLS],
+    [("status", refusal) for refusal in Denial] + [(name, Denial.SECOND_FACTOR) for name in CALLS],
 )
 def test_a_refusal_is_one_line_of_the_log(
-    call: Call, name: str, refusal: Refusal, caplog: pytest.LogCaptureFixture
+    call: Call, name: str, refusal: Denial, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = request(name, None, {"authorization": "Bearer never-to-be-written"})
     asked["requestContext"]["authorizer"]["lambda"] = {"refused": str(refusal)}
@@ -96,13 +96,13 @@ def test_a_database_that_is_away_is_a_503_with_a_log_line(
     said = refused(call(name, asked), 503, "unavailable")
     assert "127.0.0.1" not in json.dumps(said)
 
-    # What every answer carries as apigw-requestid leads to its lines.
+    # Every answer has this id as apigw-requestid, so an operator can find its lines in the log.
     assert logger.get_correlation_id() == asked["requestContext"]["requestId"]
     assert logger.get_current_keys()["user_id"] == str(user)
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_missing_setting_is_a_500_in_the_apis_words(call: Call, environment: pytest.MonkeyPatch, name: str) -> None:
+def test_a_missing_setting_is_a_500_in_the_api_s_form(call: Call, environment: pytest.MonkeyPatch, name: str) -> None:
     environment.delenv("DATABASE_URL")
     settings.cache_clear()
     refused(call(name, request(name, uuid4())), 500, "internal")
@@ -123,7 +123,7 @@ def test_the_database_url_may_come_from_a_secret(
     refused(call("status", request("status", user)), 500, "internal")
 
 
-def test_a_bug_is_a_500_without_its_words(app: Callable[[str], ModuleType], environment: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_a_500_without_its_text(app: Callable[[str], ModuleType], environment: pytest.MonkeyPatch) -> None:
     status = app("status")
 
     def broken() -> None:

@@ -1,4 +1,4 @@
-"""The authorizer names a user only behind a valid token, and lets everybody through to the handlers' own words."""
+"""The authorizer names the user of a valid token. It allows every request, because the handlers answer 401."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import boto3
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from whatsapp_pairing.core.denials import Denial
 from whatsapp_pairing.core.errors import MisconfiguredError, Unavailable
-from whatsapp_pairing.core.refusals import Refusal
 from whatsapp_pairing.runtime.settings import settings
 
 from tests.support.handlers import ROOT, Aws, Context, event, load
 from tests.support.jwks import Project, served
 
 
-def nobody(refusal: Refusal) -> dict[str, Any]:
-    """What the authorizer says of a request without a user."""
+def nobody(refusal: Denial) -> dict[str, Any]:
+    """The authorizer's answer to a request without a user."""
     return {"isAuthorized": True, "context": {"refused": str(refusal)}}
 
 
@@ -64,25 +64,25 @@ def test_a_valid_token_names_its_user_and_its_end(project: Project, scheme: str)
 @pytest.mark.parametrize(
     "authorization", [None, "", "Bearer", "Bearer ", "Bearer\t", "Basic bWU6eA==", "x" * 10_000, "Token a.b.c", "a.b.c"]
 )
-def test_without_a_bearer_token_it_names_nobody(project: Project, authorization: str | None) -> None:
-    assert ask(authorization) == nobody(Refusal.NO_TOKEN)
+def test_without_a_bearer_token_it_names_no_user(project: Project, authorization: str | None) -> None:
+    assert ask(authorization) == nobody(Denial.NO_TOKEN)
 
 
-def test_a_token_without_its_scheme_names_nobody(project: Project) -> None:
-    assert ask(project.token()) == nobody(Refusal.NO_TOKEN)
-    assert ask(f"Token {project.token()}") == nobody(Refusal.NO_TOKEN)
+def test_a_token_without_its_scheme_names_no_user(project: Project) -> None:
+    assert ask(project.token()) == nobody(Denial.NO_TOKEN)
+    assert ask(f"Token {project.token()}") == nobody(Denial.NO_TOKEN)
 
 
 def test_a_bad_token_names_its_class(project: Project) -> None:
-    assert ask("Bearer a.b.c") == nobody(Refusal.MALFORMED)
-    assert ask(f"Bearer {project.token()},Bearer {project.token()}") == nobody(Refusal.MALFORMED)
-    assert ask(f"Bearer {project.token(exp=1_700_000_000)}") == nobody(Refusal.EXPIRED)
-    assert ask(f"Bearer {'x' * 9000}") == nobody(Refusal.TOO_LONG)
+    assert ask("Bearer a.b.c") == nobody(Denial.MALFORMED)
+    assert ask(f"Bearer {project.token()},Bearer {project.token()}") == nobody(Denial.MALFORMED)
+    assert ask(f"Bearer {project.token(exp=1_700_000_000)}") == nobody(Denial.EXPIRED)
+    assert ask(f"Bearer {'x' * 9000}") == nobody(Denial.TOO_LONG)
 
 
 def test_the_template_names_other_issuers(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     token = project.token(iss="https://abcd.supabase.co/auth/v1")
-    assert ask(f"Bearer {token}") == nobody(Refusal.ISSUER)
+    assert ask(f"Bearer {token}") == nobody(Denial.ISSUER)
     monkeypatch.setenv("ACCEPTED_ISSUERS", "https://other.example, https://abcd.supabase.co/auth/v1")
     settings.cache_clear()
     assert ask(f"Bearer {token}")["context"]["userId"] == str(project.user)
@@ -90,7 +90,7 @@ def test_the_template_names_other_issuers(project: Project, monkeypatch: pytest.
 
 def test_the_template_allows_anonymous_users(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     token = project.token(is_anonymous=True)
-    assert ask(f"Bearer {token}") == nobody(Refusal.ANONYMOUS)
+    assert ask(f"Bearer {token}") == nobody(Denial.ANONYMOUS)
     monkeypatch.setenv("ALLOW_ANONYMOUS_USERS", "true")
     settings.cache_clear()
     assert ask(f"Bearer {token}")["context"]["userId"] == str(project.user)
@@ -98,14 +98,14 @@ def test_the_template_allows_anonymous_users(project: Project, monkeypatch: pyte
 
 @pytest.fixture
 def second_factor(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The operator demands a second factor."""
+    """Set the parameter that demands a second factor."""
     monkeypatch.setenv("REQUIRED_ASSURANCE_LEVEL", "aal2")
     settings.cache_clear()
 
 
 @pytest.mark.parametrize("level", [None, "aal1", "AAL2", "aal3", "aal2 ", "", ["aal2"], {"aal2": 1}, 2, True], ids=repr)
 @pytest.mark.usefixtures("second_factor")
-def test_a_sign_in_below_the_demanded_level_names_nobody(project: Project, level: object) -> None:
+def test_a_sign_in_below_the_demanded_level_names_no_user(project: Project, level: object) -> None:
     expires = int(project.claims()["exp"])  # type: ignore[call-overload]
     answer = ask(f"Bearer {project.token(aal=level, exp=expires)}")
     assert answer == {"isAuthorized": True, "context": {"refused": "second_factor", "expiresAt": str(expires)}}
@@ -125,10 +125,10 @@ def test_any_level_is_accepted_where_none_is_demanded(project: Project, level: o
 def test_a_bad_token_is_not_asked_for_a_second_factor(project: Project) -> None:
     stranger = ec.generate_private_key(ec.SECP256R1())
     for level in ("aal1", "aal2"):
-        assert ask(f"Bearer {project.token(aal=level, key=stranger)}") == nobody(Refusal.SIGNATURE)
-        assert ask(f"Bearer {project.token(aal=level, exp=1_700_000_000)}") == nobody(Refusal.EXPIRED)
-        assert ask(f"Bearer {project.token(aal=level, is_anonymous=True)}") == nobody(Refusal.ANONYMOUS)
-    assert ask(None) == nobody(Refusal.NO_TOKEN)
+        assert ask(f"Bearer {project.token(aal=level, key=stranger)}") == nobody(Denial.SIGNATURE)
+        assert ask(f"Bearer {project.token(aal=level, exp=1_700_000_000)}") == nobody(Denial.EXPIRED)
+        assert ask(f"Bearer {project.token(aal=level, is_anonymous=True)}") == nobody(Denial.ANONYMOUS)
+    assert ask(None) == nobody(Denial.NO_TOKEN)
 
 
 def test_a_misspelt_level_refuses_every_token(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +136,7 @@ def test_a_misspelt_level_refuses_every_token(project: Project, monkeypatch: pyt
     settings.cache_clear()
     with pytest.raises(MisconfiguredError, match="REQUIRED_ASSURANCE_LEVEL"):
         ask(f"Bearer {project.token(aal='aal2')}")
-    assert ask("Bearer a.b.c") == nobody(Refusal.MALFORMED)
+    assert ask("Bearer a.b.c") == nobody(Denial.MALFORMED)
 
 
 def test_a_token_is_not_logged(project: Project, caplog: pytest.LogCaptureFixture, capsys: Any) -> None:
@@ -153,7 +153,7 @@ def test_a_legacy_token_is_accepted_when_its_secret_is_named(
 ) -> None:
     secret = "a shared secret of more than thirty-two bytes"
     token = jwt.encode(project.claims(), secret, "HS256")
-    assert ask(f"Bearer {token}") == nobody(Refusal.ALGORITHM)
+    assert ask(f"Bearer {token}") == nobody(Denial.ALGORITHM)
 
     boto3.client("secretsmanager").create_secret(Name="legacy/jwt", SecretString=json.dumps({"secret": secret}))
     monkeypatch.setenv("LEGACY_JWT_SECRET_NAME", "legacy/jwt")
@@ -161,7 +161,7 @@ def test_a_legacy_token_is_accepted_when_its_secret_is_named(
     assert ask(f"Bearer {token}")["context"]["userId"] == str(project.user)
 
 
-def test_a_legacy_secret_that_cannot_be_fetched_is_raised(
+def test_a_failed_fetch_of_the_legacy_secret_raises_an_error(
     project: Project, monkeypatch: pytest.MonkeyPatch, aws: Aws
 ) -> None:
     monkeypatch.setenv("LEGACY_JWT_SECRET_NAME", "legacy/missing")
@@ -185,8 +185,8 @@ def test_a_legacy_secret_in_another_form_is_named(
     assert "xxx" not in "".join(traceback.format_exception(wrong.value))
 
 
-def test_keys_that_cannot_be_fetched_are_raised(project: Project) -> None:
-    """A good token is not to be told that it is bad."""
+def test_a_failed_fetch_of_keys_raises_an_error(project: Project) -> None:
+    """The token may be valid, so the answer must not be that it is refused."""
     project.instead = (503, b"")
     with pytest.raises(Unavailable):
         ask(f"Bearer {project.token()}")

@@ -63,6 +63,6 @@ def test_cleanup_goes_on_when_lambda_is_away(
     world.store_keys(secret, JID)
     world.age(1000)
     environment.setenv("AWS_ENDPOINT_URL_LAMBDA", "http://127.0.0.1:1")
-    environment.setattr(random, "random", lambda: 0.0)  # botocore's own pauses
+    environment.setattr(random, "random", lambda: 0.0)  # no jitter in botocore's pauses
     settings.cache_clear()
     assert call("cleanup", event("cleanup"))["attempts_ended"] == 1

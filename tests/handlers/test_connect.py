@@ -80,7 +80,7 @@ def test_connect_when_step_functions_refuses_can_be_repeated(
     assert body(call("status", request("status", user)))["error"]["code"] == "internal"
     environment.setenv("STATE_MACHINE_ARN", aws.state_machine)
     settings.cache_clear()
-    world.age(6)  # the pause after one failure
+    world.age(6)  # longer than the pause after one failure
 
     assert call("connect", request("connect", user))["statusCode"] == 202
     assert len(aws.executions()) == 1
@@ -97,6 +97,6 @@ def test_connect_counts_its_start_without_naming_the_user(
 
 
 def test_connect_of_a_user_who_was_deleted_is_no_server_error(call: Call, aws: Aws) -> None:
-    """Their token is good for up to an hour longer."""
+    """The token of a deleted user is valid for up to an hour."""
     refused(call("connect", request("connect", uuid4())), 401, "unauthorized")
     assert aws.executions() == []

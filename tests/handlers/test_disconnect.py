@@ -60,5 +60,5 @@ def test_disconnect_while_pairing_wakes_the_workflow(
 
 
 def test_disconnect_with_an_unknown_task_token_succeeds(call: Call, world: Any, user: UUID) -> None:
-    world.open_auth(show(world, user, Secret()), "token-auth")  # Step Functions never gave such a token
+    world.open_auth(show(world, user, Secret()), "token-auth")  # no token of Step Functions
     assert body(call("disconnect", request("disconnect", user)))["status"] == "disconnected"

@@ -1,4 +1,4 @@
-"""What is said of an error: names and codes, never the values that Postgres or AWS quote."""
+"""Answers and logs name an error by its class and its code. They never have the values that Postgres or AWS quote."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ParamValidationError
 from whatsapp_pairing.core.engine import Online, Qr, Reached, Scanned, Synced
-from whatsapp_pairing.core.errors import PairingError, StoreRefused, WorkflowUnavailable
+from whatsapp_pairing.core.errors import DatabaseRefused, PairingError, WorkflowUnavailable
 from whatsapp_pairing.keeper.devices import Taken
 from whatsapp_pairing.runtime.database import Connection, Database
 from whatsapp_pairing.runtime.settings import Settings
@@ -32,7 +32,7 @@ App = Callable[[str], ModuleType]
 
 @pytest.fixture
 def written(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> Written:
-    """Everything that was logged or printed so far, by us and by the libraries."""
+    """Returns everything that our code and the libraries have logged or printed so far."""
     caplog.set_level(logging.DEBUG)
     return lambda: caplog.text + "".join(capsys.readouterr()) + repr([record.__dict__ for record in caplog.records])
 
@@ -56,7 +56,7 @@ REFUSED = {
 
 
 def failing(statements: list[str], value: str = MARKER) -> Callable[[Connection], None]:
-    """Work whose last statement is refused."""
+    """A call of the database whose last statement fails."""
 
     def work(connection: Connection) -> None:
         for statement in statements:
@@ -81,7 +81,7 @@ def test_a_refusal_of_postgres_is_logged_by_its_names(
 
 
 def test_a_refusal_of_the_driver_is_logged_by_its_name(world: Any, written: Written) -> None:
-    with pytest.raises(StoreRefused, match=r"^DataError$"):
+    with pytest.raises(DatabaseRefused, match=r"^DataError$"):
         world.new_database("postgres").run(failing(["SELECT %(v)s"], MARKER + "\0"))
     assert "never-to-be-written" not in written()
 
@@ -97,12 +97,12 @@ def test_a_server_that_gives_up_is_logged_by_its_names(world: Any, written: Writ
     assert "never-to-be-written" not in log
 
 
-# ── the user's row, on which the product may put whatever it likes ──
+# ── the session row, to which the product may add constraints ──
 
 
 @pytest.fixture
 def no_qr(world: Any) -> Iterator[str]:
-    """A constraint that no QR satisfies."""
+    """A constraint on the session rows that every QR violates."""
     world.sql("ALTER TABLE public.whatsapp_sessions ADD CONSTRAINT no_qr CHECK (qr_code IS NULL)")
     yield "CheckViolation 23514, table whatsapp_sessions, constraint no_qr"
     world.sql("ALTER TABLE public.whatsapp_sessions DROP CONSTRAINT no_qr")
@@ -177,7 +177,7 @@ TOKEN = "never-to-be-written" * 5
 
 
 def aws_errors() -> list[Exception]:
-    """How Step Functions and botocore quote what they were sent."""
+    """Errors in which Step Functions and botocore quote their input."""
     quoted = {"Code": "ValidationException", "Message": f"Value '{TOKEN}' at 'taskToken' failed to satisfy constraint"}
     return [
         ClientError({"Error": quoted}, "SendTaskHeartbeat"),
@@ -228,7 +228,7 @@ def test_a_token_of_the_wrong_type_is_not_quoted_by_the_client(monkeypatch: pyte
     assert "to-be-written" not in "".join(traceback.format_exception(refused.value))
 
 
-# ── our own objects, which land in messages by their repr ──
+# ── the repr of our objects, which may get into a message ──
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Whatever API Gateway can put into an event, a handler answers, and never with a 5xx."""
+"""A handler answers every event that API Gateway can send, and never with a 5xx."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from whatsapp_pairing.core.refusals import Refusal
+from whatsapp_pairing.core.denials import Denial
 from whatsapp_pairing.runtime.settings import settings as environment_settings
 
 from tests.support.handlers import ROOT, Context, load
@@ -22,7 +22,7 @@ from tests.support.jwks import Project, served, unsigned
 
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics:UserWarning")
 
-# The database is shared by the examples of a test: what one leaves behind is the next one's luck.
+# All examples of a test share the database, so an example may find rows of an earlier one.
 many = settings(
     max_examples=100,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -31,7 +31,7 @@ many = settings(
 NAMES = ["accept", "accept-language", "if-none-match", "content-type", "origin", "user-agent", "x-forwarded-for"]
 texts = st.text(max_size=40) | st.sampled_from(["*/*", "image/png", "es;q=0.9,", '"x", *', ";,;", "\0", "é" * 3000])
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts
-# A recursive strategy prefers what is deep.
+# A recursive strategy would choose deep values too often.
 json_values = scalars | st.recursive(
     scalars,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
@@ -41,7 +41,7 @@ headers = st.dictionaries(st.sampled_from(NAMES) | st.text(string.ascii_lowercas
 
 
 def requests(path: st.SearchStrategy[str], found: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """HTTP API requests, payload format 2.0, with anything where a caller has a say."""
+    """HTTP API requests in payload format 2.0, with random values in each field that a caller can set."""
     bodies = texts.map(lambda body: {"body": body, "isBase64Encoded": False}) | st.binary(max_size=2000).map(
         lambda body: {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
     )
@@ -79,7 +79,7 @@ def requests(path: st.SearchStrategy[str], found: st.SearchStrategy[Any]) -> st.
 
 
 def answered(answer: Any) -> None:
-    """Hold an answer to what API Gateway can pass on, and to less than 500."""
+    """Check that API Gateway can pass the answer on, and that its status is below 500."""
     assert 200 <= answer["statusCode"] < 500, answer
     assert all(isinstance(value, str) and value.isprintable() for value in answer["headers"].values())
     json.dumps(answer).encode()
@@ -87,7 +87,7 @@ def answered(answer: Any) -> None:
 
 @pytest.fixture
 def handler(app: Callable[[str], ModuleType]) -> Callable[[str], Callable[[Any], Any]]:
-    """Get a function's handler; the instance stays warm for all the events of a test."""
+    """Returns the handler of a function. All events of a test go to the same instance."""
 
     def warm(name: str) -> Callable[[Any], Any]:
         module = app(name)
@@ -124,7 +124,7 @@ def test_any_request_of_a_user_is_answered(handler: Any, user: UUID, name: str) 
 
 @pytest.mark.parametrize("name", PATHS)
 def test_any_other_answer_of_the_authorizer_is_a_401(handler: Any, name: str) -> None:
-    """API Gateway hands on a context of texts, numbers and booleans; more is for good measure."""
+    """API Gateway passes on texts, numbers and booleans only. The test tries other values, too."""
     ask = handler({"qr": "status"}.get(name, name))
     found = json_values | st.fixed_dictionaries({"userId": json_values, "expiresAt": json_values})
 
@@ -174,7 +174,7 @@ def project() -> Iterator[Project]:
 
 @pytest.fixture
 def authorize(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
-    """Ask a warm authorizer about an Authorization header."""
+    """Asks one instance of the authorizer about each Authorization header."""
     monkeypatch.setenv("SUPABASE_URL", project.url)
     environment_settings.cache_clear()
     module = load(ROOT / "functions" / "authorizer" / "app.py", "tests_functions_authorizer")
@@ -188,13 +188,13 @@ def authorize(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
 
 
 def is_nobody(answer: Any) -> bool:
-    """Whether the authorizer names nobody but a class of ours."""
+    """Whether the authorizer names no user, but a known class of refusal."""
     return bool(
-        answer == {"isAuthorized": True, "context": {"refused": Refusal.parse(answer["context"].get("refused"))}}
+        answer == {"isAuthorized": True, "context": {"refused": Denial.parse(answer["context"].get("refused"))}}
     )
 
 
-def test_any_authorization_names_nobody(authorize: Callable[[str], Any]) -> None:
+def test_any_authorization_names_no_user(authorize: Callable[[str], Any]) -> None:
     heads = st.dictionaries(st.sampled_from(["alg", "kid", "typ", "crit", "b64", "jwk"]), json_values, max_size=4)
     sane = st.fixed_dictionaries({"alg": st.sampled_from(["ES256", "RS256", "HS256", "none"]), "kid": json_values})
     tokens = st.builds(unsigned, heads | sane, json_values, st.binary(max_size=70))  # type: ignore[arg-type]
@@ -209,7 +209,7 @@ def test_any_authorization_names_nobody(authorize: Callable[[str], Any]) -> None
 
 
 @pytest.mark.parametrize("claim", ["sub", "aud", "iss", "role", "exp", "iat", "nbf", "jti", "is_anonymous", "aal"])
-def test_any_signed_claim_names_its_user_or_nobody(
+def test_any_signed_claim_names_its_user_or_no_user(
     authorize: Callable[[str], Any], project: Project, claim: str
 ) -> None:
     @many
@@ -218,14 +218,14 @@ def test_any_signed_claim_names_its_user_or_nobody(
         try:
             token = project.token(**{claim: value})
         except TypeError:
-            return  # PyJWT does not sign such an issuer
+            return  # PyJWT refuses to sign an issuer that is not a text
         answer = authorize(f"Bearer {token}")
         assert is_nobody(answer) or answer["context"]["userId"] == str(project.user)
 
     run()
 
 
-def test_any_signed_level_but_the_demanded_one_names_nobody(
+def test_any_level_but_the_demanded_one_names_no_user(
     authorize: Callable[[str], Any], project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUIRED_ASSURANCE_LEVEL", "aal2")

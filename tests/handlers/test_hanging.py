@@ -1,4 +1,4 @@
-"""A part that we depend on takes a call and never answers. Each handler still answers truly before its Timeout."""
+"""AWS, Postgres or Secrets Manager accepts a call and never answers. Each handler answers before its Timeout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from whatsapp_pairing.core.errors import SecretUnavailable, StoreUnavailable, WorkflowUnavailable
+from whatsapp_pairing.core.errors import DatabaseUnavailable, SecretUnavailable, WorkflowUnavailable
 from whatsapp_pairing.runtime import limits
 from whatsapp_pairing.runtime import settings as module
 from whatsapp_pairing.runtime.settings import settings
@@ -21,13 +21,13 @@ from whatsapp_pairing.runtime.settings import settings
 from infra.template.reading import read_template
 from tests.support.adv_secret import Secret
 from tests.support.handlers import ROOT, Aws, Call, Context, body, event, refused, request
+from tests.support.repositories import JID
 
 App = Callable[[str], ModuleType]
-JID = "5215550001:7@s.whatsapp.net"
 
 
 class Until(Context):
-    """An invocation that has this many seconds from its start."""
+    """The context of an invocation with this many seconds."""
 
     def __init__(self, seconds: float) -> None:
         self._ends_at = time.monotonic() + seconds
@@ -39,14 +39,14 @@ class Until(Context):
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """The address of a server that takes every connection and never says a word."""
+    """The URL of a server that accepts every connection and never answers."""
     with socket.create_server(("127.0.0.1", 0), backlog=100) as server:
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The longest wait that each call was given, in the order of the calls."""
+    """The time limit of each call, in the order of the calls."""
     given: list[float] = []
 
     class Thread(threading.Thread):
@@ -86,14 +86,14 @@ def test_a_disconnect_succeeds_while_aws_hangs(
     answer = app("disconnect").handler(request("disconnect", user), Until(3))
     assert body(answer) == {"success": True, "status": "disconnected"}
     assert world.sessions.get(user).status == "disconnected"
-    # Two seconds are left for all calls together. Each call gets what the calls before it have left.
+    # All calls together have two seconds. Each call gets the time that the calls before it have left.
     assert len(waits) >= 2
     assert max(waits) <= 2
     assert waits == sorted(waits, reverse=True)
 
 
 @pytest.mark.usefixtures("hanging_aws")
-def test_cleanup_finishes_what_a_disconnect_could_not(
+def test_cleanup_starts_the_unlinks_that_a_disconnect_missed(
     app: App, world: Any, user: UUID, aws: Aws, environment: pytest.MonkeyPatch
 ) -> None:
     linked(world, user)
@@ -106,7 +106,7 @@ def test_cleanup_finishes_what_a_disconnect_could_not(
 
 @pytest.mark.usefixtures("hanging_aws")
 def test_a_disconnect_answers_within_its_functions_timeout(app: App, world: Any, user: UUID) -> None:
-    """The wait's failure and the unlinks of several devices all hang."""
+    """SendTaskFailure hangs, and so do the unlinks of several devices."""
     attempt_id = world.claim(user)
     world.open_auth(attempt_id)
     lease = world.lease(attempt_id)
@@ -175,7 +175,7 @@ def test_a_workflow_s_task_fails_in_time_when_postgres_hangs(
 ) -> None:
     environment.setenv("DATABASE_URL", f"postgresql://me@{silent}/db")
     settings.cache_clear()
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         app(name).handler(event(name), Until(1.5))
 
 
@@ -202,24 +202,24 @@ def test_a_secrets_manager_that_hangs_is_named(
     refused(status.handler(request("status", user), Until(1.5)), 503, "unavailable")
     assert f"SecretUnavailable: Secrets Manager did not answer in time for the secret {silent_secrets}" in caplog.text
     assert "Postgres" not in caplog.text
-    # The next call asks again.
+    # The next call fetches the secret.
     environment.delenv("AWS_ENDPOINT_URL_SECRETS_MANAGER")
     module._secrets.cache_clear()
     module._secrets().client.create_secret(Name=silent_secrets, SecretString=f'{{"url": "{world.url}"}}')
     assert body(status.handler(request("status", user), Context()))["status"] == "disconnected"
 
 
-def test_a_secret_is_given_up_by_a_function_without_a_limit(silent_secrets: str) -> None:
+def test_functions_without_a_limit_give_up_a_hanging_secret(silent_secrets: str) -> None:
     with pytest.raises(SecretUnavailable, match=f"the secret {silent_secrets}: ReadTimeoutError"):
         _ = settings().database_url
 
 
 @pytest.mark.usefixtures("environment")
-def test_a_secret_is_asked_for_within_every_functions_timeout() -> None:
+def test_fetching_a_secret_ends_before_every_timeout() -> None:
     module._secrets.cache_clear()
     config = module._secrets().client.meta.config
     tries = config.retries["total_max_attempts"]
-    longest = tries * (config.connect_timeout + config.read_timeout) + tries - 1  # and botocore's pauses
+    longest = tries * (config.connect_timeout + config.read_timeout) + tries - 1  # plus the pauses of botocore
     functions = read_template(ROOT / "template.yaml", {}, {"SupabaseUrl": "http://x.test", "AllowedOrigins": ""})
     assert longest < min(one.timeout for one in functions.functions.values())
     module._secrets.cache_clear()

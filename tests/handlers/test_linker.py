@@ -1,4 +1,4 @@
-"""The linker, with an engine that a test plays."""
+"""The linker, with an engine whose events the test chooses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The task of the two waits."""
+"""The task that the workflow calls when it enters one of its two waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page function, driven with payload 2.0 events."""
+"""The page function, called with events in payload format 2.0."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Get = Callable[..., Reply]
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Start every test from an installation with Supabase and no frames."""
+    """Set the environment of an installation with Supabase, in which no other page may frame ours."""
     monkeypatch.setenv("SUPABASE_URL", "https://project.supabase.test/")
     monkeypatch.setenv("SUPABASE_ANON_KEY", "anon-key")
     monkeypatch.delenv("FRAME_ANCESTORS", raising=False)
@@ -86,7 +86,7 @@ def test_the_root_and_a_slash_redirect_to_the_page(
         event["pathParameters"] = {"proxy": ""}
     reply = page.handler(event, None)
     assert (reply["statusCode"], reply["body"], reply["headers"]["Cache-Control"]) == (307, "", "no-store")
-    # As a browser resolves it.
+    # A browser resolves the Location in the same way.
     assert urljoin(asked, reply["headers"]["Location"]) == led
 
 
@@ -235,7 +235,7 @@ def test_the_page_names_no_other_host_and_nothing_inline() -> None:
 
 
 def test_the_page_function_imports_no_heavy_module() -> None:
-    """A cold start must not pay for what the page does not use."""
+    """Unused modules would make each cold start slower."""
     code = "import sys, app; print({'boto3', 'psycopg', 'pydantic', 'aws_lambda_powertools'} & set(sys.modules))"
     command = [sys.executable, "-B", "-c", code]
     run = subprocess.run(command, cwd=APP.parent, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""An event of another shape than the function was made for."""
+"""Each function refuses an event with wrong fields, and names the field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A secret that is missing, closed or in another form is named; what it holds is not."""
+"""If a secret is missing, forbidden or malformed, the error names the secret and not its value."""
 
 from __future__ import annotations
 

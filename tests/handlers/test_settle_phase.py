@@ -1,4 +1,4 @@
-"""The task after a wait that did not end well."""
+"""The task that the workflow calls after a wait that has failed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_window_that_is_over_ends_the_attempt(call: Call, world: Any, capsys: 
     assert values(metrics_in(capsys.readouterr().out), "PairingEnded", outcome="qr_timeout") == [1]
 
 
-# These verdicts do not count when a phone has scanned.
+# These verdicts say that no phone has scanned, so a scan overrides them.
 NOT_SCANNED = (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT, Reason.SCAN_NOT_REPEATED)
 
 

@@ -1,4 +1,4 @@
-"""GET /api/whatsapp/status and /qr: what the session shows, in which language and form, and only when it changed."""
+"""GET /api/whatsapp/status and /qr: the session, its languages and forms, and 304 when nothing has changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The removal of a device, with an engine that a test plays."""
+"""The unlink function, with an engine whose events the test chooses."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from uuid import UUID, uuid4
 
 import pytest
 from whatsapp_pairing.core.engine import (
+    DatabaseFailed,
     Died,
     Event,
     LoggedOut,
     Reached,
     Refused,
-    StoreFailed,
     Unreachable,
 )
 from whatsapp_pairing.core.errors import (
     DeviceBusy,
-    EngineStoreFailed,
+    EngineDatabaseFailed,
     UnlinkFailed,
 )
 from whatsapp_pairing.core.reasons import Reason
@@ -37,7 +37,7 @@ def unlink(app: App, environment: pytest.MonkeyPatch, played: Played, device_id:
 
 @pytest.fixture
 def unlinking(world: Any, user: UUID) -> tuple[UUID, Secret]:
-    """A device that was linked and has been disconnected."""
+    """A device whose user has disconnected: the binding's id and the adv secret."""
     secret = Secret()
     world.link(user, secret, JID)
     (device_id,) = world.attempts.disconnect(user).devices
@@ -82,8 +82,8 @@ def test_unlink_without_a_store_does_not_blame_whatsapp(
     counted: list[float], capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     device_id, secret = unlinking
-    with pytest.raises(EngineStoreFailed, match="WhatsApp was not asked"):
-        unlink(app, environment, Played(StoreFailed("SQLSTATE 28P01", passes)), device_id)
+    with pytest.raises(EngineDatabaseFailed, match="WhatsApp was not asked"):
+        unlink(app, environment, Played(DatabaseFailed("SQLSTATE 28P01", passes)), device_id)
     assert values(metrics_in(capsys.readouterr().out), "EngineStoreFailed") == counted
     assert world.has_keys(secret)
     assert world.bound(secret)["lease_id"] is None
@@ -119,7 +119,7 @@ def test_unlink_that_loses_its_lease_stops(
     with pytest.raises(UnlinkFailed):
         unlink(app, environment, played, device_id)
     assert world.has_keys(secret)
-    assert len(played.steps) == 1  # what the engine said later was not waited for
+    assert len(played.steps) == 1  # the function did not wait for the later events
 
 
 def test_unlink_waits_a_limited_time_for_a_linker_to_let_go(

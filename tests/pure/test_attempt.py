@@ -1,4 +1,4 @@
-"""What an attempt may do next."""
+"""The rules by which an attempt goes on or ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.pairing.attempt import (
     HANDOVER_SECONDS,
     HEARTBEAT_SECONDS,
-    MAX_LEGS,
+    MAX_LINKERS,
     MOST_REFUSALS,
     PAUSES,
     RETRY_SECONDS,
@@ -31,7 +31,7 @@ from whatsapp_pairing.session.session import Session, Status
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 LIVE = Attempt(
     id=UUID(int=1), user_id=UUID(int=2), phase=Phase.QR, deadline=NOW, age=60.0, remaining=60.0, since_scan=None,
-    task_token="token", alive=False, legs=1, qr_shown=False, reachable=True, verdict=None, outcome=None, version=1,
+    task_token="token", alive=False, linkers=1, qr_shown=False, reachable=True, verdict=None, outcome=None, version=1,
     notice=None, refusals=0, stored_jid=None, stored_fingerprint=None, left_over=False,
 )  # fmt: skip
 
@@ -44,23 +44,23 @@ LIVE = Attempt(
         ({"remaining": 59.2}, Again(Phase.QR, 60)),
         ({"phase": Phase.AUTH}, Again(Phase.AUTH, 60)),
         ({"remaining": 0.1}, Again(Phase.QR, 2)),
-        # the window is over
+        # the window has ended
         ({"remaining": 0.0}, Reason.QR_TIMEOUT),
         ({"remaining": -5.0, "phase": Phase.AUTH}, Reason.SCAN_TIMEOUT),
         ({"remaining": -5.0, "phase": Phase.AUTH, "since_scan": 1.0}, Reason.LINKER_FAILED),
         ({"remaining": -5.0, "phase": Phase.AUTH, "stored_jid": "1:1@s.whatsapp.net"}, Reason.LINKER_FAILED),
         ({"remaining": -5.0, "reachable": False}, Reason.WHATSAPP_UNREACHABLE),
         ({"remaining": 5.0, "reachable": False}, Again(Phase.QR, 5)),
-        # the person was asked to scan again
+        # the person has the notice to scan again
         ({"remaining": -5.0, "phase": Phase.AUTH, "notice": Notice.SCAN_AGAIN}, Reason.SCAN_NOT_REPEATED),
         ({"remaining": -5.0, "notice": Notice.NEW_QR}, Reason.SCAN_NOT_REPEATED),
         ({"remaining": -5.0, "notice": Notice.NEW_QR, "reachable": False}, Reason.WHATSAPP_UNREACHABLE),
         ({"remaining": -5.0, "notice": Notice.NEW_QR, "since_scan": 1.0}, Reason.LINKER_FAILED),
-        # a QR in the last moment
+        # a QR shortly before the window ends
         ({"remaining": -1.0, "qr_shown": True, "alive": True}, Again(Phase.QR, HANDOVER_SECONDS)),
         ({"remaining": -1.0, "qr_shown": True}, Reason.QR_TIMEOUT),
         ({"remaining": -1.0, "qr_shown": True, "alive": True, "phase": Phase.AUTH}, Reason.SCAN_TIMEOUT),
-        # a wait that failed at once, on which nothing more is lost than the pause
+        # a wait that failed at once: only the pause takes time
         ({"at_once": True}, Again(Phase.QR, 58, RETRY_SECONDS)),
         ({"at_once": True, "remaining": 1.5}, Again(Phase.QR, 2, 1)),
         ({"at_once": True, "remaining": 0.1}, Again(Phase.QR, 2)),
@@ -69,14 +69,14 @@ LIVE = Attempt(
         # a verdict is final
         ({"verdict": Reason.ACCOUNT_BANNED}, Reason.ACCOUNT_BANNED),
         ({"verdict": Reason.ACCOUNT_BANNED, "remaining": -1.0}, Reason.ACCOUNT_BANNED),
-        # but a phone has scanned in the moment in which the linker found that none did
+        # the linker reported that no phone had scanned, and then a phone scanned
         ({"verdict": Reason.SCAN_TIMEOUT, "stored_jid": "1:1@s.whatsapp.net"}, Reason.LINKER_FAILED),
         ({"verdict": Reason.QR_TIMEOUT, "since_scan": 0.1}, Reason.LINKER_FAILED),
-        # a linker that dies and dies
-        ({"legs": MAX_LEGS - 1}, Again(Phase.QR, 60)),
-        ({"legs": MAX_LEGS}, Reason.LINKER_FAILED),
-        ({"legs": MAX_LEGS, "alive": True}, Again(Phase.QR, 60)),
-        ({"legs": MAX_LEGS, "verdict": Reason.CANCELLED}, Reason.CANCELLED),
+        # linkers that keep dying
+        ({"linkers": MAX_LINKERS - 1}, Again(Phase.QR, 60)),
+        ({"linkers": MAX_LINKERS}, Reason.LINKER_FAILED),
+        ({"linkers": MAX_LINKERS, "alive": True}, Again(Phase.QR, 60)),
+        ({"linkers": MAX_LINKERS, "verdict": Reason.CANCELLED}, Reason.CANCELLED),
     ],
 )
 def test_next_step(changes: dict[str, object], step: Again | Reason) -> None:
@@ -93,7 +93,7 @@ attempts = st.builds(
     remaining=st.floats(-10_000, 10_000),
     task_token=st.none() | st.text(),
     alive=st.booleans(),
-    legs=st.integers(0, 2 * MAX_LEGS),
+    linkers=st.integers(0, 2 * MAX_LINKERS),
     qr_shown=st.booleans(),
     since_scan=st.none() | st.floats(0, 10_000),
     reachable=st.booleans(),
@@ -122,22 +122,22 @@ def test_every_attempt_goes_on_or_ends_with_a_reason(attempt: Attempt, at_once: 
 
 @given(attempts)
 def test_linkers_that_keep_dying_end_every_attempt(attempt: Attempt) -> None:
-    for legs in range(attempt.legs, attempt.legs + MAX_LEGS + 1):
-        if isinstance(next_step(replace(attempt, legs=legs, alive=False)), Reason):
+    for linkers in range(attempt.linkers, attempt.linkers + MAX_LINKERS + 1):
+        if isinstance(next_step(replace(attempt, linkers=linkers, alive=False)), Reason):
             return
     raise AssertionError("it goes on for ever")
 
 
 def test_a_timeout_without_a_linker_is_our_fault() -> None:
-    assert timeout_reason(replace(LIVE, legs=0)) is Reason.LINKER_FAILED
-    assert timeout_reason(replace(LIVE, legs=0, task_token=None)) is Reason.INTERNAL
-    assert timeout_reason(replace(LIVE, legs=1)) is Reason.QR_TIMEOUT
+    assert timeout_reason(replace(LIVE, linkers=0)) is Reason.LINKER_FAILED
+    assert timeout_reason(replace(LIVE, linkers=0, task_token=None)) is Reason.INTERNAL
+    assert timeout_reason(replace(LIVE, linkers=1)) is Reason.QR_TIMEOUT
 
 
 @given(attempts)
 def test_a_timeout_after_a_scan_never_says_not_scanned(attempt: Attempt) -> None:
     reason = timeout_reason(attempt)
-    if attempt.scanned or not attempt.legs:
+    if attempt.scanned or not attempt.linkers:
         assert reason in (Reason.LINKER_FAILED, Reason.WHATSAPP_UNREACHABLE, Reason.INTERNAL)
     elif attempt.notice:
         assert reason in (Reason.SCAN_NOT_REPEATED, Reason.WHATSAPP_UNREACHABLE)
@@ -153,7 +153,7 @@ def test_a_timeout_after_a_scan_never_says_not_scanned(attempt: Attempt) -> None
         ({"refusals": MOST_REFUSALS}, False),
         ({"remaining": float(SCAN_AGAIN_SECONDS)}, True),
         ({"remaining": SCAN_AGAIN_SECONDS - 0.1}, False),
-        # the workflow is about to open the scan's window
+        # the workflow will open the scan window now
         ({"remaining": 1.0, "phase": Phase.QR, "qr_shown": True}, True),
         ({"remaining": 1.0, "phase": Phase.QR}, False),
     ],
@@ -164,13 +164,13 @@ def test_a_refused_pairing_gets_a_qr_while_time_is_left(changes: dict[str, objec
 
 
 def test_a_lease_ends_before_a_heartbeat_is_missed() -> None:
-    """A dead linker's lease is over before its heartbeat is missed, and one renewal may fail without harm."""
+    """When the workflow misses a heartbeat, the next linker can take the lease. One failed renewal ends no lease."""
     assert LEASE_SECONDS < HEARTBEAT_SECONDS
     assert 2 * RENEW_SECONDS < LEASE_SECONDS
 
 
 def test_linkers_that_keep_dying_are_blamed_within_the_window() -> None:
-    assert MAX_LEGS * (HEARTBEAT_SECONDS + 3) < 120
+    assert MAX_LINKERS * (HEARTBEAT_SECONDS + 3) < 120
 
 
 def test_pauses_never_shrink() -> None:

@@ -1,4 +1,4 @@
-"""Growing pauses."""
+"""The pauses between tries grow up to a limit."""
 
 from __future__ import annotations
 

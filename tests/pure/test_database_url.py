@@ -1,4 +1,4 @@
-"""The database's URL as people copy it: read alike by all drivers, or refused by the part that is wrong."""
+"""A database URL as people copy it: each form gives the same URL, or an error names the wrong part."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_parameter_of_another_driver_is_dropped(parameter: str) -> None:
         ("ssl=false", "disable"), ("tls=true", "require"), ("ssl=verify-full", "verify-full"),
     ],
 )  # fmt: skip
-def test_tls_is_asked_for_in_one_word(query: str, mode: str) -> None:
+def test_each_form_of_asking_for_tls_becomes_sslmode(query: str, mode: str) -> None:
     assert normalised(f"{PLAIN}?{query}") == f"{PLAIN}?sslmode={mode}"
 
 

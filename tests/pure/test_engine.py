@@ -1,4 +1,4 @@
-"""The port's events, and the lines in which they cross a process."""
+"""The engine's events, and the lines in which the child process sends them to its parent."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from whatsapp_engine import protocol
 from whatsapp_engine.process import engine_dsn
 from whatsapp_pairing.core.engine import (
+    DatabaseFailed,
     Event,
     Exhausted,
     LoggedOut,
@@ -22,7 +23,6 @@ from whatsapp_pairing.core.engine import (
     Refused,
     Replaced,
     Scanned,
-    StoreFailed,
     Synced,
     Unreachable,
 )
@@ -41,8 +41,8 @@ LINES: list[tuple[str, dict[str, Any], Event]] = [
     ("logged_out", {}, LoggedOut()),
     ("replaced", {}, Replaced()),
     ("unreachable", {}, Unreachable()),
-    ("store_failed", {"why": "SQLSTATE 28P01", "passes": False}, StoreFailed("SQLSTATE 28P01")),
-    ("store_failed", {"why": "SQLSTATE 53300", "passes": True}, StoreFailed("SQLSTATE 53300", passes=True)),
+    ("store_failed", {"why": "SQLSTATE 28P01", "passes": False}, DatabaseFailed("SQLSTATE 28P01")),
+    ("store_failed", {"why": "SQLSTATE 53300", "passes": True}, DatabaseFailed("SQLSTATE 53300", passes=True)),
     *(("refused", {"reason": reason}, Refused(reason)) for reason in Reason),
 ]  # fmt: skip
 
@@ -98,7 +98,7 @@ def test_any_text_stays_on_one_line(text: str) -> None:
 
 
 def test_a_line_fits_the_pipe_whole() -> None:
-    """Callbacks of several threads write lines: up to 4096 bytes the kernel keeps them apart."""
+    """Several threads write lines to one pipe. The kernel does not mix lines of up to 4096 bytes."""
     assert len(protocol.encode("qr", text="https://wa.me/settings/linked_devices#" + "x" * 600, seconds=60.0)) < 4096
 
 
@@ -150,5 +150,5 @@ def test_the_engines_url(url: str, dsn: str) -> None:
 
 @pytest.mark.parametrize("word", ["channel_binding=prefer", "gssencmode=disable", "keepalives_idle=15"])
 def test_gos_driver_gets_no_option_that_only_libpq_knows(word: str) -> None:
-    """Go's driver sends it to the server as a setting, which refuses the connection (seen with the real engine)."""
+    """Go's driver would send the option as a setting, and the server would refuse it (seen with the real engine)."""
     assert word not in engine_dsn(f"postgresql://me@db.example.com/db?sslmode=require&{word}")

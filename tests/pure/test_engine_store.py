@@ -1,4 +1,4 @@
-"""Texts of whatsmeow, Go's driver and Postgres, and what is told of them. The first were seen with the real engine."""
+"""Which error texts of whatsmeow, Go's driver and Postgres mean a fault of the engine's database."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("text", "told", "passes"), FAULTS, ids=[text[-60:] for text, _, _ in FAULTS])
-def test_a_fault_is_told_in_our_own_words(text: str, told: tuple[str, ...], passes: bool) -> None:
+def test_a_fault_is_described_in_our_own_words(text: str, told: tuple[str, ...], passes: bool) -> None:
     fault = store_fault(text)
     assert fault is not None
     assert fault.passes is passes
@@ -79,7 +79,7 @@ def test_a_fault_of_whatsapp_is_no_fault_of_the_store(text: str) -> None:
          "cannot be reached", True),
     ],
 )  # fmt: skip
-def test_a_fault_in_whatsmeows_log_is_told(line: str, told: str, passes: bool) -> None:
+def test_a_fault_in_whatsmeows_log_is_reported(line: str, told: str, passes: bool) -> None:
     fault = logged_fault(line)
     assert fault is not None
     assert told in fault.why

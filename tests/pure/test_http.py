@@ -1,4 +1,4 @@
-"""The caller of a request, and how answers look."""
+"""The caller of a request, and the form of the answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OFFERED = ["image/svg+xml", "image/png", "text/plain"]
 
 
 def event(found: object = None, **headers: str) -> dict[str, Any]:
-    """A request of this authorizer answer with these headers."""
+    """A request with this answer of the authorizer and these headers."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return {"headers": named, "requestContext": {"authorizer": {"lambda": found}}}
 
@@ -60,7 +60,7 @@ NOBODIES: dict[str, object] = {
 
 
 class Watched(dict[str, Any]):
-    """An event that notes the path of everything that is looked at."""
+    """An event that notes the path of each field that is read."""
 
     def __init__(self, content: dict[str, Any], seen: set[str], path: str = "") -> None:
         inner = {k: Watched(v, seen, f"{path}{k}.") if isinstance(v, dict) else v for k, v in content.items()}
@@ -160,22 +160,22 @@ def table() -> list[tuple[PairingError, int, str]]:
         (errors.TooLarge(), 413, "too_large"),
         (errors.TooSoon(7), 429, "too_soon"),
         (errors.AtCapacity(), 503, "at_capacity"),
-        (errors.StoreUnavailable(), 503, "unavailable"),
-        (errors.StoreBusy(), 503, "unavailable"),
+        (errors.DatabaseUnavailable(), 503, "unavailable"),
+        (errors.DatabaseBusy(), 503, "unavailable"),
         (errors.SecretUnavailable(), 503, "unavailable"),
         (errors.WorkflowUnavailable(), 503, "unavailable"),
-        (errors.StoreRefused(), 500, "internal"),
+        (errors.DatabaseRefused(), 500, "internal"),
         (errors.InvalidPayload(), 500, "internal"),
         (errors.MisconfiguredError(), 500, "internal"),
         (errors.DeviceBusy(), 500, "internal"),
-        (errors.EngineStoreFailed(), 500, "internal"),
+        (errors.EngineDatabaseFailed(), 500, "internal"),
         (errors.UnlinkFailed(), 500, "internal"),
     ]
 
 
 @pytest.mark.parametrize(("error", "status", "code"), table(), ids=lambda value: type(value).__name__)
 def test_each_error_has_its_answer(error: PairingError, status: int, code: str) -> None:
-    def handler(event: http.Event, context: object) -> http.Response:
+    def handler(event: http.Request, context: object) -> http.Response:
         raise error
 
     answer = http.answers_errors(handler)({}, None)
@@ -188,13 +188,13 @@ def test_each_error_has_its_answer(error: PairingError, status: int, code: str) 
 
 
 def test_a_setting_is_not_named_to_the_caller() -> None:
-    """Its name is for the log."""
+    """The log names the setting, and the answer does not."""
     answer = http.failure(errors.MisconfiguredError("The setting DATABASE_SECRET_NAME is missing."))
     assert "DATABASE_SECRET_NAME" not in answer["body"]
 
 
 def test_an_errors_detail_is_for_the_log() -> None:
-    error = errors.StoreRefused(detail="CheckViolation 23514, table attempts")
+    error = errors.DatabaseRefused(detail="CheckViolation 23514, table attempts")
     assert str(error) == "CheckViolation 23514, table attempts"
     assert "attempts" not in http.failure(error)["body"]
 
@@ -203,13 +203,13 @@ def test_every_error_class_is_in_the_table() -> None:
     def below(kind: type[PairingError]) -> set[type[PairingError]]:
         return {kind}.union(*(below(child) for child in kind.__subclasses__()))
 
-    assert below(PairingError) - {errors.Unavailable, errors.Refused, errors.WorkflowSilent} == {
+    assert below(PairingError) - {errors.Unavailable, errors.Denied, errors.WorkflowSilent} == {
         type(error) for error, *_ in table()
     }
 
 
 def test_any_other_exception_is_a_500_without_its_text() -> None:
-    def handler(event: http.Event, context: object) -> http.Response:
+    def handler(event: http.Request, context: object) -> http.Response:
         raise ValueError("the password is x")
 
     answer = http.answers_errors(handler)({}, None)

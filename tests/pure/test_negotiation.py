@@ -1,4 +1,4 @@
-"""Which media type and language an Accept header asks for."""
+"""The media type and the language that the request's headers ask for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SVG, PNG, TEXT = OFFERED = ["image/svg+xml", "image/png", "text/plain"]
 LANGUAGES = ["en", "es"]
 
 MEDIA = {
-    # What clients send by themselves.
+    # The headers that common clients send.
     "": SVG,
     "*/*": SVG,
     "application/json, text/plain, */*": SVG,
@@ -23,7 +23,7 @@ MEDIA = {
     "image/avif,image/webp,image/png,*/*;q=0.8": PNG,
     "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8": SVG,
     "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2": SVG,
-    # The weight is that of the most specific range, wherever it stands.
+    # The most specific range gives the weight, at any place in the header.
     "image/png;q=0.1, */*;q=0.9": SVG,
     "image/svg+xml;q=0.1, */*;q=0.9": PNG,
     "*/*;q=0.9, image/*;q=0.1": TEXT,
@@ -34,7 +34,7 @@ MEDIA = {
     "text/plain;q=0.5, image/png;q=0.5, image/svg+xml;q=0.5": SVG,
     "image/png;q=0.001": PNG,
     "image/png, image/png;q=0.1, image/svg+xml;q=0.5": PNG,
-    # 0 means never.
+    # A weight of 0 excludes the type.
     "image/svg+xml;q=0, */*": PNG,
     "image/*;q=0, */*;q=0.1": TEXT,
     "image/svg+xml;q=0": PNG,
@@ -44,24 +44,24 @@ MEDIA = {
     "*;q=0": None,
     "text/*;q=0, image/*;q=0": None,
     "application/json, */*;q=0": None,
-    # A header that names nothing of ours is no refusal.
+    # A header without any of our types does not exclude them.
     "application/json": SVG,
     "text/html;q=0.9": SVG,
-    # Case, blanks, order of parameters.
+    # Case, blanks and the order of parameters do not matter.
     "IMAGE/PNG": PNG,
     "image/svg+xml;q=0.1,Text/Plain ; Q=0.5": TEXT,
     "\timage/png ;\tq=1 ,text/plain": PNG,
     "image/png;;q=0.5;, text/plain;q=0.6": TEXT,
-    # A range with parameters is for a type with these parameters, and ours is UTF-8.
+    # A range with a parameter matches only a type with that parameter. Ours has charset=utf-8.
     "text/plain;charset=utf-8": TEXT,
     'text/plain;charset="UTF-8";q=0.9, image/png;q=0.5': TEXT,
     "text/plain;format=flowed, image/png;q=0.2": PNG,
     "image/png;level=1;q=0.1, image/png;q=0.9, image/svg+xml;q=0.5": PNG,
-    # Quoted strings hide separators.
+    # Separators inside quoted strings do not count.
     'x/y;a="b,image/png;q=1", text/plain': TEXT,
     'x/y;a="\\",image/png", text/plain': TEXT,
     'x/y;a=";q=0", text/plain;q="0.5"': TEXT,
-    # A weight that cannot be read is that of a range without one; one out of bounds is the nearest.
+    # An unreadable weight counts as 1, and a weight out of bounds as the nearest bound.
     "image/png;q=much": PNG,
     "image/png;q=": PNG,
     "image/png;q=NaN, text/plain;q=0.9": PNG,
@@ -71,7 +71,7 @@ MEDIA = {
     "image/png;q=.5, text/plain;q=1.": TEXT,
     "image/png;q=1e-9, text/plain;q=0.9": PNG,
     "image/png;q=٠": PNG,
-    # No range at all.
+    # The header has no range.
     ",": SVG,
     ";;;,,,": SVG,
     "/": SVG,
@@ -144,7 +144,7 @@ def request(**headers: str) -> dict[str, object]:
     return {"headers": {name.replace("_", "-"): value for name, value in headers.items()}}
 
 
-# ── in a request ──
+# ── the headers of a request ──
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The contract's two notices, in both languages."""
+"""The notices and their instructions, in both languages."""
 
 from __future__ import annotations
 

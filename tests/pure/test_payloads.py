@@ -1,4 +1,4 @@
-"""The events that our functions send each other."""
+"""The events that our functions send to each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real decoder reads every picture back."""
+"""A real QR decoder reads every picture of a QR."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ TEXTS = [
 
 
 def decode(picture: Image.Image) -> str:
-    """Read it as WhatsApp does: dark on light only."""
+    """Decode the picture as WhatsApp does: only dark modules on a light ground."""
     (found,) = zxingcpp.read_barcodes(picture.convert("L"), formats=zxingcpp.BarcodeFormat.QRCode, try_invert=False)
     text: str = found.text
     return text
 
 
 def rasterised(svg: bytes) -> Image.Image:
-    """Paint the white ground and the path's squares; anything else in the picture is an error."""
+    """Paint the white ground and the squares of the path. Any other element is an error."""
     root = ET.fromstring(svg)
     side = float(root.attrib["viewBox"].split()[2])
     modules = round(side / _module(root))
@@ -59,7 +59,7 @@ HALVES = {"█": (True, True), "▀": (True, False), "▄": (False, True), " ": 
 
 
 def on_a_terminal(text: str, ground: int, ink: int) -> Image.Image:
-    """Paint the text as a terminal of these colours does, which obeys escape sequences, with some room around it."""
+    """Paint the text as a terminal with these colours and escape sequences does, with a border around it."""
     lines = text.rstrip("\n").split("\n")
     cells = [list(_cells(line, ground, ink)) for line in lines]
     (width,) = {len(line) for line in cells}
@@ -73,7 +73,7 @@ def on_a_terminal(text: str, ground: int, ink: int) -> Image.Image:
 
 
 def _cells(line: str, ground: int, ink: int) -> Iterator[tuple[int, int]]:
-    """The colours of each cell's upper and lower half."""
+    """The colours of the upper and the lower half of each cell."""
     front, back = ink, ground
     for codes, block in re.findall(r"\x1b\[([\d;]*)m|(.)", line):
         if block:
@@ -85,11 +85,11 @@ def _cells(line: str, ground: int, ink: int) -> Iterator[tuple[int, int]]:
             found = re.fullmatch(r"38;5;(\d+);48;5;(\d+)", codes)
             assert found, codes
             front, back = (_fixed_colour(int(number)) for number in found.groups())
-    assert (front, back) == (ink, ground), "the colours run on behind the line"
+    assert (front, back) == (ink, ground), "the colours do not end with the line"
 
 
 def _fixed_colour(number: int) -> int:
-    """How light a colour of the 256 is; the first 16 are the theme's, which may make them anything."""
+    """How light one of the 256 colours is. The first 16 depend on the terminal's theme, so they are not allowed."""
     assert 16 <= number <= 255
     if number >= 232:
         return 8 + 10 * (number - 232)
@@ -129,7 +129,7 @@ def test_the_picture_has_a_quiet_zone_of_four_modules() -> None:
     width, height = picture.size
     for box in ((0, 0, width, 32), (0, 0, 32, height), (width - 32, 0, width, height), (0, height - 32, width, height)):
         assert picture.crop(box).getextrema() == (255, 255)
-    assert picture.crop((32, 32, 40, 40)).getextrema() == (0, 0)  # the finder's corner
+    assert picture.crop((32, 32, 40, 40)).getextrema() == (0, 0)  # the corner of the finder pattern
 
 
 def test_the_svg_runs_nothing_and_loads_nothing() -> None:

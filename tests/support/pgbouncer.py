@@ -15,10 +15,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from infra.children import Guard
+from infra.children import ChildGuard
 from infra.local.standins.database import ROLES
+from infra.ports import free_port
 from infra.postgres.account import account_for
-from infra.postgres.server import free_port
 from tests.support.environment import CALLER
 from tests.support.stack import PATIENCE_SECONDS
 
@@ -70,7 +70,7 @@ class PgBouncer:
                 start_new_session=True,
                 **account.popen,
             )
-        self._guard = Guard()
+        self._guard = ChildGuard()
         self._guard.watch(self._process.pid)
         self._wait_until_ready()
 
@@ -87,7 +87,7 @@ class PgBouncer:
         """End PgBouncer at once."""
         self._process.kill()
         self._process.wait()
-        self._guard.forget(self._process.pid)
+        self._guard.unwatch(self._process.pid)
         self._guard.close()
 
     def _wait_until_ready(self) -> None:

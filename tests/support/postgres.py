@@ -18,7 +18,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from infra.children import Guard
+from infra.children import ChildGuard
 from infra.postgres.server import EmbeddedPostgres
 from tests.support.environment import CALLER
 
@@ -33,7 +33,7 @@ class Postgres:
         self._numbers = itertools.count(1)
         self._directory = Path(tempfile.mkdtemp(prefix="whatsapp-pairing-postgres-"))
         self._directory.chmod(0o755)  # as root, the server runs as the user nobody
-        self._guard = Guard()
+        self._guard = ChildGuard()
         self._server = EmbeddedPostgres(
             self._directory / "data", self._directory / "log", self._guard, THROWAWAY | settings, version
         )

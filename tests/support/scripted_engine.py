@@ -12,7 +12,7 @@ from types import TracebackType
 from uuid import UUID
 
 from whatsapp_pairing.core.engine import Died, Event, LoggedOut, Online, Qr, Reached, Scanned
-from whatsapp_pairing.core.errors import StoreUnavailable
+from whatsapp_pairing.core.errors import DatabaseUnavailable
 from whatsapp_pairing.pairing.attempt import Phase
 from whatsapp_pairing.pairing.disconnect import disconnect
 from whatsapp_pairing.pairing.leases import Leases
@@ -25,11 +25,15 @@ from tests.support.adv_secret import Secret
 from tests.support.logins import login
 from tests.support.recorded_workflow import RecordedWorkflow
 from tests.support.repositories import WINDOW, World, entered
+from tests.support.shown_pairing import JID
 
 # Seconds of silence, an event, a call that does something else meanwhile, or an error that the engine raises.
 Step = float | Event | Callable[[], object] | BaseException
-JID = "5215550009:3@s.whatsapp.net"
 OVER = "its time was over"
+
+
+class KilledError(BaseException):
+    """Ends a linker as ``kill -9`` does. It is not an Exception, so no handler of the linker catches it."""
 
 
 class Clock:
@@ -130,7 +134,7 @@ class FlakyDatabase(Database):
     def _refuse_if_away(self) -> None:
         if self.away:
             self.hang()
-            raise StoreUnavailable
+            raise DatabaseUnavailable
 
 
 class Stage:
@@ -146,9 +150,8 @@ class Stage:
         self.database = FlakyDatabase(lambda: login(world.url, "whatsapp_worker"))
         world.databases.append(self.database)
         for database in world.databases:
-            database.run(
-                lambda connection: connection.execute("SELECT")
-            )  # so that logging in takes no time of the attempt
+            # Log in now, so that logging in takes no time of the attempt.
+            database.run(lambda connection: connection.execute("SELECT"))
         self.attempt_id = world.claim(self.user)
         self.workflow = RecordedWorkflow(hear=self._hear)
         self.leases, self.session_rows = Leases(self.database), SessionRows(self.database)

@@ -1,4 +1,4 @@
-// The four calls of the API. One sign-in makes them.
+// The four calls of the API, made for one sign-in.
 import { Unreachable, json, observeClock, retryAfter, send, strange } from "./net.js";
 
 /** The API understood the request and refused it: `code` is for this script, `message` for the person. */
@@ -10,7 +10,7 @@ export class Refused extends Error {
   }
 }
 
-/** The API refuses tokens that were just made, so signing in again does not help; `code` is the API's. */
+/** The API refuses tokens that were just made, so signing in again does not help. `code` is the API's. */
 export class TokenRefused extends Unreachable {
   constructor(code) {
     super("401", { answered: true });
@@ -18,10 +18,10 @@ export class TokenRefused extends Unreachable {
   }
 }
 
-/** The API takes no sign-in without a second factor. Neither a new token nor another try helps. */
+/** The API demands a second factor. A new token or another try does not help. */
 export class SecondFactorRequired extends Refused {}
 
-/** Whether an answer is a refusal of our API, not a proxy's. */
+/** Whether an answer is a refusal of our API, and not a proxy's. */
 export function isRefusal(response) {
   const { success, error } = json(response);
   return !response.ok && success === false && typeof error === "string";
@@ -33,7 +33,7 @@ export function isGateway(response, words) {
   return body.message === words && Object.keys(body).length === 1;
 }
 
-/** The body of a 2xx of our own; throws the API's refusal, or Unreachable when the answer is not the API's. */
+/** The body of a 2xx of our API. Throws Refused for a refusal of our API, and Unreachable for any other answer. */
 export function ours(response, fits = () => true) {
   const body = json(response);
   if (response.ok && body.success === true && fits(body)) return body;
@@ -44,7 +44,7 @@ export function ours(response, fits = () => true) {
   throw new Refused(body.error, message, retryAfter(response, mayAskToWait ? "ours" : "strange"));
 }
 
-/** A proxy may answer 401 too. That says nothing about the token. */
+/** Whether our API refuses the token. A proxy may answer 401 too, which says nothing about the token. */
 const isTokenRefused = (response) =>
   response.status === 401 && (isRefusal(response) || isGateway(response, "Unauthorized"));
 
@@ -65,7 +65,7 @@ export function createApi(signIn, root) {
     let token = await signIn.token();
     let response = await attempt(token);
     if (isTokenRefused(response)) {
-      // A 401 changes nothing, so the call may be made again, by the same person.
+      // A call with the answer 401 has changed nothing, so it may be made again.
       const next = await signIn.token({ refused: token });
       if (next !== token) response = await attempt(token = next);
       if (isTokenRefused(response)) {
@@ -82,7 +82,7 @@ export function createApi(signIn, root) {
     connect: async () => ours(await call("POST", "api/whatsapp/connect"), isSession),
     disconnect: async () => ours(await call("POST", "api/whatsapp/disconnect")),
 
-    /** The present state; an unchanged one costs a 304. */
+    /** The present session. An unchanged session costs a 304 only. */
     async status() {
       const response = await call("GET", "api/whatsapp/status", seen.etag ? { "If-None-Match": seen.etag } : {});
       if (response.status === 304 && seen.body) return seen.body;
@@ -91,7 +91,7 @@ export function createApi(signIn, root) {
       return body;
     },
 
-    /** The text of the picture of the QR on show. */
+    /** The SVG text of the present QR. */
     async qr() {
       const response = await call("GET", "api/whatsapp/qr", { Accept: "image/svg+xml" });
       if (!response.ok) throw strange(response);

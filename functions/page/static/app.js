@@ -1,4 +1,8 @@
 // The page: a model, the actions that change it, and the answers of the signed-in person's client.
+//
+// The way of a QR: poller.js asks for the status. client.js takes the QR's text from the status and fetches the picture.
+// picture.js checks that the picture loads. accept() and picture() below put both into the model. drawQr() in view.js
+// shows them.
 import { Refused, SecondFactorRequired, TokenRefused } from "./api.js";
 import { openAuth } from "./auth.js";
 import { createClient } from "./client.js";
@@ -12,7 +16,7 @@ import { createView } from "./view.js";
 const root = new URL("../../../", import.meta.url);
 
 const TICK_MS = 500;
-const DOUBT_MS = 3_000; // long enough to be read
+const DOUBT_MS = 3_000; // long enough for the text to be read
 // Errors that the API states in English only.
 const OWN_WORDS = new Map([["too_soon", "tooSoon"], ["at_capacity", "full"], ["unavailable", "busy"]]);
 
@@ -45,7 +49,7 @@ let client = null; // of model.signIn
 let watching = null; // by the client
 let opening = null; // the poller that finds out how people sign in here
 let signingIn = null; // aborts the sign-in under way
-let turn = 0; // counts actions and sign-outs: the result of an action of an older turn is not shown
+let turn = 0; // counts actions and sign-outs; a result is shown only if its turn is still the present one
 let complaint = ""; // the last error in the console
 
 const view = createView(t, languages, { connect, disconnect, sandboxScan, signIn, editSignIn, signOut, confirm });
@@ -98,7 +102,7 @@ function enter(signIn) {
   watching = client.watch({ status: accept, picture, failed: troubled, pictureFailed });
 }
 
-/** Back to the sign-in form, with nothing of the person left on the page. */
+/** Go back to the sign-in form, and remove everything about the person from the page. */
 function leave({ ended }) {
   turn += 1;
   client = null;
@@ -107,7 +111,7 @@ function leave({ ended }) {
   update({ ...NOBODY, signIn: null, phase: "signIn", notice });
 }
 
-/** The API asks for a second factor, which this page does not have. The next sign-in or a reload asks again. */
+/** The API demands a second factor, and this page cannot ask for one. The next sign-in or a reload tries again. */
 function needSecondFactor() {
   turn += 1;
   watching.stop();
@@ -119,7 +123,7 @@ function needSecondFactor() {
 
 function accept(status) {
   const confirming = model.confirming && status.status === "connected";
-  const notice = status.status === model.status?.status ? model.notice : null; // it was about the old state
+  const notice = status.status === model.status?.status ? model.notice : null; // a notice is about one state
   const doubt = model.doubt && { ...model.doubt, settled: true };
   update({ status, confirming, notice, doubt, trouble: null, refused: false, failed: false });
 }
@@ -128,7 +132,7 @@ function picture(image) {
   if (image || model.image || model.pictureFailures) update({ image, pictureTrouble: null, pictureFailures: 0 });
 }
 
-/** The first failure may be a code that has just changed. */
+/** Show a failure only from the second one in a row. The first may come from a QR that has just changed. */
 function pictureFailed(error) {
   const pictureFailures = model.pictureFailures + 1;
   if (!(error instanceof Unreachable)) failed(error);
@@ -150,8 +154,8 @@ const wordsFor = ({ code }) => (code === "anonymous_not_allowed" ? "anonymousRef
 // --- actions
 
 /**
- * Run one action at a time. `work` resolves to a function that shows the result. It is not called if the person has
- * signed out.
+ * Run one action at a time. `work` resolves to a function that shows the result. If the person has signed out, that
+ * function is not called.
  */
 async function act(name, work) {
   if (model.busy) return;
@@ -179,7 +183,7 @@ function actionFailed(name, error) {
   if (name === "connect" && error.retryAfter) model.retryAt = serverNow() + 1000 * error.retryAfter;
 }
 
-/** Whether the server has done it is unknown until the next status. */
+/** The server may have done the action or not. The next status shows it. */
 function doubtAfter({ answered }) {
   const cause = t(answered ? "noSense" : "noAnswer");
   return { cause, text: t("checking"), until: performance.now() + DOUBT_MS, settled: false };
@@ -224,7 +228,7 @@ function signIn(email, password) {
   });
 }
 
-/** What is in the form is no longer what was sent, perhaps it is another person's: the sign-in under way ends. */
+/** The form changes while a sign-in is under way. End that sign-in, because the form may now be another person's. */
 function editSignIn() {
   if (model.busy !== "signIn") return;
   signingIn.abort();
@@ -240,7 +244,7 @@ function confirm(confirming) {
   update({ confirming });
 }
 
-// --- the back/forward cache: the page forgets the person when the browser puts it away, and starts again when it returns
+// --- the back/forward cache: when the browser puts the page away, the page forgets the person; it starts again later
 
 window.addEventListener("pagehide", ({ persisted }) => {
   if (!persisted) return;

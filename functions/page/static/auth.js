@@ -1,4 +1,4 @@
-// How people sign in at this installation.
+// Finds out how people sign in here: by Supabase, or without a sign-in in the local runner.
 import { isGateway, isRefusal } from "./api.js";
 import { DEVELOPMENT, developmentAuth } from "./development.js";
 import { json, send, strange } from "./net.js";

@@ -1,5 +1,5 @@
-// The client of one signed-in person: connect, disconnect, watch. It knows nothing of the page. When the sign-in ends,
-// its requests are aborted and it makes no more callbacks.
+// The client of one signed-in person: connect, disconnect, watch. It does not touch the page. When the sign-in ends, the
+// requests are aborted and no more callbacks are made.
 import { createApi } from "./api.js";
 import { SignedOut, Unreachable } from "./net.js";
 import { loadSvg } from "./picture.js";
@@ -13,7 +13,7 @@ export function createClient(signIn, root) {
   const watches = new Set();
   let epoch = 0; // counts starts and ends of actions; an answer of an older epoch is dropped
   let last = null;
-  let doubted = false; // whether the last click failed in a way that may have stored it without its workflow
+  let doubted = false; // whether the last click failed, but may have started an attempt without a workflow
 
   /** Run an action. Its result goes to every watch at once, and every watch asks for the state again. */
   async function act(work) {
@@ -41,7 +41,7 @@ export function createClient(signIn, root) {
     }
   }
 
-  /** Click once more when the state says that the doubted click was stored. Only this starts a missing workflow. */
+  /** If the doubted click has started an attempt, click once more. Only a click starts a missing workflow. */
   async function clickAgain(status) {
     if (!doubted) return status;
     doubted = false;
@@ -52,7 +52,7 @@ export function createClient(signIn, root) {
     /** Start to link WhatsApp. */
     connect: () => act(click),
 
-    /** End a pairing or a session: when the API answers, it is over. */
+    /** End a pairing or a session. When the API answers, it has ended. */
     disconnect: () => act(async () => {
       await api.disconnect();
       return { ...last, status: "disconnected", error: null };
@@ -106,7 +106,7 @@ export function createClient(signIn, root) {
   };
 }
 
-/** Loads the picture of the QR on show. Each call tries again until the picture is there. */
+/** Loads the picture of the present QR. After a failure, the next call of show() tries again. */
 function createPictures(api, told) {
   let wanted = null;
   let url = null;

@@ -1,5 +1,6 @@
-// A tab that the browser duplicates holds the same sign-in as the first one. Signing out in one tab ends it in all of them:
-// a message reaches the tabs that run, and a mark in the profile is there for those that sleep, load or are closed.
+// Copies of a tab. A tab that the browser duplicates has the same sign-in as the first tab. Signing out in one tab ends
+// the sign-in in all copies: a message reaches copies that run, and a mark in the profile reaches copies that sleep, load
+// or are closed.
 import { profile } from "./storage.js";
 
 const ENDED = "whatsapp-pairing.ended."; // before the random id of the sign-in; the value is the time
@@ -19,7 +20,7 @@ export function markEnded(id) {
   profile.set(ENDED + id, String(now));
 }
 
-/** Tell the copies that run when the person signs out here, and end with them. */
+/** Tell the running copies when the person signs out here, and end this sign-in when a copy tells us. */
 export function endWithCopies(signIn, id) {
   let copies;
   try {

@@ -1,10 +1,10 @@
-// For the local runner only: it gives a token without a sign-in, and it has the sandbox's phone.
+// For the local runner only. The runner gives a token without a sign-in, and it has the sandbox's phone.
 import { createSignIn } from "./signin.js";
 import { json, post, strange } from "./net.js";
 import { Refused } from "./api.js";
 import { profile } from "./storage.js";
 
-// A local runner that others reach asks for a password; with credentials the browser asks the person for it.
+// A local runner that other machines reach asks for a password. With credentials, the browser asks the person for it.
 export const DEVELOPMENT = { credentials: "same-origin" };
 
 const USER = "whatsapp-pairing.user"; // an id, no secret
@@ -18,7 +18,7 @@ export function developmentAuth(root, { sandboxPhone }) {
       const response = await post(new URL("dev/token", root), { userId }, { ...DEVELOPMENT, signal });
       const answer = json(response);
       if (!response.ok || typeof answer.accessToken !== "string") {
-        if (response.status === 400) { userId = undefined; profile.remove(USER); } // not its id: take a new one
+        if (response.status === 400) { userId = undefined; profile.remove(USER); } // the runner does not know this id, so ask for a new one
         throw strange(response);
       }
       if (typeof answer.userId === "string") {

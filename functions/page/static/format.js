@@ -5,7 +5,7 @@ const TWO_DIGIT_CODES = /^(2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]
 // Argentina's area codes of three digits; 11 has two, all others have four.
 const ARGENTINA_3 = "2(?:2[013]|3[067]|49|6[01346]|80|9[14789])|3(?:36|4[1-358]|5[138]|6[24]|7[069]|8[013578])";
 
-// Numbers of 13 digits, and the countries' shorter forms of them, as phones show them. Groups of three would cut them oddly.
+// Countries whose numbers phones do not show in groups of three: digits → groups.
 const PLANS = [
   [/^55(\d\d)(\d{4,5})(\d{4})$/, "55 $1 $2-$3"], // Brazil, with and without the ninth digit
   [/^549(11)(\d{4})(\d{4})$/, "54 9 $1 $2-$3"], // Argentina
@@ -60,15 +60,15 @@ export function countdown(ms) {
   return seconds > 60 ? minutes(ms) : `${seconds} s`;
 }
 
-/** "1,284", in the reader's way; "—" for anything but a number. */
+/** "1,284", in the reader's language; "—" for anything but a number. */
 export const wholeNumber = (value, locale) =>
   Number.isFinite(value) ? new Intl.NumberFormat(locale).format(value) : "—";
 
-/** "30 seconds", in the reader's way. */
+/** "30 seconds", in the reader's language. */
 export const inSeconds = (ms, locale) =>
   new Intl.NumberFormat(locale, { style: "unit", unit: "second", unitDisplay: "long" }).format(Math.ceil(ms / 1000));
 
-/** "27 July 2026 at 10:04", in the reader's way. */
+/** "27 July 2026 at 10:04", in the reader's language. */
 export const dateTime = (iso, locale) =>
   new Intl.DateTimeFormat(locale, { dateStyle: "long", timeStyle: "short" }).format(new Date(iso));
 

@@ -1,8 +1,8 @@
-// Every request of the page goes through `send`. This module also tells failures apart and keeps the server's clock.
+// Sends every request of the page, tells failures apart, and keeps the server's clock.
 
 /**
  * The server did not answer, or the answer is not its own: a gateway's 5xx or 429, a proxy's page, our API's `internal`.
- * The caller may try again, but cannot know what the request has changed. A refusal with a code of our API is a Refused.
+ * The caller may try again, but cannot know what the request has changed. A refusal of our API is a Refused instead.
  */
 export class Unreachable extends Error {
   constructor(reason, { answered = false, retryAfter = 0 } = {}) {
@@ -16,11 +16,11 @@ export class Unreachable extends Error {
 export class SignedOut extends Error {}
 
 const TIMEOUT_MS = 20_000;
-const LONGEST_RETRY_S = { ours: 3600, strange: 30 }; // a stranger's page must not silence this one for long
+const LONGEST_RETRY_S = { ours: 3600, strange: 30 }; // an answer that is not ours must not stop the page for long
 
 /**
  * Fetch a whole answer: `{ status, ok, headers, text }`. It neither uses nor fills the browser's cache. It follows no
- * redirect: our servers never redirect, but a login page in between does.
+ * redirect, because our servers never redirect these requests; only a login page in between does.
  *
  * Throws SignedOut once `signal` is aborted, and Unreachable when no whole answer comes in time.
  */
@@ -57,7 +57,7 @@ export const post = (url, body, { headers = {}, ...options } = {}) =>
     ...options,
   });
 
-/** The JSON object that an answer holds, or {}: a proxy's page, a cut text, null and lists say nothing. */
+/** The JSON object of an answer. Anything else counts as {}: a proxy's page, a cut text, null, a list. */
 export function json({ text }) {
   try {
     const value = JSON.parse(text);
@@ -71,18 +71,18 @@ export function json({ text }) {
 export const strange = (response) =>
   new Unreachable(String(response.status), { answered: true, retryAfter: retryAfter(response, "strange") });
 
-/** Seconds that the Retry-After header of our answer, or of a strange one, asks for; without one, 5 after a 429 and else 0. */
+/** The seconds of Retry-After, up to a limit. An answer without this header: 5 after a 429, otherwise 0. */
 export function retryAfter(response, whose) {
   const value = Number(response.headers.get("Retry-After") ?? NaN);
   if (Number.isFinite(value) && value >= 0) return Math.min(value, LONGEST_RETRY_S[whose]);
   return response.status === 429 ? 5 : 0;
 }
 
-// The server's clock minus performance.now(): the person's own clock may be wrong, or be set while we wait.
+// The server's clock minus performance.now(). The person's own clock may be wrong, or may be set while the page waits.
 let offset = Date.now() - performance.now();
 let measured = false;
 
-/** Learn the server's time from an answer that tells it. Small differences come from the network. */
+/** Learn the server's time from Server-Time. Ignore differences up to a second, because the network causes them. */
 export function observeClock(response, sentAt) {
   const time = Date.parse(response.headers.get("Server-Time") ?? "");
   if (Number.isNaN(time)) return;

@@ -1,4 +1,4 @@
-// A picture counts only when it loads.
+// Turns the SVG text of a QR into a picture, and checks that the browser can show it.
 import { Unreachable } from "./net.js";
 
 /**

@@ -1,4 +1,4 @@
-// The poller asks again and again: at the server's pace, slower in a hidden tab, ever slower while nothing answers.
+// Asks the server again and again: at the server's pace, slower in a hidden tab, and slower after each failure.
 
 const HIDDEN_MS = 15_000;
 const FIRST_BACKOFF_MS = 1_000;
@@ -6,7 +6,7 @@ const LONGEST_BACKOFF_MS = 30_000;
 
 /**
  * @param ask     async; resolves to the milliseconds until the next question
- * @param failed  told of each failure; answers the milliseconds to wait at least
+ * @param failed  is told of each failure; returns how many milliseconds to wait at least
  */
 export function createPoller(ask, failed) {
   let timer;
@@ -28,7 +28,7 @@ export function createPoller(ask, failed) {
     } catch (error) {
       const least = active ? failed(error) : 0;
       const backoff = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** failures++);
-      wait = Math.max(least, backoff * (0.75 + Math.random() / 2)); // spread: not all tabs come back at once
+      wait = Math.max(least, backoff * (0.75 + Math.random() / 2)); // random, so that not all tabs ask at once
     }
     asking = false;
     if (document.visibilityState === "hidden") wait = Math.max(wait, HIDDEN_MS);

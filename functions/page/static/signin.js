@@ -1,9 +1,9 @@
-// The object of a signed-in person, from the moment they sign in until they sign out. It has its own tokens, its own
-// renewal under way and its own end. No request that one sign-in started reads or changes another one.
+// A sign-in: the object of one person from signing in until signing out. It has its own tokens, their renewal, and its
+// own end. So a request of one sign-in never uses or changes another sign-in.
 import { SignedOut } from "./net.js";
 
 const LONGEST_MARGIN_MS = 60_000;
-const MARGIN_SHARE = 0.25; // of the lifetime, so that tokens that live a minute or less are not renewed at every request
+const MARGIN_SHARE = 0.25; // of the lifetime, so that tokens of a minute or less are not renewed at every request
 
 /** How long before its end a token is renewed. A tab may hold tokens without a lifetime from an older page. */
 const margin = ({ lifetime = Infinity }) => Math.min(LONGEST_MARGIN_MS, MARGIN_SHARE * lifetime);
@@ -71,7 +71,7 @@ export function createSignIn(provider, tokens) {
       return tokens.access;
     },
 
-    /** Note whether the API accepted a token. `token` does not renew one whose refusal is noted here. */
+    /** Note whether the API accepted a token. After a refusal that is noted here, `token` does not renew that token. */
     judged(access, accepted) {
       if (!accepted) refusedWhenNew = access;
       else if (refusedWhenNew === access) refusedWhenNew = null;
@@ -80,7 +80,7 @@ export function createSignIn(provider, tokens) {
     signOut: () => end("signOut"),
     endElsewhere: () => end("elsewhere"),
 
-    /** The document is put away (back/forward cache). The tab keeps the tokens for the return. */
+    /** The browser puts the page away (back/forward cache). The tab keeps the tokens for the return. */
     suspend: () => end("suspended"),
   };
 }

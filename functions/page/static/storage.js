@@ -1,5 +1,5 @@
-// Storage of a tab or a profile, for a reload. A browser may deny it: a frame of another site, a private window, a full
-// disk. Then nothing is kept, and the page goes on with what it has in memory.
+// Texts that a tab or a profile keeps for a reload. A browser may deny the storage, for example in a frame of another
+// site, in a private window or on a full disk. Then nothing is kept, and the page goes on with what it has in memory.
 
 function storage(name) {
   const attempt = (work) => {
@@ -14,7 +14,7 @@ function storage(name) {
     keys: () => attempt((kept) => Object.keys(kept)) ?? [],
     remove: (key) => void attempt((kept) => kept.removeItem(key)),
 
-    /** Keep a text. When that fails, the older text goes too: a reload must not bring back what is over. */
+    /** Keep a text. If that fails, remove the older text, because a reload must not bring it back. */
     set(key, text) {
       if (!attempt((kept) => { kept.setItem(key, text); return true; })) this.remove(key);
     },

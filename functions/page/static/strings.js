@@ -1,5 +1,5 @@
 // Every text of the page. Reasons for an error and notices are not here: the API sends them in the browser's language.
-// {name} marks a value filled in by the caller.
+// The caller fills in a value for {name}.
 
 const en = {
   lead: "Link your own WhatsApp to send and receive messages from your account.",
@@ -200,8 +200,9 @@ export const strings = { en, es };
 const LANGUAGES = Object.keys(strings);
 
 /**
- * The first of the browser's languages that we speak, with its region for dates and numbers. Browsers also tell names that
- * are no language tags ("en_US", "en-US@posix", "C"). Intl throws on those, so `locale` is always one that it knows.
+ * The first of the browser's languages that we speak, with its region for dates and numbers. A browser may also give names
+ * that are not language tags ("en_US", "en-US@posix", "C"). Intl throws an error for such a name, so `locale` is always a
+ * tag that Intl knows.
  */
 export function pickLanguage(preferred) {
   const locales = [...preferred].map(localeOf).filter(Boolean);

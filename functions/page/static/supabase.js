@@ -1,5 +1,5 @@
-// Sign-in by Supabase Auth, with e-mail and password. Tokens live in the sign-in and, for a reload, in this tab's
-// sessionStorage: never in localStorage or an address.
+// Sign-in by Supabase Auth, with e-mail and password. The tokens are in memory and, for a reload, in this tab's
+// sessionStorage. They are never in localStorage or in an address.
 import { endWithCopies, hasEnded, markEnded } from "./copies.js";
 import { createSignIn } from "./signin.js";
 import { json, post, strange } from "./net.js";
@@ -7,13 +7,13 @@ import { tab } from "./storage.js";
 
 const TOKENS = "whatsapp-pairing.tokens";
 
-// Supabase's refusals that end a session. Any other refusal may be a proxy's, or over in a moment.
+// These errors of Supabase end a session. Any other error may come from a proxy, or may pass soon.
 const SESSION_OVER = new Set([
   "bad_jwt", "invalid_credentials", "invalid_grant", "refresh_token_already_used", "refresh_token_not_found",
   "session_expired", "session_not_found", "user_banned", "user_not_found",
 ]);
 
-// Supabase's refusal of a sign-in → the key of our sentence. `invalid_grant` is the old name of a wrong password.
+// Supabase's error for a sign-in → the key of our sentence. `invalid_grant` is the old name of a wrong password.
 const REFUSALS = new Map([
   ["invalid_credentials", "signInWrong"],
   ["invalid_grant", "signInWrong"],
@@ -28,7 +28,7 @@ const REFUSALS = new Map([
   ["user_sso_managed", "signInDisabled"],
 ]);
 
-// What older versions say in words only, without a code or with `invalid_grant`.
+// Older versions of Supabase say these errors in words only, without a code or with `invalid_grant`.
 const OLD_WORDS = [
   [/captcha/i, "signInCaptcha"],
   [/email not confirmed/i, "signInUnconfirmed"],
@@ -37,7 +37,7 @@ const OLD_WORDS = [
   [/email logins are disabled/i, "signInDisabled"],
 ];
 
-/** A sign-in that was refused; `reason` is the key of a string, `values` fill it. */
+/** A sign-in that was refused. `reason` is the key of a sentence, and `values` fill it. */
 export class SignInRefused extends Error {
   constructor(reason, values = {}) {
     super(reason);
@@ -59,7 +59,7 @@ export function supabaseAuth({ supabaseUrl, supabaseAnonKey }) {
       if (!isToken(access) || !isToken(refresh)) throw strange(response);
       const seconds = answer.expires_in > 0 ? Number(answer.expires_in) : 3600;
       const lifetime = 1000 * seconds;
-      return { tokens: { id, access, refresh, lifetime, expiresAt: Date.now() + lifetime } }; // by this clock at both ends
+      return { tokens: { id, access, refresh, lifetime, expiresAt: Date.now() + lifetime } }; // by this browser's clock, as when it is read
     }
     if (response.status >= 500) throw strange(response);
     return { code: codeOf(answer), response };
@@ -78,7 +78,7 @@ export function supabaseAuth({ supabaseUrl, supabaseAnonKey }) {
       keep,
       isOver: () => hasEnded(id),
       forget() { if (restored()?.id === id) tab.remove(TOKENS); },
-      /** The tokens are forgotten here already. This call may fail; they expire anyway. */
+      /** This tab has forgotten the tokens already. If the call fails, the tokens expire by themselves. */
       leave({ access }) {
         markEnded(id);
         const headers = { ...apikey, Authorization: `Bearer ${access}` };
@@ -104,7 +104,7 @@ export function supabaseAuth({ supabaseUrl, supabaseAnonKey }) {
       return begin(tokens);
     },
 
-    /** Sign a person in; throws SignInRefused, or Unreachable when Supabase does not answer properly. */
+    /** Sign a person in. Throws SignInRefused, or Unreachable when Supabase does not answer properly. */
     async signIn(email, password, signal) {
       const { tokens, code, response } = await grant("password", { email, password }, newId(), signal);
       if (!tokens) throw refusal(code, response);
@@ -127,10 +127,10 @@ function restored() {
 
 const newId = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("");
 
-/** Visible ASCII, which is all that a header can carry. */
+/** Whether a value is visible ASCII. A header can carry nothing else. */
 const isToken = (value) => typeof value === "string" && /^[\x21-\x7e]+$/.test(value);
 
-/** Supabase's name for an error. Its versions have it in different fields; `code` may also be the HTTP status. */
+/** Supabase's name for an error. The field depends on Supabase's version, and `code` may also be the HTTP status. */
 function codeOf({ error_code: first, code: second, error: third }) {
   const named = [first, second, third].find((value) => typeof value === "string" && /^[a-z][a-z0-9_]{0,60}$/.test(value));
   return named ?? null;

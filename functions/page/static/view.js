@@ -1,4 +1,4 @@
-// Draws the model. render() may run at any time and as often as one likes: it changes only the elements that differ.
+// Draws the model. render() may run at any time and often, because it changes only the elements that differ.
 import { ago, countdown, dateTime, inSeconds, minutes, phoneNumber, wholeNumber } from "./format.js";
 
 const LAST_CALL_MS = 30_000;
@@ -27,12 +27,12 @@ export function createView(t, { language, locale }, actions) {
   for (const list of all(".steps")) list.append(byId("steps").content.cloneNode(true));
   for (const element of all("[data-text]")) setText(element, t(element.dataset.text));
   for (const image of all("[data-alt]")) image.alt = t(image.dataset.alt);
-  setText(byId("failed"), t("pageFailed")); // until now it said that this script has not started
+  setText(byId("failed"), t("pageFailed")); // before this, the text says that the script has not started
   byId("failed").classList.remove("late");
   listen();
 
   function listen() {
-    // The second click of a double click (detail 2) must not press the button that has taken this one's place.
+    // Ignore the second click of a double click (detail 2), because a new button may be under the pointer by then.
     const press = (element, act) => element.addEventListener("click", ({ detail }) => {
       if (detail < 2 && element.getAttribute("aria-disabled") !== "true") act();
     });
@@ -58,13 +58,13 @@ export function createView(t, { language, locale }, actions) {
     byId("disconnect").focus();
   }
 
-  /** A button keeps its focus while it cannot be pressed, so it is marked, not disabled. */
+  /** A button that cannot be pressed is only marked. If it were disabled, it would lose the focus. */
   function button(element, text, disabled) {
     setText(element, text);
     element.setAttribute("aria-disabled", String(disabled));
   }
 
-  /** Change the panel; the focus follows only when it would be lost with the old one. Returns the words to announce. */
+  /** Change the panel. The focus moves to the new panel only if the old one had it. Returns the words to announce. */
   function show(panel) {
     if (panel === shown) return null;
     const old = panels.get(shown);
@@ -80,7 +80,7 @@ export function createView(t, { language, locale }, actions) {
     return follow ? "" : heading.textContent; // a focused heading is read out anyway
   }
 
-  /** The reason that the panel gives, which may come after the panel. */
+  /** The panel's reason if it is new, otherwise null. The reason may come later than the panel. */
   function newReason(panel) {
     const reason = panels.get(panel).querySelector("[data-reason]")?.textContent ?? "";
     if (reason === told.reason) return null;
@@ -88,7 +88,7 @@ export function createView(t, { language, locale }, actions) {
     return reason;
   }
 
-  /** The words for a screen reader when time runs out, once in each window: it does not read the countdown. */
+  /** The words for a screen reader when little time is left, once in each window. It does not read the countdown. */
   function lastCall(panel, deadline, now) {
     const left = Date.parse(deadline ?? "") - now;
     if (panel !== "qr" || deadline === told.deadline || !(left > 0 && left <= LAST_CALL_MS)) return null;
@@ -96,13 +96,13 @@ export function createView(t, { language, locale }, actions) {
     return t("lastCall", { time: inSeconds(left, locale) });
   }
 
-  /** Let a screen reader say the news; null is no news, and "" makes room for the same words again. */
+  /** Let a screen reader say the news. null is no news. "" clears the text, so that the same words can be said again. */
   function announce(news) {
     const said = news.filter((text) => text !== null);
     if (said.length) setText(byId("announcer"), said.join(" ").trim());
   }
 
-  /** Draw one part. If it fails, the other parts and the buttons are drawn all the same. */
+  /** Draw one part. If it fails, the other parts are drawn all the same. */
   function part(draw) {
     try {
       draw();
@@ -111,7 +111,7 @@ export function createView(t, { language, locale }, actions) {
     }
   }
 
-  /** Draw all parts; returns the errors of those that failed. */
+  /** Draw all parts. Returns the errors of the parts that failed. */
   function render(model, now) {
     problems = [];
     part(() => drawAll(model, now));
@@ -202,7 +202,7 @@ export function createView(t, { language, locale }, actions) {
     setText(byId("error-code"), error?.code ? t("errorCode", { code: error.code }) : "");
   }
 
-  /** Empty every element that tells something about a person, visible or not. */
+  /** Empty every element that tells something about a person, also the hidden ones. */
   function forget() {
     for (const form of all("form")) form.reset();
     for (const element of all("[data-personal]")) setText(element, "");

@@ -1,4 +1,4 @@
-"""What moto 5.2.5's interpreter does wrongly or slowly, put right in place. Each has a test in tests/tools/local."""
+"""Corrects what the interpreter of moto 5.2.5 does wrongly or slowly. tests/tools/local tests each correction."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _making = threading.Lock()
 
 
 def apply() -> None:
-    """Change moto for this process. It must be imported by its port first (`MOTO_PORT`)."""
+    """Change moto in this process. `MOTO_PORT` must be set before, because moto reads it when it is imported."""
     from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
     from moto.stepfunctions.parser.asl.eval.callback.callback import CallbackEndpoint
     from moto.stepfunctions.parser.models import StepFunctionsParserBackend
@@ -21,10 +21,10 @@ def apply() -> None:
 
 
 def _client_for(region: str, service: str, **_: Any) -> Any:
-    """One client per service, by moto's address on this machine.
+    """Return one client for each service, with moto's address on this machine.
 
-    moto makes a client per call, which takes 20 ms and is not safe in threads. It also calls itself by the name
-    ``localhost``, which some machines resolve to ``::1`` only, where it does not listen.
+    moto makes a client for each call, which takes 20 ms and is not safe in threads. moto also calls itself by the name
+    ``localhost``. Some machines resolve this name to ``::1`` only, where moto does not listen.
     """
     with _making:
         return _client(region, service)
@@ -37,7 +37,7 @@ def _client(region: str, service: str) -> Any:
     from moto.settings import moto_server_port
     from moto.stepfunctions.parser.asl.component.common.timeouts.timeout import TimeoutSeconds
 
-    # A task's own timeout ends a call, and moto itself repeats it as the state machine says.
+    # Wait long and do not repeat. The task's own timeout ends a call, and moto repeats it as the state machine says.
     patient = Config(
         parameter_validation=False,
         retries={"total_max_attempts": 1},
@@ -55,7 +55,7 @@ def _client(region: str, service: str) -> Any:
 
 
 def _skip_starting_executions(backend: Any) -> None:
-    """An execution that is only starting has no environment: any callback meanwhile would answer 500."""
+    """Leave out executions that are still starting. They have no environment yet, so any callback would get 500."""
     original = backend._get_executions
 
     def get_executions(self: Any, execution_status: Any = None) -> list[Any]:
@@ -66,10 +66,10 @@ def _skip_starting_executions(backend: Any) -> None:
 
 
 def _accept_early_callbacks(endpoint: Any) -> None:
-    """Callbacks that come before the task's own Lambda call has returned.
+    """Accept callbacks that come before the task's Lambda call has returned, as AWS does.
 
-    With HeartbeatSeconds, moto forgets such an outcome and reports a missed heartbeat instead; an early heartbeat
-    it refuses as an invalid token. AWS takes both.
+    With HeartbeatSeconds, moto forgets such an outcome and reports a missed heartbeat. It refuses such a heartbeat as
+    an invalid token.
     """
     original = endpoint.setup_heartbeat_endpoint
 

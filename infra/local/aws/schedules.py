@@ -1,4 +1,4 @@
-"""Invokes functions by the clock, as EventBridge Scheduler does."""
+"""Invokes functions on their schedules, as EventBridge Scheduler does."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Any
 
 from infra.local.errors import InvocationError
 from infra.template.intrinsics import ACCOUNT, REGION
-from infra.template.stack import Schedule
+from infra.template.stack_definition import Schedule
 
 logger = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """Runs the stack's schedules until it is stopped.
+    """Runs the template's schedules until it is stopped.
 
     Parameters
     ----------
     schedules
-        What to run.
+        The schedules to run.
     invoke
         Invokes a function asynchronously with an event.
     """
@@ -34,7 +34,7 @@ class Scheduler:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Start every schedule; it fires at once, as it does when it is deployed."""
+        """Start every schedule. Each one fires at once, as it does after a deployment."""
         self._tasks = [asyncio.create_task(self._run(schedule)) for schedule in self._schedules]
 
     async def stop(self) -> None:
@@ -49,12 +49,12 @@ class Scheduler:
                 self._invoke(schedule.function, json.dumps(_event(schedule)).encode())
             except InvocationError as error:
                 logger.warning("schedule %s: %s", schedule.name, error)
-            # From now on, not from when it was due: a machine that slept does not catch up.
+            # Count from now and not from the due time. So a machine that slept does not catch up on what it missed.
             await asyncio.sleep(schedule.seconds)
 
 
 def _event(schedule: Schedule) -> Any:
-    """What the function gets: the schedule's own input, or the clock's standard event."""
+    """Return the function's event: the schedule's own input, or else the standard event of EventBridge Scheduler."""
     if schedule.payload is not None:
         return schedule.payload
     return {

@@ -1,7 +1,7 @@
-"""Step Functions, Secrets Manager and Lambda's Invoke API for the functions, by moto in server mode.
+"""Step Functions, Secrets Manager and Lambda's Invoke API for the functions. moto's server stands in for all three.
 
-moto interprets state machines, but knows neither our functions nor an event loop: its Lambda backend's `invoke` is
-replaced by one that hands the event to the `Invoker`.
+moto interprets the state machines, but it does not know our functions. So `_answer_with` replaces `invoke` of moto's
+Lambda backend. The new `invoke` passes the event to the `Invoker`, in the event loop.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 from infra.local.errors import InvocationError
 from infra.local.functions.invocation import Answer
 from infra.local.functions.invoker import Invoker
-from infra.local.gateway.httpserver import bind
+from infra.ports import free_port
 from infra.template.errors import TemplateError
 from infra.template.intrinsics import ACCOUNT, REGION
-from infra.template.stack import StateMachine
+from infra.template.stack_definition import StateMachine
 
 ROLE_ARN = f"arn:aws:iam::{ACCOUNT}:role/local"
 
@@ -27,14 +27,13 @@ ROLE_ARN = f"arn:aws:iam::{ACCOUNT}:role/local"
 class AwsServices:
     """moto's server on a port of its own.
 
-    Construction imports moto, which takes about a second: do it in a thread.
+    The constructor imports moto, which takes about a second. So call it in a thread.
     """
 
     def __init__(self) -> None:
-        with bind("127.0.0.1", 0) as probe:
-            port = probe.getsockname()[1]
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        # The interpreter calls Lambda through moto's own port, which it reads from here when it is imported.
+        # moto's interpreter calls Lambda on moto's own port. It reads the port from this variable when it is imported.
         os.environ["MOTO_PORT"] = str(port)
         self._app = _load_moto()
         self._port = port
@@ -52,7 +51,7 @@ class AwsServices:
         Raises
         ------
         TemplateError
-            A state machine's definition is not one.
+            Step Functions refuses the definition of a state machine.
         """
         from werkzeug.serving import make_server
 
@@ -69,7 +68,7 @@ class AwsServices:
 
 
 def _load_moto() -> Any:
-    """Import moto with everything a pairing needs, so that the first one does not wait for it."""
+    """Import moto with everything that a pairing needs, so that the first pairing does not wait for imports."""
     from moto.core.config import default_user_config
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
@@ -81,7 +80,7 @@ def _load_moto() -> Any:
     moto_fixes.apply()
     for name in ("werkzeug", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    # What a state failed with may quote its input.
+    # moto logs the error of a failed state, and the error may quote the state's input.
     logging.getLogger("moto").setLevel(logging.CRITICAL)
     return DomainDispatcherApplication(create_backend_app)
 
@@ -122,7 +121,7 @@ async def _invoke(invoker: Invoker, kind: str, name: str, payload: bytes) -> Ans
 
 
 def _create(url: str, state_machines: Sequence[StateMachine], secrets: Mapping[str, str]) -> None:
-    """Create the resources the way a deployment would; this also wakes the services up."""
+    """Create the resources as a deployment would. These calls also make moto load its services."""
     import boto3
     from botocore.exceptions import ClientError
 

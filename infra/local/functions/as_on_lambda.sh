@@ -1,8 +1,8 @@
 #!/bin/sh
 # usage: unshare --user --map-root-user --mount sh as_on_lambda.sh READ_ONLY_FOLDER COMMAND...
 #
-# Runs a command in a view of this machine that differs from it as Lambda does: the code is read-only, and there is no
-# system libmagic, so that the engine must find the one of its layer. The view is gone with the process.
+# Run a command as on Lambda: it cannot write the code, and it finds no libmagic of the system. So the engine must find
+# the libmagic of its layer. Other processes do not see these mounts, which end with the command.
 set -eu
 
 mount --bind "$1" "$1"
@@ -12,7 +12,7 @@ for library in /usr/lib*/libmagic.so.* /usr/lib*/*/libmagic.so.*; do
     mount --bind /dev/null "$library"
   fi
 done
-# The working directory still is the one below the mount, which can be written.
+# The working directory is still the folder below the mount, which can be written. Enter the folder again.
 cd "$(pwd -P)"
 shift
 exec "$@"

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from infra.children import Guard
+from infra.children import ChildGuard
 from infra.local.functions.interpreters import Interpreter
 from infra.local.functions.invocation import Answer, Invocation, failure
 from infra.local.functions.processes import kill_group, kill_tree
 from infra.local.functions.runtime_api import RuntimeApi
 from infra.template.intrinsics import REGION
-from infra.template.stack import Function
+from infra.template.stack_definition import Function
 
 # Lambda's limit for a synchronous answer.
 MAX_RESPONSE_BYTES = 6_291_556
@@ -26,21 +26,23 @@ MAX_RESPONSE_BYTES = 6_291_556
 class Instance:
     """One process of a function.
 
-    It is `ready` from its first poll, busy while `current` is set, and `ended` for good after that. Both callbacks
-    run on the event loop.
+    It can take an event from its first poll on. It is busy while `current` is set. After `ended` is set, it never runs
+    again. Both callbacks run on the event loop.
 
     Parameters
     ----------
     function
-        What it runs, with its limits.
+        The function that it runs, with its limits.
     python
-        What runs its code.
+        The Python that runs its code.
     environment
-        The process's whole environment but for the Runtime API's address.
+        All variables of the process, without the Runtime API's address.
     log_path
-        Where its output goes, together with START, END and REPORT lines.
-    on_idle, on_end
-        Called when it waits for an event, and once when its process is gone.
+        The file for its output, and for Lambda's START, END and REPORT lines.
+    on_idle
+        Called each time the instance waits for an event.
+    on_end
+        Called once, after the process has ended.
     """
 
     def __init__(
@@ -50,7 +52,7 @@ class Instance:
         environment: Mapping[str, str],
         log_path: Path,
         api: RuntimeApi,
-        guard: Guard,
+        guard: ChildGuard,
         on_idle: Callable[[Instance], None],
         on_end: Callable[[Instance], None],
     ) -> None:
@@ -76,7 +78,7 @@ class Instance:
         self._watcher: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Start the process; `on_idle` says when it can be used, `on_end` that it cannot."""
+        """Start the process. `on_idle` is called when it can take an event, `on_end` if it has failed."""
         self._port = await self._api.open(self)
         self._log_fd = os.open(self._log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -90,7 +92,7 @@ class Instance:
         self._watcher = asyncio.create_task(self._watch(process))
 
     def assign(self, invocation: Invocation) -> None:
-        """Give an idle instance an event; the clock of its Timeout starts now."""
+        """Give an idle instance an event. The time of its Timeout starts now."""
         self.current = invocation
         invocation.started = time.time()
         invocation.deadline = invocation.started + self.function.timeout
@@ -99,7 +101,7 @@ class Instance:
         self._events.put_nowait(invocation)
 
     def kill(self, error_type: str = "Runtime.ExitError", message: str = "Runtime exited") -> None:
-        """End the process and everything it started; a running invocation is answered with this error."""
+        """End the process and everything that it has started. A running invocation is answered with this error."""
         if self._end_reason is None:
             self._end_reason = (error_type, message)
         if self.pid and not self.ended:
@@ -110,7 +112,7 @@ class Instance:
         if self._watcher is not None:
             await self._watcher
 
-    # What the Runtime API asks
+    # Called by the Runtime API
 
     async def next(self) -> Invocation | None:
         """Wait for an event (`Runtime.next`)."""
@@ -172,9 +174,9 @@ class Instance:
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
         code = await process.wait()
         self.ended = True
-        # What it started must not outlive it: on AWS the whole sandbox goes.
+        # End the processes that it has started too. On AWS, the whole environment of the instance ends with it.
         kill_group(self.pid)
-        self._guard.forget(self.pid)
+        self._guard.unwatch(self.pid)
         self._api.close(self._port)
         self._events.put_nowait(None)
         if self.current is not None:
@@ -199,9 +201,9 @@ def _exit_message(code: int) -> str:
 
 
 def instance_environment(function: Function, python: Interpreter, extra: Mapping[str, str]) -> dict[str, str]:
-    """The environment that Lambda gives a function, then the template's, then `extra`.
+    """Return the variables of Lambda, of the template and of `extra`. Later ones replace earlier ones.
 
-    Nothing of the runner's own environment gets in, but PATH. PYTHONPATH of `extra` comes before the layers'.
+    Of the runner's own environment, only PATH is passed on. PYTHONPATH of `extra` comes before the layers' folders.
     """
     python_path = [extra["PYTHONPATH"]] if "PYTHONPATH" in extra else []
     python_path += [str(layer.python_path) for layer in function.layers]
@@ -226,7 +228,7 @@ def instance_environment(function: Function, python: Interpreter, extra: Mapping
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_SESSION_TOKEN": "local",
-        # Nothing of the developer's own AWS account may be found.
+        # boto3 must not find the developer's own AWS account.
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",

@@ -1,4 +1,4 @@
-"""What runs the functions' code: this Python from source, or the target's Python from the built artifacts."""
+"""Chooses the Python for the functions: this Python for the source, or Lambda's version for the built artifacts."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ class Interpreter:
     Attributes
     ----------
     command
-        The Python, behind whatever prepares its surroundings.
+        The command that starts the Python, with the command that prepares its surroundings in front.
     version
-        Its version as Lambda writes it.
+        The version of the Python, as Lambda writes it.
     search_path
-        The PATH of its processes.
+        The PATH of the functions' processes.
     packages
-        What Lambda's image has, last on the Python path; empty where this Python has it installed.
+        The folder with the packages of Lambda's image, for the end of the Python path. It is empty for the source,
+        because this Python has these packages installed.
     """
 
     command: tuple[str, ...]
@@ -43,18 +44,18 @@ class Interpreter:
 
 
 def from_source() -> Interpreter:
-    """The Python that runs this, with its packages."""
+    """Return the Python that runs this program, with its packages."""
     version = ".".join(platform.python_version_tuple()[:2])
     return Interpreter((sys.executable,), version, os.environ.get("PATH", os.defpath))
 
 
 def from_build(build: Path, python: str | None) -> Interpreter:
-    """The target's Python over the artifacts in `build`, where they are read-only.
+    """Return Lambda's version of Python, for the artifacts in `build`. The functions cannot write the artifacts.
 
     Raises
     ------
     ToolError
-        They cannot run here; the message says why.
+        The artifacts cannot run here. The message says why.
     """
     found = find(python)
     reason = obstacle(build, found)
@@ -65,12 +66,14 @@ def from_build(build: Path, python: str | None) -> Interpreter:
 
 
 def _lambda_view(build: Path) -> tuple[str, ...]:
-    """The words that come before a command; none where the system does not allow it."""
+    """Return the words to put in front of a command; none if the system allows no user namespaces."""
     unshare = shutil.which("unshare")
     if unshare is not None:
         view = (unshare, "--user", "--map-root-user", "--mount", "sh", str(LAMBDA_VIEW), str(build))
         attempt = subprocess.run([*view, "true"], capture_output=True, text=True, check=False)
         if attempt.returncode == 0:
             return view
-    logger.warning("user namespaces are not allowed here: the artifacts can be written, the system's libmagic is seen")
+    logger.warning(
+        "user namespaces are not allowed here, so the functions can write the artifacts and find the system's libmagic"
+    )
     return ()

@@ -1,4 +1,4 @@
-"""One invocation of a function and what comes of it."""
+"""One invocation of a function, and its answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Answer:
-    """What a function (or the runner in its place) answered.
+    """The answer of a function, or of the runner in its place.
 
     Attributes
     ----------
@@ -27,13 +27,13 @@ class Answer:
 
 
 def failure(error_type: str, message: str) -> Answer:
-    """Lambda's own error answer, in the words Lambda uses."""
+    """Return Lambda's own error answer, in Lambda's words."""
     return Answer(json.dumps({"errorType": error_type, "errorMessage": message}).encode(), failed=True)
 
 
 @dataclass(eq=False)
 class Invocation:
-    """An event on its way through an instance."""
+    """An event that an instance handles, and the answer that its caller waits for."""
 
     payload: bytes
     answer: asyncio.Future[Answer]
@@ -43,14 +43,14 @@ class Invocation:
 
     @property
     def trace_id(self) -> str:
-        """An X-Ray header that says: not sampled."""
+        """The X-Ray header of an invocation that is not traced."""
         return f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Sampled=0"
 
     def finish(self, answer: Answer) -> None:
-        """Answer once; whatever comes later is dropped."""
+        """Answer once. Later answers are dropped."""
         if not self.answer.done():
             self.answer.set_result(answer)
 
     def fail(self, error_type: str, message: str) -> None:
-        """Answer with an error of the runtime, the way Lambda words it."""
+        """Answer with an error of the runtime, in Lambda's words."""
         self.finish(failure(error_type, f"RequestId: {self.request_id} Error: {message}"))

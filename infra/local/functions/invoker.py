@@ -1,4 +1,4 @@
-"""Lambda's Invoke: synchronous calls, and asynchronous ones with Lambda's retries."""
+"""Lambda's Invoke API: synchronous calls, and asynchronous calls with Lambda's retries."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from infra.local.functions.instances import Instance
 from infra.local.functions.invocation import Answer, Invocation
 from infra.local.functions.pool import FunctionPool
 from infra.local.functions.processes import resident_megabytes
-from infra.template.stack import Function, function_name
+from infra.template.stack_definition import Function, function_name
 
 logger = logging.getLogger(__name__)
 
 MAX_EVENT_BYTES = 6 * 1024 * 1024
 MAX_ASYNC_EVENT_BYTES = 1024 * 1024
 
-# Lambda waits one minute, then two. Nobody waits that long at a desk.
+# Pauses before the retries. Lambda waits one minute, then two, which is too long for a developer.
 RETRY_SECONDS = (1.0, 2.0)
 THROTTLE_SECONDS = (0.2, 5.0)
 
@@ -28,16 +28,16 @@ RETIRE_SECONDS = 30.0
 
 
 class Invoker:
-    """Invokes the stack's functions.
+    """Invokes the template's functions.
 
     Parameters
     ----------
     functions
-        By name.
+        The functions, by name.
     make_pool
         Makes a function's pool.
     withheld
-        Names of functions that do not run in this run.
+        The names of the functions that must not run.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Invoker:
         Raises
         ------
         InvocationError
-            The function is unknown, withheld, throttled, or the event too large.
+            The function is unknown, withheld or throttled, or the event is too large.
         """
         pool = self._pool(reference)
         if pool.function.name in self._withheld:
@@ -66,12 +66,12 @@ class Invoker:
         return await pool.run(_invocation(payload))
 
     def invoke_later(self, reference: str, payload: bytes) -> None:
-        """Accept an event (``Event``); it is retried as the function's EventInvokeConfig says.
+        """Accept an event (``Event``). It is retried as the function's EventInvokeConfig says.
 
         Raises
         ------
         InvocationError
-            The function is unknown or the event too large.
+            The function is unknown, or the event is too large.
         """
         pool = self._pool(reference)
         if pool.function.name in self._withheld:
@@ -82,17 +82,17 @@ class Invoker:
         self._spawn(self._deliver(pool, payload))
 
     def instances(self) -> list[Instance]:
-        """Every instance that has a process, by function and age."""
+        """Return every instance that has a process, by function and age."""
         pools = sorted(self.pools.values(), key=lambda pool: pool.function.short_name)
         return [instance for pool in pools for instance in pool.instances if instance.pid and not instance.ended]
 
     def start_housekeeping(self) -> None:
-        """Watch memory and end instances that idle for long."""
+        """From now on, watch the memory and end instances that are idle for long."""
         self._spawn(self._watch_memory())
         self._spawn(self._retire())
 
     async def close(self) -> None:
-        """Drop what waits and end every instance."""
+        """Drop the waiting events and end every instance."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -115,7 +115,7 @@ class Invoker:
         first = _invocation(payload)
         failures, throttle = 0, THROTTLE_SECONDS[0]
         while time.monotonic() - accepted <= function.max_event_age:
-            # A retry is the same event: it keeps its request id.
+            # A retry keeps the request id, because it is the same event.
             again = _invocation(payload)
             again.request_id = first.request_id
             try:

@@ -1,4 +1,4 @@
-"""The instances of one function: warm ones first, a new one for every call that finds none."""
+"""The instances of one function. A call takes an idle instance, or the pool starts a new one."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from collections.abc import Callable
 from infra.local.errors import TooManyRequests
 from infra.local.functions.instances import Instance
 from infra.local.functions.invocation import Answer, Invocation, failure
-from infra.template.stack import Function
+from infra.template.stack_definition import Function
 
-# Lambda gives the code outside the handler ten seconds; a busy machine is no reason to fail, so here it is more.
+# The time limit for the code outside the handler. Lambda allows ten seconds. Here it is more, because a function must
+# not fail on a busy machine.
 INIT_SECONDS = 30.0
 
 IDLE_SECONDS = 300.0
 
-# Lambda's limit for an account. Calls above a machine's strength wait; these are refused.
+# Lambda's limit for an account. Calls above it are refused. Other calls may have to wait for this machine.
 MAX_RUNNING = 1000
 
 InstanceFactory = Callable[[Callable[[Instance], None], Callable[[Instance], None]], Instance]
@@ -28,8 +29,8 @@ class FunctionPool:
     """Runs invocations of one function.
 
     A call takes an idle instance. If there is none, the pool starts one, and the call takes the first instance that
-    becomes free: the new one or an older one. A start that has not begun when no call waits any more is dropped. So
-    long calls get an instance each, while a burst of short ones shares a few.
+    becomes free: the new one or an older one. If no call waits any more, the pool drops the starts that have not begun.
+    So each long call gets an instance of its own, and many short calls share a few instances.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ class FunctionPool:
     make
         Makes an instance that is not started yet.
     start_slots
-        Shared by all functions: how many processes may be starting at once. Imports cost a core each.
+        Limits how many processes of all functions start at the same time, because each start keeps a core busy.
     """
 
     def __init__(self, function: Function, make: InstanceFactory, start_slots: asyncio.Semaphore) -> None:
@@ -58,7 +59,7 @@ class FunctionPool:
         Raises
         ------
         TooManyRequests
-            Its reserved concurrency is used up.
+            The function's reserved concurrency is used up.
         """
         reserved = self.function.reserved_concurrency
         limit = MAX_RUNNING if reserved is None else reserved
@@ -76,7 +77,7 @@ class FunctionPool:
             self._running -= 1
 
     def retire_idle(self, older_than: float = IDLE_SECONDS) -> None:
-        """End the instances that had nothing to do for so long."""
+        """End the instances that have been idle for this many seconds."""
         now = time.monotonic()
         for instance in [i for i in self._idle if now - i.idle_since >= older_than]:
             self._idle.remove(instance)
@@ -142,13 +143,13 @@ class FunctionPool:
         self.instances.remove(instance)
         if instance in self._idle:
             self._idle.remove(instance)
-        elif not instance.idle_since:  # it never came as far as its first poll
+        elif not instance.idle_since:  # it has ended before its first poll
             self._fail_first(
                 instance.init_failure
                 or failure("Runtime.ExitError", "Error: Runtime exited while the function was loading")
             )
 
     def _fail_first(self, answer: Answer) -> None:
-        """One failed start fails one call; the others get starts of their own."""
+        """Fail one waiting call, because one start has failed. The other calls have starts of their own."""
         if self._waiting:
             self._waiting.popleft().finish(answer)

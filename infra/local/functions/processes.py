@@ -1,4 +1,4 @@
-"""Process trees: how much memory one holds, and its end."""
+"""Measures the memory of process trees, and ends them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import psutil
 
 
 def resident_megabytes(roots: Iterable[int]) -> dict[int, float]:
-    """Resident memory of each process in `roots` together with all its descendants.
+    """Return the resident memory of each process in `roots`, together with that of all its descendants.
 
-    One walk over the process table serves all of them. Pages that parent and child share count twice, so this errs
-    on the strict side.
+    The process table is read once for all of them. A page that parent and child share counts twice, so the result may
+    be too high, but never too low.
     """
     wanted = set(roots)
     parents: dict[int, int] = {}
@@ -35,7 +35,7 @@ def resident_megabytes(roots: Iterable[int]) -> dict[int, float]:
 
 
 def kill_tree(pid: int) -> None:
-    """Kill a process, its group and its descendants, those in groups of their own too."""
+    """Kill a process, its group and its descendants, including those in other groups."""
     descendants: list[psutil.Process] = []
     with contextlib.suppress(psutil.Error):
         descendants = psutil.Process(pid).children(recursive=True)
@@ -46,6 +46,6 @@ def kill_tree(pid: int) -> None:
 
 
 def kill_group(pid: int) -> None:
-    """Kill what is left of the process group that `pid` led."""
+    """Kill the processes that are left in the group of `pid`."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)

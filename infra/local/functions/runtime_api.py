@@ -1,7 +1,7 @@
 """Lambda's Runtime API, as `awslambdaric` speaks it.
 
-Each instance has a port of its own, because nothing in a request says which instance it comes from (the client does
-not take a path in ``AWS_LAMBDA_RUNTIME_API``). One aiohttp server answers on all of them.
+Each instance has a port of its own, because nothing in a request says which instance sends it (`awslambdaric` accepts
+no path in ``AWS_LAMBDA_RUNTIME_API``). One aiohttp server answers on all ports.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from infra.local.gateway.httpserver import bind, body_limit
 
 PREFIX = "/2018-06-01/runtime/"
 
-# A response is at most 6 MB; the function must be able to hand over a larger one to be told so.
+# Lambda allows 6 MB for a response. The server reads more, so that the instance can answer with Lambda's error.
 BODY_LIMIT = 64 * 1024 * 1024
 
 
@@ -27,22 +27,22 @@ class Runtime(Protocol):
     arn: str
 
     async def next(self) -> Invocation | None:
-        """Wait for an event; None when the instance has ended."""
+        """Wait for an event. Return None when the instance has ended."""
 
     def respond(self, request_id: str, payload: bytes, failed: bool) -> bool:
-        """Take the handler's answer; False when nobody asked for it."""
+        """Take the handler's answer. Return False if no such invocation is running."""
 
     def init_failed(self, payload: bytes) -> None:
-        """The function's module could not be loaded."""
+        """Take the error of a module that could not be loaded."""
 
 
 class RuntimeApi:
-    """The server; `open` gives an instance its port."""
+    """The server. `open` gives an instance its port."""
 
     def __init__(self) -> None:
         self._runtimes: dict[int, Runtime] = {}
         self._listeners: dict[int, asyncio.Server] = {}
-        # A poll lasts as long as the instance is idle.
+        # An idle instance waits in one request, so a connection must stay open for long.
         self._server = web.Server(
             self._handle, request_factory=body_limit(BODY_LIMIT), keepalive_timeout=3600, access_log=None
         )
@@ -56,7 +56,7 @@ class RuntimeApi:
         return port
 
     def close(self, port: int) -> None:
-        """The instance of that port has ended."""
+        """Stop serving a port, because its instance has ended."""
         self._runtimes.pop(port, None)
         listener = self._listeners.pop(port, None)
         if listener is not None:

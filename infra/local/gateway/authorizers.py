@@ -12,11 +12,11 @@ from typing import Any
 from infra.local.errors import InvocationError
 from infra.local.functions.invoker import Invoker
 from infra.local.gateway.payload import HttpRequest, HttpResponse, authorizer_event, message
-from infra.template.stack import Authorizer, Route
+from infra.template.stack_definition import Authorizer, Route
 
 logger = logging.getLogger(__name__)
 
-# A developer's machine sees few tokens; a load test sees many.
+# A load test sends many tokens, so the cache needs a limit.
 MAX_CACHED = 10_000
 
 UNAUTHORIZED = message(401, "Unauthorized")
@@ -25,7 +25,7 @@ ERROR = message(500, "Internal Server Error")
 
 
 class Refused(Exception):
-    """The request does not reach its function; `response` says why."""
+    """The request does not reach its function. `response` is the answer."""
 
     def __init__(self, response: HttpResponse) -> None:
         super().__init__(response.status)
@@ -33,14 +33,14 @@ class Refused(Exception):
 
 
 class AuthorizerCache:
-    """Asks authorizers, and remembers their answers by identity source as long as the template says.
+    """Asks authorizers. It remembers each answer by its identity source, for as long as the template says.
 
     Parameters
     ----------
     invoker
         Invokes the authorizer's function.
     clock
-        Seconds that only grow.
+        Returns seconds that never go back.
     """
 
     def __init__(self, invoker: Invoker, clock: Callable[[], float] = time.monotonic) -> None:
@@ -51,12 +51,12 @@ class AuthorizerCache:
     async def context(
         self, authorizer: Authorizer, request: HttpRequest, route: Route, parameters: dict[str, str]
     ) -> dict[str, Any]:
-        """What the authorizer says of an allowed request.
+        """Return the context that the authorizer gives to an allowed request.
 
         Raises
         ------
         Refused
-            401 without the identity header, 403 when it says no, 500 when it fails.
+            With 401 if an identity header is missing, 403 if the authorizer denies the request, 500 if it fails.
         """
         identity = [request.header(name) or "" for name in authorizer.headers]
         if not all(identity):

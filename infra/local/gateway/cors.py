@@ -1,15 +1,15 @@
-"""CORS as an HTTP API does it: the API answers, whatever the functions say."""
+"""CORS as in an HTTP API: the API writes these headers, and drops those that a function returns."""
 
 from __future__ import annotations
 
 from infra.local.gateway.payload import HttpRequest, HttpResponse
-from infra.template.stack import Cors
+from infra.template.stack_definition import Cors
 
 _ALLOW_ORIGIN = "access-control-allow-origin"
 
 
 def is_preflight(request: HttpRequest) -> bool:
-    """Whether a browser asks before it sends the real request."""
+    """Whether the request is a preflight, with which a browser asks before it sends the real request."""
     return (
         request.method == "OPTIONS"
         and request.header("origin") is not None
@@ -18,7 +18,7 @@ def is_preflight(request: HttpRequest) -> bool:
 
 
 def preflight(cors: Cors, request: HttpRequest) -> HttpResponse:
-    """The answer to a preflight; without CORS headers for an origin that is not allowed."""
+    """Return the answer to a preflight. It has no CORS headers if the origin is not allowed."""
     headers = _origin_headers(cors, request)
     if headers:
         if cors.methods:
@@ -31,7 +31,7 @@ def preflight(cors: Cors, request: HttpRequest) -> HttpResponse:
 
 
 def with_cors(cors: Cors, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """The response with the API's CORS headers in the place of the function's."""
+    """Return the response with the API's CORS headers instead of the function's."""
     kept = [header for header in response.headers if not header[0].startswith("access-control-")]
     added = _origin_headers(cors, request)
     if added and cors.exposed:
@@ -49,6 +49,6 @@ def _origin_headers(cors: Cors, request: HttpRequest) -> list[tuple[str, str]]:
 
 
 def _allows(allowed: str, origin: str) -> bool:
-    """Compare letter by letter; ``https://*`` and the like allow each host."""
+    """Compare two origins as texts. A ``*`` stands for any text, so ``https://*`` allows every host."""
     before, star, after = allowed.partition("*")
     return origin == allowed if not star else origin.startswith(before) and origin.endswith(after)

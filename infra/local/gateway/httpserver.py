@@ -1,4 +1,4 @@
-"""What both of the runner's HTTP servers need of aiohttp's low-level server."""
+"""Functions for both HTTP servers of the runner, which use aiohttp's low-level server."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from infra.errors import ToolError
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Take a port without listening yet: until someone listens, a client is refused at once.
+    """Bind a socket to a port, without listening. Until a server listens, clients are refused at once.
 
     Raises
     ------
     ToolError
-        The host is not one of this machine's, or the port is taken or not ours to take.
+        The host is no address of this machine, the port is taken, or this user may not use it.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -41,7 +41,7 @@ def is_loopback(listening: socket.socket) -> bool:
 
 
 def own_url(listening: socket.socket) -> str:
-    """The URL by which this machine reaches a bound socket."""
+    """Return the URL with which this machine reaches a bound socket."""
     host, port = listening.getsockname()[:2]
     address = ipaddress.ip_address(host)
     if address.is_unspecified:
@@ -50,7 +50,7 @@ def own_url(listening: socket.socket) -> str:
 
 
 def body_limit(limit: int) -> Callable[..., web.BaseRequest]:
-    """A request factory whose requests refuse a body of more than `limit` bytes (413)."""
+    """Return a request factory. Its requests refuse a body of more than `limit` bytes (413)."""
 
     def make(message: Any, payload: Any, protocol: Any, writer: Any, task: asyncio.Task[None]) -> web.BaseRequest:
         loop = asyncio.get_running_loop()

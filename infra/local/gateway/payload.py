@@ -1,4 +1,4 @@
-"""Payload format 2.0: what a function gets from an HTTP API and what it answers."""
+"""Payload format 2.0: the event that a function gets from an HTTP API, and the form of its answer."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from infra.template.intrinsics import ACCOUNT, REGION
-from infra.template.stack import Route
+from infra.template.stack_definition import Route
 
 API_ID = "local"
 
-# Content types whose body arrives as text; everything else is base64.
+# A body of these content types reaches the function as text. Every other body reaches it as base64.
 _TEXT_TYPES = (
     "text/",
     "application/json",
@@ -25,7 +25,7 @@ _TEXT_TYPES = (
     "application/vnd.api+json",
 )
 
-# Set by the server itself.
+# The server sets these headers itself, so those of a function are dropped.
 _CONNECTION_HEADERS = {"connection", "content-length", "date", "keep-alive", "transfer-encoding", "upgrade"}
 
 
@@ -35,7 +35,7 @@ class BadResponse(ValueError):
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """A request, free of the server's types. `path` is as sent: still percent-encoded."""
+    """A request, without the types of aiohttp. `path` is percent-encoded, as the client has sent it."""
 
     method: str
     path: str
@@ -46,14 +46,14 @@ class HttpRequest:
     request_id: str = field(default_factory=lambda: secrets.token_urlsafe(11) + "=")
 
     def header(self, name: str) -> str | None:
-        """All values of a header, joined by commas; `name` in lower case."""
+        """Return all values of a header, joined by commas. `name` is in lower case."""
         values = [value for key, value in self.headers if key.lower() == name]
         return ",".join(values) if values else None
 
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """A response, free of the server's types."""
+    """A response, without the types of aiohttp."""
 
     status: int
     body: bytes = b""
@@ -61,7 +61,7 @@ class HttpResponse:
 
 
 def message(status: int, text: str) -> HttpResponse:
-    """API Gateway's own answer."""
+    """Return an answer of API Gateway itself."""
     body = json.dumps({"message": text}, separators=(",", ":")).encode()
     return HttpResponse(status, body, (("content-type", "application/json"),))
 
@@ -69,7 +69,7 @@ def message(status: int, text: str) -> HttpResponse:
 def integration_event(
     request: HttpRequest, route: Route, parameters: dict[str, str], context: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """The event of a route's function; `context` is what its authorizer said."""
+    """Return the event of a route's function. `context` comes from the route's authorizer."""
     event = _common(request, route, parameters)
     if context is not None:
         event["requestContext"]["authorizer"] = {"lambda": context}
@@ -88,7 +88,7 @@ def authorizer_event(
     parameters: dict[str, str],
     identity: list[str],
 ) -> dict[str, Any]:
-    """The event of a Lambda authorizer."""
+    """Return the event of a Lambda authorizer."""
     arn = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{API_ID}/$default/{request.method}{unquote(request.path)}"
     return _common(request, route, parameters) | {
         "type": "REQUEST",
@@ -103,11 +103,11 @@ def parse_response(payload: bytes) -> HttpResponse:
     Raises
     ------
     BadResponse
-        It cannot be one.
+        The answer cannot be turned into a response.
     """
     answer = json.loads(payload or b"null")
     if not isinstance(answer, dict) or "statusCode" not in answer:
-        # The short form: whatever it is, it is the body.
+        # The short form: without a status code, the whole answer is the body.
         body = answer if isinstance(answer, str) else json.dumps(answer)
         return HttpResponse(200, body.encode(), (("content-type", "application/json"),))
     try:

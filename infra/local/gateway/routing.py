@@ -1,4 +1,4 @@
-"""Which route of the HTTP API a request takes."""
+"""Finds the route of the HTTP API for a request."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import re
 from collections.abc import Sequence
 from urllib.parse import unquote
 
-from infra.template.stack import Route
+from infra.template.stack_definition import Route
 
 _PARAMETER = re.compile(r"\{(\w+)(\+?)\}")
 
 
 class Router:
-    """Finds routes as an HTTP API does: exact paths first, a method before ANY, ``{name+}`` for all that is left.
+    """Finds routes as an HTTP API does: exact paths first, a method before ANY, ``{name+}`` last.
 
-    ``/a/{name+}`` also takes ``/a/`` there, which no other route can have.
+    As in an HTTP API, ``/a/{name+}`` also matches ``/a/``. No other route can match this path.
     """
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._routes = [(route, _pattern(route.path)) for route in sorted(routes, key=_vagueness)]
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
-        """The route of a request and the parameters in its (still quoted) path."""
+        """Return the route of a request, and the parameters in its percent-encoded path."""
         for route, pattern in self._routes:
             if route.method not in (method, "ANY"):
                 continue
@@ -32,7 +32,7 @@ class Router:
 
 
 def _vagueness(route: Route) -> tuple[list[int], bool]:
-    """Sorts exact segments before ``{name}``, that before ``{name+}``, and ANY behind its methods."""
+    """Return a key that sorts exact segments before ``{name}``, ``{name}`` before ``{name+}``, and ANY last."""
     segments = route.path.split("/")
     return [segment.endswith("}") + segment.endswith("+}") for segment in segments], route.method == "ANY"
 

@@ -25,20 +25,20 @@ from infra.local.gateway.payload import (
     parse_response,
 )
 from infra.local.gateway.routing import Router
-from infra.template.stack import Route, Stack
+from infra.template.stack_definition import Route, StackDefinition
 
 logger = logging.getLogger(__name__)
 
-# aiohttp's complaints about broken HTTP, a traceback each, help nobody; mistakes of ours are logged here.
+# aiohttp would log a traceback for each request that is broken HTTP. `_handle` logs our own errors.
 _quiet = logging.getLogger(f"{__name__}.http")
 _quiet.setLevel(logging.CRITICAL)
 
-# An HTTP API's own limits; that of the head is for the request line and the headers' values together.
+# The limits of an HTTP API. MAX_HEAD_BYTES counts the request line and the values of all headers.
 MAX_BODY_BYTES = 10 * 1024 * 1024
 MAX_HEAD_BYTES = 10_240
 INTEGRATION_SECONDS = 30.0
 
-# What the HTTP parser reads at most, so that we can say 431 ourselves.
+# The HTTP parser reads more than MAX_HEAD_BYTES, so that the gateway can answer 431 itself.
 PARSED_HEADER_BYTES = 64 * 1024
 
 NOT_FOUND = message(404, "Not Found")
@@ -49,23 +49,23 @@ EXPECTATION_FAILED = message(417, "Expectation Failed")
 HEADERS_TOO_LARGE = message(431, "Request Header Fields Too Large")
 
 LocalHandler = Callable[[HttpRequest], Awaitable[HttpResponse | None]]
-"""Answers the runner's own paths; None for every other."""
+"""Answers requests to the runner's own paths, and returns None for all other paths."""
 
 
 class Gateway:
-    """Takes requests to functions.
+    """Passes requests to functions.
 
     Parameters
     ----------
     stack
-        Routes and CORS.
+        The routes and the CORS configuration.
     invoker
-        Invokes what is behind them.
+        Invokes the functions of the routes.
     local
-        Asked first: the helpers that exist only here.
+        Is asked first. It answers the paths that exist only in the local system.
     """
 
-    def __init__(self, stack: Stack, invoker: Invoker, local: LocalHandler) -> None:
+    def __init__(self, stack: StackDefinition, invoker: Invoker, local: LocalHandler) -> None:
         self._router = Router(stack.routes)
         self._cors = stack.cors
         self._invoker = invoker
@@ -74,7 +74,7 @@ class Gateway:
         self._running: set[asyncio.Task[Answer]] = set()
 
     async def answer(self, request: HttpRequest) -> HttpResponse:
-        """The whole way of a request."""
+        """Answer a request, with the limits and the CORS headers of an HTTP API."""
         if _head_bytes(request) > MAX_HEAD_BYTES:
             return HEADERS_TOO_LARGE
         if self._cors is None:
@@ -84,7 +84,7 @@ class Gateway:
         return with_cors(self._cors, request, await self._respond(request))
 
     async def _respond(self, request: HttpRequest) -> HttpResponse:
-        # Behind CORS as well: a frontend on an origin of its own signs in and scans by the runner's paths.
+        # The runner's own paths get CORS headers too, because a frontend on another origin signs in and scans there.
         local = await self._local(request)
         return await self._route(request) if local is None else local
 
@@ -103,7 +103,7 @@ class Gateway:
         return await self._integrate(route, json.dumps(event).encode())
 
     async def _integrate(self, route: Route, event: bytes) -> HttpResponse:
-        # The function goes on when the caller has gone or waited too long; so the call is a task of its own.
+        # The call is a task of its own, because the function goes on if the caller has gone or has waited too long.
         call = asyncio.create_task(self._invoker.invoke(route.function, event))
         self._running.add(call)
         call.add_done_callback(self._running.discard)
@@ -124,7 +124,7 @@ class Gateway:
 
 
 class HttpServer:
-    """HTTP/1.1 with keep-alive in front of a gateway; nothing a client sends ends it."""
+    """Serves HTTP/1.1 with keep-alive in front of a gateway. No request of a client can end it."""
 
     def __init__(self, answer: Callable[[HttpRequest], Awaitable[HttpResponse]]) -> None:
         self._answer = answer
@@ -133,7 +133,7 @@ class HttpServer:
             request_factory=body_limit(MAX_BODY_BYTES),
             keepalive_timeout=75,
             access_log=None,
-            # A compressed body is the function's to unpack, as behind an HTTP API.
+            # The function itself unpacks a compressed body, as behind an HTTP API.
             auto_decompress=False,
             logger=_quiet,
             max_line_size=PARSED_HEADER_BYTES,
@@ -187,9 +187,10 @@ def _refusal(route: Route, error: InvocationError) -> HttpResponse:
 
 
 async def _meet_expectation(raw: web.BaseRequest) -> web.Response | None:
-    """Tell a client that waits (``Expect: 100-continue``) to send its body, or refuse it before it does.
+    """Answer ``Expect: 100-continue``: tell the client to send its body, or refuse the request before it does.
 
-    aiohttp does this for its own routes only. Without the word curl waits for a second, and some clients for ever.
+    aiohttp does this for its own routes only. Without this answer, curl waits for a second and some clients wait for
+    ever.
     """
     expected = {one.strip().lower() for line in raw.headers.getall("expect", ()) for one in line.split(",")} - {""}
     if not expected or raw.version < HttpVersion11:
@@ -202,7 +203,7 @@ async def _meet_expectation(raw: web.BaseRequest) -> web.Response | None:
         if raw.can_read_body and raw.transport is not None:
             raw.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         return None
-    refused.force_close()  # nobody knows whether the body comes, so the next request could not be told from it
+    refused.force_close()  # the body may still come, and would then be taken for the next request
     return refused
 
 
@@ -216,7 +217,7 @@ def _render(response: HttpResponse, request_id: str | None = None) -> web.Respon
     for name, value in response.headers:
         rendered.headers.add(name, value)
     if response.status not in (204, 304):
-        rendered.headers["content-length"] = str(len(response.body))  # aiohttp leaves out a 0 for HEAD
+        rendered.headers["content-length"] = str(len(response.body))  # aiohttp leaves out a length of 0 for HEAD
     if request_id is not None:
         rendered.headers["apigw-requestid"] = request_id
     return rendered

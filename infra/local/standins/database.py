@@ -1,4 +1,4 @@
-"""The database of the local stack: whose it is, and made ready for the migrations."""
+"""Checks to whom a database belongs, and prepares it for the local system."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from infra.errors import ToolError
-from infra.local.options import NEEDS
+from infra.local.options import LOGIN_NAMES
 from infra.migrate.connection import without_password
 from infra.postgres import SUPABASE
 
-# The last part of a secret's name in template.yaml, and the role whose URL it holds.
-ROLES = {need: f"whatsapp_{need}" for need in NEEDS}
+# For the last part of each secret's name in template.yaml, the role whose URL the secret holds.
+ROLES = {login: f"whatsapp_{login}" for login in LOGIN_NAMES}
 
 _HOLDS_OURS = """
     select to_regclass('public.whatsapp_sessions') is not null
@@ -33,25 +33,26 @@ _MAKE_MARK = """
 
 
 def prepare(database_url: str, whatsapp_id: str, *, embedded: bool) -> None:
-    """Check whose database this is, bring it up to date, and mark it as this local stack's.
+    """Check whose database this is, bring it up to date, and mark it as this local system's.
 
-    The engine opens the devices that a database holds against the WhatsApp of this run. A WhatsApp that does not know
-    a device makes the engine delete its keys. So the mark names the WhatsApp. A database without a mark is used only
-    while it holds nothing of the product, and it gets its mark only when it has been prepared.
+    The engine connects the devices of the database to the WhatsApp of this run. If that WhatsApp does not know a
+    device, the engine deletes the device's keys. So the mark names a WhatsApp, and a database with another mark is
+    refused. A database without a mark is used only if it holds nothing of the product. It gets its mark after it has
+    been prepared.
 
     Parameters
     ----------
     database_url
         The database, as its owner.
     whatsapp_id
-        The WhatsApp of this run (`WhatsApp.id`).
+        The id of this run's WhatsApp (`WhatsApp.id`).
     embedded
         Whether the runner has made the database itself.
 
     Raises
     ------
     ToolError
-        The database belongs to somebody else, cannot be reached or refuses.
+        The database belongs to somebody else, cannot be reached, or refuses a statement.
     """
     from infra.migrate import MigrateError, up
 
@@ -81,46 +82,47 @@ def _check_mark(connection: psycopg.Connection, database_url: str, whatsapp_id: 
         return True
     if not embedded and connection.execute(_HOLDS_OURS).fetchone() == (True,):
         raise ToolError(
-            f"the database on {where} already holds whatsapp_sessions that no local stack has made, "
+            f"the database on {where} already holds whatsapp_sessions that no local system has made, "
             "so nothing was changed there. Give --database-url an empty database."
         )
     return False
 
 
 def login_urls(database_url: str, given: Mapping[str, str]) -> dict[str, str]:
-    """The URLs by which the functions log in, by the need that the secret's name ends in.
+    """Return the URLs with which the functions log in, by the last part of the secret's name.
 
     Parameters
     ----------
     database_url
-        The database, as its owner. It lends host and name to a role whose own URL is not given. Such a role logs in
-        without a password, as the embedded Postgres lets it. The runner changes no password of a role.
+        The database, as its owner. A role whose own URL is not given uses the host and the database name of this URL.
+        It logs in without a password, which the embedded Postgres allows. The runner never changes a role's password.
     given
-        URLs of roles, by need: ``--api-database-url`` and so on.
+        The URLs of ``--api-database-url`` and so on, by the same names.
 
     Raises
     ------
     ToolError
-        A role cannot log in; the message names its option.
+        A role cannot log in. The message names its option.
     """
     parts = urlsplit(database_url)
     server = parts.netloc.rpartition("@")[2]
     urls = {
-        need: given.get(need) or urlunsplit(parts._replace(netloc=f"{role}@{server}")) for need, role in ROLES.items()
+        login: given.get(login) or urlunsplit(parts._replace(netloc=f"{role}@{server}"))
+        for login, role in ROLES.items()
     }
-    for need, url in urls.items():
+    for login, url in urls.items():
         try:
             psycopg.connect(url, connect_timeout=10).close()
         except psycopg.OperationalError as error:
             raise ToolError(
-                f"{ROLES[need]} cannot log in to {host(database_url)}; give its URL with --{need}-database-url "
+                f"{ROLES[login]} cannot log in to {host(database_url)}; give its URL with --{login}-database-url "
                 f"({without_password(error, url)})"
             ) from error
     return urls
 
 
 def host(database_url: str) -> str:
-    """The host and database that a URL names, for a message: ``db.example.com/postgres``."""
+    """Return the host and database of a URL, for a message: ``db.example.com/postgres``."""
     parts = conninfo_to_dict(database_url)
     return f"{parts['host']}/{parts['dbname']}"
 
@@ -132,11 +134,11 @@ def _other_whatsapp(where: str, embedded: bool) -> str:
             "Use another --data-dir, or remove this one to start anew."
         )
     return (
-        f"the database on {where} belongs to a local stack with another WhatsApp, so nothing was changed there. "
+        f"the database on {where} belongs to a local system with another WhatsApp, so nothing was changed there. "
         "Use the --data-dir of that stack, or give --database-url an empty database."
     )
 
 
 def _about(error: psycopg.Error, database_url: str) -> str:
-    """What Postgres says, in one sentence. The context of a statement helps nobody at the terminal."""
+    """Return the message of Postgres in one sentence, without the statement's context, which a user does not need."""
     return error.diag.message_primary or without_password(error, database_url)

@@ -1,4 +1,4 @@
-"""The folder that outlives a run, and the lock that keeps a second runner out of it."""
+"""The folder that keeps data between runs, and its lock, which keeps a second runner out."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from infra.errors import ToolError
 class DataDir:
     """``postgres/``, ``sandbox/``, ``logs/``, ``signing-key.pem`` and ``lock``.
 
-    Each kind of WhatsApp has a database of its own: ``postgres`` for the sandbox, else ``postgres-live`` or
-    ``postgres-external``. The devices in it are unknown to any other WhatsApp.
+    Each kind of WhatsApp has a database of its own (``postgres`` for the sandbox, else ``postgres-live`` or
+    ``postgres-external``), because another WhatsApp does not know the devices in it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,7 +30,7 @@ class DataDir:
         Raises
         ------
         ToolError
-            Another runner uses it, or it cannot be made or written.
+            Another runner uses the folder, or the folder cannot be made or written.
         """
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ class DataDir:
         except OSError as error:
             raise ToolError(f"cannot use the data directory {self.path}: {error.strerror}") from error
         try:
-            # The kernel gives it back however this process ends.
+            # The kernel releases the lock when this process ends, even if it is killed.
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.read(self._lock, 20).decode().strip()
@@ -55,7 +55,7 @@ class DataDir:
         return self
 
     def postgres(self, whatsapp: str) -> Path:
-        """Where the embedded Postgres for a kind of WhatsApp keeps its files."""
+        """Return the folder of the embedded Postgres for a kind of WhatsApp."""
         return self.path / ("postgres" if whatsapp == "sandbox" else f"postgres-{whatsapp}")
 
     def __exit__(

@@ -1,4 +1,4 @@
-"""The paths that exist only here: sign-in, the sandbox's phone, the running instances."""
+"""The paths that exist only in the local system: sign-in, the sandbox's phone, the running instances."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ import psycopg
 
 from infra.local.functions.invoker import Invoker
 from infra.local.gateway.payload import HttpRequest, HttpResponse
-from infra.local.standins.identity import Identity
-from infra.local.standins.sandbox import SandboxControl, WhatsApp
+from infra.local.standins.supabase_auth import SupabaseAuth
+from infra.local.standins.whatsapp import SandboxControl, WhatsApp
 
 _Handler = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 
 class _BadRequest(Exception):
-    """The caller sent something unusable; the message says what."""
+    """The caller has sent something unusable. The message says what."""
 
 
-class DevPaths:
-    """Answers the local paths.
+class DeveloperPaths:
+    """Answers requests to these paths.
 
     Parameters
     ----------
-    identity
+    auth
         Issues tokens.
     invoker
-        Knows the instances.
+        Lists the running instances.
     whatsapp
-        What the engine talks to.
+        The WhatsApp of this run.
     sandbox
-        The sandbox's phone, when it is the sandbox.
+        The sandbox's phone; None for another WhatsApp.
     aws_url
-        moto; the AWS CLI looks at executions with it as AWS_ENDPOINT_URL.
+        The address of moto. With AWS_ENDPOINT_URL set to it, the AWS CLI shows the executions.
     password
-        What the paths under ``/dev/`` ask for, by HTTP Basic with any user name; None asks for nothing.
-        ``/dev/token`` gives a token for any user, so no stranger may reach it.
+        The password of the paths under ``/dev/``, for HTTP Basic with any user name; None if they need none.
+        ``/dev/token`` gives a token for any user, so strangers must not reach it.
     """
 
     def __init__(
         self,
-        identity: Identity,
+        auth: SupabaseAuth,
         invoker: Invoker,
         whatsapp: WhatsApp,
         sandbox: SandboxControl | None,
@@ -57,7 +57,7 @@ class DevPaths:
         password: str | None = None,
     ) -> None:
         self._password = password
-        self._identity = identity
+        self._auth = auth
         self._invoker = invoker
         self._whatsapp = whatsapp
         self._sandbox = sandbox
@@ -73,13 +73,13 @@ class DevPaths:
         }
 
     async def answer(self, request: HttpRequest) -> HttpResponse | None:
-        """The answer, or None when the path belongs to the template."""
+        """Answer a request. Return None if the path is not one of these."""
         methods = self._handlers.get(request.path)
         if methods is None:
             return None
         if self._password is not None and request.path.startswith("/dev/") and not _knows(self._password, request):
-            refused = _error(401, "password_needed", "this path needs the password that the local stack printed")
-            return replace(refused, headers=(*refused.headers, ("www-authenticate", 'Basic realm="local stack"')))
+            refused = _error(401, "password_needed", "this path needs the password that the local system printed")
+            return replace(refused, headers=(*refused.headers, ("www-authenticate", 'Basic realm="local system"')))
         handler = methods.get(request.method, self._not_allowed)
         try:
             return await handler(request)
@@ -96,7 +96,7 @@ class DevPaths:
         return replace(response, headers=(*response.headers, ("allow", allowed)))
 
     async def _jwks(self, _: HttpRequest) -> HttpResponse:
-        return _json(200, self._identity.jwks)
+        return _json(200, self._auth.jwks)
 
     async def _token(self, request: HttpRequest) -> HttpResponse:
         body = _body(request, optional=True)
@@ -107,7 +107,7 @@ class DevPaths:
             raise _BadRequest("userId must be a UUID") from None
         if level not in ("aal1", "aal2"):
             raise _BadRequest("aal must be aal1 or aal2")
-        return _json(200, await asyncio.to_thread(self._identity.sign_in, user, level))
+        return _json(200, await asyncio.to_thread(self._auth.sign_in, user, level))
 
     async def _config(self, _: HttpRequest) -> HttpResponse:
         return _json(

@@ -1,7 +1,7 @@
-"""Loaded by every Python that has this directory on its PYTHONPATH: makes the engine trust the sandbox.
+"""Makes the engine trust the sandbox. Every Python that has this directory on its PYTHONPATH loads this module.
 
-It costs next to nothing where neonize is never imported: a finder that looks at the module's name. Only when
-neonize has just loaded its native library does `whatsapp_sandbox_trust` come in and replace the trust root.
+It adds a finder that only compares the names of imported modules, so it is cheap where neonize is never imported. After
+neonize has loaded its native library, `whatsapp_sandbox_trust` is imported and replaces the trust root.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LIBRARY_MODULE = "neonize._binder"
 
 
 class _Loader:
-    """Runs the real loader, then has the trust root replaced."""
+    """Runs the real loader, then replaces the trust root."""
 
     def __init__(self, loader: Any) -> None:
         self._loader = loader
@@ -34,7 +34,7 @@ class _Loader:
 
 
 class _Finder:
-    """Hands neonize's library module to `_Loader` and stays out of everything else."""
+    """Gives `_Loader` to the module that loads neonize's library. It finds no other module."""
 
     @classmethod
     def find_spec(cls, name: str, path: Any = None, target: Any = None) -> Any:  # noqa: ARG003
@@ -47,7 +47,7 @@ class _Finder:
 
 
 def _find(name: str, path: Any) -> Any:
-    """Return what the other finders find."""
+    """Return the first result of the other finders."""
     for finder in sys.meta_path:
         spec = None if finder is _Finder else finder.find_spec(name, path)
         if spec is not None and spec.loader is not None:
@@ -56,10 +56,10 @@ def _find(name: str, path: Any) -> Any:
 
 
 def _run_the_other_sitecustomize() -> None:
-    """Python runs the first sitecustomize only; run the one that ours hides."""
+    """Run the sitecustomize that ours hides, because Python runs only the first one."""
     spec = _find("sitecustomize", [entry for entry in sys.path if os.path.abspath(entry or ".") != _HERE])
     if spec is not None:
-        # In a module of its own: its names must not overwrite ours.
+        # Run it in a module of its own, so that its names do not overwrite ours.
         spec.loader.exec_module(type(sys)("sitecustomize"))
 
 

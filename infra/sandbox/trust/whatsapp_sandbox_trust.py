@@ -1,7 +1,7 @@
 """Replaces WhatsApp's Noise trust root in the memory of the engine's process.
 
-Only the sandbox may put this into a process. It either succeeds or ends the process: an engine that was meant
-for the sandbox must never get as far as the real WhatsApp.
+Only the sandbox may load this into a process. `replace_root` succeeds, or it ends the process. Otherwise an engine that
+is meant for the sandbox could reach the real WhatsApp.
 """
 
 import os
@@ -62,7 +62,7 @@ def _write(address: int, data: bytes) -> None:
 
 
 def _die(reason: str) -> NoReturn:
-    # Not an exception: a library could catch it, or it could end no more than one thread.
+    # End the process and raise no exception: a library could catch it, or it could end one thread only.
     sys.stderr.write(f"whatsapp sandbox: {reason}. Refusing to run, so as not to reach the real WhatsApp.\n")
     sys.stderr.flush()
     os._exit(EXIT_CODE)

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from types import TracebackType
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from whatsapp_pairing.core.engine import Died, EngineRun, Event, StoreFailed
-from whatsapp_pairing.core.errors import MisconfiguredError, StoreUnavailable
+from whatsapp_pairing.core.engine import DatabaseFailed, Died, EngineRun, Event
+from whatsapp_pairing.core.errors import DatabaseUnavailable, MisconfiguredError
 from whatsapp_pairing.runtime.database_url import NO_SESSION, is_transaction_pooler, normalised
 from whatsapp_pairing.runtime.observability import logger
 
@@ -89,9 +89,9 @@ class ProcessEngine:
         try:
             return self._start(task, until, jid)
         except MisconfiguredError as error:
-            return NoRun(_log(StoreFailed(str(error))))
-        except StoreUnavailable:
-            return NoRun(_log(StoreFailed("its secret cannot be read at the moment", passes=True)))
+            return NoRun(_log(DatabaseFailed(str(error))))
+        except DatabaseUnavailable:
+            return NoRun(_log(DatabaseFailed("its secret cannot be read at the moment", passes=True)))
         except OSError as error:
             return NoRun(Died(f"it could not be started: {errno.errorcode.get(error.errno or 0, 'OSError')}"))
 
@@ -169,7 +169,7 @@ class ChildRun:
             if isinstance(line, Died):
                 return line
             event = protocol.decode(line)
-            if isinstance(event, StoreFailed):
+            if isinstance(event, DatabaseFailed):
                 _log(event)
             if not isinstance(event, str):
                 return event
@@ -194,7 +194,7 @@ class ChildRun:
         until = time.monotonic() + timeout
         while isinstance(line := self._next_line(until), bytes):
             event = protocol.decode(line)
-            if isinstance(event, StoreFailed):
+            if isinstance(event, DatabaseFailed):
                 raise RuntimeError(event.why)
             if event == protocol.DONE:
                 return
@@ -243,7 +243,7 @@ class ChildRun:
         return line
 
 
-def _log(failure: StoreFailed) -> StoreFailed:
+def _log(failure: DatabaseFailed) -> DatabaseFailed:
     logger.error("the engine's database refuses it", extra={"why": failure.why})
     return failure
 

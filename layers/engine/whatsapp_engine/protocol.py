@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from whatsapp_pairing.core.engine import (
+    DatabaseFailed,
     Event,
     Exhausted,
     LoggedOut,
@@ -22,7 +23,6 @@ from whatsapp_pairing.core.engine import (
     Refused,
     Replaced,
     Scanned,
-    StoreFailed,
     Synced,
     Unreachable,
 )
@@ -44,7 +44,7 @@ _BARE: dict[str, Event] = {
 }
 
 _FULL: dict[str, Callable[..., Event]] = {
-    "store_failed": StoreFailed,
+    "store_failed": DatabaseFailed,
     "qr": Qr,
     "scanned": Scanned,
     "online": Online,

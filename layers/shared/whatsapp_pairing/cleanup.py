@@ -1,6 +1,6 @@
-"""Cleanup: it ends overdue attempts, and finishes what calls that died have left.
+"""Cleanup ends overdue attempts, and finishes the work of calls that have died.
 
-Twice at once and at any time is safe: cleanup never changes a live attempt that is not overdue.
+It may run at any time, and twice at once, because it never changes a live attempt that is not overdue.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ _COUNT = "SELECT " + ", ".join(f"({count}) AS {name}" for name, count in _COUNTS
 
 @dataclass(frozen=True)
 class Swept:
-    """How much each sweep has done, or what a dry run has counted; and how much a run could not do (``left``)."""
+    """How much each sweep has done, or what a dry run has counted. ``left`` is how much a run could not do."""
 
     attempts_ended: int = 0
     tokens_cleared: int = 0
@@ -67,12 +67,12 @@ class Cleaning:
     """One run of cleanup.
 
     It goes on batch by batch, each a short transaction, until nothing is left or the time is up. The next run finds the
-    rest. The run counts what it leaves. A row that another transaction holds is no error of the run.
+    rest. The run counts what it leaves. A row that another transaction has locked is left, and is not an error.
 
     Parameters
     ----------
     seconds_left : callable
-        How long this run may go on.
+        For how many seconds this run may go on.
     batch : int
         Rows in one transaction.
     attempt_days : int
@@ -99,7 +99,7 @@ class Cleaning:
         Raises
         ------
         Exception
-            The first failure that no lock explains. Everything else has been done.
+            The first failure other than a lock. The run has done everything else.
         """
         with limits.brief_locks():
             swept = replace(self._run(), left=self._batches.left)
@@ -115,7 +115,7 @@ class Cleaning:
             attempts_ended=batches.each(sweeps.overdue_attempts, self._end_overdue, together=False),
             tokens_cleared=batches.all(sweeps.clear_tokens),
             answers_deleted=batches.all(sweeps.delete_answers),
-            attempts_deleted=batches.all(lambda limit: sweeps.delete_attempts(limit, self._attempt_days)),
+            attempts_deleted=batches.all(lambda size: sweeps.delete_attempts(size, self._attempt_days)),
             orphans_given_up=batches.all(sweeps.give_up_orphans),
             strays_given_up=batches.all(sweeps.give_up_strays),
             keys_given_up=batches.all(sweeps.give_up_unexplained),
@@ -141,14 +141,14 @@ class Cleaning:
         return 1
 
     def _start_unlinks(self) -> int:
-        # A later run starts the unlinks that are over the limit.
+        # A later run starts the unlinks beyond `UNLINKS`.
         given_up = self._given_up[:UNLINKS]
         started = self._call_unlinks(given_up)
         if started or not given_up:
-            limit = UNLINKS - len(given_up)
-            due = self._sweeps.start_unlinks(limit)
+            size = UNLINKS - len(given_up)
+            due = self._sweeps.start_unlinks(size)
             started += self._call_unlinks(due)
-            if len(due) < limit:
+            if len(due) < size:
                 self._batches.left += self._sweeps.unlinks_due()
         return started
 
@@ -171,6 +171,6 @@ class Cleaning:
         return written
 
 
-def look(sweeps: Sweeps, attempt_days: int = ATTEMPT_DAYS) -> Swept:
+def count_only(sweeps: Sweeps, attempt_days: int = ATTEMPT_DAYS) -> Swept:
     """Return what there is to clean now, and change nothing."""
     return Swept(**sweeps.count(attempt_days))

@@ -1,4 +1,4 @@
-"""The events that our own functions send each other, parsed at the door."""
+"""The events that our own functions send each other, and their parser."""
 
 from typing import TypeVar
 from uuid import UUID
@@ -37,13 +37,13 @@ class Link(_Payload):
 
 
 class Unlink(_Payload):
-    """From whoever gives up a device."""
+    """From the function that gives up a device."""
 
     device_id: UUID
 
 
 class Clean(_Payload):
-    """From the schedule, or from an operator: a misspelled ``dryRun`` must not clean."""
+    """From the schedule, or from an operator. Unknown keys are wrong, so a misspelled ``dryRun`` does not clean."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -59,7 +59,7 @@ def parse(kind: type[P], event: object) -> P:
     Raises
     ------
     InvalidPayload
-        Naming the fields that are wrong, never their values.
+        Fields are wrong or missing. The message names them, never their values.
     """
     try:
         return kind.model_validate(event)

@@ -1,15 +1,15 @@
-"""Whether WhatsApp still gives this engine a QR, asked before a person has to ask."""
+"""Asks whether WhatsApp still gives this engine a QR, before a person meets a refusal."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from whatsapp_pairing.core.engine import Died, Engine, Qr, Reached, Refused, StoreFailed
+from whatsapp_pairing.core.engine import DatabaseFailed, Died, Engine, Qr, Reached, Refused
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.runtime import metrics
 from whatsapp_pairing.runtime.observability import logger
 
-# Below the function's own limit. A QR takes a second, and a few more in a new instance.
+# Shorter than the function's Timeout. A QR takes a second, or a few seconds in a new instance.
 LIMIT_SECONDS = 45.0
 # The probe ends its engine. When the probe hangs, the engine ends by itself this long after the limit.
 _SPARE_SECONDS = 2.0
@@ -17,16 +17,23 @@ _SPARE_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Probe:
-    """Answer of a probe: why there was no QR (None: there was), and after how many seconds it was known."""
+    """The answer of a probe: why no QR came (None: one came), and after how many seconds this was known."""
 
     failure: Reason | None
     seconds: float
 
 
 def probe(engine: Engine, limit_seconds: float = LIMIT_SECONDS, clock: Callable[[], float] = time.monotonic) -> Probe:
-    """Ask WhatsApp for a QR and let it go; nobody sees it, so nothing is linked and nothing is left.
+    """Ask WhatsApp for a QR, and drop it. Nobody sees the QR, so no device is linked and nothing stays behind.
 
-    One try: who calls this by the clock sees from the next whether it was a hiccup.
+    The probe tries once. The schedule calls it again, and the next probe shows whether a failure has passed.
+
+    Parameters
+    ----------
+    limit_seconds : float
+        How long WhatsApp has to give a QR.
+    clock : callable
+        Seconds, monotonic.
     """
     started_at = clock()
     failure = _ask(engine, started_at + limit_seconds, clock)
@@ -43,7 +50,7 @@ def _ask(engine: Engine, until: float, clock: Callable[[], float]) -> Reason | N
                     return None
                 case Refused(reason):
                     return reason
-                case StoreFailed():
+                case DatabaseFailed():
                     return Reason.INTERNAL
                 case Died(why):
                     logger.warning("engine died", extra={"why": why})

@@ -1,7 +1,7 @@
 """Makes the picture at the top of README from a real pairing: ``make pictures``.
 
 Four screenshots of the settings page stand side by side: click, QR, scan, connected. The system is the local one with
-its loopback WhatsApp. The word SANDBOX covers the QR, so nobody mistakes the QR for one of WhatsApp.
+its simulated WhatsApp. The word SANDBOX covers the QR, so nobody mistakes the QR for one of WhatsApp.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LARGEST_BYTES = 200_000
 COLOURS = 128
 # The width of a phone, so that four screenshots fit side by side and stay legible.
 SCREEN = {"width": 400, "height": 700}
-# The loopback WhatsApp waits for this long after the scan, so that the picture shows how the phone finishes.
+# The simulated WhatsApp waits for this long after the scan, so that the picture shows how the phone finishes.
 LOGIN_DELAY_SECONDS = 4
 
 STRIP = """<!doctype html>

@@ -1,4 +1,4 @@
-"""The page against the real system: functions, workflow, engine and the loopback WhatsApp."""
+"""The page against the real system: functions, workflow, engine and the simulated WhatsApp."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from whatsapp_pairing.web import http
 
 from infra.local.gateway.server import MAX_HEAD_BYTES
 from infra.template.reading import read_template
-from infra.template.stack import Route, Stack
+from infra.template.stack_definition import Route, StackDefinition
 from tests.support.stack import ROOT
 from tests.system.contract.document import DOCUMENT, SCHEMAS, answers, codes, complaints, operations, resolved
 
@@ -26,7 +26,7 @@ OURS = [(method, path, operation) for method, path, operation in OPERATIONS if p
 
 
 @pytest.fixture(scope="module")
-def template() -> Stack:
+def template() -> StackDefinition:
     """template.yaml, expanded as for a deployment."""
     given = {"SupabaseUrl": "https://project.supabase.test", "AllowedOrigins": "https://app.example.com"}
     return read_template(ROOT / "template.yaml", given)
@@ -60,11 +60,11 @@ def served(routes: Iterable[Route]) -> set[tuple[str, str]]:
     return (found - greedy) | folders | {(method, f"{path}{{file}}") for method, path in folders}
 
 
-def test_every_route_is_documented_and_nothing_else(template: Stack) -> None:
+def test_every_route_is_documented_and_nothing_else(template: StackDefinition) -> None:
     assert {(method, path) for method, path, _ in OPERATIONS} == served(template.routes)
 
 
-def test_every_get_route_has_a_head_route(template: Stack) -> None:
+def test_every_get_route_has_a_head_route(template: StackDefinition) -> None:
     gets, heads = (
         {(route.path, route.function, route.authorizer) for route in template.routes if route.method == method}
         for method in ("GET", "HEAD")
@@ -76,14 +76,14 @@ def test_every_get_route_has_a_head_route(template: Stack) -> None:
             assert not any("content" in answer for answer in answers(methods["head"]).values()), path
 
 
-def test_the_document_marks_the_routes_that_need_a_token(template: Stack) -> None:
+def test_the_document_marks_the_routes_that_need_a_token(template: StackDefinition) -> None:
     guarded = {(route.method, route.path) for route in template.routes if route.authorizer is not None}
     assert {(method, path) for method, path, one in OPERATIONS if one.get("security", DOCUMENT["security"])} == guarded
     assert {(method, path) for method, path, one in OPERATIONS if 401 in answers(one)} == guarded
     assert {(method, path) for method, path, one in OPERATIONS if 403 in answers(one)} == guarded
 
 
-def test_other_origins_send_and_read_the_documented_headers(template: Stack) -> None:
+def test_other_origins_send_and_read_the_documented_headers(template: StackDefinition) -> None:
     assert template.cors is not None
     readable = {"apigw-requestid", "etag", "retry-after", "server-time", "www-authenticate"}
     assert readable <= {name.lower() for name in template.cors.exposed}
@@ -120,10 +120,10 @@ def test_the_document_has_the_code_s_errors() -> None:
 def test_the_document_has_the_code_s_limits() -> None:
     text = " ".join(DOCUMENT["info"]["description"].split())
     growing = sorted({pause for pause in PAUSES if pause > PAUSES[0]})
-    assert f"at least {PAUSES[0]} s apart. From the {_ordinal(PAUSES.index(growing[0]))} failure in a row" in text
+    assert f"at least {PAUSES[0]} s apart. After the {_ordinal(PAUSES.index(growing[0]))} failure in a row" in text
     assert f"the pause grows: {', '.join(map(str, growing))} s" in text
-    assert f"No more than {MOST_PER_HOUR} attempts start within an hour" in text
-    assert "one of up to 1 KiB is ignored" in text
+    assert f"No more than {MOST_PER_HOUR} attempts of a user start within an hour" in text
+    assert "A body of up to 1 KiB is ignored" in text
     assert f"above {MAX_HEAD_BYTES:,} bytes" in text
 
 

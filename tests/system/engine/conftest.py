@@ -1,4 +1,4 @@
-"""The loopback WhatsApp, and the real engine in a process of its own."""
+"""The simulated WhatsApp, and the real engine in a process of its own."""
 
 from tests.support.sandboxed_engine import causes, led, number, pair, process, sandbox, start
 

@@ -23,7 +23,7 @@ EVENT_SECONDS = 60.0
 # A time far ahead: the engines of these tests need no lease.
 LONG = time.monotonic() + 24 * 3600
 # The login of the old device takes this long. If the new device needs longer to pair, the test proves less.
-LOGIN_SECONDS = 8
+AFTER_SCAN_SECONDS = 8
 NUMBERS = "SELECT pn FROM whatsapp_engine.whatsmeow_lid_map"
 
 
@@ -139,7 +139,7 @@ def test_an_unlink_under_way_leaves_the_next_device_alone(
         seconds.append(Device(beside, sandbox, number))
 
     def log_in_late() -> None:
-        sandbox.set_knobs(loginDelaySeconds=LOGIN_SECONDS)
+        sandbox.set_knobs(loginDelaySeconds=AFTER_SCAN_SECONDS)
 
     def while_it_logs_in() -> None:
         while not any(socket["state"] == "login" for socket in sandbox.state()["sockets"]):

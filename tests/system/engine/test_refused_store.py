@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 from whatsapp_engine.process import ProcessEngine
-from whatsapp_pairing.core.engine import Event, LoggedOut, Online, Qr, Reached, Scanned, StoreFailed, Synced
+from whatsapp_pairing.core.engine import DatabaseFailed, Event, LoggedOut, Online, Qr, Reached, Scanned, Synced
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.pairing.linker import link
 
@@ -75,7 +75,7 @@ def test_a_refusing_database_is_not_blamed_on_whatsapp(
 ) -> None:
     owner(statement)
     with engine.pair(LONG) as run:
-        assert isinstance(last_event(run), StoreFailed)
+        assert isinstance(last_event(run), DatabaseFailed)
     assert told in causes.pop()
 
 
@@ -88,7 +88,7 @@ def test_keys_that_cannot_be_stored_are_no_refused_scan(
 ) -> None:
     owner(f"revoke insert on {KEYS} from whatsapp_engine")
     with engine.pair(LONG) as run:
-        assert isinstance(last_event(run, sandbox, number), StoreFailed)
+        assert isinstance(last_event(run, sandbox, number), DatabaseFailed)
     assert "SQLSTATE 42501 (the role lacks a right): whatsmeow_device, failed to save device store" in causes.pop()
 
 
@@ -105,7 +105,7 @@ def test_a_device_that_cannot_be_read_is_reported_too(
     owner(f"revoke select on {KEYS} from whatsapp_engine")
     for start in (engine.resume, engine.log_out):
         with start(online.jid, LONG) as run:
-            assert isinstance(last_event(run), StoreFailed)
+            assert isinstance(last_event(run), DatabaseFailed)
         assert "whatsmeow_device, failed to scan session" in causes.pop()
     owner(f"grant select on {KEYS} to whatsapp_engine")
     with engine.log_out(online.jid, LONG) as run:
@@ -129,7 +129,7 @@ def test_a_refused_url_is_reported_without_its_text(
 ) -> None:
     url = change(login(migrated_url, "whatsapp_engine"))
     with ProcessEngine(lambda: url).pair(LONG) as run:
-        assert isinstance(last_event(run), StoreFailed)
+        assert isinstance(last_event(run), DatabaseFailed)
     why = causes.pop()
     assert told in why
     assert "s3cret" not in why

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 from whatsapp_engine.process import ProcessEngine
-from whatsapp_pairing.core.engine import EngineRun, Event, Qr, Scanned, StoreFailed
-from whatsapp_pairing.core.errors import EngineStoreFailed, MisconfiguredError
+from whatsapp_pairing.core.engine import DatabaseFailed, EngineRun, Event, Qr, Scanned
+from whatsapp_pairing.core.errors import EngineDatabaseFailed, MisconfiguredError
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.keeper.unlink import unlink
 from whatsapp_pairing.pairing.attempt import Phase
@@ -250,11 +250,11 @@ def test_a_login_without_a_free_connection_is_tried_again(
         assert isinstance(event, Qr)
         sandbox.scan(event.text, number)
 
-    engine = Watched(login(world.url, ROLE), {Qr: scan, Scanned: lose_connections, StoreFailed: get_them_back})
+    engine = Watched(login(world.url, ROLE), {Qr: scan, Scanned: lose_connections, DatabaseFailed: get_them_back})
     try:
         assert link(attempt, world.leases, world.session_rows, RecordedWorkflow(), engine) == "connected"
     finally:
-        get_them_back(StoreFailed(""))
+        get_them_back(DatabaseFailed(""))
     assert engine.started == 2
     assert "SQLSTATE 53300" in causes[0]
     assert world.value(f"SELECT count(*) FROM {PREKEYS} WHERE uploaded") > 0
@@ -275,7 +275,7 @@ def test_an_unlink_does_not_blame_whatsapp(
         world.sql(f"REVOKE SELECT ON {KEYS} FROM {ROLE}")
     url = {"role": url.replace(ROLE, "s3cret"), "misconfigured": "mysql://s3cret"}.get(fault, url)
     capsys.readouterr()
-    with pytest.raises(EngineStoreFailed) as caught:
+    with pytest.raises(EngineDatabaseFailed) as caught:
         unlink(device, world.devices, ProcessEngine(lambda: url))
     assert "WhatsApp did not confirm" not in str(caught.value)
     assert values(metrics_in(capsys.readouterr().out), "EngineStoreFailed") == [1]

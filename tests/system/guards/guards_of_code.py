@@ -17,7 +17,7 @@ GUARDS = [
     Guard(
         "a shared secret counts only where one is configured",
         f"{LAYER}/web/identity.py",
-        "if self._legacy_secret is None:\n            raise Unauthorized(Refusal.ALGORITHM)",
+        "if self._legacy_secret is None:\n            raise Unauthorized(Denial.ALGORITHM)",
         'if self._legacy_secret is None:\n            return "secret"',
         "tests/adapters/test_identity.py",
     ),
@@ -40,7 +40,7 @@ GUARDS = [
         f"{LAYER}/web/identity.py",
         "if not (self._allow_anonymous or",
         "if not (True or",
-        "tests/adapters/test_refusals.py",
+        "tests/adapters/test_denials.py",
     ),
     Guard(
         "a demanded second factor is checked",
@@ -59,16 +59,16 @@ GUARDS = [
     Guard(
         "the authorizer's answer ends with the token",
         f"{LAYER}/web/http.py",
-        "        if int(found[\"expiresAt\"]) <= time.time():\n            raise Unauthorized(Refusal.EXPIRED)\n",
+        "        if int(found[\"expiresAt\"]) <= time.time():\n            raise Unauthorized(Denial.EXPIRED)\n",
         "        int(found[\"expiresAt\"])\n",
         "tests/pure/test_http.py tests/handlers/test_api.py tests/system/pairing/test_tokens.py",
     ),
     Guard(
         "the authorizer alone names the user",
         f"{LAYER}/web/http.py",
-        "found = _authorizers_answer(event)\n",
-        "found = _authorizers_answer(event)\n"
-        '    found = {**found, "userId": header(event, "x-user-id") or found.get("userId")}\n',
+        "found = _authorizers_answer(request)\n",
+        "found = _authorizers_answer(request)\n"
+        '    found = {**found, "userId": header(request, "x-user-id") or found.get("userId")}\n',
         "tests/pure/test_http.py tests/system/pairing/test_tokens.py",
     ),
     # ── limits ──

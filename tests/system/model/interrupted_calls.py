@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
-from whatsapp_pairing.core.errors import StoreUnavailable, WorkflowUnavailable
+from whatsapp_pairing.core.errors import DatabaseUnavailable, WorkflowUnavailable
 from whatsapp_pairing.runtime.database import Connection, Database, T
+from whatsapp_pairing.runtime.repository import Repository
 from whatsapp_pairing.runtime.settings import Settings
-from whatsapp_pairing.runtime.table import Table
 from whatsapp_pairing.runtime.workflow import DECIDED, Workflow
 
 from tests.system.model.modelled_step_functions import Execution
@@ -59,14 +59,14 @@ class InterruptedDatabase(Database):
 
     def _run_once(self, work: Callable[[Connection], T], _: float) -> T:
         if self._refusing:
-            raise StoreUnavailable
+            raise DatabaseUnavailable
         order = self._process.stop()
         self._refusing = order in (Order.REFUSE, Order.LOSE)
         if order is Order.REFUSE:
-            raise StoreUnavailable
+            raise DatabaseUnavailable
         if order is Order.LATE:
             self._system.late.append(Late(self._process, work, self._system.now + LATE_SECONDS))
-            raise StoreUnavailable
+            raise DatabaseUnavailable
         result = self._system.exchange(self._process, work, row_is_locked=order is Order.HOLD)
         self._check_stored(result)
         if self._process.writes_row_of:
@@ -74,7 +74,7 @@ class InterruptedDatabase(Database):
         if order is Order.DIE:
             raise Killed
         if order in (Order.LOSE, Order.REPEAT):
-            raise StoreUnavailable
+            raise DatabaseUnavailable
         return result
 
     def _check_stored(self, result: object) -> None:
@@ -92,7 +92,7 @@ class WatchedRepository:
     """
 
     def __init__(self, table: type[Any], system: ModelledSystem, process: Process) -> None:
-        self._table: Table = table(InterruptedDatabase(system, process))
+        self._table: Repository = table(InterruptedDatabase(system, process))
         self._process = process
 
     def __getattr__(self, name: str) -> Any:

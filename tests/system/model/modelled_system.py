@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from whatsapp_pairing.cleanup import Cleaning, Sweeps
-from whatsapp_pairing.core.errors import PairingError, StoreUnavailable
+from whatsapp_pairing.core.errors import DatabaseUnavailable, PairingError
 from whatsapp_pairing.keeper.devices import Devices
 from whatsapp_pairing.keeper.unlink import unlink
 from whatsapp_pairing.pairing.attempt import Again, Phase, Wait
@@ -202,7 +202,7 @@ class ModelledSystem:
                 self._owners.execute("SELECT FROM public.whatsapp_sessions FOR UPDATE")
                 try:
                     return self.database_of(process).run(work)
-                except StoreUnavailable as error:
+                except DatabaseUnavailable as error:
                     raise AssertionError(f"{process} waits for the lock on a user's row: {error}") from error
 
     def arrive(self, late: Late) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.core.results import Result
-from whatsapp_pairing.pairing.attempt import MAX_LEGS, MOST_REFUSALS
+from whatsapp_pairing.pairing.attempt import MAX_LINKERS, MOST_REFUSALS
 from whatsapp_pairing.session.session import Session, Status
 
 from tests.support.repositories import WINDOW
@@ -195,7 +195,7 @@ class Promises:
         elif outcome in _TIMEOUTS:
             assert now["left"] <= 0, f"{name} ended as {outcome}, {now['left']} s too early"
         elif outcome == Reason.LINKER_FAILED:
-            assert now["left"] <= 0 or now["legs"] >= MAX_LEGS, f"{name} gave up {now['left']} s too early"
+            assert now["left"] <= 0 or now["legs"] >= MAX_LINKERS, f"{name} gave up {now['left']} s too early"
 
     def _check_device(self, now: Row, before: Row | None, attempt: Row | None) -> None:
         name = f"device {now['id']}"

@@ -1,4 +1,4 @@
-"""The runner uses another loopback WhatsApp: it gets that one's proxy, CA and root as options."""
+"""The runner uses another simulated WhatsApp: it gets that one's proxy, CA and root as options."""
 
 from __future__ import annotations
 

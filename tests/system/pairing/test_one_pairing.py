@@ -1,4 +1,4 @@
-"""Whole pairings over HTTP alone, with the real engine against the loopback WhatsApp."""
+"""Whole pairings over HTTP alone, with the real engine against the simulated WhatsApp."""
 
 from __future__ import annotations
 

@@ -54,12 +54,12 @@ def test_a_pairing_is_counted_once_and_its_logs_can_be_found(stack: RunningSyste
     metrics = metrics_in("".join(written.values()))
     assert counts(metrics) == {
         "PairingStarted": 1, "TimeToQr": 1, "TimeToConnected": 1, "ScanToConnected": 1, "PairingEnded": 2,
-        "LegsPerPairing": 1,
+        "LinkersPerPairing": 1,
     }  # fmt: skip
     assert {(metric.namespace, metric.of("service")) for metric in metrics} == {("WhatsAppPairing", "local")}
     assert values(metrics, "PairingStarted") == [1]
     assert values(metrics, "PairingEnded") == values(metrics, "PairingEnded", outcome="connected") == [1]
-    assert values(metrics, "LegsPerPairing") == [1]
+    assert values(metrics, "LinkersPerPairing") == [1]
     (to_qr,), (to_connected,) = values(metrics, "TimeToQr"), values(metrics, "TimeToConnected")
     (from_scan,) = values(metrics, "ScanToConnected")
     assert QR_DELAY_MS < to_qr < to_connected < PLAUSIBLE_MS

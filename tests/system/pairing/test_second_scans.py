@@ -14,7 +14,7 @@ from tests.support.stack import PATIENCE_SECONDS, RunningSystem, User
 
 @pytest.fixture(autouse=True)
 def behaving_again(stack: RunningSystem) -> Iterator[None]:
-    """Reset the knobs of the loopback WhatsApp after the test."""
+    """Reset the knobs of the simulated WhatsApp after the test."""
     yield
     stack.sandbox.reset_knobs()
 

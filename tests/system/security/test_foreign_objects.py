@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 from whatsapp_pairing.cleanup import Cleaning
-from whatsapp_pairing.core.errors import StoreRefused
+from whatsapp_pairing.core.errors import DatabaseRefused
 from whatsapp_pairing.pairing.connect import connect
 from whatsapp_pairing.session.session import Status
 
@@ -156,7 +156,7 @@ def test_a_pairing_connects_beside_a_foreign_object(
     if foreign.swept:
         clean(world)
     else:
-        with pytest.raises(StoreRefused):
+        with pytest.raises(DatabaseRefused):
             clean(world)
     assert world.attempt(lost)["outcome"] is not None
     if foreign.removed:

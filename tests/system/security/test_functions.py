@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import errors as pg
 
-from infra.migrate.scope import LOGINS
+from infra.migrate.checked_objects import LOGINS
 from tests.support.adv_secret import Secret
 from tests.support.logins import connect, login
 from tests.support.repositories import World

@@ -17,6 +17,7 @@ from whatsapp_pairing.cleanup import Cleaning
 from whatsapp_pairing.pairing.attempts import Attempts
 from whatsapp_pairing.pairing.connect import connect
 from whatsapp_pairing.pairing.disconnect import disconnect
+from whatsapp_pairing.pairing.services import Services
 from whatsapp_pairing.pairing.session_rows import SessionRows
 from whatsapp_pairing.runtime.database import Database
 from whatsapp_pairing.session.sessions import Sessions
@@ -160,17 +161,20 @@ def test_parallel_calls_of_one_user_leave_connections(
         databases = [Database(lambda: url) for _ in range(CALLS + 1)]
         ready = threading.Barrier(CALLS + 1)
 
+        def services(database: Database) -> Services:
+            return Services(Attempts(database), SessionRows(database), workflow)
+
         def click(database: Database) -> bool:
             ready.wait()
-            return connect(user, WINDOW, LIMIT, Attempts(database), SessionRows(database), workflow)
+            return connect(user, WINDOW, LIMIT, services(database))
 
         try:
             calls = [people.submit(click, database) for database in databases[1:]]
             ready.wait()
-            others = Attempts(databases[0]), SessionRows(databases[0]), workflow
-            assert connect(other, WINDOW, LIMIT, *others)
+            others = services(databases[0])
+            assert connect(other, WINDOW, LIMIT, others)
             assert Sessions(databases[0]).get(other).status == "connecting"
-            assert disconnect(other, *others)
+            assert disconnect(other, others)
             assert [call.result() for call in calls] == [False] * CALLS
         finally:
             for database in databases:

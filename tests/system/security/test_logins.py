@@ -16,7 +16,7 @@ from psycopg import errors as pg
 from whatsapp_engine.process import ProcessEngine
 from whatsapp_pairing.core.engine import LoggedOut, Online, Qr, Scanned
 
-from infra.migrate.scope import LOGINS
+from infra.migrate.checked_objects import LOGINS
 from infra.sandbox.process import SandboxProcess
 from tests.support.adv_secret import Secret
 from tests.support.logins import login

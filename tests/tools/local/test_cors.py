@@ -6,7 +6,7 @@ import pytest
 
 from infra.local.gateway.cors import with_cors
 from infra.local.gateway.payload import HttpRequest, HttpResponse
-from infra.template.stack import Cors
+from infra.template.stack_definition import Cors
 
 
 @pytest.mark.parametrize(

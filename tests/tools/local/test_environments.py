@@ -15,12 +15,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from infra.children import Guard
+from infra.children import ChildGuard
 from infra.errors import ToolError
 from infra.local.environment import FOR_THE_REAL_WHATSAPP, clean, for_the_real_whatsapp
 from infra.postgres import account, binaries
 from infra.postgres import server as server_module
-from infra.postgres.account import Account
+from infra.postgres.account import SystemAccount
 from infra.postgres.server import EmbeddedPostgres
 from tests.tools.local.hostile_environments import CLOSED, ONCE_BROKEN, VARIABLES
 from tests.tools.local.started_runner import PLAIN, click_connect, fixture, shows_a_qr, started
@@ -135,16 +135,16 @@ def test_the_engine_asks_the_callers_proxy_for_the_real_whatsapp(tmp_path: Path)
 
 
 @pytest.fixture
-def guard() -> Iterator[Guard]:
+def guard() -> Iterator[ChildGuard]:
     """A guard process that ends with the test."""
-    guard = Guard()
+    guard = ChildGuard()
     yield guard
     guard.close()
 
 
 @ROOTS
 def test_root_changes_the_mode_of_its_own_folders_only(
-    open_folder: Path, guard: Guard, monkeypatch: pytest.MonkeyPatch
+    open_folder: Path, guard: ChildGuard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(account, "PLACE", open_folder / "place")
     home = open_folder / "home"
@@ -168,7 +168,7 @@ def test_root_changes_the_mode_of_its_own_folders_only(
 
 @ROOTS
 def test_root_runs_postgres_from_a_package_of_root_only(
-    open_folder: Path, guard: Guard, monkeypatch: pytest.MonkeyPatch
+    open_folder: Path, guard: ChildGuard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(account, "PLACE", open_folder / "place")
     hidden = open_folder / "hidden $HOME"
@@ -183,20 +183,22 @@ def test_root_runs_postgres_from_a_package_of_root_only(
         server.stop()
 
 
-def test_a_path_that_initdb_refuses_is_named(open_folder: Path, guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "account_for", lambda _: Account())
+def test_a_path_that_initdb_refuses_is_named(
+    open_folder: Path, guard: ChildGuard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "account_for", lambda _: SystemAccount())
     _install(open_folder / "worth $1", monkeypatch)
     server = EmbeddedPostgres(open_folder / "postgres", open_folder / "log", guard)
 
-    with pytest.raises(ToolError, match=r"Move the project, or give the local stack a database"):
+    with pytest.raises(ToolError, match=r"Move the project, or give the local system a database"):
         server.start()
 
 
 @ROOTS
 def test_a_user_id_without_a_name_gets_instructions(
-    tmp_path: Path, guard: Guard, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, guard: ChildGuard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "account_for", lambda _: Account(54321, 54321))
+    monkeypatch.setattr(server_module, "account_for", lambda _: SystemAccount(54321, 54321))
     monkeypatch.setattr(account, "PLACE", tmp_path / "place")
     server = EmbeddedPostgres(tmp_path / "postgres", tmp_path / "log", guard)
 

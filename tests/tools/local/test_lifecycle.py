@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from infra.errors import ToolError
-from infra.local.standins.identity import Identity
+from infra.local.standins.supabase_auth import SupabaseAuth
 from tests.support.stack import PATIENCE_SECONDS, ROOT, call
 from tests.tools.local.fixture_runner import TEMPLATE, FixtureRunner, eventually
 from tests.tools.local.started_runner import PLAIN, fixture, started
@@ -76,7 +76,7 @@ def test_a_killed_runner_leaves_nothing_and_the_next_one_starts(stack: FixtureRu
 
 def test_a_postgres_that_was_left_behind_is_ended(stack: FixtureRunner, tmp_path: Path) -> None:
     children = psutil.Process(stack.process.pid).children()
-    guard = next(one for one in children if "guard.py" in " ".join(one.cmdline()))
+    guard = next(one for one in children if "children.py" in " ".join(one.cmdline()))
     leftover = next(one for one in children if one.name() == "postgres")
     guard.kill()
     stack.process.kill()
@@ -178,7 +178,7 @@ def test_an_unusable_signing_key_is_named(tmp_path: Path, content: bytes, words:
     key = tmp_path / "signing-key.pem"
     key.write_bytes(content)
     with pytest.raises(ToolError, match=re.escape(words.format(key))):
-        Identity(key, "http://127.0.0.1", "postgresql://")
+        SupabaseAuth(key, "http://127.0.0.1", "postgresql://")
 
 
 def test_a_log_of_another_user_is_named(tmp_path: Path) -> None:

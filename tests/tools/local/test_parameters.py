@@ -8,7 +8,7 @@ import pytest
 
 from infra.template.errors import TemplateError
 from infra.template.reading import read_template
-from infra.template.stack import Stack
+from infra.template.stack_definition import StackDefinition
 from tests.support.stack import ROOT
 
 LIMITED = """
@@ -22,7 +22,7 @@ Resources: {}
 """
 
 
-def limited(folder: Path, given: dict[str, str]) -> Stack:
+def limited(folder: Path, given: dict[str, str]) -> StackDefinition:
     (folder / "template.yaml").write_text(LIMITED)
     return read_template(folder / "template.yaml", given)
 

@@ -14,9 +14,10 @@ import psutil
 import psycopg
 import pytest
 
-from infra.children import Guard
+from infra.children import ChildGuard
 from infra.errors import ToolError
-from infra.postgres.server import ENVIRONMENT, EmbeddedPostgres, free_port
+from infra.ports import free_port
+from infra.postgres.server import ENVIRONMENT, EmbeddedPostgres
 from tests.support.stack import ROOT
 from tests.tools.local.fixture_runner import eventually
 from tests.tools.local.started_runner import COMMAND
@@ -25,7 +26,7 @@ from tests.tools.local.started_runner import COMMAND
 @pytest.fixture
 def server(open_folder: Path) -> Iterator[EmbeddedPostgres]:
     """A server that was not started yet."""
-    guard = Guard()
+    guard = ChildGuard()
     server = EmbeddedPostgres(open_folder / "postgres", open_folder / "log", guard)
     yield server
     server.stop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from infra.local.gateway.routing import Router
-from infra.template.stack import Route
+from infra.template.stack_definition import Route
 
 ROUTES = [
     "GET /a", "ANY /a", "GET /a/{x}", "GET /a/b", "POST /a/{x}/c", "GET /f.txt", "GET /g", "GET /g/{x+}", "GET /g/h",

@@ -12,11 +12,11 @@ import pytest
 
 from infra.template.errors import TemplateError
 from infra.template.reading import read_template
-from infra.template.stack import Stack, function_name
+from infra.template.stack_definition import StackDefinition, function_name
 from tests.support.stack import ROOT
 from tests.tools.local.fixture_runner import TEMPLATE
 
-Read = Callable[..., Stack]
+Read = Callable[..., StackDefinition]
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def read(tmp_path: Path) -> Read:
     for folder in ("src", "lib"):
         (tmp_path / folder).mkdir()
 
-    def read(text: str, **overrides: Any) -> Stack:
+    def read(text: str, **overrides: Any) -> StackDefinition:
         (tmp_path / "template.yaml").write_text(textwrap.dedent(text))
         return read_template(tmp_path / "template.yaml", overrides)
 
@@ -220,7 +220,7 @@ def test_a_nested_template_that_is_no_local_file_is_refused(read: Read, kind: st
         read(f"Resources: {{Other: {{Type: AWS::{kind}, Properties: {{{location}}}}}}}")
 
 
-def _with_event(read: Read, kind: str, properties: str, api: str = "") -> Stack:
+def _with_event(read: Read, kind: str, properties: str, api: str = "") -> StackDefinition:
     return read(f"""
         Resources:
           Api: {{Type: AWS::Serverless::HttpApi, Properties: {{{api}}}}}

@@ -34,7 +34,7 @@ def test_a_database_of_production_is_refused_untouched(migrated_url: str, tmp_pa
     before = contents(migrated_url)
     with started(tmp_path / "data", PLAIN, "--database-url", migrated_url) as start:
         assert start.url is None
-        assert "already holds whatsapp_sessions that no local stack has made" in start.said
+        assert "already holds whatsapp_sessions that no local system has made" in start.said
 
     assert contents(migrated_url) == before
 
@@ -52,7 +52,7 @@ def test_a_database_of_another_sandbox_is_refused(database_url: str, tmp_path: P
         assert start.url is not None, start.said
     with started(tmp_path / "two", PLAIN, "--database-url", database_url) as start:
         assert start.url is None
-        assert "belongs to a local stack with another WhatsApp" in start.said
+        assert "belongs to a local system with another WhatsApp" in start.said
     with started(tmp_path / "one", PLAIN, "--database-url", database_url) as start:
         assert start.url is not None, start.said
 
@@ -105,7 +105,7 @@ def test_the_local_system_deletes_nothing_in_a_given_database(database_url: str,
         assert answer.json() == {
             "success": False,
             "error": "may_not_delete",
-            "message": "This database is not the local stack's own, so the local stack deletes nothing in it. "
+            "message": "This database is not the local system's own, so the local system deletes nothing in it. "
             "Start it with --may-delete to allow that.",
         }
         assert user.status()["status"] == "connected"
@@ -115,7 +115,7 @@ def test_the_local_system_deletes_nothing_in_a_given_database(database_url: str,
     finally:
         assert stack.stop() == 0
     words = said.read_text()
-    assert "not running on this database: CleanupFunction, DisconnectFunction, UnlinkFunction" in words
+    assert "do not run on this database: CleanupFunction, DisconnectFunction, UnlinkFunction" in words
     assert "an event for cleanup was dropped" in words
 
     stack = RunningSystem(tmp_path / "data", "--database-url", database_url)
@@ -140,7 +140,7 @@ def test_another_machine_needs_the_password_for_dev_paths(tmp_path: Path) -> Non
             return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
 
         refused = call("POST", f"{stack.url}/dev/token")
-        assert (refused.status, refused.headers["www-authenticate"]) == (401, 'Basic realm="local stack"')
+        assert (refused.status, refused.headers["www-authenticate"]) == (401, 'Basic realm="local system"')
         for wrong in (
             {"Authorization": "Basic ?"},
             {"Authorization": f"Bearer {password}"},

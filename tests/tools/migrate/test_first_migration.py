@@ -9,9 +9,9 @@ import psycopg
 import pytest
 from psycopg import errors as pg
 
-from infra.migrate.execution import execute
-from infra.migrate.facts import collect_facts
+from infra.migrate.catalog_facts import collect_facts
 from infra.migrate.files import read_migrations
+from infra.migrate.run_file import execute
 
 MIGRATION = read_migrations()[0].text
 ALICE = "00000000-0000-0000-0000-000000000001"

@@ -8,8 +8,8 @@ from psycopg import errors as pg
 
 from infra.migrate import up, verify
 from infra.migrate.__main__ import main
-from infra.migrate.execution import execute
 from infra.migrate.files import read_migrations
+from infra.migrate.run_file import execute
 from tests.support.migrations import query
 
 REALTIME = "select tablename from pg_publication_tables where pubname = 'supabase_realtime'"

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from infra.migrate.__main__ import main
+from infra.migrate.catalog_facts import read_facts
 from infra.migrate.expected import SNAPSHOT, expected, snapshot
-from infra.migrate.facts import read_facts
 
 
 def test_the_command_reproduces_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,8 +14,8 @@ import pytest
 
 from infra.local.standins.database import ROLES, login_urls, prepare
 from infra.migrate import up, verify
-from infra.migrate.scope import ROLES as ALL_ROLES
-from infra.migrate.trying import try_writes
+from infra.migrate.checked_objects import ROLES as ALL_ROLES
+from infra.migrate.try_writes import try_writes
 from infra.postgres import SUPABASE
 from tests.support.adv_secret import Secret
 from tests.support.logins import connect

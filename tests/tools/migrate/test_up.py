@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from infra.migrate import MIGRATIONS, engine_tables, numbered, status, turn, up, verify
+from infra.migrate import MIGRATIONS, engine_tables, numbered, one_at_a_time, status, up, verify
 from infra.migrate.errors import Busy, EngineTablesFailed, MigrateError, MigrationFailed, NotReachable, NotSupabase
 from infra.migrate.files import read_migrations
 from tests.support.migrations import directory, query, recorded
@@ -103,7 +103,7 @@ def test_an_engine_that_fails_prints_no_password(
 def test_up_gives_up_on_a_lock_after_its_timeout(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    monkeypatch.setattr(turn, limit, 1)
+    monkeypatch.setattr(one_at_a_time, limit, 1)
     query(database_url, "create table t ()")
     with psycopg.connect(database_url) as someone:
         someone.execute("lock table t in share mode")

@@ -14,7 +14,7 @@ from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.session.session import Status
 
 from infra.migrate import MIGRATIONS, engine_tables, up, verify
-from infra.migrate.trying import try_writes
+from infra.migrate.try_writes import try_writes
 from tests.support.adv_secret import Secret
 from tests.support.logins import connect
 from tests.support.recorded_workflow import RecordedWorkflow

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from infra.migrate import verify
+from infra.migrate.catalog_facts import collect_facts
 from infra.migrate.expected import Expected, expected
-from infra.migrate.facts import collect_facts
 from infra.migrate.verification import compare
 from tests.tools.migrate.verify_cases import CASES, ROLE_CASES, TABLE
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from infra.migrate.checked_objects import ENGINE_TABLE, ENGINE_VERSION, LOGINS, OUTSIDERS, PRIVATE_SCHEMAS
 from infra.migrate.expected import expected
-from infra.migrate.scope import ENGINE_TABLE, ENGINE_VERSION, LOGINS, OUTSIDERS, PRIVATE_SCHEMAS
 
 FUNCTIONS = [
     name.removeprefix("function ")

@@ -70,7 +70,7 @@ def counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         "connected": lambda: metrics.connected(2.0, 1.0, 1),
         "row_behind": metrics.row_behind,
         "left": lambda: metrics.left(0),
-        "engine_store_failed": metrics.engine_store_failed,
+        "engine_database_failed": metrics.engine_database_failed,
         "ended": lambda: [metrics.ended(outcome, 1) for outcome in OUTCOMES],
         "probed": lambda: [metrics.probed(1.0, failure) for failure in (None, *Reason)],
     }

@@ -1,1 +1,1 @@
-"""Words and rules that know nothing of a database, of AWS or of WhatsApp's protocol. All other folders use them."""
+"""Words and rules of the domain. They use no database, no AWS and no WhatsApp. All other folders use them."""

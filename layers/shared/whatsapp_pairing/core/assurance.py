@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class AssuranceLevel(IntEnum):
-    """The levels that Supabase issues; a higher one is a stronger sign-in."""
+    """The levels that Supabase issues. A higher level is a stronger sign-in."""
 
     NONE = 0
     AAL1 = 1

@@ -4,7 +4,14 @@ import random
 
 
 class Backoff:
-    """Pauses that double from ``first`` to ``most`` seconds, each shortened at random so that crowds spread out.
+    """Pauses that double after each failed try.
+
+    Parameters
+    ----------
+    first, most : float
+        The first and the longest pause, in seconds.
+    jitter : float
+        Each pause is shortened at random, by this share of it at most. So many callers do not all try again at once.
 
     Examples
     --------
@@ -28,5 +35,5 @@ class Backoff:
         return pause * (1 - self._jitter * random.random())
 
     def reset(self) -> None:
-        """Start over: something worked."""
+        """Begin with the first pause again, because a try has worked."""
         self._tries = 0

@@ -1,6 +1,6 @@
 """The port to WhatsApp: what the domain may ask of an engine, and the events that come back.
 
-An engine runs beside us (layers/engine puts it into a child process); nothing here blocks for longer than it is told.
+An engine runs in a child process (layers/engine starts it). No call of this port blocks for longer than its timeout.
 """
 
 import base64
@@ -14,14 +14,15 @@ from whatsapp_pairing.core.reasons import Reason
 
 @dataclass(frozen=True)
 class Reached:
-    """WhatsApp has answered; the first QR (or the login) is its to give."""
+    """WhatsApp has answered. It sends the first QR next, or lets a stored device log in."""
 
 
 @dataclass(frozen=True)
 class Qr:
-    """A QR to show for ``seconds``; ``text`` is a credential until it expires.
+    """A QR to show for ``seconds``. Its ``text`` is a credential until the QR expires.
 
-    A ``renewed`` QR has the ref of the QR before it and a new adv secret: WhatsApp asks the person to scan again.
+    WhatsApp sends a ``renewed`` QR instead of accepting a scan, so the person must scan again. It has the ref (first
+    field) of the QR before it, and a new adv secret (fourth field).
     """
 
     text: str = field(repr=False)
@@ -30,7 +31,10 @@ class Qr:
 
     @property
     def fingerprint(self) -> bytes:
-        """SHA-256 of the adv secret: the same for a device's QRs until one is renewed, and computable from its keys.
+        """SHA-256 of the adv secret, 32 bytes.
+
+        A device's QRs all have the same fingerprint until a QR is renewed. Postgres computes it from the stored keys
+        too, and so finds the keys of a binding.
 
         Raises
         ------
@@ -49,12 +53,12 @@ class Qr:
 
 @dataclass(frozen=True)
 class Exhausted:
-    """All QRs of this engine were shown and none was scanned; a new engine gives new ones."""
+    """All QRs of this engine were shown and none was scanned. A new engine brings new QRs."""
 
 
 @dataclass(frozen=True)
 class Scanned:
-    """A phone has linked the device. From now on it exists at WhatsApp and must be finished or removed."""
+    """A phone has linked the device. From now on the device exists at WhatsApp, so it must be finished or removed."""
 
     jid: str = field(repr=False)
 
@@ -68,37 +72,43 @@ class Online:
 
 @dataclass(frozen=True)
 class Synced:
-    """The phone has finished its first sync; the socket may close without leaving the phone in "logging in"."""
+    """The phone has finished its first sync.
+
+    If the socket closed earlier, the phone would go on showing "logging in".
+    """
 
 
 @dataclass(frozen=True)
 class LoggedOut:
-    """WhatsApp does not know the device any more, or has confirmed its removal; the engine has dropped its keys."""
+    """WhatsApp no longer knows the device, or has confirmed its removal. The engine has deleted the device's keys."""
 
 
 @dataclass(frozen=True)
 class Replaced:
-    """Another socket with the same keys threw this one out."""
+    """WhatsApp has closed this socket, because another socket has logged in with the same keys."""
 
 
 @dataclass(frozen=True)
 class Refused:
-    """WhatsApp or the engine said no. Trying again helps only after ``PAIRING_REJECTED``: a new QR may be accepted."""
+    """WhatsApp or the engine has refused the scan or the login.
+
+    After ``PAIRING_REJECTED``, WhatsApp may accept a new QR. After any other reason, another try does not help.
+    """
 
     reason: Reason
 
 
 @dataclass(frozen=True)
 class Unreachable:
-    """WhatsApp could not be reached, or broke off; trying again may help."""
+    """WhatsApp could not be reached, or has closed the connection. Another try may help."""
 
 
 @dataclass(frozen=True)
-class StoreFailed:
-    """The engine's database fails or refuses the engine. It says nothing about WhatsApp.
+class DatabaseFailed:
+    """The engine's database fails or refuses the engine. The event says nothing about WhatsApp.
 
-    ``why`` is for the log: the SQLSTATE or the class of the fault, never a value. ``passes`` tells whether a fresh
-    engine may fare better.
+    ``why`` is for the log: the SQLSTATE or the class of the fault, never a value. ``passes`` tells whether the fault
+    may be over for the next engine.
     """
 
     why: str
@@ -123,22 +133,25 @@ Event = (
     | Replaced
     | Refused
     | Unreachable
-    | StoreFailed
+    | DatabaseFailed
     | Died
 )
 
 
 class EngineRun(Protocol):
-    """One engine at work, for one device. Leaving its context ends it, with every thread and socket it has."""
+    """One engine at work, for one device. Leaving the context ends the engine with all its threads and sockets."""
 
     def next_event(self, timeout: float) -> Event | None:
-        """Return the next event, or None after ``timeout`` seconds. After ``Died`` there are no more."""
+        """Return the next event, or None after ``timeout`` seconds. No event follows ``Died``."""
 
     def live_until(self, moment: float) -> None:
-        """Let the engine live until ``moment``, by ``time.monotonic``. Then it ends by itself, even when we hang."""
+        """Let the engine live until ``moment``, by ``time.monotonic``.
+
+        The engine then ends by itself, even if our process hangs.
+        """
 
     def confirm(self) -> None:
-        """Let an engine that was started to log out do so, now that it is Online."""
+        """Let an engine that ``log_out`` has started remove its device, after its event Online."""
 
     def __enter__(self) -> "EngineRun": ...
 
@@ -148,16 +161,20 @@ class EngineRun(Protocol):
 
 
 class Engine(Protocol):
-    """Starts engines. The caller holds the lease of the device it names.
+    """Starts engines. The caller must hold the lease of the device.
 
-    An engine ends by itself at ``until``. ``EngineRun.live_until`` sets a later moment.
+    An engine ends by itself at ``until`` (seconds, by ``time.monotonic``). ``EngineRun.live_until`` sets a later
+    moment.
     """
 
     def pair(self, until: float) -> EngineRun:
-        """Offer a fresh device: Reached, Qr…, Scanned, Online, Synced."""
+        """Offer a new device. A good run has the events Reached, Qr (often several), Scanned, Online, Synced."""
 
     def resume(self, jid: str, until: float) -> EngineRun:
-        """Log a stored device in: Reached, Online, Synced; or LoggedOut when the phone has removed it."""
+        """Log a stored device in: Reached, Online, Synced.
+
+        If the phone has removed the device, LoggedOut comes instead.
+        """
 
     def log_out(self, jid: str, until: float) -> EngineRun:
         """Log a stored device in, and remove it from the phone after ``confirm``: Reached, Online, LoggedOut."""

@@ -3,7 +3,7 @@
 ::
 
     PairingError
-    ├── Refused             the caller may not
+    ├── Denied              the caller has no right to the call
     │   ├── Unauthorized           no user behind the request                 401
     │   │   └── AnonymousNotAllowed    a user, but one without an account     401
     │   └── SecondFactorRequired   a user who signed in with one factor only  403
@@ -13,40 +13,40 @@
     ├── TooSoon             the pause after the last attempt is not over      429
     ├── AtCapacity          as many pairings are running as the system is meant for   503
     ├── Unavailable         a part that we depend on does not answer          503
-    │   ├── StoreUnavailable       Postgres
-    │   │   └── StoreBusy          Postgres answers, but the statement waited for too long
+    │   ├── DatabaseUnavailable    Postgres
+    │   │   └── DatabaseBusy           Postgres answers, but the statement took too long
     │   ├── SecretUnavailable      Secrets Manager
     │   └── WorkflowUnavailable    Step Functions or Lambda
-    │       └── WorkflowSilent         it has not answered, so the call may take effect
-    ├── StoreRefused        Postgres refuses a statement of ours              500
+    │       └── WorkflowSilent         AWS has not answered, so the call may take effect
+    ├── DatabaseRefused     Postgres refuses a statement of ours              500
     ├── MisconfiguredError  a setting is missing or wrong (names it)          500
-    ├── InvalidPayload      an event that this function was not made for
-    ├── DeviceBusy          somebody else has an engine open on the device
-    ├── EngineStoreFailed   the engine's database fails or refuses it; WhatsApp was not asked
+    ├── InvalidPayload      an event without the shape that this function expects
+    ├── DeviceBusy          another process holds the device's lease
+    ├── EngineDatabaseFailed    the engine's database fails or refuses the engine; WhatsApp was not asked
     └── UnlinkFailed        WhatsApp did not confirm the removal; try again later
 """
 
-from whatsapp_pairing.core.refusals import Refusal
+from whatsapp_pairing.core.denials import Denial
 
 
 class PairingError(Exception):
-    """Base of all; ``code`` and ``message`` are fit for the caller's eyes.
+    """The base of all exceptions of the domain. The caller may see ``code`` and ``message``.
 
     Attributes
     ----------
     status : int
-        HTTP status that belongs to it.
+        HTTP status of the answer.
     code : str
         Machine-readable name, the API's ``error``.
     message : str
         One plain sentence.
     retry_after : int or None
-        Whole seconds after which trying again makes sense, where we know.
+        Whole seconds after which the caller should try again; None when we do not know.
 
     Parameters
     ----------
     detail : str, optional
-        What the log and an execution's history are told instead of the message: names and codes, never a value.
+        Text for the log and an execution's history, instead of the message. It has names and codes, never a value.
     """
 
     status = 500
@@ -59,29 +59,29 @@ class PairingError(Exception):
         super().__init__(detail or self.message)
 
 
-class Refused(PairingError):
-    """The caller may not; ``refusal`` is the class for the log, ``challenge`` the header ``WWW-Authenticate``."""
+class Denied(PairingError):
+    """The caller has no right to the call. ``denial`` is for the log, ``challenge`` is ``WWW-Authenticate``."""
 
-    def __init__(self, refusal: Refusal, challenge: str) -> None:
-        self.refusal = refusal
+    def __init__(self, denial: Denial, challenge: str) -> None:
+        self.denial = denial
         self.challenge = challenge
         super().__init__()
 
     @staticmethod
-    def because(refusal: Refusal) -> "Refused":
-        """Return the exception of this class of refusal."""
-        if refusal is Refusal.ANONYMOUS:
+    def because(denial: Denial) -> "Denied":
+        """Return the exception for this denial."""
+        if denial is Denial.ANONYMOUS:
             return AnonymousNotAllowed()
-        return SecondFactorRequired() if refusal is Refusal.SECOND_FACTOR else Unauthorized(refusal)
+        return SecondFactorRequired() if denial is Denial.SECOND_FACTOR else Unauthorized(denial)
 
 
-class Unauthorized(Refused):
+class Unauthorized(Denied):
     """The request carries no valid access token. Its challenge (RFC 6750) names an error only if a token was sent."""
 
     status, code, message = 401, "unauthorized", "Sign in again: the access token is missing, wrong or expired."
 
-    def __init__(self, refusal: Refusal = Refusal.NO_TOKEN) -> None:
-        super().__init__(refusal, "Bearer" if refusal is Refusal.NO_TOKEN else 'Bearer error="invalid_token"')
+    def __init__(self, denial: Denial = Denial.NO_TOKEN) -> None:
+        super().__init__(denial, "Bearer" if denial is Denial.NO_TOKEN else 'Bearer error="invalid_token"')
 
 
 class AnonymousNotAllowed(Unauthorized):
@@ -90,38 +90,38 @@ class AnonymousNotAllowed(Unauthorized):
     code, message = "anonymous_not_allowed", "Sign in with an account: anonymous users cannot connect WhatsApp."
 
     def __init__(self) -> None:
-        super().__init__(Refusal.ANONYMOUS)
+        super().__init__(Denial.ANONYMOUS)
 
 
-class SecondFactorRequired(Refused):
-    """The token is good, but below `RequiredAssuranceLevel`. The challenge is the one of RFC 9470."""
+class SecondFactorRequired(Denied):
+    """The token is good, but its sign-in is weaker than `RequiredAssuranceLevel`. The challenge is that of RFC 9470."""
 
     status, code, message = 403, "second_factor_required", "Sign in with your second factor: this service asks for it."
 
     def __init__(self) -> None:
-        super().__init__(Refusal.SECOND_FACTOR, 'Bearer error="insufficient_user_authentication"')
+        super().__init__(Denial.SECOND_FACTOR, 'Bearer error="insufficient_user_authentication"')
 
 
 class NoQr(PairingError):
-    """There is no QR to show: none came yet, it was scanned, or no attempt is running."""
+    """There is no QR to show: no QR has come yet, the QR was scanned, or no attempt is running."""
 
     status, code, message = 404, "no_qr", "There is no QR code to scan right now."
 
 
 class NotAcceptable(PairingError):
-    """The request's Accept excludes every media type that there is."""
+    """The request's Accept excludes every media type that we offer."""
 
     status, code, message = 406, "not_acceptable", "Accept excludes image/svg+xml, image/png and text/plain: allow one."
 
 
 class TooLarge(PairingError):
-    """The request carries a body that is worth refusing."""
+    """The request has a body above ``http.LONGEST_BODY``."""
 
     status, code, message = 413, "too_large", "The request's body is too large: this call needs none."
 
 
 class TooSoon(PairingError):
-    """The pause after the last attempt is not over; ``retry_after`` is when it will be."""
+    """The pause after the last attempt is not over. It ends in ``retry_after`` seconds."""
 
     status, code = 429, "too_soon"
 
@@ -131,28 +131,28 @@ class TooSoon(PairingError):
 
 
 class AtCapacity(PairingError):
-    """As many pairings are running as the system is meant for; they end within minutes."""
+    """As many pairings are running as the system is meant for. They end within minutes."""
 
     status, code, retry_after = 503, "at_capacity", 20
     message = "Many people are connecting right now. Please try again in a moment."
 
 
 class Unavailable(PairingError):
-    """A part that we depend on does not answer; trying again helps."""
+    """A part that we depend on does not answer. Another try helps."""
 
     status, code, message = 503, "unavailable", "The service is busy. Please try again in a moment."
 
 
-class StoreUnavailable(Unavailable):
-    """Postgres cannot be reached or gave up."""
+class DatabaseUnavailable(Unavailable):
+    """Postgres cannot be reached, or has ended the connection."""
 
 
-class StoreBusy(StoreUnavailable):
-    """Another transaction holds what the statement needs, or the statement took longer than it may."""
+class DatabaseBusy(DatabaseUnavailable):
+    """Another transaction holds a lock that the statement needs, or the statement ran for too long."""
 
 
 class SecretUnavailable(Unavailable):
-    """Secrets Manager cannot be reached, throttles us, or did not answer in time; the next call asks again."""
+    """Secrets Manager cannot be reached, throttles us, or did not answer in time. The next call asks again."""
 
 
 class WorkflowUnavailable(Unavailable):
@@ -163,8 +163,8 @@ class WorkflowSilent(WorkflowUnavailable):
     """Step Functions or Lambda has not answered in time, so the call may still take effect."""
 
 
-class StoreRefused(PairingError):
-    """Postgres refuses a statement: a constraint, a right or a type that we did not expect; ``sqlstate`` says which."""
+class DatabaseRefused(PairingError):
+    """Postgres refuses a statement, for example by a constraint or a missing right. ``sqlstate`` says why."""
 
     def __init__(self, detail: str | None = None, sqlstate: str | None = None) -> None:
         self.sqlstate = sqlstate
@@ -172,18 +172,18 @@ class StoreRefused(PairingError):
 
 
 class InvalidPayload(PairingError):
-    """The event does not have the shape that the function was made for."""
+    """The event does not have the shape that the function expects."""
 
 
 class MisconfiguredError(PairingError):
-    """A setting is missing or malformed; the message names it, never its value."""
+    """A setting is missing or malformed. The message names the setting, never its value."""
 
 
 class DeviceBusy(PairingError):
     """Another engine holds the device's lease."""
 
 
-class EngineStoreFailed(PairingError):
+class EngineDatabaseFailed(PairingError):
     """The engine's database fails or refuses the engine."""
 
 

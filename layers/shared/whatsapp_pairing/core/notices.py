@@ -7,9 +7,9 @@ class Notice(StrEnum):
     """Every notice; the value is the API's ``notice.code``."""
 
     SCAN_AGAIN = "scan_again"
-    """WhatsApp has renewed the QR instead of pairing; the renewed QR must be scanned."""
+    """WhatsApp has renewed the QR instead of pairing. The renewed QR must be scanned."""
     NEW_QR = "new_qr"
-    """The pairing was refused; a new QR follows."""
+    """WhatsApp has refused the scan or the login. A new QR follows."""
 
     @classmethod
     def parse(cls, code: str | None) -> "Notice | None":

@@ -21,12 +21,12 @@ class Reason(StrEnum):
 
     @classmethod
     def parse(cls, code: str | None) -> "Reason | None":
-        """Return the reason with this code, or None for any other text (a Step Functions error name, say)."""
+        """Return the reason with this code, or None for any other text."""
         return next((reason for reason in cls if reason == code), None)
 
     @property
     def by_choice(self) -> bool:
-        """Whether the person wanted this end: the session is then ``disconnected``, not in ``error``."""
+        """Whether the person wanted this end. The session is then ``disconnected``, and not in ``error``."""
         return self in (Reason.CANCELLED, Reason.UNLINKED_FROM_PHONE)
 
 

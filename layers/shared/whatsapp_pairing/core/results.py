@@ -7,21 +7,21 @@ from whatsapp_pairing.core.reasons import Reason
 
 
 class Result(StrEnum):
-    """Every result but a bad end, which is its ``Reason``."""
+    """Every result except a bad end. A bad end is a ``Reason``."""
 
     CONNECTED = "connected"
     NEW_ENGINE = "new_engine"
-    """The engine is of no more use, and another one may go on."""
+    """This engine can do no more. The linker starts another engine."""
     REFUSED = "refused"
-    """The pairing was refused, and only a new QR can help."""
+    """The scan or the login was refused. Only a new QR can help."""
     LOST = "lost"
-    """The attempt has ended, or another linker has it."""
+    """The attempt has ended, or another linker may hold its lease."""
     NOT_NEEDED = "not_needed"
     """The attempt has a linker or is over, so no engine was started."""
 
 
 Outcome = Literal[Result.CONNECTED] | Reason
-"""How an attempt has ended. The database keeps its text."""
+"""How an attempt has ended. The database stores its text."""
 
 
 def outcome_of(code: str | None) -> Outcome | None:

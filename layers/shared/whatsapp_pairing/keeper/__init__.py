@@ -1,1 +1,1 @@
-"""What is done with a linked device after the pairing. Today that is its removal."""
+"""The work on a linked device after its pairing. Today this is only the removal of the device."""

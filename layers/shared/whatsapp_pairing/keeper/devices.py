@@ -1,11 +1,11 @@
-"""The unlink's calls about a given-up device: its lease, and the removal of its keys."""
+"""The calls of unlink about a given-up device: its lease, and the deletion of its keys."""
 
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from whatsapp_pairing.core.errors import DeviceBusy
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
-from whatsapp_pairing.runtime.table import Table
+from whatsapp_pairing.runtime.repository import Repository
 
 _TAKE = "SELECT * FROM whatsapp_private.take_device_v1(%(id)s, %(lease)s, %(ttl)s)"
 
@@ -25,7 +25,7 @@ UPDATE whatsapp_private.devices d SET lease_id = NULL, lease_expires_at = NULL
 WHERE d.id = %(id)s AND d.lease_id = %(lease)s
 """
 
-# A function of the tables' owner, because our role may neither read nor delete keys.
+# forget_v1 runs as the tables' owner, because our role has no right to read or delete keys.
 _FORGET = "SELECT whatsapp_private.forget_v1(%(id)s, %(lease)s)"
 
 
@@ -36,16 +36,16 @@ class Taken:
     jid: str | None = field(repr=False)
 
 
-class Devices(Table):
-    """Given-up devices. Every method may raise ``StoreUnavailable``."""
+class Devices(Repository):
+    """Given-up devices. Every method may raise ``DatabaseUnavailable``."""
 
     def take(self, device_id: UUID, lease: UUID) -> Taken | None:
-        """Take the lease of a device that is to be unlinked; None when there is nothing to unlink any more.
+        """Take the lease of a device that is to be unlinked; None when the device is gone already.
 
         Raises
         ------
         DeviceBusy
-            A linker or another unlink still holds it.
+            A linker or another unlink still holds the lease.
         """
         row = self._one(_TAKE, id=device_id, lease=lease, ttl=LEASE_SECONDS)
         if row is None:
@@ -55,18 +55,18 @@ class Devices(Table):
         return Taken(row["jid"])
 
     def stored_jid(self, device_id: UUID, lease: UUID) -> str | None:
-        """Return the JID under which whatsmeow has the device's keys now; None without keys, or without the lease."""
+        """Return the JID under which whatsmeow stores the keys now; None without keys or without the lease."""
         row = self._one(_STORED, id=device_id, lease=lease)
         return row["jid"] if row else None
 
     def renew(self, device_id: UUID, lease: UUID) -> bool:
-        """Keep the lease; False when it is lost."""
+        """Renew the lease; False when it is lost."""
         return self._one(_RENEW, id=device_id, lease=lease, ttl=LEASE_SECONDS) is not None
 
     def give_back(self, device_id: UUID, lease: UUID) -> None:
-        """Let go of a device that could not be unlinked; cleanup tries again later."""
+        """Give back the lease of a device that could not be unlinked. Cleanup starts unlink again later."""
         self._do(_GIVE_BACK, id=device_id, lease=lease)
 
     def forget(self, device_id: UUID, lease: UUID) -> None:
-        """Delete the device's keys, its binding, and what whatsmeow keeps about its account."""
+        """Delete the device's keys, its binding, and whatsmeow's rows about its account."""
         self._do(_FORGET, id=device_id, lease=lease)

@@ -1,6 +1,6 @@
-"""The sweeps of cleanup about devices and their keys, in batches.
+"""The sweeps of cleanup that change devices and their keys.
 
-The first texts say which rows each sweep finds. The sweep and the dry run, which only counts, both use them.
+The first constants say which rows each sweep finds. The sweep uses them, and so does the dry run, which only counts.
 """
 
 from typing import ClassVar
@@ -11,13 +11,13 @@ from whatsapp_pairing.runtime.sweep import Batch, Sweep
 _FREE = "(d.lease_expires_at IS NULL OR d.lease_expires_at <= now())"
 _HAS_KEYS = "whatsapp_private.stored_jid(d.fingerprint) IS NOT NULL"
 
-# Devices of deleted users. No user is left who could disconnect them.
+# Orphans are devices of deleted users. No user is left who could disconnect them.
 _ORPHANS = f"""
 whatsapp_private.devices d WHERE d.user_id IS NULL AND d.state <> 'unlinking' AND {_FREE}
 """
 
 # Stray devices are offered or scanned, although their attempt has ended or does not exist. Each end of an attempt gives
-# its devices up, so there is a stray only after something went wrong.
+# the attempt's devices up, so a stray exists only after a fault.
 _STRAYS = f"""
 whatsapp_private.devices d
 WHERE d.user_id IS NOT NULL AND d.state IN ('offered', 'linking') AND {_FREE} AND NOT EXISTS (
@@ -25,7 +25,8 @@ WHERE d.user_id IS NOT NULL AND d.state IN ('offered', 'linking') AND {_FREE} AN
 )
 """
 
-# A device is stored with its first QR, and nobody can scan its QRs after the first pause (unlink_pause_v1).
+# A binding is made with the device's first QR. Nobody can scan the device's QRs after the first pause before an unlink
+# (unlink_pause_v1). A binding that is older and has no keys was never scanned.
 _NEVER_SCANNED = f"""
 whatsapp_private.devices d
 WHERE d.state = 'unlinking' AND d.created_at < now() - whatsapp_private.unlink_pause_v1(0)
@@ -36,13 +37,11 @@ _TO_UNLINK = f"""
 whatsapp_private.devices d WHERE d.state = 'unlinking' AND d.unlink_due_at <= now() AND {_FREE} AND {_HAS_KEYS}
 """
 
-# With an array, Postgres chooses the batch once and finds its rows by the primary key. With IN, it sometimes read the
-# whole table for 200 rows, depending on the statistics of the last ANALYZE.
 _GIVE_UP_ORPHANS, _GIVE_UP_STRAYS = (
     f"""
     UPDATE whatsapp_private.devices SET
       state = 'unlinking', unlink_due_at = created_at + whatsapp_private.unlink_pause_v1(0)
-    WHERE id = ANY (ARRAY(SELECT d.id FROM {devices} ORDER BY d.created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+    WHERE id = ANY (ARRAY(SELECT d.id FROM {devices} ORDER BY d.created_at LIMIT %(size)s FOR UPDATE SKIP LOCKED))
     RETURNING id
     """
     for devices in (_ORPHANS, _STRAYS)
@@ -50,18 +49,18 @@ _GIVE_UP_ORPHANS, _GIVE_UP_STRAYS = (
 
 _FORGET_NEVER_SCANNED = f"""
 DELETE FROM whatsapp_private.devices
-WHERE id = ANY (ARRAY(SELECT d.id FROM {_NEVER_SCANNED} ORDER BY d.created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+WHERE id = ANY (ARRAY(SELECT d.id FROM {_NEVER_SCANNED} ORDER BY d.created_at LIMIT %(size)s FOR UPDATE SKIP LOCKED))
 RETURNING id
 """
 
-_GIVE_UP_UNEXPLAINED = "SELECT whatsapp_private.give_up_unexplained_v1(%(limit)s) AS found"
-_FORGET_CONTACTS = "SELECT whatsapp_private.forget_contacts_v1(%(limit)s) AS found"
-_START_UNLINKS = "SELECT whatsapp_private.start_unlinks_v1(%(call)s, %(limit)s) AS devices"
+_GIVE_UP_UNEXPLAINED = "SELECT whatsapp_private.give_up_unexplained_v1(%(size)s) AS found"
+_FORGET_CONTACTS = "SELECT whatsapp_private.forget_contacts_v1(%(size)s) AS found"
+_START_UNLINKS = "SELECT whatsapp_private.start_unlinks_v1(%(call)s, %(size)s) AS devices"
 _COUNT_UNLINKS = f"SELECT count(*) AS due FROM {_TO_UNLINK}"
 
 
 class DeviceSweeps(Sweep):
-    """Batches of at most ``limit`` rows, each a transaction of its own. Every method may raise ``StoreUnavailable``."""
+    """A sweep changes at most ``size`` rows in one transaction. Every method may raise ``DatabaseUnavailable``."""
 
     counts: ClassVar = {
         "orphans_given_up": f"SELECT count(*) FROM {_ORPHANS}",
@@ -72,33 +71,36 @@ class DeviceSweeps(Sweep):
         "contacts_forgotten": "SELECT whatsapp_private.count_contacts_v1()",
     }
 
-    def give_up_orphans(self, limit: int) -> Batch:
+    def give_up_orphans(self, size: int) -> Batch:
         """Mark the devices of deleted users for unlinking."""
-        return self._swept(_GIVE_UP_ORPHANS, _ORPHANS, limit)
+        return self._swept(_GIVE_UP_ORPHANS, _ORPHANS, size)
 
-    def give_up_strays(self, limit: int) -> Batch:
-        """Mark the stray devices, which no live attempt explains, for unlinking."""
-        return self._swept(_GIVE_UP_STRAYS, _STRAYS, limit)
+    def give_up_strays(self, size: int) -> Batch:
+        """Mark stray devices for unlinking."""
+        return self._swept(_GIVE_UP_STRAYS, _STRAYS, size)
 
-    def give_up_unexplained(self, limit: int) -> Batch:
-        """Give keys without a binding a binding that is due for unlink."""
-        return self._found(_GIVE_UP_UNEXPLAINED, limit)
+    def give_up_unexplained(self, size: int) -> Batch:
+        """Make a binding that is due for unlink for each device that has keys but no binding."""
+        return self._found(_GIVE_UP_UNEXPLAINED, size)
 
-    def forget_never_scanned(self, limit: int) -> Batch:
-        """Delete the rows of devices that were offered and never scanned."""
-        return self._swept(_FORGET_NEVER_SCANNED, _NEVER_SCANNED, limit)
+    def forget_never_scanned(self, size: int) -> Batch:
+        """Delete the bindings of devices that were offered and never scanned."""
+        return self._swept(_FORGET_NEVER_SCANNED, _NEVER_SCANNED, size)
 
-    def start_unlinks(self, limit: int) -> list[UUID]:
-        """Return given-up devices that are due for unlink and have keys; each again only after a growing pause."""
-        row = self._one(_START_UNLINKS, call=uuid4(), limit=limit)
+    def start_unlinks(self, size: int) -> list[UUID]:
+        """Return given-up devices with keys that are due for unlink.
+
+        A device comes again only after a growing pause.
+        """
+        row = self._one(_START_UNLINKS, call=uuid4(), size=size)
         assert row is not None
         devices: list[UUID] = row["devices"]
         return devices
 
     def unlinks_due(self) -> int:
-        """Return how many unlinks are due. After ``start_unlinks`` found fewer than its limit, these are locked."""
+        """Return how many unlinks are due. If ``start_unlinks`` found fewer than ``size``, these are locked."""
         return self._due(_COUNT_UNLINKS)
 
-    def forget_contacts(self, limit: int) -> Batch:
-        """Delete what whatsmeow keeps of accounts and contacts, when no device is stored."""
-        return self._found(_FORGET_CONTACTS, limit)
+    def forget_contacts(self, size: int) -> Batch:
+        """Delete whatsmeow's rows about accounts and contacts, when no device is stored."""
+        return self._found(_FORGET_CONTACTS, size)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from uuid import UUID, uuid4
 
 from whatsapp_pairing.core.engine import (
+    DatabaseFailed,
     Died,
     Engine,
     Event,
@@ -13,15 +14,15 @@ from whatsapp_pairing.core.engine import (
     Online,
     Refused,
     Replaced,
-    StoreFailed,
     Unreachable,
 )
-from whatsapp_pairing.core.errors import DeviceBusy, EngineStoreFailed, PairingError, UnlinkFailed
+from whatsapp_pairing.core.errors import DeviceBusy, EngineDatabaseFailed, PairingError, UnlinkFailed
 from whatsapp_pairing.keeper.devices import Devices, Taken
 from whatsapp_pairing.runtime import metrics
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS, RENEW_SECONDS, Lease, LeaseLost
 
-# A linker that has lost its attempt lets go within a renewal; a dead one's lease ends by itself.
+# Unlink waits this long for the lease. A linker that has lost its attempt gives the lease back at its next renewal, and
+# the lease of a dead linker ends by itself.
 PATIENCE_SECONDS = LEASE_SECONDS + RENEW_SECONDS
 LOG_OUT_SECONDS = 45.0
 
@@ -33,16 +34,16 @@ def unlink(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Remove a device at WhatsApp and then its keys; doing it again changes nothing.
+    """Remove a device at WhatsApp and then its keys. A second call changes nothing.
 
     Raises
     ------
     DeviceBusy
-        A linker has held the device all the while.
-    EngineStoreFailed
-        The engine's database fails; the keys are kept.
+        Another process has held the device's lease for all of ``PATIENCE_SECONDS``.
+    EngineDatabaseFailed
+        The engine's database fails. The keys are kept.
     UnlinkFailed
-        WhatsApp did not confirm; the keys are kept, for without them nobody could remove the device.
+        WhatsApp did not confirm. The keys are kept, because nobody could remove the device without them.
     """
     lease_id = uuid4()
     taken, asked_at = _take(device_id, lease_id, devices, clock, sleep)
@@ -82,19 +83,19 @@ def _log_out(
             lease.renew(lambda: devices.renew(device_id, lease.id))
             match run.next_event(RENEW_SECONDS):
                 case Online():
-                    # An engine loads keys by JID. WhatsApp may have given the JID to another device after we took ours.
-                    # Ours is then gone. Do not confirm, because the engine may have loaded the other device's keys.
+                    # An engine loads keys by JID. WhatsApp may have given this JID to another device meanwhile. Our
+                    # device is then gone. Do not confirm, because the engine may have loaded the other device's keys.
                     if devices.stored_jid(device_id, lease.id) != jid:
                         return LoggedOut()
                     run.confirm()
-                case LoggedOut() | Died() | Refused() | Replaced() | StoreFailed() | Unreachable() as last:
+                case LoggedOut() | Died() | Refused() | Replaced() | DatabaseFailed() | Unreachable() as last:
                     return last
     return None
 
 
 def _failure(last: Event | None) -> PairingError:
-    if isinstance(last, StoreFailed):
+    if isinstance(last, DatabaseFailed):
         if not last.passes:
-            metrics.engine_store_failed()
-        return EngineStoreFailed("The engine's database fails, so WhatsApp was not asked to remove the device.")
+            metrics.engine_database_failed()
+        return EngineDatabaseFailed("The engine's database fails, so WhatsApp was not asked to remove the device.")
     return UnlinkFailed("WhatsApp did not confirm that the device is gone.")

@@ -1,1 +1,1 @@
-"""From the click to the linked device: the use cases, the linker, and the tables that they change."""
+"""From the click to the linked device: the use cases, the linker, and their calls of the database."""

@@ -19,30 +19,32 @@ PAUSES = (5, 5, 5, 10, 20, 40, 80, 120)
 # address.
 MOST_PER_HOUR = 30
 
-# A scan that comes in the last second of its window still gets this long to log in.
-LOGIN_SECONDS = 60
+# The first scan moves the deadline, so that at least this long is left. A device that is scanned in the last second of
+# the window still has time to log in.
+AFTER_SCAN_SECONDS = 60
 
-# The first MOST_REFUSALS refused pairings of an attempt are each answered with another QR. The next refusal ends the
+# Each of the first MOST_REFUSALS refusals of an attempt is answered with another QR. The next refusal ends the
 # attempt. A refusal also ends it when less than SCAN_AGAIN_SECONDS are left for another scan.
 MOST_REFUSALS = 3
 SCAN_AGAIN_SECONDS = 30
 
 # A linker renews its lease together with the workflow's heartbeat. When no heartbeat comes for so long, the workflow
-# takes the linker for lost. pairing.asl.json has the same number.
+# counts the linker as lost. pairing.asl.json has the same number.
 HEARTBEAT_SECONDS = 10
 
 # After this many lost linkers the attempt ends as linker_failed. The workflow notices each loss by a missed heartbeat,
-# so more do not fit into a window, and the person would read that they were too slow.
-MAX_LEGS = 8
+# so a window has time for about this many. With a larger number the window would end first, and the person would read
+# that they were too slow.
+MAX_LINKERS = 8
 
-# Pause before a wait that failed at once is entered again. The cause (a throttled call, say) needs time to pass, and
-# every round costs state transitions.
+# Pause before a wait that failed at once is entered again. The cause, for example a throttled call, needs time to pass,
+# and each round costs state transitions.
 RETRY_SECONDS = 2
 
-# After a QR that came in the last moment of its window, the workflow has this long to open the scan's window.
+# A QR may come in the last moment of its window. The workflow then has this long to open the window of the scan.
 HANDOVER_SECONDS = 10
 
-# The reasons that tell the person that nobody scanned.
+# These reasons tell the person that nobody scanned.
 _NOT_SCANNED = (Reason.QR_TIMEOUT, Reason.SCAN_TIMEOUT, Reason.SCAN_NOT_REPEATED)
 
 
@@ -55,7 +57,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class Wait:
-    """A wait that the workflow has entered. ``entered_at`` is by AWS's clock, and orders the waits of an attempt."""
+    """A wait that the workflow has entered. ``entered_at`` is by AWS's clock. It orders the waits of an attempt."""
 
     phase: Phase
     token: str = field(repr=False)
@@ -68,30 +70,40 @@ class Attempt:
 
     Attributes
     ----------
+    phase : Phase
+        ``QR`` until the workflow enters the wait for the scan, then ``AUTH``.
+    task_token : str or None
+        The token of the wait that the workflow has entered last; None before its first wait.
+    linkers : int
+        How many linkers have taken the attempt's lease so far.
+    qr_shown : bool
+        Whether a QR has been shown.
+    verdict : Reason or None
+        Why the linker says that the attempt must end; None while it does not.
     age : float
         Seconds since the start by the database's clock.
     remaining : float
         Seconds until the deadline by the database's clock; negative when it is over.
     deadline : datetime
-        End of the present phase's window.
+        End of the window of the present phase.
     since_scan : float or None
         Seconds since a phone scanned; None when none has.
     reachable : bool
-        Whether WhatsApp answered when the linker last tried.
+        Whether WhatsApp answered when a linker last tried.
     alive : bool
-        Whether the lease of a linker is not over.
+        Whether a linker holds the lease now.
     outcome : Outcome or None
-        How it has ended; None while it lives.
+        How the attempt has ended; None while it lives.
     version : int
-        The number of the session's version, which every change raises.
+        The number of the session's version. Every change that the user sees raises it.
     notice : Notice or None
         What the person is asked to do; a scan clears it.
     refusals : int
-        How many refused pairings were answered with another QR.
+        How many refusals were answered with another QR.
     stored_jid, stored_fingerprint : str, bytes or None
         The newest device of the attempt for which whatsmeow has stored keys, unless it is linked.
     left_over : bool
-        Whether it lives and only waits to be ended, because no linker and no workflow works on it any more.
+        Whether no linker and no workflow works on the live attempt any more. It only waits to be ended.
     """
 
     id: UUID
@@ -103,7 +115,7 @@ class Attempt:
     since_scan: float | None
     task_token: str | None = field(repr=False)
     alive: bool
-    legs: int
+    linkers: int
     qr_shown: bool
     reachable: bool
     verdict: Reason | None
@@ -117,12 +129,12 @@ class Attempt:
 
     @property
     def scanned(self) -> bool:
-        """Whether a phone has scanned: there is a device that must be finished or removed, never forgotten."""
+        """Whether a phone has scanned. WhatsApp then knows the device, so it must be finished or removed."""
         return self.since_scan is not None or self.stored_jid is not None
 
     @property
     def may_scan_again(self) -> bool:
-        """Whether a refused pairing is answered with another QR."""
+        """Whether a refusal is answered with another QR."""
         # With the first QR, the workflow opens the scan's window. This copy of the attempt may not know that yet.
         opening = self.phase is Phase.QR and self.qr_shown
         return self.refusals < MOST_REFUSALS and (opening or self.remaining >= SCAN_AGAIN_SECONDS)
@@ -138,30 +150,31 @@ class Again:
 
     @property
     def heartbeat(self) -> int:
-        """How long the linker may be silent: Step Functions wants it below the wait itself."""
+        """For how many seconds the linker may be silent. Step Functions demands fewer seconds than the wait has."""
         return min(HEARTBEAT_SECONDS, self.seconds - 1)
 
 
 def next_step(attempt: Attempt, at_once: bool = False) -> Again | Reason:
     """Decide what follows a wait that did not end well.
 
-    A verdict ends the attempt. So do ``MAX_LEGS`` lost linkers, and a window that is over. Otherwise the wait goes on.
+    A verdict ends the attempt. So does the loss of ``MAX_LINKERS`` linkers, and the end of the window. Otherwise the
+    workflow enters the wait again.
 
     Parameters
     ----------
     attempt : Attempt
         A live attempt.
     at_once : bool
-        Whether the wait failed before it had waited for anything. It is then entered again only after a pause.
+        Whether the wait failed at once. The workflow then enters it again only after a pause.
 
     Returns
     -------
     Again or Reason
-        Which wait to enter again; or why the attempt ends.
+        The wait to enter again, or the reason why the attempt ends.
     """
     if attempt.verdict:
         return end_reason(attempt)
-    if attempt.legs >= MAX_LEGS and not attempt.alive:
+    if attempt.linkers >= MAX_LINKERS and not attempt.alive:
         return Reason.LINKER_FAILED
     pause = RETRY_SECONDS if at_once else 0
     if attempt.remaining > 0:
@@ -175,7 +188,7 @@ def next_step(attempt: Attempt, at_once: bool = False) -> Again | Reason:
 def end_reason(attempt: Attempt) -> Reason:
     """Return why an attempt ends when no wait follows: the linker's verdict, or else the end of the window.
 
-    A phone may scan in the moment in which the linker finds that nobody has. The linker's verdict then does not count.
+    A phone may scan just when the linker decides that nobody has scanned. The linker's verdict then does not count.
     """
     if attempt.verdict and not (attempt.verdict in _NOT_SCANNED and attempt.scanned):
         return attempt.verdict
@@ -184,8 +197,8 @@ def end_reason(attempt: Attempt) -> Reason:
 
 def timeout_reason(attempt: Attempt) -> Reason:
     """Return why an attempt whose window is over has failed."""
-    if not attempt.legs:
-        # No linker has taken the lease, so nothing is known of WhatsApp.
+    if not attempt.linkers:
+        # No linker has taken the lease, so nobody has asked WhatsApp.
         return Reason.LINKER_FAILED if attempt.task_token else Reason.INTERNAL
     if not attempt.reachable:
         return Reason.WHATSAPP_UNREACHABLE

@@ -1,4 +1,4 @@
-"""The calls of API and workflow about an attempt."""
+"""The calls of the API and of the workflow about an attempt."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,11 +12,11 @@ from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.core.results import outcome_of
 from whatsapp_pairing.pairing.attempt import MOST_PER_HOUR, PAUSES, Attempt, Phase, Wait
 from whatsapp_pairing.runtime.database import Connection, Row
-from whatsapp_pairing.runtime.table import Table
+from whatsapp_pairing.runtime.repository import Repository
 
 _CLAIM = """
 SELECT * FROM whatsapp_private.claim_v1(
-  %(user)s, %(id)s, %(window)s, %(limit)s, %(pauses)s::float8[], %(most)s
+  %(user)s, %(id)s, %(window)s, %(max_live)s, %(pauses)s::float8[], %(most)s
 )
 """
 _GET = "SELECT * FROM whatsapp_private.attempt_v1(%(id)s)"
@@ -31,7 +31,7 @@ _DISCONNECT = "SELECT whatsapp_private.disconnect_v1(%(call)s, %(user)s, %(reaso
 
 @dataclass(frozen=True)
 class Claim:
-    """Answer to a click on "Connect".
+    """The answer to a click on "Connect".
 
     Attributes
     ----------
@@ -42,11 +42,11 @@ class Claim:
     live : UUID or None
         The attempt that lives.
     live_over : bool or None
-        Whether that attempt is left over, so that the caller ends it and claims again.
+        Whether that attempt is left over. The caller then ends it and claims again.
     live_has_workflow : bool or None
-        Whether that attempt has a task token, so a workflow has entered a wait for it.
+        Whether that attempt has a task token, which means that its workflow has entered a wait.
     wait : float
-        Seconds until the user may start an attempt: the pause and the limit for each hour.
+        Seconds until the user may start an attempt, by the pause and by ``MOST_PER_HOUR``.
     at_capacity : bool
         Whether as many attempts of all users live as the system is meant for.
     version : int
@@ -80,8 +80,8 @@ class Disconnection:
     changed : bool
         Whether there was anything to end.
     task_token : str or None
-        Of the wait to fail; None when no workflow has entered one.
-    legs : int or None
+        The token of the wait to fail; None when the workflow has not entered a wait.
+    linkers : int or None
         How many linkers the live attempt had; None when no attempt lived.
     devices : list of UUID
         The devices to unlink.
@@ -91,32 +91,32 @@ class Disconnection:
 
     changed: bool
     task_token: str | None = field(repr=False)
-    legs: int | None
+    linkers: int | None
     devices: list[UUID]
     version: int
 
 
-class Attempts(Table):
-    """Attempts as the API and the workflow change them. Every method may raise ``StoreUnavailable``."""
+class Attempts(Repository):
+    """Attempts as the API and the workflow change them. Every method may raise ``DatabaseUnavailable``."""
 
-    def claim(self, user_id: UUID, attempt_id: UUID, window_seconds: float, live_limit: int) -> Claim:
+    def claim(self, user_id: UUID, attempt_id: UUID, window_seconds: float, max_live: int) -> Claim:
         """Start a new attempt unless one lives, a device is linked, the pause is not over, or the system is full.
 
         Parameters
         ----------
-        live_limit : int
-            How many attempts of all users may live at once. Clicks in the same moment may exceed it by their number.
+        max_live : int
+            How many attempts of all users may live at once. Clicks in the same moment may each start one more.
 
         Raises
         ------
         Unauthorized
-            The user was deleted; their token is good for up to an hour longer.
+            The user was deleted. Their access token is still good for up to an hour.
         """
         parameters = {
             "user": user_id,
             "id": attempt_id,
             "window": window_seconds,
-            "limit": live_limit,
+            "max_live": max_live,
             "pauses": list(PAUSES),
             "most": MOST_PER_HOUR,
         }
@@ -138,9 +138,14 @@ class Attempts(Table):
         return attempt_from(self._one(_GET, id=attempt_id))
 
     def open_phase(self, attempt_id: UUID, wait: Wait, auth_seconds: float) -> Attempt | None:
-        """Store the token of a wait that was just entered; entering ``auth`` for the first time starts its window.
+        """Store the token of a wait that the workflow has entered. The first ``auth`` of an attempt starts its window.
 
-        A wait that was entered later keeps its token.
+        If the workflow has entered a later wait meanwhile, the attempt keeps that wait's token.
+
+        Parameters
+        ----------
+        auth_seconds : float
+            The window for the scan.
 
         Returns
         -------
@@ -158,7 +163,7 @@ class Attempts(Table):
         return attempt_from(row)
 
     def end(self, attempt: Attempt, reason: Reason) -> Ended | None:
-        """Record the outcome and give up the devices; None when the attempt has changed since it was read."""
+        """Record the outcome and give the devices up; None when the attempt has changed since it was read."""
         row = self._one(
             _END,
             call=uuid4(),
@@ -173,23 +178,26 @@ class Attempts(Table):
         return Ended(**_with_ids(row["answer"])) if row["answer"] else None
 
     def disconnect(self, user_id: UUID) -> Disconnection:
-        """End whatever the user has: a live attempt, a linked device, an error that is shown."""
+        """End what the user has: a live attempt, a linked device, or an error that the session shows."""
         row = self._one(_DISCONNECT, call=uuid4(), user=user_id, reason=Reason.CANCELLED)
         assert row is not None
-        return Disconnection(**_with_ids(row["answer"]))
+        answer = _with_ids(row["answer"])
+        return Disconnection(linkers=answer.pop("legs"), **answer)
 
 
 def attempt_from(row: Row | None) -> Attempt | None:
     """Return the attempt that a database function has answered (type ``attempt_state``)."""
     if row is None:
         return None
+    columns = dict(row)
     parsed = {
+        "linkers": columns.pop("legs"),
         "phase": Phase(row["phase"]),
         "verdict": Reason.parse(row["verdict"]),
         "outcome": outcome_of(row["outcome"]),
         "notice": Notice.parse(row["notice"]),
     }
-    return Attempt(**row | parsed)
+    return Attempt(**columns | parsed)
 
 
 def _with_ids(answer: dict[str, Any]) -> dict[str, Any]:

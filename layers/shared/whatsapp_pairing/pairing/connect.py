@@ -5,8 +5,8 @@ from uuid import UUID, uuid4
 
 from whatsapp_pairing.core.errors import (
     AtCapacity,
+    DatabaseUnavailable,
     SecretUnavailable,
-    StoreUnavailable,
     TooSoon,
     WorkflowSilent,
     WorkflowUnavailable,
@@ -22,8 +22,15 @@ from whatsapp_pairing.runtime.observability import logger
 _STARTING_SECONDS = 20.0
 
 
-def connect(user_id: UUID, window_seconds: float, live_limit: int, services: Services) -> bool:
-    """Start pairing, unless an attempt lives or a device is linked; return whether an attempt was started.
+def connect(user_id: UUID, window_seconds: float, max_live: int, services: Services) -> bool:
+    """Start pairing, unless an attempt lives or a device is linked. Return whether an attempt was started.
+
+    Parameters
+    ----------
+    window_seconds : float
+        How long WhatsApp has to give a QR.
+    max_live : int
+        How many attempts of all users may live at once.
 
     Raises
     ------
@@ -35,27 +42,27 @@ def connect(user_id: UUID, window_seconds: float, live_limit: int, services: Ser
         The attempt's workflow could not be started. The attempt has ended, unless AWS may still start the workflow.
     Unauthorized
         The user was deleted.
-    StoreUnavailable
+    DatabaseUnavailable
         Postgres is away.
     """
     attempt_id = uuid4()
-    claim = services.attempts.claim(user_id, attempt_id, window_seconds, live_limit)
+    claim = services.attempts.claim(user_id, attempt_id, window_seconds, max_live)
     if claim.live_over and not claim.claimed and _end_left_over(claim.live, services):
-        claim = services.attempts.claim(user_id, attempt_id, window_seconds, live_limit)
+        claim = services.attempts.claim(user_id, attempt_id, window_seconds, max_live)
     if claim.claimed:
         metrics.started()
-        # The only line with both user id and attempt id. It leads from a person who complains to the lines of the
-        # attempt.
+        # Only this log line has both the user id and the attempt id. With it, an operator finds the attempt of a person
+        # who complains.
         logger.info("pairing started", extra={"attempt_id": str(attempt_id)})
         _start(attempt_id, True, services)
     elif claim.live and not claim.live_has_workflow:
-        # The call that claimed the attempt may have died before StartExecution. Starting twice is safe: the execution
-        # is named after the attempt.
+        # The call that claimed the attempt may have died before StartExecution. A second start is
+        # safe, because the execution is named after the attempt.
         _start(claim.live, False, services)
     elif not claim.linked and not claim.live:
         raise TooSoon(math.ceil(claim.wait)) if claim.wait > 0 else AtCapacity()
     if claim.claimed or claim.linked:
-        # The user may have edited or deleted the row of a linked device.
+        # When a device is linked, the user may have edited or deleted the session row.
         services.session_rows.write(user_id, claim.version)
     return claim.claimed
 
@@ -70,7 +77,7 @@ def _end_left_over(attempt_id: UUID | None, services: Services) -> bool:
 
 
 def _start(attempt_id: UUID, claimed: bool, services: Services) -> None:
-    """Start the workflow of an attempt; where that fails, end the attempt, unless another call may be starting it.
+    """Start the workflow. If that fails, end the attempt, unless another call may be about to start the workflow.
 
     Parameters
     ----------
@@ -92,6 +99,6 @@ def _start(attempt_id: UUID, claimed: bool, services: Services) -> None:
             others = attempt is not None and not claimed and attempt.age < _STARTING_SECONDS
             if attempt and not attempt.outcome and not others and not isinstance(error, WorkflowSilent):
                 end(attempt, Reason.INTERNAL, services)
-        except (StoreUnavailable, SecretUnavailable):
+        except (DatabaseUnavailable, SecretUnavailable):
             logger.warning("the database or its secret is away; the next click ends the attempt", exc_info=True)
         raise

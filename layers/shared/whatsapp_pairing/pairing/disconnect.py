@@ -10,19 +10,19 @@ from whatsapp_pairing.runtime.observability import logger
 
 
 def disconnect(user_id: UUID, services: Services) -> bool:
-    """End the user's attempt or session at once; return whether there was anything to end.
+    """End the user's attempt or session at once. Return whether there was anything to end.
 
-    Attempt and session have ended in the database when this returns. It only starts the removal of the device at
-    WhatsApp. The unlink function finishes it; cleanup starts unlink again where that fails.
+    When this function returns, attempt and session have ended in the database. The unlink function then removes the
+    device at WhatsApp. If that fails, cleanup starts unlink again.
 
     Raises
     ------
-    StoreUnavailable
+    DatabaseUnavailable
         Postgres did not answer. The change may still have been made; the person may click again.
     """
     ended = services.attempts.disconnect(user_id)
-    if ended.legs is not None:
-        metrics.ended(Reason.CANCELLED, ended.legs)
+    if ended.linkers is not None:
+        metrics.ended(Reason.CANCELLED, ended.linkers)
     if ended.changed:
         logger.info("disconnected", extra={"devices": len(ended.devices)})
     try:

@@ -1,4 +1,4 @@
-"""How an attempt ends without a device: by a reason, which is recorded, counted, logged and shown."""
+"""How an attempt ends without a linked device: the reason is recorded, counted, logged and shown."""
 
 from uuid import UUID
 
@@ -20,7 +20,7 @@ def end(attempt: Attempt, reason: Reason, services: Services) -> list[UUID] | No
     ended = services.attempts.end(attempt, reason)
     if ended is None:
         return None
-    metrics.ended(reason, attempt.legs)
+    metrics.ended(reason, attempt.linkers)
     logger.info("attempt ended", extra={"attempt_id": str(attempt.id), "outcome": reason})
     services.session_rows.write(attempt.user_id, ended.version)
     return ended.devices
@@ -29,7 +29,6 @@ def end(attempt: Attempt, reason: Reason, services: Services) -> list[UUID] | No
 def end_left_over(attempt: Attempt, services: Services) -> list[UUID] | None:
     """End an attempt that is left over, as ``end`` does.
 
-    The caller has found the attempt some time ago. A late call of its workflow may have opened a new window meanwhile.
-    The attempt then goes on.
+    Return None when the attempt is no longer left over: a late call of its workflow may have opened a new window.
     """
     return end(attempt, end_reason(attempt), services) if attempt.left_over else None

@@ -24,14 +24,14 @@ class Hold:
     attempt : Attempt
         As ``Leases.take`` answered it.
     lease : Lease
-        As it was taken.
+        The lease that this linker has taken.
     clock, sleep : callable
         Seconds, monotonic.
 
     Attributes
     ----------
     attempt : Attempt
-        As the last answer of the database had it.
+        The attempt as the database last answered it.
     lease : Lease
         The lease that every statement of this linker names.
     ends_at : float
@@ -56,12 +56,12 @@ class Hold:
         self._sleep = sleep
         self._reachable = attempt.reachable
         # The session row may show the QR of the linker before this one.
-        self._shown = None if attempt.legs > 1 else attempt.version
+        self._shown = None if attempt.linkers > 1 else attempt.version
         self.note(attempt)
         self.tell(self._workflow.heartbeat)
 
     def keep(self) -> None:
-        """Renew lease and heartbeat when it is time; learn the workflow's present token on the way.
+        """Renew lease and heartbeat when it is time. The renewal also brings the present token of the workflow.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class Hold:
             self.renew()
 
     def renew(self, ended: bytes | None = None) -> None:
-        """Renew lease and heartbeat now; ``ended`` as ``Leases.renew`` has it.
+        """Renew lease and heartbeat now. ``ended`` is that of ``Leases.renew``.
 
         Raises
         ------
@@ -88,9 +88,9 @@ class Hold:
         self.tell(self._workflow.heartbeat)
 
     def found_reachable(self, reachable: bool) -> None:
-        """Note whether WhatsApp answers, and write a change at once.
+        """Note whether WhatsApp answers, and write a change to the database at once.
 
-        The workflow may settle the attempt before the linker does. It reads here whether WhatsApp was unreachable.
+        The workflow may end the attempt before the linker does. It reads from the database whether WhatsApp answered.
 
         Raises
         ------
@@ -101,7 +101,7 @@ class Hold:
             self.renew()
 
     def rest(self, seconds: float) -> None:
-        """Wait for this long, and keep the lease meanwhile. End earlier when the window is over.
+        """Wait for this long, and renew the lease meanwhile. Return earlier when the window is over.
 
         Raises
         ------
@@ -129,7 +129,13 @@ class Hold:
             self._shown = version
 
     def tell(self, say: Callable[[str | None], object]) -> None:
-        """Tell the workflow. If AWS does not answer, go on: the workflow's next look at the database shows the same."""
+        """Report to the workflow. If AWS does not answer, go on: the workflow reads the same from the database later.
+
+        Parameters
+        ----------
+        say : callable
+            A method of ``Workflow`` that takes a task token.
+        """
         try:
             say(self.attempt.task_token)
         except WorkflowUnavailable:

@@ -1,14 +1,17 @@
-"""The calls of a linker about its attempt: every write names the lease."""
+"""The calls of a linker about its attempt.
+
+Each names the lease, so a linker that has lost its lease changes nothing.
+"""
 
 from dataclasses import dataclass
 from uuid import UUID
 
 from whatsapp_pairing.core.notices import Notice
 from whatsapp_pairing.core.reasons import Reason
-from whatsapp_pairing.pairing.attempt import LOGIN_SECONDS, Attempt
+from whatsapp_pairing.pairing.attempt import AFTER_SCAN_SECONDS, Attempt
 from whatsapp_pairing.pairing.attempts import attempt_from
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS
-from whatsapp_pairing.runtime.table import Table
+from whatsapp_pairing.runtime.repository import Repository
 
 _TAKE = "SELECT * FROM whatsapp_private.take_v1(%(id)s, %(lease)s, %(seconds)s)"
 _RENEW = "SELECT * FROM whatsapp_private.renew_v1(%(id)s, %(lease)s, %(seconds)s, %(reachable)s, %(ended)s)"
@@ -32,24 +35,28 @@ class Connected:
     given_up: list[UUID]
 
 
-class Leases(Table):
-    """An attempt as its linker changes it. Every method may raise ``StoreUnavailable``."""
+class Leases(Repository):
+    """An attempt as its linker changes it.
+
+    A method that answers an attempt answers None when the lease is lost. Every method may raise
+    ``DatabaseUnavailable``.
+    """
 
     def take(self, attempt_id: UUID, lease: UUID) -> Attempt | None:
-        """Take the lease of an attempt and its devices; None when it has a linker, has its verdict, or has ended."""
+        """Take the lease of an attempt and its devices; None when it has a linker or a verdict, or has ended."""
         return attempt_from(self._one(_TAKE, id=attempt_id, lease=lease, seconds=LEASE_SECONDS))
 
     def renew(
         self, attempt_id: UUID, lease: UUID, reachable: bool = True, ended: bytes | None = None
     ) -> Attempt | None:
-        """Keep the lease of attempt and devices; None when it is lost: the linker must let go of WhatsApp at once.
+        """Renew the lease of the attempt and its devices; None when it is lost. Then end the engine at once.
 
         Parameters
         ----------
         reachable : bool
             Whether WhatsApp answered when it was last tried.
         ended : bytes or None
-            Fingerprint of a device whose engine has ended, so its QR cannot be scanned; None: no engine has ended.
+            Fingerprint of a device whose engine has ended, so that nobody can scan its QR; None: no engine has ended.
         """
         row = self._one(_RENEW, id=attempt_id, lease=lease, seconds=LEASE_SECONDS, reachable=reachable, ended=ended)
         return attempt_from(row)
@@ -65,7 +72,7 @@ class Leases(Table):
     ) -> Attempt | None:
         """Show a QR that lives for ``seconds``, and bind its device to the user before anybody can scan it.
 
-        Without a ``notice``, the notice that stands stays.
+        Without a ``notice``, the attempt keeps the notice that it has.
         """
         row = self._one(
             _SHOW_QR,
@@ -80,16 +87,16 @@ class Leases(Table):
         return attempt_from(row)
 
     def scanned(self, attempt_id: UUID, lease: UUID, jid: str) -> Attempt | None:
-        """Note that a phone has scanned the QR: the device gets time to log in, and the QR is cleared."""
-        return attempt_from(self._one(_SCANNED, id=attempt_id, lease=lease, jid=jid, seconds=LOGIN_SECONDS))
+        """Note a scan, and clear the QR. The first scan moves the deadline (``AFTER_SCAN_SECONDS``)."""
+        return attempt_from(self._one(_SCANNED, id=attempt_id, lease=lease, jid=jid, seconds=AFTER_SCAN_SECONDS))
 
     def refuse(self, attempt_id: UUID, lease: UUID, refusals: int, jid: str | None) -> Attempt | None:
-        """Record a refused pairing, so that another QR may follow. Call it after the engine has ended.
+        """Record a refusal, so that another QR may follow. Call it after the engine has ended.
 
         Parameters
         ----------
         refusals : int
-            How many refusals the attempt had before this one.
+            How many refusals the attempt had before this one. A repeated call is recognised by it.
         jid : str or None
             The device that WhatsApp does not know any more; None when whatsmeow has not stored the refused device.
         """
@@ -106,12 +113,15 @@ class Leases(Table):
         return Connected(attempt, given_up)
 
     def release(self, attempt_id: UUID, lease: UUID, verdict: Reason | None) -> Attempt | None:
-        """Let go of the lease, and store the verdict (None: another linker may try)."""
+        """Release the attempt and its devices, and store the verdict (None: another linker may try)."""
         failed = verdict is not None and not verdict.by_choice
         return attempt_from(self._one(_RELEASE, id=attempt_id, lease=lease, verdict=verdict, failed=failed))
 
     def let_go(self, attempt_id: UUID, lease: UUID) -> list[UUID]:
-        """Let go of the devices after the lease was lost; return the given-up devices that have keys."""
+        """Give back the devices' leases, after the attempt's lease was lost.
+
+        Return the given-up devices that have keys.
+        """
         row = self._one(_LET_GO, id=attempt_id, lease=lease)
         assert row is not None
         devices: list[UUID] = row["devices"]

@@ -1,4 +1,4 @@
-"""The linker: it runs one engine after another for an attempt, and records how the attempt is decided."""
+"""The linker: it runs one engine after another for an attempt, and records what they decide."""
 
 import time
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from whatsapp_pairing.core.backoff import Backoff
 from whatsapp_pairing.core.engine import Engine, EngineRun
-from whatsapp_pairing.core.errors import SecretUnavailable, StoreUnavailable
+from whatsapp_pairing.core.errors import DatabaseUnavailable, SecretUnavailable
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.core.results import Outcome, Result
 from whatsapp_pairing.pairing.hold import Hold
@@ -28,7 +28,7 @@ def link(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Result | Reason:
-    """Hold WhatsApp for an attempt until it is connected or over.
+    """Run engines for an attempt until the attempt has ended or needs another linker.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def link(
     attempt = leases.take(attempt_id, lease_id)
     if attempt is None:
         return Result.NOT_NEEDED
-    if attempt.legs > 1:
+    if attempt.linkers > 1:
         metrics.linker_replaced()
     lease = Lease(lease_id, asked_at, clock, sleep)
     hold = Hold(attempt, lease, leases, session_rows, workflow, clock, sleep)
@@ -55,16 +55,16 @@ def link(
         _let_go(attempt_id, lease_id, leases, workflow)
         return Result.LOST
     except Exception:
-        # Release the lease before failing, so that open_phase starts another linker when the workflow asks again.
+        # Give the lease back first. So open_phase starts another linker when the workflow enters the wait again.
         leases.release(attempt_id, lease_id, None)
         raise
 
 
 def _let_go(attempt_id: UUID, lease_id: UUID, leases: Leases, workflow: Workflow) -> None:
-    """Let go of the devices, and unlink those that a phone scanned in the moment in which the attempt ended."""
+    """Give the devices' leases back, and unlink devices that a phone scanned just when the attempt ended."""
     try:
         workflow.call_unlinks(leases.let_go(attempt_id, lease_id))
-    except (StoreUnavailable, SecretUnavailable):
+    except (DatabaseUnavailable, SecretUnavailable):
         logger.warning("the database or its secret is away; cleanup will look after the devices", exc_info=True)
 
 
@@ -87,7 +87,7 @@ class _Linker:
             with self._start_engine(watch.jid) as run, self._hold.lease.running(run):
                 decision = watch.drive(run)
             database_fails_since = watch.database_fails_since
-            # Write only after the engine has ended: unlink or the next linker may then open the device at once.
+            # Write the decision after the engine has ended, because unlink may then open the device at once.
             if isinstance(decision, Reason):
                 return self._record_verdict(decision)
             if decision is Result.CONNECTED:
@@ -114,7 +114,7 @@ class _Linker:
         if done is None:
             raise LeaseLost
         hold.note(done.attempt)
-        metrics.connected(hold.attempt.age, hold.attempt.since_scan, hold.attempt.legs)
+        metrics.connected(hold.attempt.age, hold.attempt.since_scan, hold.attempt.linkers)
         hold.tell(self._workflow.succeed)
         hold.show()
         if done.given_up:

@@ -1,4 +1,4 @@
-"""The use cases of the workflow's two waits: what happens when a wait is entered, and when it has ended badly."""
+"""The use cases of the workflow's two waits: what happens when a wait is entered, and when a wait has failed."""
 
 from uuid import UUID
 
@@ -9,20 +9,25 @@ from whatsapp_pairing.pairing.ending import end
 from whatsapp_pairing.pairing.services import Services
 from whatsapp_pairing.runtime.workflow import DECIDED
 
-# The errors of a wait that has waited: timed out, missed a heartbeat, or was failed by us. After any other error the
-# wait failed at once.
+# These errors come from a wait that has waited: it timed out, missed a heartbeat, or we failed it. Any other error
+# comes from a wait that failed at once.
 _WAITED = (None, "States.Timeout", "States.HeartbeatTimeout", DECIDED)
 
 
 def open_phase(attempt_id: UUID, wait: Wait, auth_seconds: float, services: Services) -> None:
     """Enter a wait of the workflow: store its token, and start a linker when no lease is alive.
 
-    Answer the wait at once when there is nothing to wait for: the attempt has ended or has its verdict, or phase ``qr``
-    has shown its QR already.
+    The wait is answered at once when there is nothing to wait for: the attempt has ended or has a verdict, or it is the
+    wait for a QR and a QR was shown already.
+
+    Parameters
+    ----------
+    auth_seconds : float
+        The window for the scan.
 
     Raises
     ------
-    StoreUnavailable, WorkflowUnavailable
+    DatabaseUnavailable, WorkflowUnavailable
         The wait fails, and the workflow enters it again (``settle_phase``).
     """
     workflow = services.workflow
@@ -43,24 +48,24 @@ def settle_phase(attempt_id: UUID, error: str | None, services: Services) -> Aga
     Parameters
     ----------
     error : str or None
-        Name of the error that ended the wait. It tells only whether the wait has waited; the attempt decides the rest.
+        Name of the error that ended the wait. It only tells whether the wait failed at once.
 
     Returns
     -------
     Again or Outcome
-        Which wait to enter again and for how long; or the attempt's outcome.
+        The wait to enter again and for how long, or the attempt's outcome.
 
     Raises
     ------
-    StoreUnavailable
-        Nothing is decided; the workflow tries again.
+    DatabaseUnavailable
+        Nothing is decided. The workflow calls again.
     """
     while True:
         attempt = services.attempts.get(attempt_id)
         if attempt is None:  # its user was deleted
             return Reason.INTERNAL
         if attempt.outcome:
-            # The function that ended the attempt may have died before it wrote the row.
+            # The function that ended the attempt may have died before it wrote the session row.
             services.session_rows.write(attempt.user_id, attempt.version)
             return attempt.outcome
         step = next_step(attempt, at_once=error not in _WAITED)
@@ -70,4 +75,4 @@ def settle_phase(attempt_id: UUID, error: str | None, services: Services) -> Aga
         if devices is not None:
             services.workflow.call_unlinks(devices)
             return step
-        # The attempt has changed since it was read: decide again.
+        # The attempt has changed since it was read, so decide again.

@@ -1,4 +1,4 @@
-"""What the use cases of a pairing work with."""
+"""The parts that the use cases of a pairing call."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +13,7 @@ from whatsapp_pairing.runtime.workflow import Workflow
 
 @dataclass(frozen=True)
 class Services:
-    """The attempts and session rows of a database, and the workflow that waits."""
+    """The attempts and the session rows in the database, and the workflow."""
 
     attempts: Attempts
     session_rows: SessionRows
@@ -28,5 +28,5 @@ def services_on(database: Database) -> Services:
 
 @cache
 def services() -> Services:
-    """Return what an instance of a function keeps between invocations."""
+    """Return the services that an instance of a function keeps between invocations."""
     return services_on(database())

@@ -1,16 +1,19 @@
-"""The user's row in ``public.whatsapp_sessions``: a copy of the session, for Realtime and the product's own code."""
+"""Session rows: each user's row in ``public.whatsapp_sessions``.
+
+A session row is a copy of the session, for Realtime and the product's own code.
+"""
 
 from uuid import UUID
 
-from whatsapp_pairing.core.errors import SecretUnavailable, StoreRefused, StoreUnavailable
+from whatsapp_pairing.core.errors import DatabaseRefused, DatabaseUnavailable, SecretUnavailable
 from whatsapp_pairing.runtime import metrics
 from whatsapp_pairing.runtime.database import Database
 from whatsapp_pairing.runtime.observability import logger
 
-# psycopg sends this text as a single query, so it is one exchange. The time limits are shorter than the role's, because
-# cleanup writes a row that cannot be written now. SET CONSTRAINTS runs the product's deferred triggers within the
-# limits; a COMMIT has none. The version is noted after the COMMIT, so that no lock on the session waits for those
-# triggers.
+# psycopg sends this text as a single query, so it is one exchange. The time limits are shorter than those of the role,
+# because cleanup writes later what cannot be written now. SET CONSTRAINTS runs the product's deferred triggers before
+# the COMMIT, because the limits do not hold in a COMMIT. The version is noted after the COMMIT. Otherwise its lock
+# on the session would last as long as those triggers.
 _WRITE = """
 BEGIN;
 SET LOCAL lock_timeout = '300ms';
@@ -21,21 +24,21 @@ COMMIT;
 SELECT whatsapp_private.note_shown_v1(%(user)s, %(version)s) AS behind;
 """
 
-# The code of show_session_v1 for a row that another call is writing.
+# With this SQLSTATE, show_session_v1 reports that another call is writing the session row.
 _ANOTHER_WRITES = "WA001"
 
-# Two calls may write the row at once. The second call passes over it, and the first then sees that the row is behind
-# and writes it again, this often at most.
+# Two calls may write one session row at once. The second call then leaves the row to the first. The first call sees
+# that the row is behind, and writes it again. It writes this many times at most.
 _ROUNDS = 3
 
 
 class SessionRows:
-    """Writes users' rows. A row may be locked or refused by a constraint: its write fails then, and pairing goes on.
+    """Writes session rows. If a lock or a constraint prevents a write, pairing goes on without it.
 
     Parameters
     ----------
     written : bool
-        Whether rows are written at all. A product that reads none needs none.
+        Whether session rows are written at all. A product that does not read them may switch them off.
     """
 
     def __init__(self, database: Database, written: bool = True) -> None:
@@ -43,17 +46,17 @@ class SessionRows:
         self.written = written
 
     def write(self, user_id: UUID, version: int) -> bool:
-        """Write the row as the session is now.
+        """Write the session row as the session is now.
 
         Parameters
         ----------
         version : int
-            Of the session that the row must show at least.
+            The version of the session that the row must show at least.
 
         Returns
         -------
         bool
-            False when it could not be written. The log says why, and cleanup tries again.
+            False when the row could not be written. The log says why, and cleanup tries again.
         """
         if not self.written:
             return True
@@ -62,10 +65,10 @@ class SessionRows:
             for _ in range(_ROUNDS):
                 if behind is not None:
                     behind = self._write(user_id, behind)
-        except (StoreRefused, StoreUnavailable, SecretUnavailable) as error:
-            if isinstance(error, StoreRefused) and error.sqlstate == _ANOTHER_WRITES:
+        except (DatabaseRefused, DatabaseUnavailable, SecretUnavailable) as error:
+            if isinstance(error, DatabaseRefused) and error.sqlstate == _ANOTHER_WRITES:
                 return True
-            logger.warning("the user's row could not be written; cleanup will do it", extra={"why": str(error)})
+            logger.warning("the session row could not be written; cleanup will write it", extra={"why": str(error)})
             metrics.row_behind()
             return False
         return True

@@ -1,4 +1,4 @@
-"""A linker's watch over one engine: what follows from each of its events, and from its silence."""
+"""A linker's watch over one engine: what follows from each event, and from missing events."""
 
 import math
 from collections.abc import Callable
@@ -15,17 +15,19 @@ from whatsapp_pairing.runtime import metrics
 from whatsapp_pairing.runtime.observability import logger
 from whatsapp_pairing.runtime.workflow import Workflow
 
-# How long a step may take before a fresh engine tries it: from dialling to WhatsApp's first word, and from the scan (a
-# resumed device: from that first word) to the login. Only the attempt's window limits the wait for a QR and for a scan.
+# How long a step may take. After that, a fresh engine tries the step again. REACH_SECONDS counts from dialling to
+# WhatsApp's first answer. LOGIN_STEP_SECONDS counts from the scan to the login; for a resumed device, it counts from
+# that first answer. The QR and the scan have no such limit: the engine may wait for them until the attempt's window
+# ends.
 REACH_SECONDS: Final = 30.0
 LOGIN_STEP_SECONDS: Final = 15.0
-# The linker starts a fresh engine for this long after a fault of the engine's database that may pass.
-STORE_SECONDS: Final = 15.0
-# The phone shows "logging in" until its first sync is through. A phone that does not report the end of the sync counts
-# as connected after this time.
+# After a fault of the engine's database that may pass, the linker starts fresh engines for this long.
+DATABASE_SECONDS: Final = 15.0
+# The phone shows "logging in" until its first sync is finished. If the phone does not report that end, the device
+# counts as connected after this time.
 SYNC_SECONDS: Final = 15.0
-# A device that is online when the window ends counts as connected. The linker writes that this much earlier. Otherwise
-# the workflow would end the attempt first.
+# A device that is online when the window ends counts as connected. The linker records this so many seconds earlier.
+# Otherwise the workflow would end the attempt first.
 RECORD_SECONDS: Final = 2.0
 
 
@@ -37,7 +39,7 @@ class Watch:
     clock : callable
         Seconds, monotonic.
     database_fails_since : float or None
-        Since when the engine's database has failed, by ``clock``. A linker hands it from engine to engine.
+        Since when the engine's database has failed, by ``clock``. The linker passes this on to the next engine's watch.
 
     Attributes
     ----------
@@ -78,7 +80,7 @@ class Watch:
         return self._lasts_until is not None and self._clock() >= self._lasts_until
 
     def drive(self, run: port.EngineRun) -> Result | Reason:
-        """Handle the engine's events until they decide the attempt, or the engine is of no more use.
+        """Handle the engine's events until they decide the attempt, or until another engine is needed.
 
         Raises
         ------
@@ -135,7 +137,7 @@ class Watch:
             case port.Unreachable():
                 self._hold.found_reachable(False)
                 return Result.NEW_ENGINE
-            case port.StoreFailed():
+            case port.DatabaseFailed():
                 return self._after_database_failure(event)
             case port.Died(why):
                 logger.warning("engine died", extra={"why": why})
@@ -145,9 +147,10 @@ class Watch:
         return None
 
     def _other_engine_has_keys(self) -> bool:
-        """Return whether a phone has scanned the QR of an earlier engine, so that its device must be resumed.
+        """Return whether a phone has scanned the QR of an earlier engine. A new engine must then resume that device.
 
-        Note the scan in any case. When the present engine offered the device, it goes on: its own event is on the way.
+        The scan is recorded in any case. If the present engine has offered the device, this engine goes on, because its
+        own event ``Scanned`` will follow.
         """
         stored = self._hold.attempt
         if self.jid or stored.stored_jid is None:
@@ -159,19 +162,20 @@ class Watch:
         logger.info("a phone has scanned the QR of an earlier engine")
         return True
 
-    def _after_database_failure(self, failure: port.StoreFailed) -> Result | Reason:
+    def _after_database_failure(self, failure: port.DatabaseFailed) -> Result | Reason:
         """Try a fresh engine while the fault may pass; otherwise count the failure and end the attempt.
 
-        An engine that shows a QR uses its database only when a phone scans. So that scan was refused: show another QR.
+        An engine that shows a QR uses its database only when a phone scans. So this failure means that the scan was
+        refused, and another QR follows.
         """
         if self.database_fails_since is None:
             self.database_fails_since = self._clock()
         refused = bool(self.offered) and not self.jid
         if failure.passes and refused and self._hold.attempt.may_scan_again:
             return Result.REFUSED
-        if failure.passes and not refused and self._clock() < self.database_fails_since + STORE_SECONDS:
+        if failure.passes and not refused and self._clock() < self.database_fails_since + DATABASE_SECONDS:
             return Result.NEW_ENGINE
-        metrics.engine_store_failed()
+        metrics.engine_database_failed()
         return Reason.LINKER_FAILED
 
     def _show_qr(self, qr: port.Qr) -> None:
@@ -191,18 +195,18 @@ class Watch:
         self._hold.show()
 
     def _overdue(self) -> Result | Reason | None:
-        """Return what follows from the time alone: the window is over, or a step has taken too long."""
+        """Return what follows when the window is over, or when a step has taken too long."""
         now = self._clock()
         if self.online:
             return Result.CONNECTED if self._step_over(now) or now >= self._ends_at() else None
         if now >= self._ends_at():
-            # Look once more: a phone may have scanned since the last renewal.
+            # Ask the database once more, because a phone may have scanned since the last renewal.
             self._hold.renew()
             if self._other_engine_has_keys():
                 return Result.NEW_ENGINE
             return None if self._clock() < self._ends_at() else timeout_reason(self._hold.attempt)
         if self._step_over(now):
-            logger.warning("WhatsApp is silent; a fresh engine tries")
+            logger.warning("WhatsApp does not answer; a fresh engine tries")
             if self._dialling:
                 self._hold.found_reachable(False)
             return Result.NEW_ENGINE

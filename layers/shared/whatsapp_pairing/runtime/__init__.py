@@ -1,1 +1,1 @@
-"""What a function runs on: its settings, its connection to Postgres, AWS, logs and metrics."""
+"""What every function uses: settings, the connection to Postgres, AWS, logs, metrics and leases."""

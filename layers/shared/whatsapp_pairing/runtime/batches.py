@@ -1,15 +1,15 @@
-"""How a run of cleanup repeats its sweeps: batch by batch, past rows that cannot be changed, and only in its time."""
+"""Repeats the sweeps of one run of cleanup, batch by batch, and goes on after rows that cannot be changed."""
 
 from collections.abc import Callable
 from typing import Final, TypeVar
 from uuid import UUID
 
-from whatsapp_pairing.core.errors import StoreBusy, StoreRefused, Unavailable
+from whatsapp_pairing.core.errors import DatabaseBusy, DatabaseRefused, Unavailable
 from whatsapp_pairing.runtime.observability import logger
 from whatsapp_pairing.runtime.sweep import Batch
 
 T = TypeVar("T")
-# Returns at most so many rows, without those that could not be changed.
+# Finds rows: at most so many, and none of those that could not be changed before.
 Find = Callable[[int, list[UUID]], list[UUID]]
 # Changes these rows, and returns how many it has changed.
 Change = Callable[[list[UUID]], int]
@@ -17,29 +17,29 @@ Change = Callable[[list[UUID]], int]
 # The SQLSTATE of a violated foreign key. In a sweep it is always the key that refers to users.
 _USER_GONE: Final = "23503"
 
-# No batch begins with less time left: the rest is for the last batch and for starting the unlinks.
+# A batch begins only while more time than this is left. The last batch and the start of the unlinks need the rest.
 RESERVE_SECONDS: Final = 30.0
 
-# A sweep ends when it has left this many rows. Each of them may have taken as long as a statement waits for a lock.
+# A sweep ends when it could not change this many rows, because each of them may have cost a full wait for a lock.
 MOST_LEFT: Final = 500
 
 
 class Batches:
-    """One run's batches. A row that cannot be changed stops neither its sweep nor the other sweeps.
+    """The batches of one run. When a row cannot be changed, its sweep and the other sweeps go on.
 
     Parameters
     ----------
     size : int
         Rows in one transaction.
     seconds_left : callable
-        How long the run may go on.
+        For how many seconds the run may go on.
 
     Attributes
     ----------
     left : int
         How many rows the run has left to the next one.
     failure : Exception or None
-        The first failure that no lock explains.
+        The first failure other than a lock.
     """
 
     def __init__(self, size: int, seconds_left: Callable[[], float]) -> None:
@@ -58,13 +58,13 @@ class Batches:
         return total
 
     def each(self, find: Find, change: Change, together: bool = True) -> int:
-        """Repeat a sweep whose statement may wait for a lock. Where a batch fails, change its rows one by one."""
+        """Repeat a sweep whose statement may wait for a lock. If a batch fails, change its rows one by one."""
         changed: list[int] = []
         self.guarded(lambda: self._in_batches(find, change, together, changed))
         return sum(changed)
 
     def guarded(self, work: Callable[[], T], row: UUID | None = None) -> T | None:
-        """Do ``work``. When it fails, count what is left, keep the first failure that no lock explains, return None.
+        """Do ``work`` and return its result. If it fails, count it in ``left`` and return None.
 
         Parameters
         ----------
@@ -75,11 +75,11 @@ class Batches:
         about = {"row": str(row)} if row else {}
         try:
             return work()
-        except StoreBusy as error:
-            logger.warning("another transaction is in the way; left to the next run", extra={"why": str(error)} | about)
+        except DatabaseBusy as error:
+            logger.warning("another transaction holds a lock; left to the next run", extra={"why": str(error)} | about)
         except Exception as error:
-            if isinstance(error, StoreRefused) and error.sqlstate == _USER_GONE:
-                return None  # The user was deleted in this moment, and nothing is left to do.
+            if isinstance(error, DatabaseRefused) and error.sqlstate == _USER_GONE:
+                return None  # The user was deleted in this moment, so nothing is left to do.
             if row and isinstance(error, Unavailable):
                 raise
             logger.exception("a sweep failed", extra=about)
@@ -103,7 +103,7 @@ class Batches:
     def _changed_together(self, ids: list[UUID], change: Change, changed: list[int]) -> bool:
         try:
             changed.append(change(ids) if ids else 0)
-        except (StoreBusy, StoreRefused):
+        except (DatabaseBusy, DatabaseRefused):
             return False
         return changed[-1] == len(ids)
 

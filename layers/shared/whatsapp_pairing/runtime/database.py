@@ -1,4 +1,4 @@
-"""A Postgres connection that survives warm invocations and dropped sockets."""
+"""A connection to Postgres that an instance keeps between invocations, and opens again when it is lost."""
 
 import math
 import time
@@ -11,7 +11,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
 from whatsapp_pairing.core.backoff import Backoff
-from whatsapp_pairing.core.errors import MisconfiguredError, StoreBusy, StoreRefused, StoreUnavailable
+from whatsapp_pairing.core.errors import DatabaseBusy, DatabaseRefused, DatabaseUnavailable, MisconfiguredError
 from whatsapp_pairing.runtime import limits
 from whatsapp_pairing.runtime.database_url import UNREADABLE, normalised
 from whatsapp_pairing.runtime.dialing import dial, is_full
@@ -21,22 +21,23 @@ T = TypeVar("T")
 
 # If nothing arrives within this time, either Postgres is frozen or the pooler has no free connection. statement_timeout
 # helps in neither case, because the server sends it.
-_SILENT_SECONDS = 5.0
-# For all tries of a call together, so that the function answers before its own Timeout.
+_NO_ANSWER_SECONDS = 5.0
+# All tries of a call together take no longer than this, so that the function answers before its own Timeout.
 _PATIENCE_SECONDS = 8.0
-# For the second try of a function that was frozen for longer than its patience.
+# A function that was frozen for longer than that gets this much time for its second try.
 _AGAIN_SECONDS = 3.0
-# The same for a user's row, which nothing waits for.
+# The write of a session row takes no longer than this, because pairing goes on without it.
 _BRIEF_SECONDS = 2.0
-# Codes of a statement that has waited for a lock, or run, for as long as it may. The connection is as good as before.
+# SQLSTATEs of a statement that has waited for a lock for too long, or has run for too long. The connection still works.
 _TOOK_TOO_LONG = ("55P03", "57014")
 _DEADLOCK = "40P01"
-# Pauses between two tries for a connection while too many are in use. A call of ours needs one for some milliseconds.
+# Pauses between two tries to connect while too many connections are in use. A call of ours uses a connection for some
+# milliseconds only, so another try soon finds one.
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, _JITTER = 0.1, 1.0, 0.5
 
 
 class Connection(psycopg.Connection[Row]):
-    """A connection that no caller waits for without end.
+    """A connection that limits how long a caller waits.
 
     Attributes
     ----------
@@ -49,8 +50,8 @@ class Connection(psycopg.Connection[Row]):
     def execute(self, query: Any, params: Any = None, **named: Any) -> psycopg.Cursor[Row]:
         """Execute as psycopg does; within ``limits.brief_locks``, limit how long the statement waits for a lock.
 
-        The limit and the statement are sent as one text, so they run in one transaction. A pooler would lose a setting
-        that was made before.
+        The limit and the statement are sent as one text, so they run in one transaction. With two texts, a pooler might
+        run the statement on a connection that does not have the limit.
         """
         milliseconds = limits.lock_milliseconds()
         if milliseconds is None or self.pgconn.transaction_status != TransactionStatus.IDLE:
@@ -62,12 +63,15 @@ class Connection(psycopg.Connection[Row]):
 
     @classmethod
     def _connect_gen(cls, conninfo: str = "") -> PQGenConn["Connection"]:
-        """Connect as psycopg does, but raise TooManyConnections for a server that is full (``dialing.dial``)."""
+        """Connect as psycopg does, but raise TooManyConnections when too many connections are in use (``dial``)."""
         return cls((yield from dial(conninfo)))
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """Wait as psycopg does, but not without end. Close a silent connection, so that no later call waits for it."""
-        patience = max(0.01, min(_SILENT_SECONDS, self.given_up_at - time.monotonic()))
+        """Wait as psycopg does, but only until the caller gives up, or for ``_NO_ANSWER_SECONDS``.
+
+        Then close the connection, so that no later call waits for it.
+        """
+        patience = max(0.01, min(_NO_ANSWER_SECONDS, self.given_up_at - time.monotonic()))
         try:
             return super().wait(gen, interval, timeout or patience)
         except psycopg.errors._WaitTimeout:
@@ -76,19 +80,18 @@ class Connection(psycopg.Connection[Row]):
 
 
 class Database:
-    """One connection, opened on first use, opened anew after the network or the pooler dropped it.
+    """One connection. It is opened on first use, and again after the network or the pooler has closed it.
 
     Parameters
     ----------
     url : callable
-        Gives the URL, in any form that ``database_url`` knows. Called for every new connection, so that a rotated
-        password is picked up.
+        Returns the URL, in any form that ``database_url`` knows. It is called for every new connection, so that a new
+        password is used at once.
 
-    Notes
-    -----
-    Fit for a transaction pooler: no prepared statements, no session state, schema-qualified names, and one question at
-    a time. Supabase's pooler takes a connection away at the first answer, so a second question that was sent before it
-    may be lost or get another client's answer.
+    Notes ----- A transaction pooler may stand before Postgres, and give each transaction another connection to the
+    server. So we use no prepared statements and no session state, names carry their schema, and one query is sent at a
+    time. Supabase's pooler takes the connection away after the first answer. A second query that was sent before may
+    then be lost, or may get another client's answer.
     """
 
     def __init__(self, url: Callable[[], str]) -> None:
@@ -96,42 +99,42 @@ class Database:
         self._connection: Connection | None = None
 
     def run(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work``, which is one statement and so one transaction and one exchange, and return what it returns.
+        """Run ``work`` and return its result. It is one statement, and so one transaction and one exchange.
 
-        A connection may have died between two invocations, or dies before the answer has come. Then the work is tried
-        once more on a fresh connection. The first try may have been committed, so every statement of ours may be
-        repeated. While the server refuses a connection because too many are in use, the call tries again until its time
-        is up. Time limits of statements are settings of the role (migrations/20250115000000_role_settings.sql), and a
-        statement that has reached one is not tried again.
+        The connection may be lost between two invocations, or before the answer has come. Then ``work`` runs once more
+        on a new connection. The first try may have been committed, so every statement of ours can be repeated. While
+        too many connections are in use, the call tries to connect until its time is up. The time limits of statements
+        are settings of the role (migrations/20250115000000_role_settings.sql). A statement that has reached such a
+        limit is not tried again.
 
         Raises
         ------
-        StoreBusy
-            The statement waited for a lock or ran for too long, or Postgres twice ended it to resolve a deadlock.
-        StoreUnavailable
-            Postgres cannot be reached or ended the connection again, or no time is left (``limits.answers_in_time``).
-        StoreRefused
-            Postgres refuses the statement. Work that expects a refusal catches the driver's own error.
+        DatabaseBusy
+            The statement waited for a lock or ran for too long, or Postgres ended it twice because of a deadlock.
+        DatabaseUnavailable
+            Postgres cannot be reached, or the second try failed too, or no time is left (``limits.answers_in_time``).
+        DatabaseRefused
+            Postgres refuses the statement. If ``work`` expects that, it catches the driver's error itself.
         """
         return self._run(work)
 
     def run_text(self, text: str, parameters: Mapping[str, object]) -> Row | None:
-        """Run several statements, which begin and end a transaction of their own, in one exchange with the server.
+        """Run several statements in one exchange with the server. They begin and end a transaction themselves.
 
-        Wait for two seconds at most: the text is a side task, and the caller goes on without it.
+        The call waits for two seconds at most, because the caller goes on without the result.
 
         Returns
         -------
         Row or None
-            The last statement's.
+            The row of the last statement.
 
         Raises
         ------
-        StoreRefused
+        DatabaseRefused
             Postgres refuses a statement, or a statement reaches a time limit that the text sets. Postgres keeps nothing
             of the transaction, and the connection stays open.
-        StoreUnavailable
-            Postgres cannot be reached or ended the connection again.
+        DatabaseUnavailable
+            Postgres cannot be reached, or the second try failed too.
         """
 
         def work(connection: Connection) -> Row | None:
@@ -145,14 +148,14 @@ class Database:
                 if connection.closed:
                     raise
                 connection.execute("ROLLBACK")
-                raise StoreRefused(about(error), error.sqlstate) from None
+                raise DatabaseRefused(about(error), error.sqlstate) from None
 
         return self._run(work, _BRIEF_SECONDS)
 
     def _run(self, work: Callable[[Connection], T], patience: float | None = None) -> T:
         left = min(patience or _PATIENCE_SECONDS, limits.seconds_left())
         if left <= 0:
-            raise StoreUnavailable(detail="no time is left to ask Postgres")
+            raise DatabaseUnavailable(detail="no time is left to ask Postgres")
         given_up_at = time.monotonic() + left
         pauses = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, _JITTER)
         lost = 0
@@ -161,20 +164,20 @@ class Database:
                 return self._run_once(work, given_up_at)
             except psycopg.Error as error:
                 if not _away(error):
-                    raise StoreRefused(about(error), error.sqlstate) from None
+                    raise DatabaseRefused(about(error), error.sqlstate) from None
                 if error.sqlstate in _TOOK_TOO_LONG:
-                    raise StoreBusy(detail=about(error)) from None
+                    raise DatabaseBusy(detail=about(error)) from None
                 lost += self._connection is not None
                 again_at_once = self._connection is not None and lost == 1
                 self.close()
                 pause = pauses.next() if _full(error) else 0.0
                 if not again_at_once and not (pause and time.monotonic() + pause < given_up_at):
-                    lasting = StoreBusy if error.sqlstate == _DEADLOCK else StoreUnavailable
+                    lasting = DatabaseBusy if error.sqlstate == _DEADLOCK else DatabaseUnavailable
                     raise lasting(detail=about(error)) from None
             now = time.monotonic()
             if again_at_once and now >= given_up_at:
-                # The function was frozen, and finds its patience over. Its first try may have been committed, so the
-                # second gets time of its own to find the answer.
+                # The function was frozen for longer than its time. The first try may have been committed, so the second
+                # try gets time of its own to fetch the answer.
                 given_up_at = now + min(_AGAIN_SECONDS, limits.seconds_left())
             time.sleep(pause)
 
@@ -186,13 +189,13 @@ class Database:
     def _connect(self, most: float) -> Connection:
         url = normalised(self._url())
         try:
-            # The timeout is for each address of the host, and not for the look-up of its name.
+            # connect_timeout begins anew for each address of the host, and does not cover the look-up of the name.
             self._connection = limits.in_time(lambda: _connected(url), most)
         except psycopg.ProgrammingError:
-            # No cause: the driver quotes the URL, password and all.
+            # `from None`, because the driver's message quotes the URL with its password.
             raise MisconfiguredError(UNREADABLE) from None
         except limits.OutOfTimeError:
-            raise StoreUnavailable(detail="Postgres has given no connection in time") from None
+            raise DatabaseUnavailable(detail="Postgres has given no connection in time") from None
         return self._connection
 
     def close(self) -> None:
@@ -229,10 +232,13 @@ def _full(error: psycopg.Error) -> bool:
 
 
 def about(error: psycopg.Error) -> str:
-    """Name the error, its code, table, column and constraint. The server's own words quote the row, a QR or a token."""
+    """Return the error's class, code, table, column and constraint.
+
+    Postgres's own message is left out, because it may quote a row with a QR or a token.
+    """
     if error.sqlstate is None:
-        # The driver's own words about a connection hold host and user, and may be told. About a value they hold the
-        # value.
+        # The driver's message about a connection holds the host and the user, which the log may show. The driver's
+        # message about a value holds the value.
         about_connection = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
         return f"{type(error).__name__}: {error}" if about_connection else type(error).__name__
     where = error.diag

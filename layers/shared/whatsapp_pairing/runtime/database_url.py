@@ -1,8 +1,9 @@
-"""The database's URL as people copy it, brought into the one form that all drivers read alike.
+"""Brings the database's URL, as people copy it, into the one form that all drivers read alike.
 
-Supabase, ORMs and shells write it in many ways, and psycopg (libpq) and the engine (Go's lib/pq) take different ones.
-``normalised`` drops what does no harm, escapes what a password may hold, and names the part that is wrong. No message
-holds any part of the URL, because a slip may put the password anywhere.
+Supabase, ORMs and shells write the URL in many forms. psycopg (libpq) and the engine (Go's lib/pq) each read only some
+of them. ``normalised`` drops the parameters of other drivers, escapes the special characters of a password, and names
+the part that is wrong. No message holds any part of the URL, because after a typing mistake any part may be the
+password.
 """
 
 import re
@@ -21,7 +22,7 @@ NO_SESSION = (
 )
 """The message where the engine is given the transaction pooler."""
 
-# Signs that stand around a URL in a terminal, a .env file, a document or an e-mail.
+# Characters that may surround a URL in a terminal, a .env file, a document or an e-mail.
 _INVISIBLE = " \t\r\n\f\v\0\ufeff\u00a0\u200b\u2060"
 _QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’"}
 _TRAILING = _INVISIBLE + ";,\\" + "".join(_QUOTES.values())
@@ -36,7 +37,7 @@ _REST = (
     r"(?:/(?P<dbname>[^@/?#]*))?/?(?:\?(?P<query>[^#]*))?"
 )
 _EXACT = re.compile(rf"(?:(?P<user>[^@:/?#]*)(?::(?P<password>[^@/?#]*))?@)?{_REST}")
-# A password with a bare "@", "/", "?" or "#" goes on until the last "@" that stands before a host.
+# A password with a bare "@", "/", "?" or "#" reaches until the last "@" before a host.
 _LENIENT = re.compile(rf"(?P<user>[^:/?#]*?)(?::(?P<password>.*))?@{_REST}(?:#.*)?", re.DOTALL)
 _BARE_IPV6 = re.compile(r"(?:^|@)[0-9a-fA-F]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.%]*(?:[/?]|$)")
 _PAIR = re.compile(r"\s*(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:\\.|[^\s\\])*)\s*", re.DOTALL)
@@ -106,7 +107,7 @@ def _bare(text: str) -> str:
     while text != before:
         before = text
         text = text.strip(_INVISIBLE)
-        text = text[_BEFORE.match(text).end() :]  # type: ignore[union-attr]  # it matches nothing, too
+        text = text[_BEFORE.match(text).end() :]  # type: ignore[union-attr]  # the pattern matches an empty text, too
         closing = _QUOTES.get(text[:1])
         if closing is not None:
             end = text.rfind(closing)
@@ -164,19 +165,19 @@ def _decoded(text: str, part: str) -> bytes:
     if not re.search(r"%(?![0-9a-fA-F]{2})", text):
         return unquote_to_bytes(text)
     if re.search(r"%[0-9a-fA-F]{2}", text):
-        raise _wrong(f"has a % in its {part} that may be meant or an escape: write %25 for each one that is meant")
+        raise _wrong(f"has a % in its {part} that may be a plain % or an escape: write %25 for each plain %")
     return text.encode()
 
 
 def _merged(parts: dict[str, bytes], pairs: list[tuple[str, bytes]]) -> tuple[dict[str, bytes], dict[str, str]]:
-    """Sort pairs into the parts of the authority, which may stand in the query too, and the parameters."""
+    """Sort pairs into the parts of the authority and the parameters. A query may hold parts of the authority too."""
     parameters: dict[str, str] = {}
     for written, value in pairs:
         name = written.strip().lower()
         name = _OTHER_NAMES.get(name, name)
         if name in _AUTHORITY:
             if parts[name] not in (b"", value):
-                raise _wrong(f"names its {'database' if name == 'dbname' else name} twice, and differently")
+                raise _wrong(f"names its {'database' if name == 'dbname' else name} twice, with different values")
             parts[name] = value
         elif name in _LIBPQ or name in _TLS_NAMES:
             text = value.decode("utf-8", "replace")
@@ -232,7 +233,7 @@ def _check_database(name: str) -> None:
 def _check_supabase(parts: dict[str, bytes], host: str, user: str, parameters: dict[str, str]) -> None:
     """Check the user's form. The pooler wants `user.project`; the direct server wants `user`.
 
-    Each reports the other form as a wrong password.
+    Each of the two servers reports the other form as a wrong password.
     """
     if host.endswith(_POOLER) and "." not in user and "reference=" not in parameters.get("options", ""):
         raise _wrong("names a user without its project: through Supabase's pooler it is user.project-ref")

@@ -1,7 +1,7 @@
-"""Connecting, so that a server that is only full can be told from any other refusal.
+"""Connects to Postgres, and tells apart a server that is only full from every other failure.
 
-The errors that psycopg raises for a refused connection have no SQLSTATE, because libpq gives none while it connects.
-libpq writes the code into its message when it is asked to be verbose. The words around the code may be in any language.
+psycopg's error for a failed connection has no SQLSTATE, because libpq gives none while it connects. A verbose libpq
+writes the SQLSTATE into its message. The words around the SQLSTATE may be in any language.
 """
 
 import ctypes
@@ -15,8 +15,8 @@ from psycopg.pq import ConnStatus, PollingStatus
 from psycopg.pq.abc import PGconn
 from psycopg.waiting import Wait
 
-# psycopg does not offer PQsetErrorVerbosity, so ctypes calls it. It must be that of the libpq that makes the
-# connection, which psycopg's extension module is linked with.
+# psycopg does not offer PQsetErrorVerbosity, so ctypes calls it. The function must come from the libpq that makes the
+# connection. psycopg's extension module is linked with this libpq.
 _set_error_verbosity = ctypes.CDLL(sys.modules[pq.PGconn.__module__].__file__).PQsetErrorVerbosity
 _set_error_verbosity.argtypes = (ctypes.c_void_p, ctypes.c_int)
 _DEFAULT, _VERBOSE = 1, 2  # of libpq's PGVerbosity
@@ -24,16 +24,16 @@ _DEFAULT, _VERBOSE = 1, 2  # of libpq's PGVerbosity
 # libpq writes the severity (translated), the SQLSTATE and the server's message.
 _REFUSAL = re.compile(r":  (?P<sqlstate>[0-9A-Z]{5}): (?P<said>.*)", re.DOTALL)
 
-# PgBouncer (08P01) and Supavisor (XX000) give nearly all their errors one code, a refused password among them.
+# PgBouncer (08P01) and Supavisor (XX000) give one code to nearly all their errors, also to a wrong password.
 _POOLERS = ("08P01", "XX000")
 _SAID_BY_POOLERS = (
     "max_client_conn",  # PgBouncer's setting
     "max_db_client_connections",
     "max_user_client_connections",
     "(EMAX",  # Supavisor's own codes: EMAXCONN, EMAXCONNSESSION and others
-    "MaxClientsInSessionMode",  # Supavisor before it had codes
+    "MaxClientsInSessionMode",  # older Supavisor, which had no codes
     "Max client connections reached",
-    # PgBouncer before 1.20 passes on what Postgres says, without the code.
+    # PgBouncer before 1.20 passes on the message of Postgres without its code.
     "too many connections for",
     "too many clients already",
     "connection slots are reserved",
@@ -41,12 +41,12 @@ _SAID_BY_POOLERS = (
 
 
 def is_full(sqlstate: str | None, said: str | None) -> bool:
-    """Return whether a server or a pooler refuses because too many connections are in use.
+    """Return whether a server or a pooler refuses a connection because too many are in use.
 
     Parameters
     ----------
     sqlstate : str or None
-        The code of the refusal. It decides, unless it is a code that poolers use for nearly every error.
+        The code of the error. It decides, unless it is a code that poolers use for nearly every error.
     said : str or None
         The message. With such a code, it must hold a phrase that the pooler uses for this case.
     """

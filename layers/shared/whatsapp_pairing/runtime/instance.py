@@ -1,4 +1,4 @@
-"""What an instance of a function keeps between invocations. Each part is made when it is first used."""
+"""The connection that an instance of a function keeps between invocations."""
 
 from functools import cache
 

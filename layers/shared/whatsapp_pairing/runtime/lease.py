@@ -6,13 +6,13 @@ from typing import TypeVar
 from uuid import UUID
 
 from whatsapp_pairing.core.engine import EngineRun
-from whatsapp_pairing.core.errors import SecretUnavailable, StoreUnavailable
+from whatsapp_pairing.core.errors import DatabaseUnavailable, SecretUnavailable
 from whatsapp_pairing.runtime.observability import logger
 
 T = TypeVar("T")
 
 # The holder renews its lease every RENEW_SECONDS. The lease of a dead linker is over before the workflow misses the
-# heartbeat (HEARTBEAT_SECONDS in pairing/attempt.py). Otherwise the dead linker's lease would refuse its replacement.
+# heartbeat (HEARTBEAT_SECONDS in pairing/attempt.py). Otherwise the next linker could not take the lease.
 RENEW_SECONDS = 2.5
 LEASE_SECONDS = 8.0
 
@@ -31,9 +31,10 @@ class Lease:
     Parameters
     ----------
     lease_id : UUID
-        Names the lease in every statement of its holder.
+        The lease's name in every statement of its holder.
     asked_at : float
-        When the lease was asked for, by ``clock``. It is counted from then, so never for too long.
+        The moment before the statement that took the lease, by ``clock``. The time is counted from there, so the lease
+        ends for its holder before it ends in the database.
     clock, sleep : callable
         Seconds, monotonic.
 
@@ -56,7 +57,7 @@ class Lease:
 
     @contextmanager
     def running(self, run: EngineRun) -> Iterator[None]:
-        """Let an engine live for as long as the lease. Without a renewal it ends by itself."""
+        """Let an engine live for as long as the lease. Without a renewal, the engine ends by itself."""
         self._run = run
         try:
             yield
@@ -79,6 +80,7 @@ class Lease:
         Raises
         ------
         LeaseLost
+            ``work`` has answered false, or Postgres was away for too long.
         """
         asked_at = self._clock()
         if not self.ask(work):
@@ -86,16 +88,17 @@ class Lease:
         self._begin(asked_at)
 
     def ask(self, work: Callable[[], T]) -> T:
-        """Do ``work``; while Postgres is away, try again until another process can have taken the lease.
+        """Do ``work``. While Postgres is away, try again until another process may have taken the lease.
 
         Raises
         ------
         LeaseLost
+            Postgres was away for too long.
         """
         while True:
             try:
                 return work()
-            except (StoreUnavailable, SecretUnavailable):
+            except (DatabaseUnavailable, SecretUnavailable):
                 if self._clock() >= self._ends_at:
                     raise LeaseLost from None
                 logger.warning("the database or its secret is away; trying again", exc_info=True)

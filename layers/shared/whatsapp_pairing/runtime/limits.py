@@ -1,7 +1,8 @@
-"""How long the calls of one invocation may take: all of them together, and each of them for a lock.
+"""Time limits: one for all calls of an invocation together, and one for each wait for a lock.
 
-A handler sets the limit of its invocation, and cleanup the limit for locks. Calls read them, however deep they are.
-Linker, unlink and probe set no limit, so each of their calls has only its own.
+A handler sets the limit of its invocation, and cleanup sets the limit for locks. Each call reads these limits from a
+context variable, so no function passes them on. Linker, unlink and probe set no limit. Each of their calls has only the
+limit of its driver.
 """
 
 import math
@@ -19,7 +20,7 @@ Handler = Callable[[Any, Any], T]
 ANSWER_SECONDS = 1.0
 
 # A statement of cleanup waits this long for a lock. An ordinary transaction of ours is over by then. A row that is
-# locked for longer is left to the next run, so that hundreds of such rows do not take the run's time.
+# locked for longer is left to the next run. Otherwise hundreds of such rows would take all the time of the run.
 _BRIEF_LOCK_MILLISECONDS = 50
 
 _ends_at: ContextVar[float] = ContextVar("ends_at", default=math.inf)
@@ -35,8 +36,8 @@ def answers_in_time(handler: Handler[T]) -> Handler[T]:
 
     def limited(event: Any, context: Any) -> T:
         left = context.get_remaining_time_in_millis() / 1000
-        # An invocation that begins has time. Where the clock says otherwise, the clock is wrong, and no limit is better
-        # than a wrong one: each call still has its own.
+        # An invocation that begins has time left. If Lambda says otherwise, the clock is wrong. Then set no limit: each
+        # call still has a limit of its own.
         before = _ends_at.set(time.monotonic() + left - ANSWER_SECONDS if left > 0 else math.inf)
         try:
             return handler(event, context)
@@ -47,15 +48,16 @@ def answers_in_time(handler: Handler[T]) -> Handler[T]:
 
 
 def seconds_left() -> float:
-    """Return how long the calls of this invocation may still take; infinite where no handler has set a limit."""
+    """Return how many seconds the calls of this invocation may still take; infinite when no handler has set a limit."""
     return _ends_at.get() - time.monotonic()
 
 
 def in_time(call: Callable[[], T], most: float) -> T:
-    """Make a call that has no strict limit of its own, and wait for ``most`` seconds or the time that is left.
+    """Make a call, and wait for ``most`` seconds or for the time that is left, whichever is shorter.
 
-    A socket's timeout begins anew for each address and each read, and does not cover the look-up of a name. So the call
-    runs in a thread, which is left behind when the time is over. Where no limit is set, the call runs without a thread.
+    The driver's own timeout is not strict: a socket's timeout begins anew for each address and each read, and does not
+    cover the look-up of a name. So the call runs in a thread. When the time is over, the thread is left running. If no
+    limit is set, the call runs without a thread.
 
     Raises
     ------
@@ -95,5 +97,5 @@ def brief_locks() -> Iterator[None]:
 
 
 def lock_milliseconds() -> int | None:
-    """Return how long a statement may wait for a lock; None: for as long as its role may."""
+    """Return for how many milliseconds a statement may wait for a lock; None: as long as its role may."""
     return _lock_milliseconds.get()

@@ -1,8 +1,8 @@
-"""The metrics of a pairing, from the click to the linked phone, and of the cleanup behind it.
+"""The metrics of a pairing, from the click to the linked phone, and those of cleanup, unlink and probe.
 
-Each count follows a database call that makes its change only once. So a click, a replaced linker or an end is counted
-once, whichever function makes the change. If the process dies between the call and the metric, the metric is too low.
-It never counts an end twice. The end of an attempt whose user was deleted is not counted.
+Each count of a pairing follows a database call that makes its change only once. So a click, a replaced linker or an end
+is counted once, whichever function makes the change. If the process dies between the call and the metric, the metric is
+too low. It never counts an end twice. The end of an attempt whose user was deleted is not counted.
 """
 
 from whatsapp_pairing.core.reasons import Reason
@@ -21,12 +21,12 @@ def first_qr(seconds: float) -> None:
 
 
 def linker_replaced() -> None:
-    """Count a linker that takes over from one that was lost."""
+    """Count a linker that replaces a lost linker."""
     count("LinkerReplaced")
 
 
 def connected(seconds: float, since_scan: float | None, linkers: int) -> None:
-    """Count a good end, and note its time from the click (the person's part included) and from the scan."""
+    """Count a good end, and note its time from the click and from the scan. The person's own time is included."""
     duration("TimeToConnected", seconds)
     if since_scan is not None:
         duration("ScanToConnected", since_scan)
@@ -37,21 +37,21 @@ def ended(outcome: Outcome, linkers: int) -> None:
     """Count the end of an attempt, in all and by its outcome, and note how many linkers it took."""
     count("PairingEnded")
     count("PairingEnded", outcome=outcome)
-    count("LegsPerPairing", linkers)
+    count("LinkersPerPairing", linkers)
 
 
 def row_behind() -> None:
-    """Count a user's row that could not be written."""
+    """Count a session row that could not be written."""
     count("SessionRowBehind")
 
 
 def left(number: int) -> None:
-    """Count what a run of cleanup has left to the next one, even when it is nothing."""
+    """Count the rows that a run of cleanup has left to the next run. A zero is written too."""
     count("CleanupLeft", number)
 
 
-def engine_store_failed() -> None:
-    """Count a pairing that ends because the engine's database fails, or an unlink whose fault does not pass."""
+def engine_database_failed() -> None:
+    """Count a pairing that ends because the engine's database fails, or an unlink whose database fault is permanent."""
     count("EngineStoreFailed")
 
 

@@ -1,4 +1,4 @@
-"""Structured logs and metrics, by Powertools. Never a QR, a token, a key or a JWT in either."""
+"""Structured logs and metrics, by Powertools. Neither may hold a QR, a task token, an access token or a key."""
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
@@ -10,11 +10,11 @@ logger = Logger()
 
 
 def count(name: str, value: float = 1, **dimensions: str) -> None:
-    """Write a count to the log, as CloudWatch reads metrics from it.
+    """Write a count to the log. CloudWatch reads the metric from there.
 
-    Written at once and not at the invocation's end: a linker that is killed later has still said it. The dimension
-    ``service`` (POWERTOOLS_SERVICE_NAME) is always there. Each combination of others is one more metric to pay for:
-    no user, phone or attempt may be one.
+    The count is written at once, and not at the end of the invocation. So it is in the log even if the linker is killed
+    later. The dimension ``service`` (POWERTOOLS_SERVICE_NAME) is always there. AWS charges for each combination of
+    dimensions, so a user, a phone or an attempt may not be a dimension.
     """
     _write(name, MetricUnit.Count, value, dimensions)
 

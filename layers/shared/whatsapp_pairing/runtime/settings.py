@@ -11,11 +11,12 @@ from whatsapp_pairing.core.assurance import AssuranceLevel
 from whatsapp_pairing.core.errors import MisconfiguredError, SecretUnavailable
 from whatsapp_pairing.runtime import limits
 
-# In an invocation with a limit, no read of a secret takes longer. Its two tries take 4.4 s when nothing answers.
+# A read of a secret takes no longer than this in an invocation with a limit. Its two tries take 4.4 s when Secrets
+# Manager does not answer.
 _SECRET_SECONDS = 5.0
 
-# Secrets Manager's answers that no second try changes.
-_REFUSALS = {
+# Errors of Secrets Manager that a second try does not change. After any other error, the next call tries again.
+_PERMANENT = {
     "AccessDeniedException",
     "DecryptionFailure",
     "InvalidParameterException",
@@ -27,7 +28,7 @@ _REFUSALS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What template.yaml tells a function; each function is told only what it needs.
+    """The settings that template.yaml gives a function. Each function gets only those that it needs.
 
     Examples
     --------
@@ -48,7 +49,7 @@ class Settings:
 
     @property
     def engine_database_url(self) -> str:
-        """The same for the engine, which has a role of its own: ENGINE_DATABASE_SECRET_NAME or ENGINE_DATABASE_URL."""
+        """The same URL for the engine's role, by ENGINE_DATABASE_SECRET_NAME or ENGINE_DATABASE_URL."""
         return self._url("ENGINE_DATABASE")
 
     @property
@@ -72,7 +73,7 @@ class Settings:
 
     @property
     def write_session_rows(self) -> bool:
-        """Whether the users' rows in ``public.whatsapp_sessions`` are written; a product that reads none needs none."""
+        """Whether session rows are written. A product that does not read them may switch them off."""
         return self.environment.get("WRITE_SESSION_ROWS") != "false"
 
     @property
@@ -85,7 +86,7 @@ class Settings:
 
     @property
     def legacy_jwt_secret(self) -> Callable[[], str] | None:
-        """Gives the key ``secret`` of the secret LEGACY_JWT_SECRET_NAME; None where only key pairs are accepted."""
+        """Returns the key ``secret`` of the secret LEGACY_JWT_SECRET_NAME; None when only key pairs are accepted."""
         name = self.environment.get("LEGACY_JWT_SECRET_NAME")
         return (lambda: _secret(name, "secret")) if name else None
 
@@ -106,12 +107,12 @@ class Settings:
 
     @property
     def qr_timeout_seconds(self) -> float:
-        """How long WhatsApp may take to give a QR."""
+        """How many seconds WhatsApp has to give a QR."""
         return self._seconds("QR_TIMEOUT_SECONDS")
 
     @property
     def auth_timeout_seconds(self) -> float:
-        """How long a person may take to scan it."""
+        """How many seconds a person has to scan the QR."""
         return self._seconds("AUTH_TIMEOUT_SECONDS")
 
     @property
@@ -125,7 +126,7 @@ class Settings:
         return self._number("ATTEMPT_RETENTION_DAYS", "days")
 
     def _url(self, database: str) -> str:
-        direct = self.environment.get(f"{database}_URL")  # tests and benchmarks; the template names secrets
+        direct = self.environment.get(f"{database}_URL")  # only tests and benchmarks set it; the template names secrets
         if direct:
             return direct
         return _secret(self._text(f"{database}_SECRET_NAME"), "url")
@@ -170,7 +171,7 @@ def _secrets() -> Any:
 
 
 def _secret(name: str, key: str) -> str:
-    # Imported here: it brings boto3, which a function that is given DATABASE_URL never needs.
+    # Imported here, because it loads boto3. A function that is given DATABASE_URL does not need boto3.
     from aws_lambda_powertools.utilities import parameters
     from botocore.exceptions import ClientError
 
@@ -182,13 +183,13 @@ def _secret(name: str, key: str) -> str:
     except parameters.GetParameterError as error:
         cause = error.__context__
         code = cause.response["Error"]["Code"] if isinstance(cause, ClientError) else type(cause).__name__
-        if code not in _REFUSALS:
+        if code not in _PERMANENT:
             raise SecretUnavailable(detail=f"Secrets Manager does not give the secret {name}: {code}") from None
         raise MisconfiguredError(
             f"The secret {name} cannot be read ({code}): is it there, and may this function read it?"
         ) from None
     except (parameters.TransformParameterError, UnicodeDecodeError):
-        pass  # their messages quote the secret
+        pass  # the errors' own messages quote the secret
     value = secret.get(key) if isinstance(secret, dict) else None
     if not isinstance(value, str) or not value.strip():
         raise MisconfiguredError(f'The secret {name} is not JSON with a key "{key}".')

@@ -5,23 +5,26 @@ from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from whatsapp_pairing.runtime.table import Table
+from whatsapp_pairing.runtime.repository import Repository
 
 
 @dataclass(frozen=True)
 class Batch:
-    """The number of rows that a batch has changed, and of rows that it has left because they were locked."""
+    """How many rows a batch has changed (``done``), and how many it has left because they were locked (``left``)."""
 
     done: int
     left: int = 0
 
 
-class Sweep(Table):
-    """Sweeps about one table. Each batch has at most ``limit`` rows and is a transaction of its own.
+class Sweep(Repository):
+    """Some sweeps of cleanup. Each batch has at most ``size`` rows and is a transaction of its own.
 
     A batch passes over rows that another transaction has locked. A statement that may have to wait for a user's lock
-    cannot do that. Such a sweep has one call that finds rows and another call that changes them. So the caller can go
-    on without the rows that could not be changed (``without``).
+    cannot pass over rows. Such a sweep has two calls: one finds rows, the other changes them. So the caller can go on
+    without the rows that could not be changed (``without``).
+
+    The statements choose a batch as an array (``id = ANY (ARRAY(SELECT …))``). Postgres then finds its rows by the
+    primary key. With ``id IN (SELECT …)``, it sometimes read the whole table for 200 rows.
 
     Attributes
     ----------
@@ -31,8 +34,8 @@ class Sweep(Table):
 
     counts: ClassVar[dict[str, str]]
 
-    def _found(self, statement: str, limit: int) -> Batch:
-        row = self._one(statement, limit=limit)
+    def _found(self, statement: str, size: int) -> Batch:
+        row = self._one(statement, size=size)
         assert row is not None
         return Batch(row["found"])
 
@@ -42,17 +45,17 @@ class Sweep(Table):
         due: int = row["due"]
         return due
 
-    def _ids(self, statement: str, limit: int, without: Collection[UUID]) -> list[UUID]:
-        return [row["id"] for row in self._all(statement, limit=limit, without=list(without))]
+    def _ids(self, statement: str, size: int, without: Collection[UUID]) -> list[UUID]:
+        return [row["id"] for row in self._all(statement, size=size, without=list(without))]
 
-    def _swept(self, change: str, due: str, limit: int, **parameters: object) -> Batch:
-        # The count sees the rows as they were before the change. So when the batch is not full, the difference is the
-        # number of locked rows.
+    def _swept(self, change: str, due: str, size: int, **parameters: object) -> Batch:
+        # The second count still includes the rows that this statement changes. In a batch that is not full, the
+        # difference of the two counts is the number of locked rows.
         statement = f"""
         WITH changed AS ({change})
         SELECT (SELECT count(*) FROM changed) AS done,
-               CASE WHEN (SELECT count(*) FROM changed) < %(limit)s THEN (SELECT count(*) FROM {due}) END AS due
+               CASE WHEN (SELECT count(*) FROM changed) < %(size)s THEN (SELECT count(*) FROM {due}) END AS due
         """
-        row = self._one(statement, limit=limit, **parameters)
+        row = self._one(statement, size=size, **parameters)
         assert row is not None
         return Batch(row["done"], max(0, (row["due"] or 0) - row["done"]))

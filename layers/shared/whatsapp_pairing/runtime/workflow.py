@@ -14,18 +14,18 @@ from whatsapp_pairing.runtime import limits
 from whatsapp_pairing.runtime.observability import logger
 from whatsapp_pairing.runtime.settings import Settings
 
-# The error of a wait that was failed because the database has the attempt's verdict or outcome.
+# We fail a wait with this error when the database has a verdict or an outcome of the attempt.
 DECIDED = "Decided"
 
 _FAILURES = (ClientError, BotoCoreError, limits.OutOfTimeError)
-# The token's wait is over: it was answered before, timed out, or its execution has ended.
+# AWS's codes for a token whose wait is over: it was answered before, timed out, or its execution has ended.
 _STALE = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
-# Short limits: a linker must not lose its lease while it waits for AWS, and a click must be answered before the
-# function's Timeout. A second try may start the same thing twice, which every started function allows.
+# The limits are short. So a linker does not lose its lease while it waits for AWS, and a click is answered before the
+# function's Timeout. A second try may start a function twice, which every function that we start allows.
 _BRIEF = Config(connect_timeout=1, read_timeout=1.7, retries={"mode": "standard", "total_max_attempts": 2})
-# In an invocation with a limit, no call takes longer. So a service that hangs leaves time for the next call.
+# A call takes no longer than this in an invocation with a limit. So a service that hangs leaves time for the next call.
 _MOST_SECONDS = 4.0
-# After so many failures in a row, no more unlinks are started: Lambda is away, and each try may take its full time.
+# After so many failures in a row, no more unlinks are started, because each try may take its full time.
 _MOST_FAILED_STARTS = 3
 # AWS has not answered, so the call may still take effect.
 _SILENT = (ReadTimeoutError, ConnectionClosedError, limits.OutOfTimeError)
@@ -37,11 +37,13 @@ class Workflow:
     Parameters
     ----------
     settings : Settings
-        Names of the state machine and of the functions; only those that are used have to be set.
+        Names of the state machine and of the functions. Only those that the caller uses must be set.
 
     Notes
     -----
-    What is sent holds ids, task tokens and error names only, because operators can read the execution history.
+    Calls carry only ids, task tokens and error names, because operators can read the execution history.
+
+    Every method may raise ``WorkflowUnavailable``.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -56,7 +58,7 @@ class Workflow:
         return boto3.client("lambda", config=_BRIEF)
 
     def start(self, attempt_id: UUID) -> None:
-        """Start the attempt's one execution; starting it again changes nothing.
+        """Start the attempt's one execution. A second start changes nothing.
 
         Raises
         ------
@@ -77,15 +79,15 @@ class Workflow:
                 raise _unavailable("start_execution", error) from None
 
     def succeed(self, token: str | None) -> bool:
-        """Complete a wait; False when there is no such wait any more."""
+        """Complete the wait of this token; False when that wait is over."""
         return self._answer("send_task_success", token, output="{}")
 
     def fail(self, token: str | None) -> bool:
-        """Fail a wait whose attempt has a verdict or an outcome; False when there is no such wait any more."""
+        """Fail the wait of this token with ``DECIDED``; False when that wait is over."""
         return self._answer("send_task_failure", token, error=DECIDED)
 
     def heartbeat(self, token: str | None) -> bool:
-        """Report that the linker lives; False when there is no such wait any more."""
+        """Report that the linker lives; False when the wait of this token is over."""
         return self._answer("send_task_heartbeat", token)
 
     def call_linker(self, attempt_id: UUID) -> None:

@@ -34,7 +34,7 @@ class Session:
     """What a user sees of their WhatsApp. The API's status answers it as JSON.
 
     ``read_at`` is the moment of the reading. All times are timezone-aware and by the database's clock. ``qr`` is the
-    text that the phone scans. No log holds it or the number.
+    text that the phone scans. The log may hold neither this text nor the phone number.
     """
 
     status: Status

@@ -6,17 +6,17 @@ from whatsapp_pairing.core.notices import Notice
 from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.pairing.attempt import end_reason
 from whatsapp_pairing.pairing.attempts import Attempts
-from whatsapp_pairing.runtime.table import Table
+from whatsapp_pairing.runtime.repository import Repository
 from whatsapp_pairing.session.session import Session, ShownAttempt, Status
 
 _GET = "SELECT * FROM whatsapp_private.session_v1(%(user)s)"
 
 
-class Sessions(Table):
+class Sessions(Repository):
     """Sessions as their users see them."""
 
     def get(self, user_id: UUID) -> Session:
-        """Return the session of a user whose identity was verified."""
+        """Return the session of a user whose identity was verified. May raise ``DatabaseUnavailable``."""
         row = self._one(_GET, user=user_id)
         assert row is not None
         attempt = ShownAttempt(row["attempt_id"], row["attempt_number"], row["started_at"], row["deadline"])

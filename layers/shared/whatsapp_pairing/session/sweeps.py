@@ -1,6 +1,6 @@
-"""The sweeps of cleanup about session rows and the product's counters, in batches.
+"""The sweeps of cleanup that change sessions: the product's counters, and session rows that are wrong or behind.
 
-The first texts say which rows each sweep finds. The sweep and the dry run, which only counts, both use them.
+The first constants say which rows each sweep finds. The sweep uses them, and so does the dry run, which only counts.
 """
 
 from collections.abc import Collection
@@ -10,8 +10,8 @@ from uuid import UUID
 
 from whatsapp_pairing.runtime.sweep import Sweep
 
-# The product writes message counters and last_seen into the user's row, and the session shows them. Rows that have not
-# changed for an hour are left out: an earlier run has taken them over.
+# The product writes message counters and last_seen into the session row. Cleanup copies them into the session, which
+# shows them. A session row that has not changed for an hour is left out, because an earlier run has copied it.
 _COUNTED = """
 public.whatsapp_sessions r
 WHERE r.updated_at > now() - interval '1 hour' AND coalesce((
@@ -21,8 +21,8 @@ WHERE r.updated_at > now() - interval '1 hour' AND coalesce((
 ), r.messages_sent > 0 OR r.messages_received > 0 OR r.last_seen BETWEEN 'epoch' AND now())
 """
 
-# Rows that show a pairing or a linked device that does not exist. The user or the product's earlier code wrote them. A
-# row that is marked as behind already waits for its show_due_at.
+# Session rows that show a pairing or a linked device that does not exist. The user or the product's earlier code wrote
+# them. A session row that is marked as behind is left out, because it is due at its show_due_at.
 _WRONG = """
 (
   SELECT r.user_id, r.updated_at FROM public.whatsapp_sessions r
@@ -39,15 +39,15 @@ WHERE coalesce((SELECT NOT s.behind FROM whatsapp_private.sessions s WHERE s.use
 
 _BEHIND = "whatsapp_private.sessions s WHERE s.behind AND s.show_due_at <= now()"
 
-# A run names the rows that it could not change. Otherwise each further batch would find them again.
-_READ_COUNTED = f"SELECT r.user_id AS id FROM {_COUNTED} AND r.user_id <> ALL (%(without)s) LIMIT %(limit)s"
+# `without` has the rows that the run could not change. Otherwise each further batch would find them again.
+_READ_COUNTED = f"SELECT r.user_id AS id FROM {_COUNTED} AND r.user_id <> ALL (%(without)s) LIMIT %(size)s"
 _READ_WRONG = f"""
-SELECT r.user_id AS id FROM {_WRONG} AND r.user_id <> ALL (%(without)s) ORDER BY r.updated_at LIMIT %(limit)s
+SELECT r.user_id AS id FROM {_WRONG} AND r.user_id <> ALL (%(without)s) ORDER BY r.updated_at LIMIT %(size)s
 """
 
 _COUNT_BEHIND = f"SELECT count(*) AS due FROM {_BEHIND}"
 
-# This statement and the next lock sessions in the order of user_id. Two runs at once could deadlock otherwise.
+# This statement and the next one lock sessions in the order of user_id. Otherwise two runs at once could deadlock.
 _TAKE_COUNTERS = f"""
 INSERT INTO whatsapp_private.sessions AS mine (user_id, messages_sent, messages_received, last_seen)
 SELECT c.user_id, greatest(c.messages_sent, 0), greatest(c.messages_received, 0),
@@ -69,12 +69,12 @@ ON CONFLICT (user_id) DO UPDATE SET version = mine.version + 1, changed_at = now
 RETURNING user_id
 """
 
-# A row that cannot be written is due again after as long as it has been behind, from five minutes to a day. Otherwise
-# such rows would fill every batch and keep others out.
+# A session row that cannot be written is due again after a pause. The pause is as long as the row has been behind, but
+# at least five minutes and at most a day. Otherwise such rows would fill every batch and keep others out.
 _TAKE_BEHIND = f"""
 UPDATE whatsapp_private.sessions SET
   show_due_at = now() + least(greatest(now() - changed_at, interval '5 minutes'), interval '1 day')
-WHERE user_id = ANY (ARRAY(SELECT s.user_id FROM {_BEHIND} ORDER BY s.show_due_at LIMIT %(limit)s
+WHERE user_id = ANY (ARRAY(SELECT s.user_id FROM {_BEHIND} ORDER BY s.show_due_at LIMIT %(size)s
                            FOR UPDATE SKIP LOCKED))
 RETURNING user_id, version
 """
@@ -82,40 +82,40 @@ RETURNING user_id, version
 
 @dataclass(frozen=True)
 class Behind:
-    """A user whose row does not show this version of the session."""
+    """A user whose session row does not show this version of the session."""
 
     user_id: UUID
     version: int
 
 
 class SessionSweeps(Sweep):
-    """Batches of at most ``limit`` rows, each a transaction of its own. Every method may raise ``StoreUnavailable``."""
+    """A sweep changes at most ``size`` rows in one transaction. Every method may raise ``DatabaseUnavailable``."""
 
     counts: ClassVar = {
         "counters_taken": f"SELECT count(*) FROM {_COUNTED}",
         "rows_written": f"SELECT (SELECT count(*) FROM {_WRONG}) + (SELECT count(*) FROM {_BEHIND})",
     }
 
-    def counted_users(self, limit: int, without: Collection[UUID] = ()) -> list[UUID]:
-        """Return users in whose row the product's counters have grown."""
-        return self._ids(_READ_COUNTED, limit, without)
+    def counted_users(self, size: int, without: Collection[UUID] = ()) -> list[UUID]:
+        """Return users in whose session row the product's counters have grown."""
+        return self._ids(_READ_COUNTED, size, without)
 
     def take_counters(self, users: Collection[UUID]) -> int:
-        """Copy the product's counters from these users' rows where they have grown; returns how many rows."""
+        """Copy the counters that have grown from these users' session rows. Return how many sessions have changed."""
         return len(self._all(_TAKE_COUNTERS, users=list(users)))
 
-    def users_with_wrong_rows(self, limit: int, without: Collection[UUID] = ()) -> list[UUID]:
-        """Return users whose row shows a pairing or a device which does not exist."""
-        return self._ids(_READ_WRONG, limit, without)
+    def users_with_wrong_rows(self, size: int, without: Collection[UUID] = ()) -> list[UUID]:
+        """Return users whose session row shows a pairing or a device that does not exist."""
+        return self._ids(_READ_WRONG, size, without)
 
     def mark_wrong_rows(self, users: Collection[UUID]) -> int:
-        """Mark these users' rows as behind where they are still wrong; returns how many."""
+        """Mark these users' session rows as behind if they are still wrong. Return how many."""
         return len(self._all(_MARK_WRONG, users=list(users)))
 
-    def rows_behind(self, limit: int) -> list[Behind]:
-        """Return users whose row is behind; each again only after a growing pause."""
-        return [Behind(**row) for row in self._all(_TAKE_BEHIND, limit=limit)]
+    def rows_behind(self, size: int) -> list[Behind]:
+        """Return users whose session row is behind. A user comes again only after a growing pause."""
+        return [Behind(**row) for row in self._all(_TAKE_BEHIND, size=size)]
 
     def rows_due(self) -> int:
-        """Return how many rows are due. After ``rows_behind`` found fewer than its limit, their sessions are locked."""
+        """Return how many session rows are due. If ``rows_behind`` found fewer than ``size``, these are locked."""
         return self._due(_COUNT_BEHIND)

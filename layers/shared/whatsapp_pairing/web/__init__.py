@@ -1,1 +1,1 @@
-"""The caller's side: who asks, which language and media type they want, and how answers look."""
+"""HTTP: who the caller is, which language and media type the caller wants, and how answers look."""

@@ -1,4 +1,4 @@
-"""The API's edges: the caller, the types and languages that it accepts, and how answers and errors look."""
+"""Reads a request (caller, language, media type), and writes answers and errors."""
 
 import base64
 import hashlib
@@ -9,101 +9,103 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from whatsapp_pairing.core.denials import Denial
 from whatsapp_pairing.core.errors import (
     AtCapacity,
+    Denied,
     MisconfiguredError,
     NotAcceptable,
     PairingError,
-    Refused,
     TooLarge,
     Unauthorized,
 )
 from whatsapp_pairing.core.notices import instruction
 from whatsapp_pairing.core.reasons import sentence
-from whatsapp_pairing.core.refusals import Refusal
 from whatsapp_pairing.runtime.observability import logger
 from whatsapp_pairing.session.session import Session, ShownAttempt, Status
 from whatsapp_pairing.web import negotiation
 
-Event = Mapping[str, Any]
+Request = Mapping[str, Any]
 Response = dict[str, Any]
 
-# Bytes. No call takes a body: what a client sends by habit ("{}") is ignored, more than this is a mistake or worse.
+# In bytes. No call takes a body. A body up to this size is ignored, because some clients always send "{}". A larger
+# body is answered with 413.
 LONGEST_BODY = 1024
 
-# Where an event holds the id that every answer carries as ``apigw-requestid``: in the log it leads from a complaint to
-# what happened.
+# Where a request holds its id. Every answer carries this id as ``apigw-requestid``, and every log line of the request
+# has it. So an operator finds the log lines of a request by the id that a person reports.
 REQUEST_ID = "requestContext.requestId"
 
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
-def caller(event: Event) -> UUID:
+def caller(request: Request) -> UUID:
     """Return the user whom the authorizer found.
 
     Raises
     ------
     Unauthorized
-        The authorizer found no user, or the token has ended. The authorizer accepts a token for some seconds longer.
+        The authorizer found no user, or the token has expired. (The authorizer accepts a token for some seconds
+        longer.)
     SecondFactorRequired
-        The authorizer found a user who has signed in without the second factor, and the token has not ended.
+        The authorizer found a user who has signed in without the second factor, and the token has not expired.
     """
-    found = _authorizers_answer(event)
+    found = _authorizers_answer(request)
     try:
         if int(found["expiresAt"]) <= time.time():
-            raise Unauthorized(Refusal.EXPIRED)
+            raise Unauthorized(Denial.EXPIRED)
         return UUID(found["userId"])
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        raise Refused.because(Refusal.parse(found.get("refused"))) from None
+        raise Denied.because(Denial.parse(found.get("refused"))) from None
 
 
-def _authorizers_answer(event: Event) -> Mapping[str, Any]:
+def _authorizers_answer(request: Request) -> Mapping[str, Any]:
     try:
-        found = event["requestContext"]["authorizer"]["lambda"]
+        found = request["requestContext"]["authorizer"]["lambda"]
     except (KeyError, TypeError):
         return {}
     return found if isinstance(found, Mapping) else {}
 
 
-def header(event: Event, name: str) -> str:
+def header(request: Request, name: str) -> str:
     """Return a request header by its lower-case name, or an empty text."""
-    headers = event.get("headers")
+    headers = request.get("headers")
     return str(headers.get(name, "")) if isinstance(headers, Mapping) else ""
 
 
-def language(event: Event) -> str:
-    """Return the caller's language, ``"en"`` or ``"es"``, by Accept-Language."""
-    return negotiation.language(header(event, "accept-language"), ["en", "es"])
+def language(request: Request) -> str:
+    """Return the caller's language by Accept-Language, ``"en"`` or ``"es"``."""
+    return negotiation.language(header(request, "accept-language"), ["en", "es"])
 
 
-def accepted(event: Event, offered: list[str]) -> str:
-    """Return the offered media type that Accept weighs most; of equals, the first offered.
+def accepted(request: Request, offered: list[str]) -> str:
+    """Return the offered media type with the highest weight in Accept. Of equal weights, the first offer wins.
 
     Raises
     ------
     NotAcceptable
-        Accept excludes them all, by weight 0.
+        Accept gives all of them the weight 0.
     """
-    media = negotiation.media_type(header(event, "accept"), offered)
+    media = negotiation.media_type(header(request, "accept"), offered)
     if media is None:
         raise NotAcceptable
     return media
 
 
-def answers_errors(handler: Callable[[Event, Any], Response]) -> Callable[[Event, Any], Response]:
-    """Turn the domain's exceptions into answers; anything else is logged and answered as ``internal``.
+def answers_errors(handler: Callable[[Request, Any], Response]) -> Callable[[Request, Any], Response]:
+    """Turn the domain's exceptions into answers. Any other exception is logged and answered as ``internal``.
 
-    Also the one place that refuses a large body, whatever is behind it.
+    A body above ``LONGEST_BODY`` is answered with 413 here, before the handler is called.
     """
 
-    def answering(event: Event, context: Any) -> Response:
+    def answering(request: Request, context: Any) -> Response:
         try:
-            if _body_bytes(event) > LONGEST_BODY:
+            if _body_bytes(request) > LONGEST_BODY:
                 raise TooLarge
-            return handler(event, context)
+            return handler(request, context)
         except PairingError as error:
-            if isinstance(error, Refused):
-                logger.info("refused", extra={"refusal": str(error.refusal)})
+            if isinstance(error, Denied):
+                logger.info("refused", extra={"refusal": str(error.denial)})
             elif isinstance(error, AtCapacity):
                 logger.warning("at capacity")
             elif error.status >= 500:
@@ -116,9 +118,9 @@ def answers_errors(handler: Callable[[Event, Any], Response]) -> Callable[[Event
     return answering
 
 
-def _body_bytes(event: Event) -> int:
-    body = str(event.get("body") or "")
-    if event.get("isBase64Encoded"):
+def _body_bytes(request: Request) -> int:
+    body = str(request.get("body") or "")
+    if request.get("isBase64Encoded"):
         return len(body) * 3 // 4 - body[-2:].count("=")
     return len(body.encode(errors="replace"))
 
@@ -131,26 +133,26 @@ def success(body: Mapping[str, Any], status: int = 200) -> Response:
 def failure(error: PairingError) -> Response:
     """Answer with an error's status, code and sentence."""
     if isinstance(error, MisconfiguredError):
-        error = PairingError()  # which setting it is stands in the log
+        error = PairingError()  # the log names the setting; the answer does not
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
-    if isinstance(error, Refused):
+    if isinstance(error, Denied):
         headers["WWW-Authenticate"] = error.challenge
     body = {"success": False, "error": error.code, "message": error.message}
     return _json(error.status, body, headers)
 
 
-def shown(event: Event, session: Session, status: int = 200) -> Response:
-    """Answer with the session in the caller's language, and with the time by the clock that its times are of."""
-    answer = success(_session_body(session, language(event)), status)
+def shown(request: Request, session: Session, status: int = 200) -> Response:
+    """Answer with the session in the caller's language. ``Server-Time`` is when the database was read, by its clock."""
+    answer = success(_session_body(session, language(request)), status)
     answer["headers"]["Server-Time"] = _time(session.read_at)
     return answer
 
 
-def cacheable(event: Event, answer: Response) -> Response:
-    """Give an answer the ETag of its body; a caller who has that body already gets a 304 without it."""
+def cacheable(request: Request, answer: Response) -> Response:
+    """Give an answer the ETag of its body. A caller who has this body already gets a 304 without the body."""
     etag = f'"{hashlib.sha256(answer["body"].encode()).hexdigest()[:32]}"'
     headers = {**answer["headers"], "ETag": etag}
-    known = [tag.strip().removeprefix("W/") for tag in header(event, "if-none-match").split(",")]
+    known = [tag.strip().removeprefix("W/") for tag in header(request, "if-none-match").split(",")]
     if etag in known or "*" in known:
         del headers["Content-Type"]
         return {"statusCode": 304, "headers": headers}
@@ -158,7 +160,7 @@ def cacheable(event: Event, answer: Response) -> Response:
 
 
 def document(body: bytes, media: str) -> Response:
-    """Answer with something that is not JSON and must not be kept."""
+    """Answer with a body that is not JSON. Caches must not keep it."""
     binary = media == "image/png"
     return {
         "statusCode": 200,

@@ -1,4 +1,4 @@
-"""Supabase access token → user."""
+"""Verifies a Supabase access token, and returns its user."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ import jwt
 from jwt.types import Options
 
 from whatsapp_pairing.core.assurance import AssuranceLevel
+from whatsapp_pairing.core.denials import Denial
 from whatsapp_pairing.core.errors import AnonymousNotAllowed, MisconfiguredError, Unauthorized
-from whatsapp_pairing.core.refusals import Refusal
 from whatsapp_pairing.web.published_keys import ASYMMETRIC, PublishedKeys
 
 _SYMMETRIC = "HS256"
 _SHORTEST_SECRET = 32
 _LEEWAY_SECONDS = 10
 _LONGEST_TOKEN = 8192
-# `iat` is required but not compared with the clock: our clock may be behind Supabase's.
+# `iat` is required but not compared with the clock, because our clock may be behind Supabase's.
 _OPTIONS: Options = {"require": ["exp", "iat", "sub", "aud", "iss"], "verify_iat": False}
-# Without the signature PyJWT checks no claim either, unless it is told to.
+# When PyJWT does not verify the signature, it checks a claim only if an option says so.
 _CLAIMS_ONLY: Options = {
     **_OPTIONS,
     "verify_signature": False,
@@ -30,22 +30,25 @@ _CLAIMS_ONLY: Options = {
     "verify_iss": True,
 }
 
-_REFUSALS = [
-    (jwt.InvalidSignatureError, Refusal.SIGNATURE),
-    (jwt.ExpiredSignatureError, Refusal.EXPIRED),
-    (jwt.ImmatureSignatureError, Refusal.NOT_YET_VALID),
-    (jwt.InvalidIssuerError, Refusal.ISSUER),
-    (jwt.InvalidAudienceError, Refusal.AUDIENCE),
-    (jwt.exceptions.InvalidSubjectError, Refusal.SUBJECT),
-    (jwt.InvalidAlgorithmError, Refusal.ALGORITHM),
-    (jwt.InvalidKeyError, Refusal.ALGORITHM),
+_DENIALS = [
+    (jwt.InvalidSignatureError, Denial.SIGNATURE),
+    (jwt.ExpiredSignatureError, Denial.EXPIRED),
+    (jwt.ImmatureSignatureError, Denial.NOT_YET_VALID),
+    (jwt.InvalidIssuerError, Denial.ISSUER),
+    (jwt.InvalidAudienceError, Denial.AUDIENCE),
+    (jwt.exceptions.InvalidSubjectError, Denial.SUBJECT),
+    (jwt.InvalidAlgorithmError, Denial.ALGORITHM),
+    (jwt.InvalidKeyError, Denial.ALGORITHM),
 ]
-_MISSING = {"iss": Refusal.ISSUER, "aud": Refusal.AUDIENCE, "sub": Refusal.SUBJECT}
+_MISSING = {"iss": Denial.ISSUER, "aud": Denial.AUDIENCE, "sub": Denial.SUBJECT}
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A verified user; ``expires_at`` is the token's end in seconds since 1970, ``level`` how strong the sign-in is."""
+    """A verified user.
+
+    ``expires_at`` is the token's end in seconds since 1970; ``level`` is how strong the sign-in is.
+    """
 
     user_id: UUID
     expires_at: int
@@ -60,11 +63,11 @@ class TokenVerifier:
     supabase_url : str
         The project, without a trailing slash.
     legacy_secret : callable, optional
-        Gives the project's legacy JWT secret. Only with it are HS256 tokens accepted; called for each of them.
+        Returns the project's legacy JWT secret. It is called for each HS256 token. Without it, these tokens are denied.
     issuers : collection of str
         Issuers that the project's tokens may name beside ``<supabase_url>/auth/v1``.
     allow_anonymous : bool
-        Whether users without an account (Supabase's anonymous sign-in) are users.
+        Whether users without an account (Supabase's anonymous sign-in) may pair.
     """
 
     def __init__(
@@ -85,34 +88,34 @@ class TokenVerifier:
         return PublishedKeys(f"{self._auth_url}/.well-known/jwks.json", optional=self._legacy_secret is not None)
 
     def verify(self, token: str) -> Identity:
-        """Return who the token speaks for.
+        """Return the user of the token.
 
         Raises
         ------
         Unauthorized
-            Malformed, forged, expired, or not an end user's token of this project.
+            The token is malformed, forged or expired, or is not an end user's token of this project.
         Unavailable
             The project's keys cannot be fetched.
         MisconfiguredError
-            The legacy secret is too short to be one.
+            The legacy secret is shorter than Supabase makes them.
         """
         if len(token) > _LONGEST_TOKEN:
-            raise Unauthorized(Refusal.TOO_LONG)
+            raise Unauthorized(Denial.TOO_LONG)
         try:
             header = self._refuse_by_claims(token)
             key, algorithms = self._key(header)
             return self._identity(self._claims(token, key, algorithms))
         except (jwt.PyJWTError, ValueError, TypeError, AttributeError) as error:
-            # No cause: PyJWT's messages may quote the token.
-            raise Unauthorized(_refusal(error)) from None
+            # `from None`, because PyJWT's messages may quote the token.
+            raise Unauthorized(_denial(error)) from None
 
     def _refuse_by_claims(self, token: str) -> dict[str, Any]:
-        """Refuse a token whose own claims are wrong, before its signature is checked; return its header.
+        """Deny a token with a wrong claim, before its signature is checked. Return the token's header.
 
-        The keys are then not fetched, and the log names the claim.
+        For such a token, the keys are not fetched, and the log names the claim.
         """
         unverified = jwt.decode_complete(token, options={"verify_signature": False})
-        _require_a_users_role(unverified["payload"])  # first: a project's own keys lack most of the other claims
+        _require_a_users_role(unverified["payload"])  # first, because a project's own keys lack most other claims
         self._identity(self._claims(token, None, [], _CLAIMS_ONLY))
         header: dict[str, Any] = unverified["header"]
         return header
@@ -137,23 +140,23 @@ class TokenVerifier:
         try:
             user_id = UUID(claims["sub"])
         except ValueError:
-            raise Unauthorized(Refusal.SUBJECT) from None
+            raise Unauthorized(Denial.SUBJECT) from None
         return Identity(user_id, int(claims["exp"]), AssuranceLevel.parse(claims.get("aal")))
 
     def _key(self, header: dict[str, Any]) -> tuple[Any, list[str]]:
-        """Return the key that the header names, and the algorithms that it may have signed with."""
+        """Return the key that the header names, and the algorithms that are accepted with this key."""
         if header.get("alg") == _SYMMETRIC:
             return self._shared_secret(), [_SYMMETRIC]
         if header.get("alg") not in ASYMMETRIC:
-            raise Unauthorized(Refusal.ALGORITHM)
+            raise Unauthorized(Denial.ALGORITHM)
         key = self._keys.find(header.get("kid", ""))
         if key is None:
-            raise Unauthorized(Refusal.UNKNOWN_KEY)
+            raise Unauthorized(Denial.UNKNOWN_KEY)
         return key, ASYMMETRIC
 
     def _shared_secret(self) -> str:
         if self._legacy_secret is None:
-            raise Unauthorized(Refusal.ALGORITHM)
+            raise Unauthorized(Denial.ALGORITHM)
         secret = self._legacy_secret()
         if len(secret.encode()) < _SHORTEST_SECRET:
             raise MisconfiguredError("The legacy JWT secret is shorter than 32 bytes: that cannot be the project's.")
@@ -162,10 +165,10 @@ class TokenVerifier:
 
 def _require_a_users_role(claims: dict[str, Any]) -> None:
     if claims.get("role") != "authenticated":
-        raise Unauthorized(Refusal.ROLE)
+        raise Unauthorized(Denial.ROLE)
 
 
-def _refusal(error: Exception) -> Refusal:
+def _denial(error: Exception) -> Denial:
     if isinstance(error, jwt.MissingRequiredClaimError):
-        return _MISSING.get(error.claim, Refusal.MALFORMED)
-    return next((refusal for kind, refusal in _REFUSALS if isinstance(error, kind)), Refusal.MALFORMED)
+        return _MISSING.get(error.claim, Denial.MALFORMED)
+    return next((denial for kind, denial in _DENIALS if isinstance(error, kind)), Denial.MALFORMED)

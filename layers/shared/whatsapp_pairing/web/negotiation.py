@@ -1,7 +1,7 @@
-"""Chooses the media type or language for a caller by RFC 9110: ranges with weights, the most specific range first.
+"""Chooses the media type or language for a caller by RFC 9110: of the ranges that match, the most specific one counts.
 
-No header is an error. A part that cannot be read is left out. A weight that cannot be read counts as 1, which is the
-weight of a range without one.
+A header that cannot be read is never an error. A part that cannot be read is left out. A weight that cannot be read
+counts as 1, as in a range without a weight.
 """
 
 import re
@@ -17,7 +17,7 @@ Weights = dict[str, float | None]
 
 
 def media_type(accept: str, offered: Sequence[str]) -> str | None:
-    """Return the media type to answer with, or None when the caller refuses every one.
+    """Return the media type to answer with; None when the caller excludes all of them.
 
     Of equal weights, the first offer wins. If the header matches no offer, the first offer that it does not exclude
     (weight 0) is the answer.
@@ -33,7 +33,7 @@ def media_type(accept: str, offered: Sequence[str]) -> str | None:
 
 
 def language(accept_language: str, offered: Sequence[str]) -> str:
-    """Return the language to answer in; the first offered when the caller wants none of them.
+    """Return the language to answer in: the first offer when the caller wants none of them.
 
     The offers have no regions, so ``es`` and ``es-MX`` are equally precise names of the same offer, and the higher of
     their weights counts. Both are more precise than ``*``.
@@ -64,7 +64,10 @@ def _ranges(header: str) -> Iterator[tuple[str, list[tuple[str, str]], float]]:
 
 
 def _split(text: str, separator: str) -> list[str]:
-    """Split where the separator is outside a quoted string. The loop reads each sign once, however odd the text."""
+    """Split where the separator is outside a quoted string.
+
+    Each sign is read once, so a long header costs little time.
+    """
     parts, start, quoted, escaped = [], 0, False, False
     for place, sign in enumerate(text):
         if escaped:

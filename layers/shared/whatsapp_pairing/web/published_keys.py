@@ -14,7 +14,8 @@ import jwt
 from whatsapp_pairing.core.errors import Unavailable
 from whatsapp_pairing.runtime import limits
 
-# The algorithms that are accepted of a published key. A public key is never taken for a shared secret.
+# The algorithms that are accepted with a published key. HS256 is not among them. Otherwise an attacker could sign a
+# token with the public key as the shared secret.
 ASYMMETRIC = ["ES256", "RS256"]
 
 _LIVE_SECONDS = 600
@@ -51,14 +52,14 @@ class PublishedKeys:
         self._fetching = threading.Lock()
 
     def find(self, key_id: str) -> jwt.PyJWK | None:
-        """Return the key, or None where the project publishes none of this id.
+        """Return the key, or None when the project publishes no key with this id.
 
-        Calls at the same moment wait for one fetch, and take what it has brought.
+        Calls at the same moment wait for one fetch, and share its result.
 
         Raises
         ------
         Unavailable
-            The keys cannot be fetched, so the key may exist or not.
+            The keys cannot be fetched, so nobody knows whether the key exists.
         """
         if self._must_ask(key_id):
             with self._fetching:
@@ -80,7 +81,7 @@ class PublishedKeys:
         except _FAILURES as error:
             now = time.monotonic()
             self._not_before = now + max(_TRY_AGAIN_SECONDS, now - started)
-            # No cause: it may quote what the server sent.
+            # `from None`, because the message may quote what the server sent.
             raise Unavailable(detail=f"the project's keys cannot be fetched: {type(error).__name__}") from None
         self._read_at = time.monotonic()
 
@@ -90,14 +91,14 @@ class PublishedKeys:
         connection = kind(self._url.hostname or "", self._url.port, timeout=_ANSWER_SECONDS)
         with closing(connection):
             connection.connect()
-            # The connection's own timeout is for each read, so a server that sends one byte a second never meets it.
+            # The connection's own timeout is for each read. A server that sends one byte a second would never reach it.
             alarm = threading.Timer(_ANSWER_SECONDS, _hang_up, [connection.sock])
             alarm.start()
             try:
                 connection.request("GET", self._url.path, headers=_HEADERS)
                 with connection.getresponse() as answer:
                     status, body = answer.status, answer.read(_LARGEST_BYTES + 1)
-                    # `length` is what was announced and has not come.
+                    # `length` is the number of announced bytes that have not come.
                     whole = not answer.length and len(body) <= _LARGEST_BYTES and alarm.is_alive()
             finally:
                 alarm.cancel()
@@ -111,7 +112,7 @@ class PublishedKeys:
     def _usable(document: Any) -> dict[str, jwt.PyJWK]:
         listed = document["keys"]
         if listed is None:
-            return {}  # Go's way to write an empty list
+            return {}  # Go writes an empty list like this
         if not isinstance(listed, list):
             raise TypeError("not a list")
         keys: dict[str, jwt.PyJWK] = {}
@@ -122,7 +123,7 @@ class PublishedKeys:
                 if signs and isinstance(key.key_id, str):
                     keys.setdefault(key.key_id, key)
             except (jwt.PyJWTError, ValueError, TypeError, LookupError, AttributeError):
-                continue  # a key of a kind that we do not know is no reason to refuse the others
+                continue  # we do not know this kind of key; the others are still usable
         return keys
 
 

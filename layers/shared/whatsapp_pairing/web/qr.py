@@ -1,4 +1,7 @@
-"""A QR text as a picture. Imported by the QR route only: drawing costs more to load than all of status."""
+"""Draws a QR text as a picture.
+
+Only the route /qr imports this module, because the import takes longer than the rest of the status function.
+"""
 
 import io
 
@@ -10,13 +13,13 @@ from qrcode.image.svg import SvgPathFillImage
 _QUIET_ZONE = 4
 _PIXELS_A_MODULE = 8
 
-# White ink on black, whatever the terminal's own colours are. The two are from the grey ramp and the colour cube of
-# the 256 colours: themes change the first 16 only, and a light theme may swap black and white there.
+# White on black, in every terminal. The two colours are from the colour cube and the grey ramp of the 256 colours. A
+# theme changes only the first 16 colours, and a light theme may swap black and white there.
 _INK, _NO_INK = "\x1b[38;5;231;48;5;232m", "\x1b[0m"
 
 
 def svg(text: str) -> bytes:
-    """Return the QR as SVG: black on white with its quiet zone, so that it scans on a dark page too."""
+    """Return the QR as SVG: black on white with a quiet zone, so that a phone can scan it on a dark page too."""
     return _drawn(text, SvgPathFillImage)
 
 
@@ -26,7 +29,7 @@ def png(text: str) -> bytes:
 
 
 def terminal(text: str) -> bytes:
-    """Return the QR in block characters with colours of their own, so that it scans on a light and a dark terminal."""
+    """Return the QR in block characters with fixed colours, so that it scans on a light and a dark terminal."""
     drawn = io.StringIO()
     _code(text).print_ascii(out=drawn, invert=True)
     return "".join(f"{_INK}{line}{_NO_INK}\n" for line in drawn.getvalue().splitlines()).encode()
@@ -39,7 +42,7 @@ def _drawn(text: str, kind: type[SvgPathFillImage] | type[PyPNGImage]) -> bytes:
 
 
 def _code(text: str) -> QRCode:
-    # Level L, as WhatsApp's own: the fewest modules, so the biggest on a phone's screen.
+    # Level L, as WhatsApp's own QRs have it, needs the fewest modules. So each module is as large as possible.
     code = QRCode(error_correction=ERROR_CORRECT_L, border=_QUIET_ZONE, box_size=_PIXELS_A_MODULE)
     code.add_data(text)
     return code

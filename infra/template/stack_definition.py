@@ -1,4 +1,4 @@
-"""What a template describes, once every reference in it has a value."""
+"""The classes of what a template describes, after all its references have been resolved."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# The layer with neonize. Only its functions run an engine.
+# The layer with neonize. Only functions with this layer run an engine.
 ENGINE_LAYER = "EngineLayer"
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer: where its files are."""
+    """A layer, with the folder of its files."""
 
     logical_id: str
     content: Path
 
     @property
     def python_path(self) -> Path:
-        """The folder that Lambda would put on the Python path: ``python``, which only a built layer has."""
+        """The folder for the Python path: ``python`` of a built layer, else the layer's folder itself."""
         built = self.content / "python"
         return built if built.is_dir() else self.content
 
 
 @dataclass(frozen=True)
 class Function:
-    """A Lambda function with the limits that the runner holds it to."""
+    """A Lambda function with the limits that the runner enforces."""
 
     logical_id: str
     name: str
@@ -106,7 +106,7 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Stack:
+class StackDefinition:
     """Everything of a template that runs here."""
 
     parameters: Mapping[str, Any]
@@ -118,7 +118,7 @@ class Stack:
 
 
 def function_name(reference: str) -> str:
-    """The name in a function's name, ARN or partial ARN, without a qualifier.
+    """Return the name in a function's name, ARN or partial ARN, without a qualifier.
 
     >>> function_name("arn:aws:lambda:us-east-1:123456789012:function:Hello:live")
     'Hello'

@@ -1,4 +1,4 @@
-"""A client after its handshake: what it does, questions to it and answers from it, how it is sent away."""
+"""A connected client: its state, the requests to it and from it, and the end of its connection."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ State = Literal["handshake", "pairing", "login", "online"]
 Handler = Callable[[Node], Awaitable[None]]
 
 _ANSWER_SECONDS = 20
-# A client that sees the end of the connection drops what it has not handled yet: let it go first.
+# A client that sees the end of the connection drops the messages that it has not handled yet. So the sandbox first
+# waits for the client to close the connection.
 _LAST_WORD_SECONDS = 1
 
 log = logging.getLogger(__name__)
 
 
-class Session:
+class Client:
     """One connection and its protocol state.
 
     Parameters
@@ -46,7 +47,7 @@ class Session:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, handle: Handler) -> None:
-        """Read until the connection ends: answers go to who asked, everything else to `handle`."""
+        """Read nodes until the connection ends. `ask` gets its answers, and `handle` gets all other nodes."""
         try:
             while True:
                 node = await self.channel.receive()
@@ -59,7 +60,7 @@ class Session:
             return
 
     def end(self) -> None:
-        """Stop what still runs for this client, and tell who waits for its answers."""
+        """Stop all tasks of this client, and raise in each `ask` that still waits for an answer."""
         for task in self._tasks:
             task.cancel()
         for question in self._questions.values():
@@ -67,7 +68,7 @@ class Session:
                 question.set_exception(SocketClosedError("The client closed its connection."))
 
     def start(self, work: Coroutine[object, object, None], after: float = 0) -> None:
-        """Do something later, unless the connection ends before."""
+        """Do `work` after some seconds, unless the connection ends before."""
         task = asyncio.create_task(_later(work, after))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -78,9 +79,9 @@ class Session:
         Raises
         ------
         SocketClosedError
-            When the connection ends before the answer.
+            The connection ends before the answer.
         ClientSilentError
-            When there is no answer in time.
+            There is no answer in time.
         """
         identifier = f"sandbox-{self.number}-{next(self._ids)}"
         question = self._questions[identifier] = asyncio.get_running_loop().create_future()
@@ -107,7 +108,7 @@ class Session:
         await self.channel.send(Node("iq", attributes, [error]))
 
     async def fail(self, reason: int) -> None:
-        """Refuse the login with a reason; return when the connection has ended."""
+        """Refuse the login with a reason, and return when the connection has ended."""
         attributes = {"reason": str(reason)}
         if reason == 402:
             attributes |= {"code": "101", "expire": "3600"}
@@ -115,7 +116,7 @@ class Session:
         await self.channel.close(_LAST_WORD_SECONDS)
 
     async def stream_error(self, code: str = "", conflict: str = "") -> None:
-        """Send the client away; the connection ends a moment later."""
+        """Send the client away. The connection ends a moment later."""
         content = [Node("conflict", {"type": conflict})] if conflict else None
         try:
             await self.channel.send(Node("stream:error", {"code": code} if code else {}, content))

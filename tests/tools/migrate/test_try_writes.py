@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from infra.migrate.__main__ import main
-from infra.migrate.trying import try_writes
+from infra.migrate.try_writes import try_writes
 from tests.support.adv_secret import Secret
 from tests.support.logins import connect
 from tests.support.repositories import World

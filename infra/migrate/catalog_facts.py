@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import psycopg
 
-from infra.migrate import rights
-from infra.migrate.scope import (
+from infra.migrate import catalog_rights
+from infra.migrate.checked_objects import (
     ENGINE_TABLES,
     ENGINE_VERSION,
     OUTSIDERS,
@@ -183,7 +183,7 @@ _QUERIES = (
     _REFERENCES,
     _FUNCTIONS,
     _PUBLICATIONS,
-    *rights.QUERIES,
+    *catalog_rights.QUERIES,
 )
 
 

@@ -1,4 +1,4 @@
-"""Lets one runner work at a time, limits its waits, and stops a runner of an older release than the database."""
+"""Lets one `up` work at a time, limits its waits, and stops an `up` of an older release than the database."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import psycopg
 from infra.migrate import release
 from infra.migrate.connection import limit_waits
 
-# A runner may wait long for another runner, because nobody waits behind it then. It must not wait long for a lock on a
+# `up` may wait long for another `up`, because nobody waits behind it then. It must not wait long for a lock on a
 # table, because all statements that need the table wait behind it then.
 TURN_SECONDS = 75
 LOCK_SECONDS = 5
 STATEMENT_SECONDS = 60
 
-# All runners use this number for their lock, and nobody else should.
+# Every `up` uses this number for its lock. Nobody else should use it.
 _LOCK = 0x7768617473617070  # "whatsapp"
 
 
 def take_turn(connection: psycopg.Connection) -> None:
-    """Wait until no other runner works, and keep others waiting until the transaction ends.
+    """Wait until no other `up` works, and keep others waiting until the transaction ends.
 
-    The lock ends with the transaction, so it works behind a transaction pooler, and it never outlives its runner.
+    The lock ends with the transaction, so it works behind a transaction pooler, and a dead process leaves no lock.
 
     Raises
     ------

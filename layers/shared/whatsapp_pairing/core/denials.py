@@ -1,13 +1,13 @@
-"""Why a caller is refused. The log gets one of these words and nothing that the caller sent."""
+"""Why a request has no user who may pair. The log gets one of these words, and nothing that the caller sent."""
 
 from enum import StrEnum
 
 
-class Refusal(StrEnum):
+class Denial(StrEnum):
     """The class of a 401 or 403."""
 
     NO_TOKEN = "no_token"
-    """No ``Authorization: Bearer`` header, or nothing in it."""
+    """The request has no header ``Authorization: Bearer``, or the header has no token."""
 
     TOO_LONG = "too_long"
     MALFORMED = "malformed"
@@ -15,7 +15,7 @@ class Refusal(StrEnum):
     """The token is signed in a way that we do not accept, e.g. HS256 without ``LegacyJwtSecretName``."""
 
     UNKNOWN_KEY = "unknown_key"
-    """The project publishes no key of this id (now)."""
+    """The project does not publish a key with this id at the moment."""
 
     SIGNATURE = "signature"
     EXPIRED = "expired"
@@ -23,7 +23,7 @@ class Refusal(StrEnum):
     ISSUER = "issuer"
     AUDIENCE = "audience"
     ROLE = "role"
-    """A project's own key (anon, service role), or another role than a user's."""
+    """The token is one of the project's own keys (anon, service role), or its role is not a user's."""
 
     SUBJECT = "subject"
     ANONYMOUS = "anonymous"
@@ -31,6 +31,6 @@ class Refusal(StrEnum):
     """The token is good, but its user has signed in without the second factor that the operator demands."""
 
     @classmethod
-    def parse(cls, text: object) -> "Refusal":
-        """Return the class of this name; ``no_token`` for anything else."""
-        return next((refusal for refusal in cls if refusal == text), cls.NO_TOKEN)
+    def parse(cls, text: object) -> "Denial":
+        """Return the class of this name. Any other text is ``no_token``."""
+        return next((denial for denial in cls if denial == text), cls.NO_TOKEN)

@@ -22,8 +22,8 @@ from whatsapp_pairing.pairing.leases import Leases
 from whatsapp_pairing.runtime.database import Connection, Database, about
 from whatsapp_pairing.session.sessions import Sessions
 
+from infra.migrate.checked_objects import ENGINE_TABLE
 from infra.migrate.connection import connected, readable, require_supabase
-from infra.migrate.scope import ENGINE_TABLE
 from infra.migrate.verification import Finding
 
 T = TypeVar("T")

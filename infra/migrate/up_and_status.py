@@ -48,8 +48,8 @@ class Status:
 def up(database_url: str, directory: Path = MIGRATIONS, *, supabase_history: bool = False) -> Outcome:
     """Bring a database to this release: apply numbered files, then make whatsmeow's tables, then apply functions.
 
-    Two runners may call it at once, and it may be repeated after a failure, because a file is applied as a whole or not
-    at all. Only with the directory `MIGRATIONS` does it make whatsmeow's tables.
+    Two processes may call it at once, and it may be repeated after a failure, because a file is applied as a whole or
+    not at all. It makes whatsmeow's tables only with the directory `MIGRATIONS`.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg.pq import TransactionStatus
 
-from infra.migrate.execution import execute, explained
+from infra.migrate.run_file import execute, explained
 
 
 @pytest.fixture

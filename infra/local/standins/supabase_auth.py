@@ -1,4 +1,4 @@
-"""Stands in for Supabase Auth: users, and access tokens signed as Supabase signs them."""
+"""Stands in for Supabase Auth: it adds users, and signs access tokens as Supabase signs them."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ TOKEN_SECONDS = 3600
 CURVE = ec.SECP256R1()
 
 
-class Identity:
+class SupabaseAuth:
     """Issues tokens with a key that stays the same between runs.
 
     Parameters
     ----------
     key_path
-        Where the key is kept; made when it is missing.
+        The file of the key. It is made if it is missing.
     supabase_url
-        What SupabaseUrl says, without a trailing slash.
+        The parameter SupabaseUrl, without a slash at the end.
     database_url
-        Where users are.
+        The database with the users.
 
     Raises
     ------
     ToolError
-        The key's file holds something else.
+        The file holds no such key.
     """
 
     def __init__(self, key_path: Path, supabase_url: str, database_url: str) -> None:
@@ -48,7 +48,7 @@ class Identity:
         self.jwks = {"keys": [public | {"kid": self._key_id, "alg": "ES256", "use": "sig", "key_ops": ["verify"]}]}
 
     def sign_in(self, user_id: uuid.UUID | None, level: str = "aal1") -> dict[str, str]:
-        """A token of that user, or of a new one, with this claim ``aal``; users are created when they are new."""
+        """Return a token of this user, or of a new user, with this claim ``aal``. A missing user is added."""
         user = user_id or uuid.uuid4()
         email = f"{user}@example.test"
         with psycopg.connect(self._database_url, autocommit=True, prepare_threshold=None) as connection:

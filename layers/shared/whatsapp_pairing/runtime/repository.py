@@ -1,10 +1,10 @@
-"""Base of the repositories."""
+"""The base of all classes that call the database."""
 
 from whatsapp_pairing.runtime.database import Database, Row
 
 
-class Table:
-    """Each call is one statement, and so one transaction and one exchange with Postgres."""
+class Repository:
+    """A repository. Each call is one statement, and so one transaction and one exchange with Postgres."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

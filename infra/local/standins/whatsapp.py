@@ -1,4 +1,4 @@
-"""Which WhatsApp the engine talks to: the sandbox, another loopback one, or the real one."""
+"""The WhatsApp of a run: the sandbox, another simulated WhatsApp, or the real one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import aiohttp
 
-from infra.children import Guard
+from infra.children import ChildGuard
 from infra.errors import ToolError
 from infra.local.environment import for_the_real_whatsapp
 from infra.sandbox import UnsupportedPlatformError, engine_environment
@@ -25,11 +25,11 @@ class WhatsApp:
     mode
         ``sandbox``, ``live`` or ``external``.
     id
-        Tells it from every other WhatsApp; the database's mark holds it.
+        Identifies this WhatsApp. The mark in the database holds the same id.
     environment
-        What the functions with the engine need to find it.
+        The variables with which the functions with the engine find this WhatsApp.
     control_url
-        The sandbox's HTTP control, where there is one.
+        The address of the sandbox's HTTP control; None for another WhatsApp.
     """
 
     mode: str
@@ -38,13 +38,13 @@ class WhatsApp:
     control_url: str | None = None
 
 
-def live(caller: Mapping[str, str]) -> WhatsApp:
-    """The real WhatsApp, by way of the proxy and the CAs that the caller's environment names."""
+def real_whatsapp(caller: Mapping[str, str]) -> WhatsApp:
+    """Return the real WhatsApp. The caller's environment may name a proxy and CAs for it."""
     return WhatsApp("live", "live", for_the_real_whatsapp(caller))
 
 
-def external(proxy_url: str, ca_file: Path, root_hex: str) -> WhatsApp:
-    """Another loopback WhatsApp."""
+def external_whatsapp(proxy_url: str, ca_file: Path, root_hex: str) -> WhatsApp:
+    """Return another simulated WhatsApp, which runs already."""
     if not ca_file.is_file():
         raise ToolError(f"--whatsapp-ca: there is no file {ca_file}")
     try:
@@ -54,21 +54,21 @@ def external(proxy_url: str, ca_file: Path, root_hex: str) -> WhatsApp:
 
 
 class Sandbox:
-    """The process of `infra.sandbox`."""
+    """Starts and ends the process of `infra.sandbox`."""
 
-    def __init__(self, data_dir: Path, guard: Guard) -> None:
+    def __init__(self, data_dir: Path, guard: ChildGuard) -> None:
         self._data_dir = data_dir
         self._log_path = data_dir.with_name("logs") / "sandbox.log"
         self._guard = guard
         self._process: SandboxProcess | None = None
 
     def start(self) -> WhatsApp:
-        """Start it and wait until it can be used.
+        """Start the sandbox and wait until it can be used.
 
         Raises
         ------
         ToolError
-            It does not start, for example because this is not Linux.
+            The sandbox does not start, for example because this is not Linux.
         """
         try:
             with self._log_path.open("ab") as log:
@@ -79,21 +79,21 @@ class Sandbox:
         return WhatsApp("sandbox", _id(process.ready["root"]), process.engine_environment(), process.ready["control"])
 
     def stop(self) -> None:
-        """End it."""
+        """End the sandbox."""
         if self._process is not None:
             self._process.stop()
-            self._guard.forget(self._process.pid)
+            self._guard.unwatch(self._process.pid)
 
 
 class SandboxControl:
-    """The sandbox's phone, for the runner's own paths."""
+    """Calls the sandbox's phone, for the runner's own paths."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._session = aiohttp.ClientSession()
 
     async def call(self, method: str, path: str, body: object = None, query: str = "") -> tuple[int, bytes]:
-        """One call; the sandbox's status and JSON."""
+        """Make one call, and return the sandbox's status and JSON."""
         target = f"{self._url}{path}" + (f"?{query}" if query else "")
         async with self._session.request(method, target, json=body) as response:
             return response.status, await response.read()
@@ -104,5 +104,5 @@ class SandboxControl:
 
 
 def _id(root_hex: str) -> str:
-    """The id of a loopback WhatsApp: a digest of its trust root, which no other has."""
+    """Return the id of a simulated WhatsApp: a digest of its trust root, which no other WhatsApp has."""
     return f"root {hashlib.sha256(root_hex.lower().encode()).hexdigest()[:16]}"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from infra.migrate.catalog_facts import read_facts
 from infra.migrate.expected import SNAPSHOT, snapshot
-from infra.migrate.facts import read_facts
-from infra.migrate.runner import up
+from infra.migrate.up_and_status import up
 
 if TYPE_CHECKING:
     from infra.postgres.server import EmbeddedPostgres
@@ -33,14 +33,14 @@ def write_snapshot(path: Path = SNAPSHOT) -> bool:
 def fresh_database() -> Iterator[EmbeddedPostgres]:
     """Start a server that has none of our roles, and Supabase's stand-ins in its database."""
     # Imported here, because only `snapshot`, `bundle` and the release need the packages of a server.
-    from infra.children import Guard
+    from infra.children import ChildGuard
     from infra.postgres import SUPABASE
     from infra.postgres.server import EmbeddedPostgres
 
     with tempfile.TemporaryDirectory(prefix="whatsapp-pairing-snapshot-", ignore_cleanup_errors=True) as directory:
         place = Path(directory)
         place.chmod(0o755)  # if root runs this, the server runs as the user nobody
-        guard = Guard()
+        guard = ChildGuard()
         server = EmbeddedPostgres(place / "data", place / "log", guard, {"synchronous_commit": "off"}, "16")
         try:
             server.start()

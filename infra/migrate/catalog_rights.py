@@ -1,6 +1,6 @@
-"""The queries of `facts` about rights: what PUBLIC, the roles of Supabase's API and our own roles may do.
+"""The queries of `catalog_facts` about rights: what PUBLIC, the roles of Supabase's API and our own roles may do.
 
-`facts.collect_facts` puts the list of our tables before each query, and gives the parameters.
+`catalog_facts.collect_facts` puts the list of our tables before each query, and gives the parameters.
 """
 
 from __future__ import annotations
