@@ -42,7 +42,7 @@ _LINKERS = "SELECT legs, count(*) FROM whatsapp_private.attempts GROUP BY legs O
 
 
 @dataclass(frozen=True)
-class Pairing:
+class PairingTimes:
     """The seconds of each step of one pairing."""
 
     click_to_qr: float
@@ -99,7 +99,7 @@ def main() -> int:
     return 0 if dict(ends) == {"connected": ALONE + TOGETHER + 1} else 1
 
 
-def pair(user: User, number: int, everybody: threading.Barrier) -> Pairing:
+def pair(user: User, number: int, everybody: threading.Barrier) -> PairingTimes:
     """Pair as the page does, at the pace that the answers name. Scan when all people see a QR."""
     clicked_at = time.perf_counter()
     status = user.connect().json()
@@ -112,7 +112,7 @@ def pair(user: User, number: int, everybody: threading.Barrier) -> Pairing:
     assert user.scan(user.qr(PATIENCE_SECONDS), f"3467{number:07}").status == 200
     scanned_at = time.perf_counter()
     user.wait(PATIENCE_SECONDS, "connected", lambda it: it.get("status") == "connected", every=0.25)
-    return Pairing(shown_at - clicked_at, time.perf_counter() - scanned_at)
+    return PairingTimes(shown_at - clicked_at, time.perf_counter() - scanned_at)
 
 
 @contextmanager

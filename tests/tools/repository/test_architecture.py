@@ -1,4 +1,4 @@
-"""What ARCHITECTURE.md names in code type exists."""
+"""Everything that ARCHITECTURE.md names in code type exists."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROSE = re.sub(r"^```.*?^```$", "", DOCUMENT, flags=re.MULTILINE | re.DOTALL)
 CODE = re.findall(r"`([^`\n]+)`", PROSE)
 ENDINGS = "py|js|sql|json|yaml|toml|md|mk|sh"
 A_PATH = re.compile(rf"\.?[\w-]+(?:/[\w.-]+)*(?:/|\.(?:{ENDINGS}))")
-# The document gives paths from here on.
+# The folders from which the document writes paths.
 FROM = (ROOT, DOMAIN, ROOT / "functions" / "page" / "static", ROOT / "layers" / "engine" / "whatsapp_engine")
 # Files that the document names without a folder, because the folder stands beside the name.
 BESIDE = {

@@ -1,4 +1,4 @@
-"""The two diagrams of ARCHITECTURE.md say what the code, the template and the workflow say."""
+"""The two diagrams of ARCHITECTURE.md agree with the code, the template and the workflow."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ PATHS = load_yaml((ROOT / "infra/stack/openapi.yaml").read_text("utf-8"))["paths
 FILES = {path.stem: path.read_text("utf-8") for path in (ROOT / "migrations" / "functions").glob("*.sql")}
 MIGRATED = "".join(path.read_text("utf-8") for path in sorted((ROOT / "migrations").glob("*.sql")))
 
-# Who is outside of the stack. What they do to each other has no name in the code.
+# The participants outside of the stack. The code has no names for what they do to each other.
 OUTSIDE = {"person", "browser", "whatsapp"}
-# By its folder: the name of a function's resource, and its properties.
+# For the folder of each function, the name and the properties of its resource.
 RESOURCE_OF = {
     str(one["Properties"]["CodeUri"]).strip("/").removeprefix("functions/"): name
     for name, one in RESOURCES.items()
@@ -50,7 +50,7 @@ def test_every_participant_is_a_part_of_the_system() -> None:
 
 
 @pytest.mark.parametrize("arrow", PAIRING.arrows, ids=lambda one: f"{one.source}-{one.target}: {one.label}")
-def test_every_message_is_one_that_the_code_can_send(arrow: Arrow) -> None:
+def test_the_code_can_send_every_message_of_the_sequence(arrow: Arrow) -> None:
     sent = set(arrow.label.split(", "))
     if {arrow.source, arrow.target} <= OUTSIDE:
         return
@@ -58,14 +58,14 @@ def test_every_message_is_one_that_the_code_can_send(arrow: Arrow) -> None:
 
 
 def test_the_sequence_has_each_step_of_a_good_pairing() -> None:
-    """Each state of the workflow that waits, each way to answer it, and each event of the engine of a good pairing."""
+    """A good pairing has each waiting state of the workflow, each way to answer it, and these events of the engine."""
     drawn = {label for arrow in PAIRING.arrows for label in arrow.label.split(", ")}
     waits = {name for name, state in WORKFLOW.items() if str(state.get("Resource", "")).endswith(".waitForTaskToken")}
     assert waits | {"Reached", "Qr", "Scanned", "Online", "Synced"} <= drawn
 
 
 def messages(source: str, target: str) -> set[str]:
-    """What one participant can send to another, by the code."""
+    """The messages that one participant can send to another, read from the code."""
     match source, target:
         case "whatsapp", "linker":
             found = {event.__name__ for event in get_args(port.Event)}
@@ -102,7 +102,7 @@ def statuses(function: str) -> set[str]:
 
 
 def function_of(state: str) -> str:
-    """The function that a state of the workflow calls, as the template gives it; empty for a state that calls none."""
+    """The function that a state of the workflow calls, from the template. Empty if the state calls none."""
     named = re.fullmatch(r"\$\{(\w+)\}", WORKFLOW[state].get("Parameters", {}).get("FunctionName", ""))
     given = RESOURCES["PairingStateMachine"]["Properties"]["DefinitionSubstitutions"]
     return str(given[named[1]]) if named else ""
@@ -184,7 +184,7 @@ def test_only_connected_v1_leads_to_connected() -> None:
         assert (arrow.target == "connected") == (arrow.label == "connected_v1")
 
 
-def test_what_stays_in_a_phase_is_a_database_function() -> None:
+def test_each_arrow_within_a_phase_is_a_database_function() -> None:
     stays = {name for arrow in ATTEMPT.arrows if arrow.source == arrow.target for name in arrow.label.split(", ")}
     assert stays <= FILES.keys()
     assert {"show_qr_v1", "scanned_v1", "refuse_v1"} <= stays
