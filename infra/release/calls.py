@@ -9,6 +9,7 @@ new release, the old parts call the new ones. So a release records what its part
 - ``pairing.asl.json``: the workflow's definition, as the template has it.
 - ``events.json``: the fields of each event that a function parses.
 - ``api.json``: the contract of the API, without the texts that only people read.
+- ``bundle.json``: the version of each text in a bundle, which the migration tool of a product has recorded.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import yaml
 from pydantic import BaseModel
 from whatsapp_pairing import payloads
 
+from infra.migrate.bundle import VERSIONS
 from infra.release.statements import describe, sent
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +30,8 @@ DEFINITION = ROOT / "infra/stack/pairing.asl.json"
 CONTRACT = ROOT / "infra/stack/openapi.yaml"
 
 DATABASE, WORKFLOW, EVENTS, API = "database.json", "pairing.asl.json", "events.json", "api.json"
-FILES = (API, DATABASE, EVENTS, WORKFLOW)
+BUNDLE = "bundle.json"
+FILES = (API, BUNDLE, DATABASE, EVENTS, WORKFLOW)
 
 _WORDS = {"description", "summary", "example", "examples", "title", "servers", "tags", "license"}
 
@@ -37,6 +40,7 @@ def recorded(url: str) -> dict[str, str]:
     """Return the text of each file of this release's calls. The URL is that of a migrated database's owner."""
     return {
         API: _json(_without_words(yaml.safe_load(CONTRACT.read_text("utf-8")))),
+        BUNDLE: VERSIONS.read_text("utf-8"),
         DATABASE: _json(describe(url, sent())),
         EVENTS: _json(events()),
         WORKFLOW: DEFINITION.read_text("utf-8"),

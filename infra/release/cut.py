@@ -69,7 +69,11 @@ def _calls() -> tuple[dict[str, str], str]:
     with fresh_database() as server:
         up(server.url())
         calls = recorded(server.url())
-        gone = {version: kept.gone(kept.read(version), calls, server.url()) for version in kept.kept()}
+        before = {version: kept.read(version) for version in kept.kept()}
+        gone = {version: kept.gone(then, calls, server.url()) for version, then in before.items()}
+    moved = [line for then in before.values() for line in kept.moved(then, calls)]
+    if moved:
+        raise NoReleaseError("Versions of an earlier bundle stand for other texts:\n" + "\n".join(moved))
     broken = [line for version, lines in gone.items() if kept.compatible(version) for line in lines]
     if broken:
         raise NoReleaseError("Calls of a release that is still kept are gone:\n" + "\n".join(broken))

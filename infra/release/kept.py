@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.migrate.release import order
-from infra.release.calls import API, DATABASE, EVENTS, FILES, ROOT, WORKFLOW
+from infra.release.calls import API, BUNDLE, DATABASE, EVENTS, FILES, ROOT, WORKFLOW
 from infra.release.statements import describe
 
 FOLDER = ROOT / "tests" / "releases"
@@ -53,6 +53,16 @@ def gone(before: dict[str, str], now: dict[str, str], url: str) -> list[str]:
         *(f"{WORKFLOW}: {use}" for use in sorted(uses(before[WORKFLOW]) - uses(now[WORKFLOW]))),
         *(f"{API}: {line}" for line in sorted(api)),
     ]
+
+
+def moved(before: dict[str, str], now: dict[str, str]) -> list[str]:
+    """Return a line for each version of a bundle that stands for another text now.
+
+    A product's tool has recorded the version, so it would never apply the other text. This counts before 1.0, too.
+    """
+    texts = {one["version"]: (name, one["checksum"]) for name, one in json.loads(now[BUNDLE]).items()}
+    then = {one["version"]: (name, one["checksum"]) for name, one in json.loads(before[BUNDLE]).items()}
+    return [f"{BUNDLE}: {version}" for version in sorted(then) if texts.get(version, then[version]) != then[version]]
 
 
 def uses(definition: str) -> set[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from infra.migrate.release import this_release
 from infra.release import kept
-from infra.release.calls import API, DATABASE, EVENTS, FILES, WORKFLOW, recorded
+from infra.release.calls import API, BUNDLE, DATABASE, EVENTS, FILES, WORKFLOW, recorded
 
 Calls = dict[str, str]
 
@@ -32,17 +32,29 @@ def test_every_kept_release_is_complete() -> None:
         assert sum("whatsapp_private." in statement for statement in database) > 20
         assert all(set(one) == {"takes", "answers", "roles"} and one["roles"] for one in database.values())
         assert json.loads(calls[API])["paths"]
-        wanted = {
-            f"${{{function}Arn}} takes {field}"
-            for function, event in (("OpenPhaseFunction", "OpenPhase"), ("SettlePhaseFunction", "SettlePhase"))
-            for field in events[event]["required"]
-        }
-        assert {use for use in kept.uses(calls[WORKFLOW]) if " takes " in use} == wanted
+        fields: dict[str, set[str]] = {}
+        for use in kept.uses(calls[WORKFLOW]):
+            function, verb, field = use.split()
+            if verb == "takes":
+                fields.setdefault(function, set()).add(field)
+        parsed = [set(events[event]["required"]) for event in ("OpenPhase", "SettlePhase")]
+        assert sorted(fields.values(), key=sorted) == sorted(parsed, key=sorted)
 
 
 def test_calls_of_compatible_releases_exist(now: Calls, migrated_url: str) -> None:
     gone = {version: kept.gone(kept.read(version), now, migrated_url) for version in kept.kept()}
     assert {version: lines for version, lines in gone.items() if kept.compatible(version) and lines} == {}
+
+
+def test_no_version_of_a_kept_bundle_has_another_text(now: Calls) -> None:
+    moved = {version: kept.moved(kept.read(version), now) for version in kept.kept()}
+    assert {version: lines for version, lines in moved.items() if lines} == {}
+
+
+def test_a_version_with_another_text_is_named(now: Calls) -> None:
+    after = changed(now, BUNDLE, lambda versions: versions["whatsapp_take_v1"].update(checksum="other"))
+    version = json.loads(now[BUNDLE])["whatsapp_take_v1"]["version"]
+    assert kept.moved(now, after) == [f"{BUNDLE}: {version}"]
 
 
 def test_releases_are_compatible_from_1_0_on() -> None:
