@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from infra.migrate.bundle import write_versions
 from infra.migrate.release import order, this_release
 from infra.migrate.snapshot import fresh_database
 from infra.migrate.up_and_status import up
@@ -42,18 +46,31 @@ def cut(version: str) -> str:
         news = released(_CHANGELOG.read_text("utf-8"), version, f"{datetime.now(UTC):%Y-%m-%d}")
     except BadChangelogError as error:
         raise NoReleaseError(str(error)) from None
-    calls, lost = _calls()
-
-    _PROJECT.write_text(_LINE.sub(f'version = "{version}"', _PROJECT.read_text("utf-8"), count=1), "utf-8")
-    _CHANGELOG.write_text(news, "utf-8")
-    write(calls, version)
-    _git("add", "--", "pyproject.toml", "CHANGELOG.md", f"tests/releases/{version}")
-    _git("commit", "--quiet", "-m", f"Release {version}")
-    _git("tag", "--annotate", f"v{version}", "-m", f"Release {version}")
+    with _all_or_nothing(version):
+        _PROJECT.write_text(_LINE.sub(f'version = "{version}"', _PROJECT.read_text("utf-8"), count=1), "utf-8")
+        _CHANGELOG.write_text(news, "utf-8")
+        write_versions()  # The record in a bundle names the release, so it is a new text.
+        calls, lost = _calls()
+        write(calls, version)
+        _git("add", "--all")
+        _git("commit", "--quiet", "-m", f"Release {version}")
+        _git("tag", "--annotate", f"v{version}", "-m", f"Release {version}")
     return (
         f"{lost}Release {version} is committed and tagged v{version}.\n"
         "`git push --follow-tags` publishes it, and GitHub then deploys the tag to prod."
     )
+
+
+@contextmanager
+def _all_or_nothing(version: str) -> Iterator[None]:
+    """Take everything back when a step fails. The tree was clean before, so nothing else is lost."""
+    head = _git("rev-parse", "HEAD")
+    try:
+        yield
+    except BaseException:
+        _git("reset", "--quiet", "--hard", head)
+        shutil.rmtree(kept.FOLDER / version, ignore_errors=True)
+        raise
 
 
 def write(calls: dict[str, str], version: str) -> None:

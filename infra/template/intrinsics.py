@@ -134,7 +134,7 @@ class Resolver:
     def _call(self, name: str, argument: Any, where: str) -> Any:
         function = _FUNCTIONS.get(name)
         if function is None:
-            raise TemplateError(f"{where}: the local runner does not know {name}")
+            raise TemplateError(f"{where}: the local system does not know {name}")
         try:
             return function(self, argument, where)
         except (IndexError, KeyError, TypeError, ValueError) as error:
@@ -154,7 +154,7 @@ class Resolver:
         name, attribute = argument.split(".", 1) if isinstance(argument, str) else argument
         value = self._attribute(name, attribute)
         if value is None:
-            raise TemplateError(f"{where}: !GetAtt {name}.{attribute} is not known to the local runner")
+            raise TemplateError(f"{where}: !GetAtt {name}.{attribute} is not known to the local system")
         return value
 
     def _sub(self, argument: Any, where: str) -> str:

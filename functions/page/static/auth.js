@@ -1,4 +1,4 @@
-// Finds out how people sign in here: by Supabase, or without a sign-in in the local runner.
+// Finds out how people sign in here: by Supabase, or without a sign-in in the local system.
 import { isGateway, isRefusal } from "./api.js";
 import { DEVELOPMENT, developmentAuth } from "./development.js";
 import { json, send, strange } from "./net.js";
@@ -18,7 +18,7 @@ export async function openAuth(root) {
 async function openDevelopment(root) {
   const response = await send(new URL("dev/config", root), DEVELOPMENT);
   const config = json(response);
-  if (response.status === 404 && (isRefusal(response) || isGateway(response, "Not Found"))) return null; // no local runner
+  if (response.status === 404 && (isRefusal(response) || isGateway(response, "Not Found"))) return null; // no local system
   if (!response.ok || typeof config.whatsapp !== "string") throw strange(response);
   return developmentAuth(root, config);
 }

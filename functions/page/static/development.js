@@ -1,10 +1,10 @@
-// For the local runner only. The runner gives a token without a sign-in, and it has the sandbox's phone.
+// For the local system only. The runner gives a token without a sign-in, and it has the sandbox's phone.
 import { createSignIn } from "./signin.js";
 import { json, post, strange } from "./net.js";
 import { Refused } from "./api.js";
 import { profile } from "./storage.js";
 
-// A local runner that other machines reach asks for a password. With credentials, the browser asks the person for it.
+// A local system that other machines reach asks for a password. With credentials, the browser asks the person for it.
 export const DEVELOPMENT = { credentials: "same-origin" };
 
 const USER = "whatsapp-pairing.user"; // an id, no secret

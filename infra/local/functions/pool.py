@@ -95,7 +95,7 @@ class FunctionPool:
             instance.kill()
         await asyncio.gather(*(instance.wait_ended() for instance in instances))
         for invocation in self._waiting:
-            invocation.fail("Runtime.ExitError", "the local runner is stopping")
+            invocation.fail("Runtime.ExitError", "the local system is stopping")
 
     def _start_missing(self) -> None:
         for _ in range(len(self._waiting) - len(self._starts)):

@@ -99,7 +99,7 @@ def test_a_given_parameter_beats_its_default(read: Read) -> None:
     [
         ("!Ref Nobody", "One.Environment.X: !Ref Nobody"),
         ("!GetAtt One.Url", "One.Environment.X: !GetAtt One.Url"),
-        ("!ImportValue x", "One.Environment.X: the local runner does not know Fn::ImportValue"),
+        ("!ImportValue x", "One.Environment.X: the local system does not know Fn::ImportValue"),
         ("!Select [9, [a]]", "One.Environment.X: Fn::Select"),
         ("!If [Nothing, a, b]", "no condition is named Nothing"),
         ("[a, list]", "One.Environment.X: ['a', 'list'] is not a string"),

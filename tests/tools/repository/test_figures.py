@@ -83,7 +83,7 @@ def test_readmes_costs_are_the_measured_ones() -> None:
     assert f"**{month:.0f} dollars a month**, and {pairing / 1000:.2f} dollars for each 1,000 pairings" in README
 
 
-def test_readmes_capacity_is_the_parameters_default_and_the_measured_load() -> None:
+def test_readmes_capacity_is_the_default_and_the_measured_load() -> None:
     (limit,) = re.findall(
         r"MaxLivePairings:\n    Type: Number\n    Default: (\d+)", (ROOT / "template.yaml").read_text()
     )
@@ -101,7 +101,7 @@ def test_documents_count_the_guards(document: str) -> None:
     assert f"{len(GUARDS)} " in re.findall(r"(\d+ )(?:of these )?guards", (ROOT / document).read_text("utf-8"))
 
 
-def test_the_decision_about_step_functions_names_the_measured_costs() -> None:
+def test_the_cost_of_step_functions_is_the_measured_one() -> None:
     transitions = measured(r"\| state transitions \| ([\d.]+) \|")
     pairing = measured(r"\| \*\*together\*\* \| \*\*([\d.]+)\*\* \|")
     text = " ".join((ROOT / "ARCHITECTURE.md").read_text("utf-8").split())

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from infra.migrate.release import this_release
+from infra.release.calls import FILES
 from infra.release.changelog import UNRELEASED, sections
 from tests.support.checkout import listed
 from tests.support.environment import CALLER
@@ -93,8 +94,7 @@ def test_a_release_is_one_commit_with_its_tag(repository: Repository) -> None:
     assert repository.git("rev-parse", f"v{NEXT}^{{commit}}") == repository.git("rev-parse", "HEAD")
     folder = f"tests/releases/{NEXT}"
     assert repository.git("show", "--format=", "--name-only", "HEAD").splitlines() == [
-        "CHANGELOG.md", "pyproject.toml",
-        *(f"{folder}/{name}" for name in ("api.json", "database.json", "events.json", "pairing.asl.json")),
+        "CHANGELOG.md", "infra/migrate/bundle.json", "pyproject.toml", *(f"{folder}/{name}" for name in sorted(FILES)),
     ]  # fmt: skip
     assert tomllib.loads((repository.place / "pyproject.toml").read_text())["project"]["version"] == NEXT
     found = sections((repository.place / "CHANGELOG.md").read_text("utf-8"))
@@ -128,6 +128,13 @@ def incompatible(repository: Repository) -> None:
     repository.commit()
 
 
+def hooked(repository: Repository) -> None:
+    """Let git refuse the commit, as it does without an identity."""
+    hook = repository.place / ".git" / "hooks" / "pre-commit"
+    hook.write_text("#!/bin/sh\necho no commits today >&2\nexit 1\n")
+    hook.chmod(0o755)
+
+
 def as_it_is(repository: Repository) -> None:
     pass
 
@@ -145,6 +152,7 @@ def as_it_is(repository: Repository) -> None:
         (NEXT, dirty, "The tree is not clean: commit or stash these first.\n?? new.txt"),
         (NEXT, tagged, f"There is a tag v{NEXT} already."),
         (NEXT, unexplained, "CHANGELOG.md has nothing under [Unreleased]"),
+        (NEXT, hooked, "git commit says: no commits today"),
         (NEXT, incompatible, "function whatsapp_private.take_v0("),
     ],
 )
