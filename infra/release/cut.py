@@ -49,6 +49,7 @@ def cut(version: str) -> str:
     with _all_or_nothing(version):
         _PROJECT.write_text(_LINE.sub(f'version = "{version}"', _PROJECT.read_text("utf-8"), count=1), "utf-8")
         _CHANGELOG.write_text(news, "utf-8")
+        this_release.cache_clear()
         write_versions()  # The record in a bundle names the release, so it is a new text.
         calls, lost = _calls()
         write(calls, version)
