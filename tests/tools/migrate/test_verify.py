@@ -13,7 +13,10 @@ from infra.migrate import verify
 from infra.migrate.catalog_facts import collect_facts
 from infra.migrate.expected import Expected, expected
 from infra.migrate.verification import compare
-from tests.tools.migrate.verify_cases import CASES, ROLE_CASES, TABLE
+from tests.tools.migrate.verify_private_cases import PRIVATE_CASES, ROLE_CASES
+from tests.tools.migrate.verify_table_cases import TABLE, TABLE_CASES
+
+CASES = [*TABLE_CASES, *PRIVATE_CASES]
 
 
 @pytest.fixture(scope="module")
