@@ -37,6 +37,8 @@ def main() -> None:
         from infra.documents import figures
 
         build, here = given.build.resolve(), ROOT / "infra" / "build"
+        if not (build / "template.yaml").exists():
+            sys.exit(f"There is no build in {build}. Run `make build` first.")
         show, file = {
             "table": (table.show, here / "sizes.md"),
             "dependencies": (dependencies.show, here / "shipped.md"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from infra.documents.links import broken_links
 ROOT = Path(__file__).resolve().parents[2]
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        prog="python -m infra.documents", description="Check the links of all documents."
+    ).parse_args()
     broken = broken_links(ROOT)
     print("\n".join(broken) or "All links of the documents lead somewhere.")
     sys.exit(1 if broken else 0)

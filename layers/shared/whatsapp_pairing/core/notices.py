@@ -9,7 +9,7 @@ class Notice(StrEnum):
     SCAN_AGAIN = "scan_again"
     """WhatsApp has renewed the QR instead of pairing. The renewed QR must be scanned."""
     NEW_QR = "new_qr"
-    """WhatsApp has refused the scan or the login. A new QR follows."""
+    """The scan or the login was refused, by WhatsApp or by the engine's database. A new QR follows."""
 
     @classmethod
     def parse(cls, code: str | None) -> "Notice | None":
