@@ -17,8 +17,8 @@ _HOUR = 3600
 class Knobs(BaseModel):
     """Every knob with its default. The HTTP control spells the names in camelCase.
 
-    A change applies to later connections and later steps. `refs`, `deviceIndexes` and the delays are not failures. All
-    other knobs are failures, and `failTimes` limits how often failures happen.
+    A change applies to later connections and later steps. `refs`, `deviceIndexes` and the delays are settings. All
+    other knobs are failures, and `failTimes` limits how often they happen.
     """
 
     model_config = ConfigDict(
