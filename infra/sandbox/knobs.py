@@ -112,7 +112,7 @@ class KnobBoard:
         return self.current.model_dump(by_alias=True)
 
     def fail(self, knob: str, *values: object) -> Any:
-        """Return the value of the failure `knob` and count it down, if it has to happen now. Otherwise return None.
+        """If the failure `knob` has to happen now, count it down and return its value. Otherwise return None.
 
         With `values`, the failure happens only when the knob is set to one of them.
         """
