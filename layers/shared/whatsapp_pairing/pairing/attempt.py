@@ -28,7 +28,7 @@ AFTER_SCAN_SECONDS = 60
 MOST_REFUSALS = 3
 SCAN_AGAIN_SECONDS = 30
 
-# A linker renews its lease together with the workflow's heartbeat. When no heartbeat comes for so long, the workflow
+# A linker renews its lease together with the workflow's heartbeat. When no heartbeat comes for this long, the workflow
 # counts the linker as lost. pairing.asl.json has the same number.
 HEARTBEAT_SECONDS = 10
 

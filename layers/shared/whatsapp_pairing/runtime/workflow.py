@@ -25,7 +25,7 @@ _STALE = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
 _BRIEF = Config(connect_timeout=1, read_timeout=1.7, retries={"mode": "standard", "total_max_attempts": 2})
 # A call takes no longer than this in an invocation with a limit. So a service that hangs leaves time for the next call.
 _MOST_SECONDS = 4.0
-# After so many failures in a row, no more unlinks are started, because each try may take its full time.
+# After this many failures in a row, no more unlinks are started, because each try may take its full time.
 _MOST_FAILED_STARTS = 3
 # AWS has not answered, so the call may still take effect.
 _SILENT = (ReadTimeoutError, ConnectionClosedError, limits.OutOfTimeError)
