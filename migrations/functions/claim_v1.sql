@@ -1,6 +1,9 @@
 -- Start a new attempt, unless an attempt lives, a device is linked, the user must wait, or the system is full.
--- Parameters: p_window, the seconds of the QR's window; p_limit, how many attempts of all users may live at once;
--- p_pauses, the seconds of the pause after 0, 1, 2 … failures; p_most, how many attempts a user may start in an hour.
+-- Parameters:
+--   p_window  the seconds of the QR's window
+--   p_limit   how many attempts of all users may live at once
+--   p_pauses  the seconds of the pause after 0, 1, 2 … failures
+--   p_most    how many attempts a user may start in an hour
 -- Locks: the user.
 -- Then the function locks the ended attempts that it marks. It passes over those that another transaction has locked.
 -- Writes: attempts, sessions. Never the session row.

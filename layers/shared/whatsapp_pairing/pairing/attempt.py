@@ -165,7 +165,8 @@ def next_step(attempt: Attempt, at_once: bool = False) -> Again | Reason:
     attempt : Attempt
         A live attempt.
     at_once : bool
-        Whether the wait failed before it could wait (``phases``). The workflow then enters it again only after a pause.
+        Whether the wait failed at once, because open_phase failed or could not be called. The workflow then enters it
+        again only after a pause.
 
     Returns
     -------
