@@ -1,4 +1,4 @@
-"""Task of WaitForQr and WaitForAuth: store the wait's token, and start a linker when no lease is alive."""
+"""Task of WaitForQr and WaitForAuth: store the wait's token, and start a linker when none holds the lease."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Task of SettlePhase: after a wait that did not end well, have a wait entered again, or end the attempt."""
+"""Task of SettlePhase, after a wait that did not end well: let the workflow enter a wait again, or end the attempt."""
 
 from typing import Any
 

@@ -48,7 +48,8 @@ def runtime_beside(build: Path) -> Path:
 def _resolve(command: str) -> Path | None:
     """Return the interpreter behind `command`, or None if it is not Lambda's Python.
 
-    `command` may be a script that chooses an interpreter by variables (pyenv does so). The functions do not get these.
+    `command` may be a script that chooses an interpreter by variables (pyenv does so). The functions do not get these
+    variables.
     """
     # Take the interpreter behind a virtual environment, because the artifacts bring all their packages.
     program = "import sys; print(*sys.version_info[:2]); print(getattr(sys, '_base_executable', sys.executable))"

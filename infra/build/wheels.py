@@ -13,7 +13,7 @@ from infra.build import VERSION
 GLIBC = (2, 34)
 _PLATFORMS = (*(f"manylinux_2_{minor}" for minor in range(GLIBC[1], 16, -1)), "manylinux2014")
 
-# For Lambda's name of each architecture, the name that wheels and the kernel use.
+# Key: Lambda's name of an architecture. Value: the name that wheels and the kernel use.
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 
 

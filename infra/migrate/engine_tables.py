@@ -58,7 +58,7 @@ REVOKE INSERT, UPDATE, DELETE ON whatsapp_engine.whatsmeow_version FROM whatsapp
 """
 
 # Find the tables for which the engine may have waited. Another session holds a stronger lock on such a table than
-# readers and writers do, or somebody waits for this session's lock.
+# readers and writers take, or it holds a lock for which somebody waits.
 _HELD = """
 SELECT DISTINCT l.relation::regclass::text
 FROM pg_locks l JOIN pg_class c ON c.oid = l.relation

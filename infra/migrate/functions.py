@@ -16,7 +16,9 @@ from infra.migrate.run_file import execute, explained
 
 FOLDER = "functions"
 
-# A function with another signature gets the next number. The old function stays, because deployed code still calls it.
+# Deployed code calls a function by its name with the number. From release 1.0 on, a function with another signature is
+# a new file with the next number, and the old file stays. Until then, the file keeps its name, and a numbered migration
+# drops the old form.
 _FILE_NAME = re.compile(r"(?P<name>[a-z][a-z0-9_]*_v[1-9][0-9]*)\.sql")
 
 # A file may also make a trigger on a table of whatsmeow. The trigger is lost when whatsmeow makes the table anew.

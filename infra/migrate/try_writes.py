@@ -31,8 +31,8 @@ API, WORKER, ENGINE = "whatsapp_api", "whatsapp_worker", "whatsapp_engine"
 _SECONDS = 60.0
 
 _OLDEST = "select id from auth.users order by created_at nulls last, id limit 1"
-# The trial needs a user without devices, attempts and a session row. So it first deletes the user's, as the owner of
-# the tables. The rollback brings them back.
+# The trial needs a user without devices, attempts and a session row. So it first deletes what the user has, as the
+# owner of the tables. The rollback brings it back.
 _MAKE_ROOM = (
     "select whatsapp_private.lock_user_v1(%s)",
     "delete from whatsapp_private.devices where user_id = %s",

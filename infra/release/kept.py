@@ -58,7 +58,7 @@ def gone(before: dict[str, str], now: dict[str, str], url: str) -> list[str]:
 def moved(before: dict[str, str], now: dict[str, str]) -> list[str]:
     """Return a line for each version of a bundle that stands for another text now.
 
-    A product's tool has recorded the version, so it would never apply the other text. This counts before 1.0, too.
+    A product's tool has recorded the version, so it would never apply the other text. This rule holds before 1.0, too.
     """
     texts = {one["version"]: (name, one["checksum"]) for name, one in json.loads(now[BUNDLE]).items()}
     then = {one["version"]: (name, one["checksum"]) for name, one in json.loads(before[BUNDLE]).items()}

@@ -31,7 +31,7 @@ def require_linux() -> None:
 def engine_environment(proxy_url: str, ca_file: Path, root_hex: str) -> dict[str, str]:
     """Return the variables for a process that will spawn the engine.
 
-    Go reads them once, when the process starts. So they must be set before. PYTHONPATH holds the trust directory only,
+    Go reads them once, when the process starts. So set them before that. PYTHONPATH holds the trust directory only,
     and the caller adds its own folders. NO_PROXY is empty in both spellings, because an inherited value could lead the
     engine past the proxy.
 

@@ -4,7 +4,7 @@ SandboxError
 ├── BadRequestError        400  the request is malformed
 │   ├── BadQrError         400  the text is no pairing QR
 │   ├── BadNumberError     400  the number is no phone number
-│   └── BadKnobError       400  no such knob, or not such a value
+│   └── BadKnobError       400  no knob has this name, or the knob does not take the value
 ├── UnknownQrError         404  no client is showing this QR (any more)
 ├── UnknownNumberError     404  no phone with this number
 ├── TooManyDevicesError    409  the phone has four linked devices
@@ -44,13 +44,13 @@ class BadNumberError(BadRequestError):
 
 
 class BadKnobError(BadRequestError):
-    """No such knob, or not such a value."""
+    """No knob has this name, or the knob does not take the value."""
 
     code = "bad_knob"
 
 
 class UnknownQrError(SandboxError):
-    """No client is showing this QR: it has expired, was used, or never was."""
+    """No client is showing this QR. It has expired or was used, or no client has ever shown it."""
 
     code, status = "unknown_qr", 404
 

@@ -17,8 +17,8 @@ _HOUR = 3600
 class Knobs(BaseModel):
     """Every knob with its default. The HTTP control spells the names in camelCase.
 
-    A change applies to later connections and later steps. `refs`, `deviceIndexes` and the delays are not failures. All
-    other knobs are failures, and `failTimes` limits how often failures happen.
+    A change applies to later connections and later steps. `refs`, `deviceIndexes` and the delays are settings. All
+    other knobs are failures, and `failTimes` limits how often they happen.
     """
 
     model_config = ConfigDict(
@@ -112,7 +112,7 @@ class KnobBoard:
         return self.current.model_dump(by_alias=True)
 
     def fail(self, knob: str, *values: object) -> Any:
-        """Return the value of the failure `knob` and count it down, if it has to happen now. Otherwise return None.
+        """If the failure `knob` has to happen now, count it down and return its value. Otherwise return None.
 
         With `values`, the failure happens only when the knob is set to one of them.
         """

@@ -1,4 +1,4 @@
-"""Reads template.yaml as SAM would deploy it, and returns plain data. The build, the runner and the tests use it.
+"""Reads template.yaml as SAM would deploy it, and returns plain data. The build, the local system and the tests use it.
 
 ``reading.read_template`` returns a ``StackDefinition``: the functions, layers, routes, schedules and the workflow.
 

@@ -1,7 +1,7 @@
 """CloudFormation's small language: YAML short tags, `Ref`, `Fn::…` and conditions.
 
 `load_yaml` reads ``!Sub x`` as ``{"Fn::Sub": "x"}``. `Resolver.resolve` replaces every such mapping by its value. Only
-the properties that the runner uses are resolved, so a template may use functions that the resolver does not know.
+the properties that somebody asks for are resolved, so a template may use functions that the resolver does not know.
 """
 
 from __future__ import annotations

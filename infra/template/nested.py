@@ -1,4 +1,4 @@
-"""Nested templates. The runner skips a nested template in which nothing runs, and refuses any other."""
+"""Nested templates. The local system skips one in which nothing runs, and refuses any other."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from infra.template.resources import Resources
 # The property of each type of nested stack that names its template.
 NESTED = {"AWS::CloudFormation::Stack": "TemplateURL", "AWS::Serverless::Application": "Location"}
 
-# The runner reads functions, layers, APIs, state machines and schedules in the main template only. Without this rule,
-# those of a nested template would be missing here, and nothing would say so.
+# The local system reads functions, layers, APIs, state machines and schedules in the main template only. Without this
+# rule, those of a nested template would be missing here, and nothing would say so.
 RUNNING = (
     "AWS::Serverless::", "AWS::Lambda::", "AWS::ApiGateway", "AWS::StepFunctions::", "AWS::Scheduler::",
     "AWS::Events::", "AWS::CloudFormation::Stack",

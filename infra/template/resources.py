@@ -34,7 +34,7 @@ class Resources:
     overrides
         Values of parameters. They beat all other values. Each must be a value that its parameter allows.
     supplied
-        The runner's own values. They beat the template's defaults and are not checked. A name that the template does
+        Further values. They beat the template's defaults and are not checked. A name that the template does
         not declare is ignored.
     """
 

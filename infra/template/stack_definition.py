@@ -97,7 +97,7 @@ class StateMachine:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Invokes a function every so many seconds."""
+    """Invokes a function again and again, at a fixed interval."""
 
     name: str
     function: str

@@ -1,8 +1,11 @@
--- Start a new attempt, unless an attempt lives, a device is linked, the pause is not over, or the system is full.
--- Parameters: p_window, the seconds of the QR's window; p_limit, how many attempts of all users may live at once;
--- p_pauses, the seconds of the pause after 0, 1, 2 … failures; p_most, how many attempts a user may start in an hour.
+-- Start a new attempt, unless an attempt lives, a device is linked, the user must wait, or the system is full.
+-- Parameters:
+--   p_window  the seconds of the QR's window
+--   p_limit   how many attempts of all users may live at once
+--   p_pauses  the seconds of the pause after 0, 1, 2 … failures
+--   p_most    how many attempts a user may start in an hour
 -- Locks: the user.
--- The function also locks the user's ended attempts. It passes over those that another transaction has locked.
+-- Then the function locks the ended attempts that it marks. It passes over those that another transaction has locked.
 -- Writes: attempts, sessions. Never the session row.
 -- Repeated with the same p_attempt: claimed is true again, if the first call started the attempt; nothing more changes.
 -- Error: foreign_key_violation of a table in whatsapp_private, when the user was deleted.
@@ -13,7 +16,7 @@ CREATE OR REPLACE FUNCTION whatsapp_private.claim_v1(
   OUT live UUID,          -- the attempt that lives
   OUT live_over BOOLEAN,  -- whether that attempt is left over; the caller then ends it and claims again
   OUT live_has_workflow BOOLEAN,
-  OUT wait FLOAT8,        -- seconds of the pause that are left
+  OUT wait FLOAT8,        -- seconds until the user may start an attempt
   OUT at_capacity BOOLEAN,
   OUT version BIGINT
 )
@@ -38,7 +41,8 @@ BEGIN
   END IF;
 
   IF last.id IS NOT NULL THEN
-    -- Of the newest p_most attempts, the oldest must be an hour old before another one may start.
+    -- The user waits for the end of the pause. The p_most-th newest attempt must also be an hour old before another one
+    -- may start.
     wait := greatest(
       0,
       extract(epoch FROM last.started_at - clock_timestamp())

@@ -3,7 +3,8 @@
 --   Privacy tokens of the JID: the function deletes them, unless another device has the JID now.
 --   The entry that maps the account's hidden id (LID) to its number: the function deletes it, unless another stored
 --   device has the number.
--- These two tables have no foreign key to the device's row. The others have one, which deletes their rows with it.
+-- These two tables have no foreign key to the device's row. whatsmeow's other tables have one, so Postgres deletes
+-- their rows together with the device's row.
 -- Locks: the number's entry. If the last two devices of a number go at once, the second call waits for the first. It
 -- then sees that the first device is gone.
 -- Writes: whatsmeow's tables.

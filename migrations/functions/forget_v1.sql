@@ -1,5 +1,6 @@
 -- Delete a given-up device: its keys, its binding, and what whatsmeow keeps about its account.
--- The function runs as the owner of the tables, because of our other roles only the engine's login may delete keys.
+-- The function runs as the owner of the tables, because its caller may not delete keys: of our logins, only the
+-- engine's may do so.
 -- Locks: the device.
 -- Writes: devices, whatsmeow's tables.
 -- Repeated, or without the lease: nothing changes.

@@ -7,9 +7,9 @@
 --           finds its keys by the JID. So the trigger waits for this unlink, at most 5 s. A device that is saved again
 --           has the same keys, and the trigger changes nothing. But if the device has lost its JID to a newer device,
 --           the trigger does not let whatsmeow save it.
---   DELETE  While a linker or an unlink holds another device with this JID, the trigger lets no engine delete the row:
---           after a 401 whatsmeow deletes by the JID, and the row may be the other device's. When a row is deleted, the
---           trigger also deletes what whatsmeow keeps about the account.
+--   DELETE  While a linker or an unlink holds another device with this JID, the trigger lets no engine delete the row.
+--           After a 401, whatsmeow deletes whatever row has the JID, which may be the other device's. When a row is
+--           deleted, the trigger also deletes what whatsmeow keeps about the account.
 -- Locks: the JID, by an advisory lock that ends with the transaction; then the rows that it deletes. A DELETE locks no
 -- JID.
 -- Writes: whatsmeow's tables.

@@ -1,6 +1,6 @@
 -- Lock a user and then one of the user's attempts.
--- The caller reads other tables only in later statements. Such a statement also sees what the transaction has changed
--- for which this function has waited.
+-- The caller reads other tables only in later statements. This function may have waited for another transaction, and
+-- only a later statement sees what that transaction has changed.
 -- Locks: the user, then the attempt.
 -- Writes: nothing.
 -- Repeated: the same.

@@ -1,5 +1,5 @@
 -- Lock a user, and name the user to row level security.
--- The state changes of one user follow one another, and nobody deletes the user meanwhile.
+-- So the state changes of a user run one after another, and nobody deletes the user meanwhile.
 -- Locks: the user, by an advisory lock that ends with the transaction; then the user in auth.users, as a foreign key
 -- does (hold_user).
 -- Writes: nothing.

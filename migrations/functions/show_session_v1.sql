@@ -1,4 +1,4 @@
--- Write the session row as the session is now.
+-- Write the session row as the session is now. A missing row of a disconnected user stays missing.
 -- The user may lock, edit or delete the row of public.whatsapp_sessions, and the product may put constraints and
 -- triggers on the table. So this function may fail, and the caller runs it in a transaction of its own.
 -- Locks: the writing of the row, by an advisory lock that ends with the transaction; then the row. If another
@@ -50,7 +50,7 @@ BEGIN
   IF NOT whatsapp_private.has_row(p_user) THEN
     SELECT * INTO shown FROM whatsapp_private.session_v1(p_user);
     IF shown.status = 'disconnected' THEN
-      RETURN;  -- a missing row means the same
+      RETURN;  -- a missing row already means this status
     END IF;
     INSERT INTO public.whatsapp_sessions (user_id, session_status, qr_code, phone_number, connected_at, last_seen)
     VALUES (p_user, shown.status, shown.qr_code, shown.phone_number, shown.connected_at, shown.last_seen)

@@ -1,4 +1,4 @@
-"""The class of each refusal, which the log names, and the users that the operator's parameters allow."""
+"""The class of each denial, which the log names, and the users that the operator's parameters allow."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from tests.support.jwks import Project, unknown
 
 
 def refused(verifier: TokenVerifier, token: str) -> Denial:
-    """The class of the refusal of this token."""
+    """The class of this token's denial."""
     with pytest.raises(Unauthorized) as error:
         verifier.verify(token)
     return error.value.denial

@@ -61,7 +61,7 @@ def test_a_server_that_fails_is_not_asked_for_every_request(
 def test_a_server_that_does_not_give_keys_is_unavailable(
     project: Project, verifier: TokenVerifier, body: bytes
 ) -> None:
-    """The token may be valid, so the answer must not be that it is refused."""
+    """The token may be valid, so the answer must not call it wrong."""
     project.instead = (200, body)
     with pytest.raises(Unavailable):
         verifier.verify(project.token())

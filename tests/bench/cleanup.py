@@ -1,7 +1,7 @@
 """Measures cleanup with a million users, of whom each sweep finds 1 %: python -m tests.bench.cleanup
 
-Prints the plan of each sweep, and the time of its batches beside the time of one batch without a limit. Also prints how
-long a user waits who clicks meanwhile, or who writes to one of the same rows. Takes some minutes and 4 GB of disk.
+Prints the plan of each sweep, and the time of its batches beside the time of one statement for all rows. Also prints
+how long users wait who click meanwhile, or who write to one of the same rows. Takes some minutes and 4 GB of disk.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Postgres, the engine's store or Step Functions is away while a linker works."""
+"""Postgres, the engine's database or Step Functions is away while a linker works."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def test_a_request_without_a_user_is_a_401(call: Call, name: str) -> None:
     assert response["headers"]["WWW-Authenticate"] == "Bearer"
 
 
-# The answers to those refusals that are not answered by 401 "unauthorized".
+# The answers to those denials that are not answered by 401 "unauthorized".
 ANSWERS = {
     Denial.ANONYMOUS: (401, "anonymous_not_allowed"),
     Denial.SECOND_FACTOR: (403, "second_factor_required"),

@@ -186,7 +186,7 @@ def test_a_legacy_secret_in_another_form_is_named(
 
 
 def test_a_failed_fetch_of_keys_raises_an_error(project: Project) -> None:
-    """The token may be valid, so the answer must not be that it is refused."""
+    """The token may be valid, so the answer must not call it wrong."""
     project.instead = (503, b"")
     with pytest.raises(Unavailable):
         ask(f"Bearer {project.token()}")

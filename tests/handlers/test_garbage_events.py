@@ -188,7 +188,7 @@ def authorize(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
 
 
 def is_nobody(answer: Any) -> bool:
-    """Whether the authorizer names no user, but a known class of refusal."""
+    """Whether the authorizer names no user, but a known class of denial."""
     return bool(
         answer == {"isAuthorized": True, "context": {"refused": Denial.parse(answer["context"].get("refused"))}}
     )

@@ -18,7 +18,7 @@ def sweep(world: World, workflow: RecordedWorkflow | None = None, batch: int = 2
 
 
 def stale_everything(world: World, each: int) -> None:
-    """Make ``each`` of every kind that cleanup looks for, and as many that it must not touch."""
+    """Make ``each`` rows of every kind that cleanup looks for, and as many rows that it must not change."""
     for number in range(each):
         jid = f"52155501{number:02}:{{}}@s.whatsapp.net"
         lost_pairing(world)  # overdue

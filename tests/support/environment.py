@@ -1,4 +1,4 @@
-"""The tests' environment variables: those that the local runner keeps, and those that set up the tests."""
+"""The tests' environment variables: those that the local system keeps, and those that set up the tests."""
 
 from __future__ import annotations
 

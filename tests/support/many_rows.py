@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from tests.support.repositories import World
 
-# The users come in groups of ``stale`` (``kind``). Group 0 has attempts that lost their workflow, group 1 stuck session
-# rows, group 2 devices of deleted users, group 3 offered devices without a scan, group 4 keys that should be deleted.
-# All others are connected. JIDs and secrets follow from a user's number.
+# The users come in groups of ``stale`` (``kind``). All users outside of these groups are connected. JIDs and secrets
+# follow from a user's number.
+#   0: attempts that lost their workflow
+#   1: stuck session rows
+#   2: devices of deleted users
+#   3: offered devices without a scan
+#   4: keys that should be deleted
 _FILL = """
 CREATE TEMP TABLE crowd AS
 SELECT n, gen_random_uuid() AS "user", gen_random_uuid() AS attempt, n / {stale} AS kind,

@@ -49,7 +49,7 @@ class Arrow:
 
 @dataclass(frozen=True)
 class Diagram:
-    """What a diagram defines and how it connects it.
+    """The names that a diagram defines, and the arrows between them.
 
     Attributes
     ----------

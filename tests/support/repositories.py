@@ -203,7 +203,7 @@ class World:
         return bool(found)
 
     def age(self, seconds: float, attempt_id: UUID | None = None) -> None:
-        """Move every time in the private tables into the past, of one attempt or of all. Nothing waits."""
+        """Move every time in the private tables into the past, for one attempt or for all, so that no test waits."""
         times = {
             "attempts": (
                 "started_at deadline wait_entered_at lease_expires_at qr_shown_at qr_expires_at scanned_at ended_at"

@@ -55,7 +55,7 @@ class RunningSystem:
         self.printed += line
         if not line.startswith("ready"):
             self.stop()
-            raise RuntimeError("the local runner did not become ready; its standard error says why")
+            raise RuntimeError("the runner did not become ready; its standard error says why")
         return line
 
     def stop(self) -> int:

@@ -24,12 +24,12 @@ const languages = pickLanguage(navigator.languages?.length ? navigator.languages
 const t = translator(languages.language);
 
 const NOBODY = {
-  status: null, // the last session that the client told
+  status: null, // the session, as the client has told it last
   image: null, // { url, text } of the QR on show
   busy: null, // the action under way: connect, disconnect, scan, signIn
   confirming: false,
   retryAt: 0,
-  notice: null, // the result of the last action, in words
+  result: null, // of the last action, in words
   trouble: null, // why polling fails, in words
   refused: false, // true: the API refuses the person's tokens
   doubt: null, // { cause, text, until, settled }: an action whose end is unknown
@@ -107,8 +107,8 @@ function leave({ ended }) {
   turn += 1;
   client = null;
   view.forget();
-  const notice = ended === "refused" || ended === "elsewhere" ? t("signInEnded") : null;
-  update({ ...NOBODY, signIn: null, phase: "signIn", notice });
+  const result = ended === "refused" || ended === "elsewhere" ? t("signInEnded") : null;
+  update({ ...NOBODY, signIn: null, phase: "signIn", result });
 }
 
 /** The API demands a second factor, and this page cannot ask for one. The next sign-in or a reload tries again. */
@@ -123,9 +123,10 @@ function needSecondFactor() {
 
 function accept(status) {
   const confirming = model.confirming && status.status === "connected";
-  const notice = status.status === model.status?.status ? model.notice : null; // a notice is about one state
+  // The words of a result are shown only while the session's status stays the same.
+  const result = status.status === model.status?.status ? model.result : null;
   const doubt = model.doubt && { ...model.doubt, settled: true };
-  update({ status, confirming, notice, doubt, trouble: null, refused: false, failed: false });
+  update({ status, confirming, result, doubt, trouble: null, refused: false, failed: false });
 }
 
 function picture(image) {
@@ -160,7 +161,7 @@ const wordsFor = ({ code }) => (code === "anonymous_not_allowed" ? "anonymousRef
 async function act(name, work) {
   if (model.busy) return;
   const own = ++turn;
-  update({ busy: name, notice: null, doubt: null });
+  update({ busy: name, result: null, doubt: null });
   let done;
   try {
     done = await work();
@@ -178,12 +179,12 @@ function actionFailed(name, error) {
   if (error instanceof TokenRefused) model.trouble = t(wordsFor(error));
   else if (error instanceof Unreachable) model.doubt = doubtAfter(error);
   else if (error instanceof Refused) {
-    model.notice = OWN_WORDS.has(error.code) ? t(OWN_WORDS.get(error.code)) : error.message || t("errorUnknown");
+    model.result = OWN_WORDS.has(error.code) ? t(OWN_WORDS.get(error.code)) : error.message || t("errorUnknown");
   } else failed(error);
   if (name === "connect" && error.retryAfter) model.retryAt = serverNow() + 1000 * error.retryAfter;
 }
 
-/** The server may have done the action or not. The next status shows it. */
+/** Nobody knows whether the server has done the action. The next answer of the status shows it. */
 function doubtAfter({ answered }) {
   const cause = t(answered ? "noSense" : "noAnswer");
   return { cause, text: t("checking"), until: performance.now() + DOUBT_MS, settled: false };
@@ -205,8 +206,8 @@ function sandboxScan(number) {
     try {
       await model.auth.sandboxPhone.scan(model.status.qr, number);
     } catch (error) {
-      const notice = error.message && error instanceof Refused ? error.message : t("sandboxFailed");
-      return () => { model.notice = notice; };
+      const result = error.message && error instanceof Refused ? error.message : t("sandboxFailed");
+      return () => { model.result = result; };
     }
   });
 }
@@ -221,9 +222,9 @@ function signIn(email, password) {
         enter(person);
       };
     } catch (error) {
-      if (error instanceof SignInRefused) return () => { model.notice = t(error.reason, error.values); };
+      if (error instanceof SignInRefused) return () => { model.result = t(error.reason, error.values); };
       if (!(error instanceof Unreachable)) throw error;
-      return () => { model.notice = t(error.answered ? "signInFailed" : "signInOffline"); };
+      return () => { model.result = t(error.answered ? "signInFailed" : "signInOffline"); };
     }
   });
 }

@@ -12,10 +12,10 @@ export function createClient(signIn, root) {
   const api = createApi(signIn, root);
   const watches = new Set();
   let epoch = 0; // counts starts and ends of actions; an answer of an older epoch is dropped
-  let last = null;
-  let doubted = false; // whether the last click failed, but may have started an attempt without a workflow
+  let last = null; // the session
+  let doubted = false; // whether the last click has failed, but may have stored an attempt and not started its workflow
 
-  /** Run an action. Its result goes to every watch at once, and every watch asks for the state again. */
+  /** Run an action. Its result goes to every watch at once, and every watch asks for the session again. */
   async function act(work) {
     epoch += 1;
     try {
@@ -41,7 +41,7 @@ export function createClient(signIn, root) {
     }
   }
 
-  /** If the doubted click has started an attempt, click once more. Only a click starts a missing workflow. */
+  /** If the doubted click has stored an attempt, click once more. Only a click starts a workflow that is missing. */
   async function clickAgain(status) {
     if (!doubted) return status;
     doubted = false;
@@ -59,11 +59,11 @@ export function createClient(signIn, root) {
     }),
 
     /**
-     * Follow the state until `stop` is called or the sign-in ends.
+     * Follow the session until `stop` is called or the sign-in ends.
      *
-     * @param told  `status(session)`: the state; also once more when an action has changed it
+     * @param told  `status(session)`: the session; also once more when an action has changed it
      *              `picture({ url, text })`: the QR `text` as an object URL, good until the next call; null: there is none
-     *              `failed(error)`, `pictureFailed(error)`: each failure to get the state or the picture
+     *              `failed(error)`, `pictureFailed(error)`: each failure to get the session or the picture
      */
     watch(told) {
       const pictures = createPictures(api, told);

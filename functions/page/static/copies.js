@@ -1,6 +1,6 @@
 // Copies of a tab. A tab that the browser duplicates has the same sign-in as the first tab. Signing out in one tab ends
-// the sign-in in all copies: a message reaches copies that run, and a mark in the profile reaches copies that sleep, load
-// or are closed.
+// the sign-in in all copies. A message reaches the copies that run. A mark in the profile reaches the copies that sleep,
+// that are loading or that are closed.
 import { profile } from "./storage.js";
 
 const ENDED = "whatsapp-pairing.ended."; // before the random id of the sign-in; the value is the time

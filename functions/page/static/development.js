@@ -1,4 +1,4 @@
-// For the local system only. The runner gives a token without a sign-in, and it has the sandbox's phone.
+// For the local system only. It gives a token without a sign-in, and it has the sandbox's phone.
 import { createSignIn } from "./signin.js";
 import { json, post, strange } from "./net.js";
 import { Refused } from "./api.js";
@@ -18,7 +18,7 @@ export function developmentAuth(root, { sandboxPhone }) {
       const response = await post(new URL("dev/token", root), { userId }, { ...DEVELOPMENT, signal });
       const answer = json(response);
       if (!response.ok || typeof answer.accessToken !== "string") {
-        if (response.status === 400) { userId = undefined; profile.remove(USER); } // the runner does not know this id, so ask for a new one
+        if (response.status === 400) { userId = undefined; profile.remove(USER); } // the local system does not know this id, so ask for a new one
         throw strange(response);
       }
       if (typeof answer.userId === "string") {

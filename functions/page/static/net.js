@@ -12,7 +12,7 @@ export class Unreachable extends Error {
   }
 }
 
-/** The sign-in that asked is over, so its answer is dropped. */
+/** The sign-in that sent the request is over, so the answer is dropped. */
 export class SignedOut extends Error {}
 
 const TIMEOUT_MS = 20_000;

@@ -6,7 +6,7 @@ const LONGEST_BACKOFF_MS = 30_000;
 
 /**
  * @param ask     async; resolves to the milliseconds until the next question
- * @param failed  is told of each failure; returns how many milliseconds to wait at least
+ * @param failed  gets the error of each failure; returns how many milliseconds to wait at least
  */
 export function createPoller(ask, failed) {
   let timer;

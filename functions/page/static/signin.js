@@ -14,7 +14,8 @@ const margin = ({ lifetime = Infinity }) => Math.min(LONGEST_MARGIN_MS, MARGIN_S
  *   `isOver()` tells whether the person has signed out in a copy of this tab;
  *   `keep(tokens)` stores them for a reload, and `forget()` removes them;
  *   `leave(tokens)` tells the provider that the person signs out
- * @param tokens    `{ access, expiresAt, lifetime }` in milliseconds, and what the provider adds, or null: ask `renew` first
+ * @param tokens    `{ access, expiresAt, lifetime }`, with times in milliseconds; the provider may add fields. null: ask
+ *   `renew` for the first tokens
  */
 export function createSignIn(provider, tokens) {
   const ending = new AbortController();
@@ -35,7 +36,7 @@ export function createSignIn(provider, tokens) {
     provider.keep(next);
   }
 
-  /** Throws SignedOut when the sign-in is over, here or in a copy of this tab. */
+  /** Throws SignedOut if the sign-in is over, here or in a copy of this tab. */
   function stillOn() {
     if (!signal.aborted && provider.isOver()) end("elsewhere");
     if (signal.aborted) throw new SignedOut();
@@ -56,7 +57,7 @@ export function createSignIn(provider, tokens) {
     signal,
     canSignOut: provider.canSignOut,
 
-    /** Why it is over: signOut, elsewhere (signed out in a copy of this tab), refused, suspended; null: it is not. */
+    /** Why the sign-in is over: signOut, elsewhere (in a copy of this tab), refused, suspended; null: it is not over. */
     get ended() { return ended; },
 
     /** An access token, renewed when it is about to expire or when the API has just refused it. */

@@ -59,7 +59,7 @@ export function supabaseAuth({ supabaseUrl, supabaseAnonKey }) {
       if (!isToken(access) || !isToken(refresh)) throw strange(response);
       const seconds = answer.expires_in > 0 ? Number(answer.expires_in) : 3600;
       const lifetime = 1000 * seconds;
-      return { tokens: { id, access, refresh, lifetime, expiresAt: Date.now() + lifetime } }; // by this browser's clock, as when it is read
+      return { tokens: { id, access, refresh, lifetime, expiresAt: Date.now() + lifetime } }; // by this browser's clock, by which it is also compared later
     }
     if (response.status >= 500) throw strange(response);
     return { code: codeOf(answer), response };

@@ -102,7 +102,7 @@ export function createView(t, { language, locale }, actions) {
     if (said.length) setText(byId("announcer"), said.join(" ").trim());
   }
 
-  /** Draw one part. If it fails, the other parts are drawn all the same. */
+  /** Draw one part. If this fails, note the error and go on, so that the other parts are drawn. */
   function part(draw) {
     try {
       draw();
@@ -149,7 +149,7 @@ export function createView(t, { language, locale }, actions) {
     button(element, text, Boolean(busy || early));
   }
 
-  function drawFrame({ phase, status, trouble, refused, doubt, pictureTrouble, notice, signIn }, panel) {
+  function drawFrame({ phase, status, trouble, refused, doubt, pictureTrouble, result, signIn }, panel) {
     const badge = byId("badge");
     setHidden(badge, phase !== "ready" || panel === "loading");
     if (!badge.hidden) setText(badge, t(`badge.${panel}`));
@@ -157,7 +157,7 @@ export function createView(t, { language, locale }, actions) {
     setHidden(byId("sign-out"), !signIn?.canSignOut);
     const network = [trouble ?? doubt?.cause ?? pictureTrouble, doubt?.text].filter(Boolean).join(" ");
     const asked = phase === "ready" ? status?.notice?.message : null;
-    for (const [element, text] of [[byId("network"), network], [byId("notice"), notice], [byId("asked"), asked]]) {
+    for (const [element, text] of [[byId("network"), network], [byId("result"), result], [byId("asked"), asked]]) {
       setHidden(element, !text);
       setText(element, text ?? "");
     }

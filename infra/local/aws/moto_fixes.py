@@ -68,8 +68,8 @@ def _skip_starting_executions(backend: Any) -> None:
 def _accept_early_callbacks(endpoint: Any) -> None:
     """Accept callbacks that come before the task's Lambda call has returned, as AWS does.
 
-    With HeartbeatSeconds, moto forgets such an outcome and reports a missed heartbeat. It refuses such a heartbeat as
-    an invalid token.
+    If the task has HeartbeatSeconds, moto forgets an outcome that comes so early, and later reports a missed heartbeat.
+    It refuses a heartbeat that comes so early as an invalid token.
     """
     original = endpoint.setup_heartbeat_endpoint
 

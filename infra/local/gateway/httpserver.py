@@ -1,4 +1,4 @@
-"""Functions for both HTTP servers of the runner, which use aiohttp's low-level server."""
+"""Functions for both HTTP servers of the local system, which use aiohttp's low-level server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The HTTP API in front of the functions, and the runner's own paths beside it."""
+"""The HTTP API in front of the functions, and the local system's own paths beside it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ EXPECTATION_FAILED = message(417, "Expectation Failed")
 HEADERS_TOO_LARGE = message(431, "Request Header Fields Too Large")
 
 LocalHandler = Callable[[HttpRequest], Awaitable[HttpResponse | None]]
-"""Answers requests to the runner's own paths, and returns None for all other paths."""
+"""Answers requests to the local system's own paths, and returns None for all other paths."""
 
 
 class Gateway:
@@ -62,7 +62,7 @@ class Gateway:
     invoker
         Invokes the functions of the routes.
     local
-        Is asked first. It answers the paths that exist only in the local system.
+        Answers the paths that exist only in the local system. The gateway asks it first.
     """
 
     def __init__(self, stack: StackDefinition, invoker: Invoker, local: LocalHandler) -> None:
@@ -84,7 +84,7 @@ class Gateway:
         return with_cors(self._cors, request, await self._respond(request))
 
     async def _respond(self, request: HttpRequest) -> HttpResponse:
-        # The runner's own paths get CORS headers too, because a frontend on another origin signs in and scans there.
+        # The local system's own paths get CORS headers too: a frontend on another origin signs in and scans there.
         local = await self._local(request)
         return await self._route(request) if local is None else local
 

@@ -13,7 +13,7 @@ from infra.local.options import LOGIN_NAMES
 from infra.migrate.connection import without_password
 from infra.postgres import SUPABASE
 
-# For the last part of each secret's name in template.yaml, the role whose URL the secret holds.
+# Key: the last part of a secret's name in template.yaml. Value: the role whose URL that secret holds.
 ROLES = {login: f"whatsapp_{login}" for login in LOGIN_NAMES}
 
 _HOLDS_OURS = """
@@ -47,7 +47,7 @@ def prepare(database_url: str, whatsapp_id: str, *, embedded: bool) -> None:
     whatsapp_id
         The id of this run's WhatsApp (`WhatsApp.id`).
     embedded
-        Whether the runner has made the database itself.
+        Whether the local system has made the database itself.
 
     Raises
     ------

@@ -86,7 +86,7 @@ class Sandbox:
 
 
 class SandboxControl:
-    """Calls the sandbox's phone, for the runner's own paths."""
+    """Calls the sandbox's phone, for the local system's own paths."""
 
     def __init__(self, url: str) -> None:
         self._url = url

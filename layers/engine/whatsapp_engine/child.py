@@ -129,7 +129,7 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
             self._qrs += 1
             seconds = _FIRST_QR_SECONDS if self._qrs == 1 else _NEXT_QR_SECONDS
             self._ref, self._ref_ends_at = ref, now + seconds
-        # A renewed QR has only the time that is left of its ref.
+        # A renewed QR is good for as long as its ref still is.
         self.say("qr", text=text, seconds=self._ref_ends_at - now, renewed=renewed)
 
     def _on_pair_status(self, status: Any) -> None:
@@ -212,7 +212,7 @@ def main() -> None:
 
 def _create_tables(dsn: str) -> bytes:
     # Call Go directly: it opens the database, which creates the tables, and lists the devices. neonize's function for
-    # this takes each text for a device, and so loses the text of an error.
+    # this reads every answer as a list of devices, also the text of an error, and so loses the error.
     text = gocode.GetAllDevices(dsn.encode(), func_callback_bytes2(log_whatsmeow)).decode()
     fault = store_fault(text.removeprefix("error: ")) if text.startswith("error: ") else None
     return protocol.encode("store_failed", why=fault.why) if fault else protocol.encode(protocol.DONE)

@@ -1,9 +1,9 @@
 """Reads the parent's lines in the child: its task, until when the child may live, and whether it may log out.
 
-The parent gives the time by the monotonic clock, which all processes of a machine share. So the child lives no longer
-when it reads a line late. When the time is over, the kernel ends the process by SIGALRM, which no code here handles. So
-the child also ends while it hangs, and while its parent is stopped. If the child itself was stopped, it ends as soon as
-it runs again.
+The parent gives the time by the monotonic clock, which all processes of a machine share. So a line that is read late
+does not lengthen the child's life. When the time is over, the kernel ends the process by SIGALRM, which no code here
+handles. So the child also ends while it hangs, and while its parent is stopped. If the child itself was stopped, it
+ends as soon as it runs again.
 """
 
 import json

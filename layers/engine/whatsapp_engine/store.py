@@ -1,4 +1,4 @@
-"""Tells faults of the engine's database by the texts of whatsmeow, and describes them in words that hold no value.
+"""Recognises faults of the engine's database in whatsmeow's texts, and describes them in words that hold no value.
 
 whatsmeow, Go's driver and Postgres put names, addresses and values into their texts. So our words hold only what fixed
 patterns find: the SQLSTATE, the names of whatsmeow's own tables, and whatsmeow's name of the step.
@@ -7,7 +7,7 @@ patterns find: the SQLSTATE, the names of whatsmeow's own tables, and whatsmeow'
 import re
 from dataclasses import dataclass
 
-# How the errors begin that whatsmeow reports when it cannot reach WhatsApp. It dials after it has opened the database.
+# The first words of whatsmeow's errors when it cannot reach WhatsApp. It dials after it has opened the database.
 _WHATSAPP = ("failed to dial whatsapp web websocket", "noise handshake failed", "websocket is already connected")
 _SQLSTATE = re.compile(r"\(([0-9A-Z]{5})\)\s*\Z")
 _OBJECT = re.compile(r"\bwhatsmeow_[a-z_]+|\bschema whatsapp_engine\b")

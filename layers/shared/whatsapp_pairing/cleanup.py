@@ -23,7 +23,7 @@ BATCH = 200
 # the database.
 UNLINKS: Final = 50
 
-# Attempts that ended so many days ago are deleted.
+# Attempts that ended this many days ago are deleted.
 ATTEMPT_DAYS: Final = 90
 
 _COUNTS = AttemptSweeps.counts | DeviceSweeps.counts | SessionSweeps.counts

@@ -52,7 +52,7 @@ def polls(page: Page, site: Site, count: int = 2) -> None:
 def stop_clocks(page: Page, site: Site) -> None:
     """Stop the clocks of the page and of the server at the same time. `pass_time` moves both.
 
-    Then a slow machine changes nothing on the page: no timer fires, and no notice ends by itself.
+    Then a slow machine changes nothing on the page: no timer fires, and no text disappears by itself.
     """
     site.stop_clock()
     page.clock.install(time=site.now() - timedelta(days=1))
@@ -126,7 +126,7 @@ def bare(chromium: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """The page on a local runner with the sandbox."""
+    """The page in a local system with the sandbox."""
     monkeypatch.delenv("SUPABASE_ANON_KEY", raising=False)
     monkeypatch.delenv("SUPABASE_URL", raising=False)
     monkeypatch.delenv("FRAME_ANCESTORS", raising=False)

@@ -28,14 +28,14 @@ TOKEN = "POST /auth/v1/token"
 
 
 class Site(Server):
-    """The real page function and a scripted API, with the local runner's helpers.
+    """The real page function and a scripted API, with the local system's own paths.
 
     Attributes
     ----------
     status : dict
         The body of ``GET /api/whatsapp/status``.
     development : dict or None
-        The body of ``GET /dev/config``; None: the page is not on the local runner.
+        The body of ``GET /dev/config``; None: the page is not in a local system.
     tokens : set of str
         The bearer tokens that the API accepts.
     """

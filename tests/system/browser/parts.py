@@ -37,7 +37,7 @@ def failure_line(page: Page) -> Locator:
 
 
 def alerts(page: Page) -> Locator:
-    """The visible alerts: a refused action, a notice of WhatsApp, a failure of the page."""
+    """The visible alerts: the result of an action, a notice, a failure of the page."""
     return page.get_by_role("alert")
 
 

@@ -19,8 +19,8 @@ from tests.system.contract.document import DOCUMENT, answers, complaints, operat
 
 API = schemathesis.openapi.from_dict(DOCUMENT)
 
-# Left out are `unsupported_method` (API Gateway answers 404, not 405) and `negative_data_rejection` (all headers are
-# free text, and an unknown file is a 404).
+# Two checks are left out: `unsupported_method`, because API Gateway answers 404 and not 405; `negative_data_rejection`,
+# because all headers are free text, and an unknown file is a 404.
 CHECKS = [
     not_a_server_error,
     checks.status_code_conformance,

@@ -134,7 +134,7 @@ class Suite:
 
 
 def run(one: Case, system: DisturbedSystem, runs: int, chance: random.Random) -> Result:
-    """Run a case so many times. The problems are in ``problems`` of the result."""
+    """Run a case this many times. The problems are in ``problems`` of the result."""
     result = Result(one)
     for turn in range(runs):
         pairing = DisturbedPairing(system, system.stack.user(), system.number(), chance)

@@ -104,8 +104,8 @@ GUARDS = [
     Guard(
         "sign-out clears the person's data",
         "functions/page/static/app.js",
-        "  view.forget();\n  const notice",
-        "  const notice",
+        "  view.forget();\n  const result",
+        "  const result",
         "tests/system/browser/test_next_person.py",
     ),
     *OF_DATABASE,

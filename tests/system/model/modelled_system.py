@@ -36,7 +36,7 @@ from tests.system.model.modelled_whatsapp import EngineRun, ModelledEngines
 from tests.system.model.process import Order, Process
 from tests.system.model.promises import Promises
 
-# After how many seconds Lambda kills each function, and after which pauses it retries an asynchronous one
+# After how many seconds Lambda kills each function, and the pauses before it tries an asynchronous call again
 # (template.yaml).
 _TIMEOUTS = {
     "connect": 10, "disconnect": 10, "OpenPhase": 10, "SettlePhase": 10, "linker": 420, "unlink": 90, "cleanup": 120,

@@ -41,8 +41,8 @@ SELECT
     SELECT jid, encode(sha256(adv_key), 'hex') AS fingerprint FROM whatsapp_engine.whatsmeow_device) e) AS keys
 """
 
-# Everything that a decision reads. Left out is the lease of the process itself, because it may release that at any
-# time. Session rows are left out too, because no decision reads them.
+# Everything that a decision reads. The lease of the process itself is left out, because the process may release it at
+# any time. Session rows are left out too, because no decision reads them.
 _EVERYTHING = """
 SELECT a::text AS row FROM whatsapp_private.attempts a
 UNION ALL SELECT concat_ws('|', d.id, d.user_id, d.attempt_id, d.jid, d.state, d.scanned_at, d.unlink_due_at,

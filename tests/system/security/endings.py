@@ -77,7 +77,8 @@ class Endings:
     def learn(self) -> None:
         """Add the secrets in the database."""
         seen = self._sql("SELECT DISTINCT source, name, value FROM witness.seen")
-        # QRs come first, because a QR contains its device's adv secret. The engine's name for that secret then wins.
+        # QRs come first, because a QR contains its device's adv secret. The entry of the engine's table for that secret
+        # comes later and replaces the entry of the QR.
         for source, name, value in sorted(seen, key=lambda row: row[1] != "qr_code"):
             if name == "qr_code":
                 self.secrets.add_qr(value)

@@ -1,4 +1,4 @@
-"""The `/dev` paths, which the runner adds to the template's routes."""
+"""The `/dev` paths, which the local system adds to the template's routes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runner accepts what the template's parameters allow. It refuses and names values that would silently not work."""
+"""The runner accepts what the template's parameters allow. It refuses values that would fail later, and names them."""
 
 from __future__ import annotations
 

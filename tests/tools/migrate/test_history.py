@@ -26,7 +26,7 @@ IN_SUPABASE = "select version, name from supabase_migrations.schema_migrations o
 
 
 def make_old(url: str) -> None:
-    """Record our files in the Supabase CLI's history, as an earlier runner did."""
+    """Record our files in the Supabase CLI's history, as `up` of an earlier release did."""
     query(
         url,
         f"""{PRODUCT};

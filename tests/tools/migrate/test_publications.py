@@ -61,7 +61,7 @@ def test_tables_of_an_older_runner_get_an_identity(migrated_url: str) -> None:
 
 
 def test_a_pushed_file_gives_up_on_a_busy_auth_users(database_url: str) -> None:
-    """The Supabase CLI applies the file without the runner, so the file itself must limit the wait."""
+    """The Supabase CLI applies the file without `up`, so the file itself must limit the wait."""
     first, second, *_ = read_migrations()
     with psycopg.connect(database_url) as other, psycopg.connect(database_url) as connection:
         execute(connection, first.text)

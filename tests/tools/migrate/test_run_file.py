@@ -1,4 +1,4 @@
-"""A file is sent as one query in the runner's transaction. A refusal names the line."""
+"""A file is sent as one query in the caller's transaction. A refusal names the line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stand-ins for Supabase's objects, which the local runner and the tests use."""
+"""The stand-ins for Supabase's objects, which the local system and the tests use."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ MIGRATED = "".join(path.read_text("utf-8") for path in sorted((ROOT / "migration
 
 # The participants outside of the stack. The code has no names for what they do to each other.
 OUTSIDE = {"person", "browser", "whatsapp"}
-# For the folder of each function, the name and the properties of its resource.
+# Key: the folder of a function. Value: the name of its resource in the diagrams.
 RESOURCE_OF = {
     str(one["Properties"]["CodeUri"]).strip("/").removeprefix("functions/"): name
     for name, one in RESOURCES.items()

@@ -21,7 +21,7 @@ from tests.tools.template.template_edits import add, without
 
 Finding = tuple[str, str]  # rule and resource
 
-# For each rule, the resources that are excepted (a pattern of their whole names), and why.
+# Key: a rule. Value: the resources that are excepted (a pattern of their whole names), and the reason.
 CFN_LINT_EXCEPTIONS = {
     "WS1000": (r".*Function", "tracing is a parameter; test_settings holds every function to it"),
     "WS1004": (r".*Function", "the rule does not know LoggingConfig; test_settings holds every function to its group"),

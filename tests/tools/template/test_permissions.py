@@ -80,7 +80,7 @@ FUNCTIONS: dict[str, set[Grant]] = {
     "ProbeFunction": set(),
 }
 
-# For each role, the service that assumes it, and its grants.
+# Key: a role. Value: the service that assumes the role, and the role's grants.
 ROLES: dict[str, tuple[str, set[Grant]]] = {
     **{f"{name}Role": ("lambda", EVERY_FUNCTION | grants) for name, grants in FUNCTIONS.items()},
     "CleanupFunctionEvery5MinutesRole": ("scheduler", {(INVOKE, "${CleanupFunction.Arn}")}),

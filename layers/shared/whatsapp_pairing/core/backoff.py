@@ -11,7 +11,7 @@ class Backoff:
     first, most : float
         The first and the longest pause, in seconds.
     jitter : float
-        Each pause is shortened at random, by this share of it at most. So many callers do not all try again at once.
+        Each pause is shortened at random, by this share of it at most. Otherwise many callers would try again at once.
 
     Examples
     --------

@@ -58,7 +58,7 @@ class Exhausted:
 
 @dataclass(frozen=True)
 class Scanned:
-    """A phone has linked the device. From now on the device exists at WhatsApp, so it must be finished or removed."""
+    """A phone has linked the device. From now on WhatsApp knows the device, so it must log in or be removed."""
 
     jid: str = field(repr=False)
 

@@ -9,9 +9,9 @@
     │   └── SecondFactorRequired   a user who signed in with one factor only  403
     ├── NoQr                nothing to scan at the moment                     404
     ├── NotAcceptable       the caller refuses every type that we offer       406
-    ├── TooLarge            a body where no call takes one                    413
-    ├── TooSoon             the pause after the last attempt is not over      429
-    ├── AtCapacity          as many pairings are running as the system is meant for   503
+    ├── TooLarge            the body is larger than we accept                 413
+    ├── TooSoon             the user must wait before the next attempt        429
+    ├── AtCapacity          as many attempts live as the system is meant for  503
     ├── Unavailable         a part that we depend on does not answer          503
     │   ├── DatabaseUnavailable    Postgres
     │   │   └── DatabaseBusy           Postgres answers, but the statement took too long
@@ -60,7 +60,7 @@ class PairingError(Exception):
 
 
 class Denied(PairingError):
-    """The caller has no right to the call. ``denial`` is for the log, ``challenge`` is ``WWW-Authenticate``."""
+    """The caller has no right to the call. ``denial`` is for the log, ``challenge`` for the header."""
 
     def __init__(self, denial: Denial, challenge: str) -> None:
         self.denial = denial
@@ -121,7 +121,7 @@ class TooLarge(PairingError):
 
 
 class TooSoon(PairingError):
-    """The pause after the last attempt is not over. It ends in ``retry_after`` seconds."""
+    """The user may start the next attempt in ``retry_after`` seconds, because of the pause or the limit for an hour."""
 
     status, code = 429, "too_soon"
 
@@ -131,7 +131,7 @@ class TooSoon(PairingError):
 
 
 class AtCapacity(PairingError):
-    """As many pairings are running as the system is meant for. They end within minutes."""
+    """As many attempts live as the system is meant for. They end within minutes."""
 
     status, code, retry_after = 503, "at_capacity", 20
     message = "Many people are connecting right now. Please try again in a moment."
@@ -180,7 +180,7 @@ class MisconfiguredError(PairingError):
 
 
 class DeviceBusy(PairingError):
-    """Another engine holds the device's lease."""
+    """Another process holds the device's lease."""
 
 
 class EngineDatabaseFailed(PairingError):

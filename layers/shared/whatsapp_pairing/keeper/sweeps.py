@@ -72,11 +72,11 @@ class DeviceSweeps(Sweep):
     }
 
     def give_up_orphans(self, size: int) -> Batch:
-        """Mark the devices of deleted users for unlinking."""
+        """Give up the devices of deleted users."""
         return self._swept(_GIVE_UP_ORPHANS, _ORPHANS, size)
 
     def give_up_strays(self, size: int) -> Batch:
-        """Mark stray devices for unlinking."""
+        """Give up stray devices."""
         return self._swept(_GIVE_UP_STRAYS, _STRAYS, size)
 
     def give_up_unexplained(self, size: int) -> Batch:
@@ -98,7 +98,7 @@ class DeviceSweeps(Sweep):
         return devices
 
     def unlinks_due(self) -> int:
-        """Return how many unlinks are due. If ``start_unlinks`` found fewer than ``size``, these are locked."""
+        """Return how many unlinks are due. After a batch of ``start_unlinks`` that is not full, these are locked."""
         return self._due(_COUNT_UNLINKS)
 
     def forget_contacts(self, size: int) -> Batch:

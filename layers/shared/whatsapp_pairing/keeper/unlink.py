@@ -21,8 +21,8 @@ from whatsapp_pairing.keeper.devices import Devices, Taken
 from whatsapp_pairing.runtime import metrics
 from whatsapp_pairing.runtime.lease import LEASE_SECONDS, RENEW_SECONDS, Lease, LeaseLost
 
-# Unlink waits this long for the lease. A linker that has lost its attempt gives the lease back at its next renewal, and
-# the lease of a dead linker ends by itself.
+# Unlink waits this long for the lease. A linker that has lost its attempt lets go of the device at its next renewal.
+# The lease of a dead linker ends by itself.
 PATIENCE_SECONDS = LEASE_SECONDS + RENEW_SECONDS
 LOG_OUT_SECONDS = 45.0
 

@@ -28,7 +28,7 @@ AFTER_SCAN_SECONDS = 60
 MOST_REFUSALS = 3
 SCAN_AGAIN_SECONDS = 30
 
-# A linker renews its lease together with the workflow's heartbeat. When no heartbeat comes for so long, the workflow
+# A linker renews its lease together with the workflow's heartbeat. When no heartbeat comes for this long, the workflow
 # counts the linker as lost. pairing.asl.json has the same number.
 HEARTBEAT_SECONDS = 10
 
@@ -37,8 +37,8 @@ HEARTBEAT_SECONDS = 10
 # that they were too slow.
 MAX_LINKERS = 8
 
-# Pause before a wait that failed at once is entered again. The cause, for example a throttled call, needs time to pass,
-# and each round costs state transitions.
+# Pause before a wait that failed at once is entered again. The cause needs time to pass, for example a throttled call.
+# Without the pause, the workflow would try again in quick rounds, and each round costs state transitions.
 RETRY_SECONDS = 2
 
 # A QR may come in the last moment of its window. The workflow then has this long to open the window of the scan.
@@ -129,7 +129,7 @@ class Attempt:
 
     @property
     def scanned(self) -> bool:
-        """Whether a phone has scanned. WhatsApp then knows the device, so it must be finished or removed."""
+        """Whether a phone has scanned. WhatsApp then knows the device, so it must log in or be removed."""
         return self.since_scan is not None or self.stored_jid is not None
 
     @property
@@ -142,7 +142,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Again:
-    """Enter the wait of ``phase`` again after ``pause`` seconds, for the ``seconds`` then left of its window."""
+    """Enter the wait of ``phase`` again after ``pause`` seconds; ``seconds`` of its window are left then."""
 
     phase: Phase
     seconds: int
@@ -165,7 +165,8 @@ def next_step(attempt: Attempt, at_once: bool = False) -> Again | Reason:
     attempt : Attempt
         A live attempt.
     at_once : bool
-        Whether the wait failed at once. The workflow then enters it again only after a pause.
+        Whether the wait failed at once, because open_phase failed or could not be called. The workflow then enters it
+        again only after a pause.
 
     Returns
     -------

@@ -46,7 +46,7 @@ class Claim:
     live_has_workflow : bool or None
         Whether that attempt has a task token, which means that its workflow has entered a wait.
     wait : float
-        Seconds until the user may start an attempt, by the pause and by ``MOST_PER_HOUR``.
+        Seconds until the user may start an attempt: the pause, or longer because of ``MOST_PER_HOUR``.
     at_capacity : bool
         Whether as many attempts of all users live as the system is meant for.
     version : int
@@ -100,7 +100,7 @@ class Attempts(Repository):
     """Attempts as the API and the workflow change them. Every method may raise ``DatabaseUnavailable``."""
 
     def claim(self, user_id: UUID, attempt_id: UUID, window_seconds: float, max_live: int) -> Claim:
-        """Start a new attempt unless one lives, a device is linked, the pause is not over, or the system is full.
+        """Start a new attempt unless one lives, a device is linked, the user must wait, or the system is full.
 
         Parameters
         ----------
@@ -138,7 +138,7 @@ class Attempts(Repository):
         return attempt_from(self._one(_GET, id=attempt_id))
 
     def open_phase(self, attempt_id: UUID, wait: Wait, auth_seconds: float) -> Attempt | None:
-        """Store the token of a wait that the workflow has entered. The first ``auth`` of an attempt starts its window.
+        """Store the token of a wait that the workflow has entered. The first wait of ``auth`` starts the scan's window.
 
         If the workflow has entered a later wait meanwhile, the attempt keeps that wait's token.
 

@@ -35,7 +35,7 @@ def connect(user_id: UUID, window_seconds: float, max_live: int, services: Servi
     Raises
     ------
     TooSoon
-        The pause after the last attempt is not over.
+        The pause after the last attempt is not over, or the user has started ``MOST_PER_HOUR`` attempts in an hour.
     AtCapacity
         As many attempts live as the system is meant for.
     WorkflowUnavailable

@@ -55,7 +55,7 @@ class Hold:
         self._clock = clock
         self._sleep = sleep
         self._reachable = attempt.reachable
-        # The session row may show the QR of the linker before this one.
+        # The session row may show an earlier linker's QR. With None, the first call of `show` writes the row.
         self._shown = None if attempt.linkers > 1 else attempt.version
         self.note(attempt)
         self.tell(self._workflow.heartbeat)
@@ -71,7 +71,7 @@ class Hold:
             self.renew()
 
     def renew(self, ended: bytes | None = None) -> None:
-        """Renew lease and heartbeat now. ``ended`` is that of ``Leases.renew``.
+        """Renew lease and heartbeat now. ``ended`` means the same as in ``Leases.renew``.
 
         Raises
         ------

@@ -38,8 +38,7 @@ class Connected:
 class Leases(Repository):
     """An attempt as its linker changes it.
 
-    A method that answers an attempt answers None when the lease is lost. Every method may raise
-    ``DatabaseUnavailable``.
+    If the lease is lost, a method that returns an attempt returns None. Every method may raise ``DatabaseUnavailable``.
     """
 
     def take(self, attempt_id: UUID, lease: UUID) -> Attempt | None:
@@ -49,7 +48,7 @@ class Leases(Repository):
     def renew(
         self, attempt_id: UUID, lease: UUID, reachable: bool = True, ended: bytes | None = None
     ) -> Attempt | None:
-        """Renew the lease of the attempt and its devices; None when it is lost. Then end the engine at once.
+        """Renew the lease of the attempt and its devices. If this returns None, end the engine at once.
 
         Parameters
         ----------
@@ -96,7 +95,7 @@ class Leases(Repository):
         Parameters
         ----------
         refusals : int
-            How many refusals the attempt had before this one. A repeated call is recognised by it.
+            How many refusals the attempt had before this one. By this number, Postgres recognises a repeated call.
         jid : str or None
             The device that WhatsApp does not know any more; None when whatsmeow has not stored the refused device.
         """
@@ -118,10 +117,7 @@ class Leases(Repository):
         return attempt_from(self._one(_RELEASE, id=attempt_id, lease=lease, verdict=verdict, failed=failed))
 
     def let_go(self, attempt_id: UUID, lease: UUID) -> list[UUID]:
-        """Give back the devices' leases, after the attempt's lease was lost.
-
-        Return the given-up devices that have keys.
-        """
+        """Let go of the attempt's devices after its lease was lost. Return the given-up devices that have keys."""
         row = self._one(_LET_GO, id=attempt_id, lease=lease)
         assert row is not None
         devices: list[UUID] = row["devices"]

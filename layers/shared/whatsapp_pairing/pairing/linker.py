@@ -55,13 +55,13 @@ def link(
         _let_go(attempt_id, lease_id, leases, workflow)
         return Result.LOST
     except Exception:
-        # Give the lease back first. So open_phase starts another linker when the workflow enters the wait again.
+        # Release the attempt, so that open_phase starts another linker when the workflow enters the wait again.
         leases.release(attempt_id, lease_id, None)
         raise
 
 
 def _let_go(attempt_id: UUID, lease_id: UUID, leases: Leases, workflow: Workflow) -> None:
-    """Give the devices' leases back, and unlink devices that a phone scanned just when the attempt ended."""
+    """Let go of the devices, and unlink those that a phone scanned just when the attempt ended."""
     try:
         workflow.call_unlinks(leases.let_go(attempt_id, lease_id))
     except (DatabaseUnavailable, SecretUnavailable):
@@ -87,7 +87,7 @@ class _Linker:
             with self._start_engine(watch.jid) as run, self._hold.lease.running(run):
                 decision = watch.drive(run)
             database_fails_since = watch.database_fails_since
-            # Write the decision after the engine has ended, because unlink may then open the device at once.
+            # Record the decision only after the engine has ended. An unlink may then start an engine for the device.
             if isinstance(decision, Reason):
                 return self._record_verdict(decision)
             if decision is Result.CONNECTED:

@@ -9,13 +9,13 @@ from whatsapp_pairing.pairing.ending import end
 from whatsapp_pairing.pairing.services import Services
 from whatsapp_pairing.runtime.workflow import DECIDED
 
-# These errors come from a wait that has waited: it timed out, missed a heartbeat, or we failed it. Any other error
-# comes from a wait that failed at once.
+# These errors end a wait that was entered: it timed out, it missed a heartbeat, or we failed it. After any other error,
+# the wait has failed at once: open_phase has failed, or AWS could not call it.
 _WAITED = (None, "States.Timeout", "States.HeartbeatTimeout", DECIDED)
 
 
 def open_phase(attempt_id: UUID, wait: Wait, auth_seconds: float, services: Services) -> None:
-    """Enter a wait of the workflow: store its token, and start a linker when no lease is alive.
+    """Enter a wait of the workflow: store its token, and start a linker when none holds the attempt's lease.
 
     The wait is answered at once when there is nothing to wait for: the attempt has ended or has a verdict, or it is the
     wait for a QR and a QR was shown already.

@@ -12,8 +12,8 @@ from whatsapp_pairing.runtime.observability import logger
 
 # psycopg sends this text as a single query, so it is one exchange. The time limits are shorter than those of the role,
 # because cleanup writes later what cannot be written now. SET CONSTRAINTS runs the product's deferred triggers before
-# the COMMIT, because the limits do not hold in a COMMIT. The version is noted after the COMMIT. Otherwise its lock
-# on the session would last as long as those triggers.
+# the COMMIT, because Postgres does not apply the time limits inside a COMMIT. note_shown_v1 runs after the COMMIT.
+# Otherwise its lock on the entry in sessions would last as long as those triggers.
 _WRITE = """
 BEGIN;
 SET LOCAL lock_timeout = '300ms';

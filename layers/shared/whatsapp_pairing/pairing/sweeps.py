@@ -72,7 +72,7 @@ class AttemptSweeps(Sweep):
         return self._swept(_DELETE_ANSWERS, _OLD_ANSWERS, size)
 
     def delete_attempts(self, size: int, days: int) -> Batch:
-        """Delete attempts that ended so many days ago.
+        """Delete attempts that ended ``days`` days ago or earlier.
 
         Keep each user's newest attempt and those that a device names.
         """

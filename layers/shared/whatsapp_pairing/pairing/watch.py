@@ -26,8 +26,8 @@ DATABASE_SECONDS: Final = 15.0
 # The phone shows "logging in" until its first sync is finished. If the phone does not report that end, the device
 # counts as connected after this time.
 SYNC_SECONDS: Final = 15.0
-# A device that is online when the window ends counts as connected. The linker records this so many seconds earlier.
-# Otherwise the workflow would end the attempt first.
+# A device that is online when the window ends counts as connected. The linker records this RECORD_SECONDS before the
+# end. Otherwise the workflow would end the attempt first.
 RECORD_SECONDS: Final = 2.0
 
 

@@ -9,7 +9,7 @@ from whatsapp_pairing.runtime.observability import logger
 from whatsapp_pairing.runtime.sweep import Batch
 
 T = TypeVar("T")
-# Finds rows: at most so many, and none of those that could not be changed before.
+# Finds at most this many rows, without those that an earlier batch could not change.
 Find = Callable[[int, list[UUID]], list[UUID]]
 # Changes these rows, and returns how many it has changed.
 Change = Callable[[list[UUID]], int]
@@ -20,7 +20,7 @@ _USER_GONE: Final = "23503"
 # A batch begins only while more time than this is left. The last batch and the start of the unlinks need the rest.
 RESERVE_SECONDS: Final = 30.0
 
-# A sweep ends when it could not change this many rows, because each of them may have cost a full wait for a lock.
+# A sweep ends when it could not change this many rows, because each may have waited for a lock until its limit.
 MOST_LEFT: Final = 500
 
 

@@ -20,11 +20,11 @@ Row = dict[str, Any]
 T = TypeVar("T")
 
 # If nothing arrives within this time, either Postgres is frozen or the pooler has no free connection. statement_timeout
-# helps in neither case, because the server sends it.
+# helps in neither case, because the server itself must send that error.
 _NO_ANSWER_SECONDS = 5.0
 # All tries of a call together take no longer than this, so that the function answers before its own Timeout.
 _PATIENCE_SECONDS = 8.0
-# A function that was frozen for longer than that gets this much time for its second try.
+# A function that was frozen for longer than _PATIENCE_SECONDS gets this much time for its second try.
 _AGAIN_SECONDS = 3.0
 # The write of a session row takes no longer than this, because pairing goes on without it.
 _BRIEF_SECONDS = 2.0
@@ -88,10 +88,12 @@ class Database:
         Returns the URL, in any form that ``database_url`` knows. It is called for every new connection, so that a new
         password is used at once.
 
-    Notes ----- A transaction pooler may stand before Postgres, and give each transaction another connection to the
-    server. So we use no prepared statements and no session state, names carry their schema, and one query is sent at a
-    time. Supabase's pooler takes the connection away after the first answer. A second query that was sent before may
-    then be lost, or may get another client's answer.
+    Notes
+    -----
+    A transaction pooler may stand before Postgres, and give each transaction another connection to the server. So we
+    use no prepared statements and no session state, names carry their schema, and one query is sent at a time.
+    Supabase's pooler takes the connection away after the first answer. A second query that was sent before may then be
+    lost, or may get another client's answer.
     """
 
     def __init__(self, url: Callable[[], str]) -> None:

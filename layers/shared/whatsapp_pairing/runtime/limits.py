@@ -36,8 +36,8 @@ def answers_in_time(handler: Handler[T]) -> Handler[T]:
 
     def limited(event: Any, context: Any) -> T:
         left = context.get_remaining_time_in_millis() / 1000
-        # An invocation that begins has time left. If Lambda says otherwise, the clock is wrong. Then set no limit: each
-        # call still has a limit of its own.
+        # An invocation that begins has time left. If no time is left already, the instance's clock is wrong. Then set
+        # no limit: each call still has the limit of its driver.
         before = _ends_at.set(time.monotonic() + left - ANSWER_SECONDS if left > 0 else math.inf)
         try:
             return handler(event, context)

@@ -117,7 +117,7 @@ class Settings:
 
     @property
     def max_live_pairings(self) -> int:
-        """How many pairings of all users may run at once."""
+        """How many attempts of all users may live at once."""
         return self._number("MAX_LIVE_PAIRINGS", "pairings")
 
     @property

@@ -49,7 +49,7 @@ class Sweep(Repository):
         return [row["id"] for row in self._all(statement, size=size, without=list(without))]
 
     def _swept(self, change: str, due: str, size: int, **parameters: object) -> Batch:
-        # The second count still includes the rows that this statement changes. In a batch that is not full, the
+        # `due` is counted as before the change, so it includes the changed rows. In a batch that is not full, the
         # difference of the two counts is the number of locked rows.
         statement = f"""
         WITH changed AS ({change})

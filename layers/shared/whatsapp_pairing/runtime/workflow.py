@@ -21,11 +21,11 @@ _FAILURES = (ClientError, BotoCoreError, limits.OutOfTimeError)
 # AWS's codes for a token whose wait is over: it was answered before, timed out, or its execution has ended.
 _STALE = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
 # The limits are short. So a linker does not lose its lease while it waits for AWS, and a click is answered before the
-# function's Timeout. A second try may start a function twice, which every function that we start allows.
+# function's Timeout. A second try may start a function twice. Each of our functions can bear that.
 _BRIEF = Config(connect_timeout=1, read_timeout=1.7, retries={"mode": "standard", "total_max_attempts": 2})
 # A call takes no longer than this in an invocation with a limit. So a service that hangs leaves time for the next call.
 _MOST_SECONDS = 4.0
-# After so many failures in a row, no more unlinks are started, because each try may take its full time.
+# After this many failures in a row, no more unlinks are started, because each try may take its full time.
 _MOST_FAILED_STARTS = 3
 # AWS has not answered, so the call may still take effect.
 _SILENT = (ReadTimeoutError, ConnectionClosedError, limits.OutOfTimeError)

@@ -22,7 +22,7 @@ WHERE r.updated_at > now() - interval '1 hour' AND coalesce((
 """
 
 # Session rows that show a pairing or a linked device that does not exist. The user or the product's earlier code wrote
-# them. A session row that is marked as behind is left out, because it is due at its show_due_at.
+# them. A session row that is marked as behind is left out: the sweep of rows that are behind writes it.
 _WRONG = """
 (
   SELECT r.user_id, r.updated_at FROM public.whatsapp_sessions r
@@ -117,5 +117,5 @@ class SessionSweeps(Sweep):
         return [Behind(**row) for row in self._all(_TAKE_BEHIND, size=size)]
 
     def rows_due(self) -> int:
-        """Return how many session rows are due. If ``rows_behind`` found fewer than ``size``, these are locked."""
+        """Return how many session rows are due. After a batch of ``rows_behind`` that is not full, these are locked."""
         return self._due(_COUNT_BEHIND)

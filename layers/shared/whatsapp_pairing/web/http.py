@@ -142,7 +142,7 @@ def failure(error: PairingError) -> Response:
 
 
 def shown(request: Request, session: Session, status: int = 200) -> Response:
-    """Answer with the session in the caller's language. ``Server-Time`` is when the database was read, by its clock."""
+    """Answer with the session in the caller's language. ``Server-Time`` is the database's time of the reading."""
     answer = success(_session_body(session, language(request)), status)
     answer["headers"]["Server-Time"] = _time(session.read_at)
     return answer

@@ -19,8 +19,8 @@ Weights = dict[str, float | None]
 def media_type(accept: str, offered: Sequence[str]) -> str | None:
     """Return the media type to answer with; None when the caller excludes all of them.
 
-    Of equal weights, the first offer wins. If the header matches no offer, the first offer that it does not exclude
-    (weight 0) is the answer.
+    Of equal weights, the first offer wins. If the header matches no offer, the first offer that it does not exclude by
+    the weight 0 is the answer.
     """
     ranges = [(name, weight) for name, parameters, weight in _ranges(accept) if not parameters]
     weights: Weights = {}

@@ -19,8 +19,8 @@ from whatsapp_pairing.runtime import limits
 ASYMMETRIC = ["ES256", "RS256"]
 
 _LIVE_SECONDS = 600
-# An unknown key makes us fetch again, at most every 5 s. So a new key works after 5 s, and invented key ids cause few
-# requests.
+# An unknown key makes us fetch again, at most every 5 s. So a new key works at its first token, or 5 s later at most.
+# Invented key ids cause few requests.
 _ASK_AGAIN_SECONDS = 5
 # After a failure, the server is left alone for this long, or for as long as the failure took, whichever is longer.
 _TRY_AGAIN_SECONDS = 1

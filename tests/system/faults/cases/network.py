@@ -34,7 +34,7 @@ def with_a_scan(**knobs: object) -> Callable[[DisturbedPairing], None]:
 
 
 def so_often(times: int | None, **knobs: object) -> Callable[[DisturbedPairing], None]:
-    """Let WhatsApp fail so many times (None: always), and scan each QR until the attempt ends."""
+    """Let WhatsApp fail this many times (None: always), and scan each QR until the attempt ends."""
 
     def fault(pairing: DisturbedPairing) -> None:
         pairing.system.sandbox.set_knobs(**knobs, failTimes=times)
