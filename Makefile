@@ -38,10 +38,10 @@ run-built: setup build .aws-sam/runtime/installed  ## the same system from the a
 ##@ Test
 
 test: setup sam-tools security-tools  ## everything but the slow tests; ARGS="-k name" for some
-	@echo "Running the tests (about 15 minutes on 2 cores) ..."
+	@echo "Running the tests (about 20 minutes on 2 cores) ..."
 	$(BIN)/python -m pytest $(ARGS)
 
-test-slow: setup  ## the slow tests: the default time limits, all refs of a QR
+test-slow: setup  ## the slow tests: tests/README.md lists them
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 faults: setup  ## disturbs pairings, and writes tests/reliability.md; ARGS="-k scan" for some, without the file

@@ -37,6 +37,18 @@ def test_every_path_of_the_document_exists() -> None:
     assert len(named) > 100
 
 
+def test_every_module_of_a_floor_is_in_its_folder() -> None:
+    floors = re.findall(r"^\| `(web|session|pairing|keeper|runtime|core)/`(.+)$", PROSE, re.MULTILINE)
+    named = {(floor, name) for floor, row in floors for name in re.findall(r"`([a-z_/]+(?:\.py)?)`", row)}
+    missing = {
+        (floor, name)
+        for floor, name in named
+        if not any((folder / name).with_suffix(".py").exists() for folder in (DOMAIN, DOMAIN / floor))
+    }
+    assert missing == set()
+    assert len(floors) == 6
+
+
 def test_every_name_of_the_document_is_in_a_file() -> None:
     named = {word for name in CODE if not A_PATH.fullmatch(name) for word in re.findall(r"[A-Za-z_][\w-]{3,}", name)}
     text = "\n".join(sources())

@@ -237,6 +237,13 @@ def test_the_linkers_concurrency_is_reserved_only_when_asked(given: dict[str, st
     assert {name: function.reserved_concurrency for name, function in functions.items()} == expected
 
 
+def test_the_linker_outlives_both_windows_at_their_longest(template: Template) -> None:
+    """A login, the change between the two waits, and room for start and end take 120 s beside the windows."""
+    windows = [template["Parameters"][f"{name}TimeoutSeconds"]["MaxValue"] for name in ("Qr", "Auth")]
+    timeout = template["Resources"]["LinkerFunction"]["Properties"]["Timeout"]
+    assert sum(windows) + 120 <= timeout <= 900
+
+
 ISSUER = "https://abcd.supabase.co/auth/v1"
 
 
