@@ -41,6 +41,14 @@ def test_a_scan_connects_in_either_order_of_online_and_synced(world: World, secr
     ]
 
 
+def test_a_linker_reports_its_first_heartbeat_at_once(world: World, secret: Secret) -> None:
+    beats: list[int] = []
+    first: list[Step] = [lambda: beats.append(len(stage.workflow.of("heartbeat")))]
+    stage = Stage(world, [*first, *reached_qr(secret), *scan(world, secret), *LOGIN])
+    assert stage.link() == "connected"
+    assert beats == [1]
+
+
 def test_a_wait_that_opens_after_the_last_renewal_is_answered(world: World, secret: Secret) -> None:
     stage = Stage(world, [*reached_qr(secret), *scan(world, secret), *LOGIN], workflow_seconds=0.5)
     assert stage.link() == "connected"
