@@ -34,8 +34,7 @@ def settle(connection: psycopg.Connection, migrations: Sequence[Migration], *, s
     Parameters
     ----------
     supabase
-        Whether the Supabase CLI's history keeps our records, and gets those that it lacks. If not, they are removed
-        from it.
+        Whether the Supabase CLI's history keeps our records, and missing ones are added. If not, ours are removed.
 
     Raises
     ------

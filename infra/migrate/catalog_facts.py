@@ -19,7 +19,7 @@ from infra.migrate.checked_objects import (
     TRIGGER_FUNCTION,
 )
 
-# The tables to look at, with the name that stands in the facts about them.
+# The tables to look at, and the name that each table has in the facts.
 _TABLES = """
     with tables as (
       select c.oid, c.relrowsecurity, format('%%I.%%I', n.nspname, c.relname) as name

@@ -41,8 +41,8 @@ BEGIN
   END IF;
 
   IF last.id IS NOT NULL THEN
-    -- The user waits for the end of the pause. The p_most-th newest attempt must also be an hour old before another one
-    -- may start.
+    -- The user waits for the end of the pause. After p_most attempts within an hour, the user also waits until the
+    -- oldest of them is an hour old.
     wait := greatest(
       0,
       extract(epoch FROM last.started_at - clock_timestamp())

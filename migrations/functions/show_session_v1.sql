@@ -27,7 +27,7 @@ BEGIN
   END IF;
   PERFORM FROM public.whatsapp_sessions s WHERE s.user_id = p_user FOR UPDATE SKIP LOCKED;
   IF FOUND THEN
-    -- Read the session after the row is locked. If two calls run at once, the last writer has then read last.
+    -- Read the session after the row is locked. If two calls run at once, the call that writes last has also read last.
     SELECT * INTO shown FROM whatsapp_private.session_v1(p_user);
     -- Do not write a row that says the same already. Realtime would report the write as a change.
     PERFORM FROM public.whatsapp_sessions s

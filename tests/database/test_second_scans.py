@@ -33,7 +33,7 @@ def pairs(world: World, jid: str = JID) -> list[Step]:
 
 
 class Watched(Stage):
-    """A stage whose script can note the session that the person sees."""
+    """Runs a scripted engine, and can note the session that the person sees."""
 
     def __init__(self, world: World, *scripts: list[Step]) -> None:
         super().__init__(world, *scripts)

@@ -41,7 +41,7 @@ export function createClient(signIn, root) {
     }
   }
 
-  /** If the doubted click has stored an attempt, click once more. Only a click starts a workflow that is missing. */
+  /** If a click failed but may have stored an attempt, click once more. Only a click starts a workflow that is missing. */
   async function clickAgain(status) {
     if (!doubted) return status;
     doubted = false;

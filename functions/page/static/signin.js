@@ -5,7 +5,7 @@ import { SignedOut } from "./net.js";
 const LONGEST_MARGIN_MS = 60_000;
 const MARGIN_SHARE = 0.25; // of the lifetime, so that tokens of a minute or less are not renewed at every request
 
-/** How long before its end a token is renewed. A tab may hold tokens without a lifetime from an older page. */
+/** How long before its end a token is renewed. A tab may still hold tokens that an older version of this page stored without a lifetime. */
 const margin = ({ lifetime = Infinity }) => Math.min(LONGEST_MARGIN_MS, MARGIN_SHARE * lifetime);
 
 /**

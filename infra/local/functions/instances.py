@@ -26,8 +26,8 @@ MAX_RESPONSE_BYTES = 6_291_556
 class Instance:
     """One process of a function.
 
-    It can take an event from its first poll on. It is busy while `current` is set. After `ended` is set, it never runs
-    again. Both callbacks run on the event loop.
+    It can take an event once it has polled for the first time. It is busy while `current` is set. After `ended` is set,
+    it never runs again. Both callbacks run on the event loop.
 
     Parameters
     ----------

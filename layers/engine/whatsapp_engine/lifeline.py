@@ -50,7 +50,7 @@ class Lifeline:
             self._obey(self._read())
 
     def _obey(self, lines: list[dict[str, Any]]) -> None:
-        # Obey only the last time. An earlier time may be over, although the parent has renewed its lease since.
+        # Obey only the newest time. An earlier time may be over, although the parent has renewed its lease since.
         if moments := [line["until"] for line in lines if "until" in line]:
             _live_until(moments[-1])
         if any("confirm" in line for line in lines):

@@ -56,7 +56,7 @@ class ProcessEngine:
     ----------
     database_url : callable, optional
         Returns the ``postgresql://`` URL of the database whose schema ``whatsapp_engine`` holds the keys. Without it,
-        the keys end with the child. The probe needs no more.
+        the keys end with the child, which is enough for the probe.
     """
 
     def __init__(self, database_url: Callable[[], str] | None = None) -> None:

@@ -32,7 +32,7 @@ class Surroundings(Protocol):
 
 
 def definition(window: float) -> dict[str, Any]:
-    """Read the real definition. Both windows get this length, and functions their logical names."""
+    """Read the real definition. Both windows get this length, and the functions get their logical names."""
     text = re.sub(r"\$\{(\w+)FunctionArn\}", r"\1", _FILE.read_text("utf-8"))
     found: dict[str, Any] = json.loads(re.sub(r"\$\{\w+TimeoutSeconds\}", str(window), text))
     return found

@@ -169,7 +169,7 @@ class Promises:
 
     def _check_attempt(self, now: Row, before: Row | None) -> None:
         name = f"attempt {now['id']}"
-        # `stand_still` undoes the time that a call takes, and a little more on a busy machine.
+        # `stand_still` takes back the real time of a call. On a busy machine it takes back a little too much.
         assert now["remaining"] <= WINDOW + 10, f"{name} has a window of {now['remaining']} s"
         if not now["live"]:
             assert now["outcome"] in _OUTCOMES, f"{name} ended as {now['outcome']}"

@@ -74,7 +74,7 @@ def test_an_unscanned_renewed_qr_ends_with_its_own_reason(user: User) -> None:
     user.let_window_end("phase = 'auth'")
     session = user.reaches("error")
     assert session["error"]["code"] == "scan_not_repeated"
-    assert session["error"]["message"].startswith("WhatsApp asked for one more scan")
+    assert session["error"]["message"].startswith("One more scan was needed")
     assert session["notice"] is None
 
 
@@ -83,7 +83,7 @@ def test_the_picture_before_the_renewal_gives_a_new_qr(user: User) -> None:
     before, session = renewed(user, number)
     assert user.scan(before, number).json()["error"] == "pairing_refused"
     after = asked(user, "new_qr", session["qr"])
-    assert after["notice"]["message"].startswith("WhatsApp did not accept the scan.")
+    assert after["notice"]["message"].startswith("The scan did not work.")
     connects(user, after["qr"], number)
 
 

@@ -20,15 +20,13 @@ class Notice(StrEnum):
 INSTRUCTIONS = {
     "en": {
         Notice.SCAN_AGAIN: "WhatsApp asks for one more scan. Tap Link a device again and scan this QR code.",
-        Notice.NEW_QR: "WhatsApp did not accept the scan. Tap Link a device again and scan the new QR code.",
+        Notice.NEW_QR: "The scan did not work. Tap Link a device again and scan the new QR code.",
     },
     "es": {
         Notice.SCAN_AGAIN: (
             "WhatsApp pide un escaneo más. Toca otra vez Vincular un dispositivo y escanea este código QR."
         ),
-        Notice.NEW_QR: (
-            "WhatsApp no aceptó el escaneo. Toca otra vez Vincular un dispositivo y escanea el código QR nuevo."
-        ),
+        Notice.NEW_QR: ("El escaneo no funcionó. Toca otra vez Vincular un dispositivo y escanea el código QR nuevo."),
     },
 }
 

@@ -33,7 +33,7 @@ class Reason(StrEnum):
 _ENGLISH = {
     Reason.QR_TIMEOUT: "WhatsApp did not send a QR code in time. Please try again.",
     Reason.SCAN_TIMEOUT: "The QR code was not scanned in time. Try again and have your phone ready.",
-    Reason.SCAN_NOT_REPEATED: "WhatsApp asked for one more scan, but none came. Try again and scan twice if asked.",
+    Reason.SCAN_NOT_REPEATED: "One more scan was needed, but none came. Try again and scan twice if asked.",
     Reason.CANCELLED: "The connection was cancelled.",
     Reason.PAIRING_REJECTED: "WhatsApp refused this scan. Try again and scan the new QR code.",
     Reason.PASSKEY_REQUIRED: (
@@ -52,7 +52,7 @@ _SPANISH = {
     Reason.QR_TIMEOUT: "WhatsApp no envió un código QR a tiempo. Inténtalo de nuevo.",
     Reason.SCAN_TIMEOUT: "El código QR no se escaneó a tiempo. Inténtalo de nuevo con el teléfono a mano.",
     Reason.SCAN_NOT_REPEATED: (
-        "WhatsApp pidió un escaneo más y no llegó a tiempo. Inténtalo de nuevo y escanea otra vez si se te pide."
+        "Hacía falta un escaneo más y no llegó a tiempo. Inténtalo de nuevo y escanea otra vez si se te pide."
     ),
     Reason.CANCELLED: "Se canceló la conexión.",
     Reason.PAIRING_REJECTED: "WhatsApp rechazó este escaneo. Inténtalo de nuevo con el código QR nuevo.",

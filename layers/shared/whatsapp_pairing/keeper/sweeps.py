@@ -25,8 +25,8 @@ WHERE d.user_id IS NOT NULL AND d.state IN ('offered', 'linking') AND {_FREE} AN
 )
 """
 
-# A binding is made with the device's first QR. Nobody can scan the device's QRs after the first pause before an unlink
-# (unlink_pause_v1). A binding that is older and has no keys was never scanned.
+# A binding is made with the device's first QR. The first pause of unlink_pause_v1 is longer than a device's QRs last.
+# So a binding that is older than this pause and has no keys was never scanned.
 _NEVER_SCANNED = f"""
 whatsapp_private.devices d
 WHERE d.state = 'unlinking' AND d.created_at < now() - whatsapp_private.unlink_pause_v1(0)
@@ -80,7 +80,7 @@ class DeviceSweeps(Sweep):
         return self._swept(_GIVE_UP_STRAYS, _STRAYS, size)
 
     def give_up_unexplained(self, size: int) -> Batch:
-        """Make a binding that is due for unlink for each device that has keys but no binding."""
+        """Give each device that has keys but no binding a binding. It is due for unlink at once."""
         return self._found(_GIVE_UP_UNEXPLAINED, size)
 
     def forget_never_scanned(self, size: int) -> Batch:
@@ -98,7 +98,7 @@ class DeviceSweeps(Sweep):
         return devices
 
     def unlinks_due(self) -> int:
-        """Return how many unlinks are due. After a batch of ``start_unlinks`` that is not full, these are locked."""
+        """Return how many unlinks are due. If the last batch was not full, they are locked."""
         return self._due(_COUNT_UNLINKS)
 
     def forget_contacts(self, size: int) -> Batch:

@@ -11,7 +11,7 @@ from whatsapp_pairing.core.reasons import Reason
 from whatsapp_pairing.core.results import Outcome
 
 # Pause in seconds, by the number of failures in a row before it. The pause runs from the start of the last attempt. It
-# is never longer than a QR window, so a user whose QR timed out may try again at once.
+# is never longer than the default QR window, so a user whose QR timed out may try again at once.
 PAUSES = (5, 5, 5, 10, 20, 40, 80, 120)
 
 # How many attempts of one user may start within an hour. A pause alone does not stop a user who cancels and clicks

@@ -51,7 +51,7 @@ def connect(user_id: UUID, window_seconds: float, max_live: int, services: Servi
         claim = services.attempts.claim(user_id, attempt_id, window_seconds, max_live)
     if claim.claimed:
         metrics.started()
-        # Only this log line has both the user id and the attempt id. With it, an operator finds the attempt of a person
+        # This log line has both the user id and the attempt id. With it, an operator finds the attempt of a person
         # who complains.
         logger.info("pairing started", extra={"attempt_id": str(attempt_id)})
         _start(attempt_id, True, services)

@@ -26,7 +26,7 @@ _NO_ANSWER_SECONDS = 5.0
 _PATIENCE_SECONDS = 8.0
 # A function that was frozen for longer than _PATIENCE_SECONDS gets this much time for its second try.
 _AGAIN_SECONDS = 3.0
-# The write of a session row takes no longer than this, because pairing goes on without it.
+# One try to write a session row takes no longer than this, because pairing goes on without it.
 _BRIEF_SECONDS = 2.0
 # SQLSTATEs of a statement that has waited for a lock for too long, or has run for too long. The connection still works.
 _TOOK_TOO_LONG = ("55P03", "57014")

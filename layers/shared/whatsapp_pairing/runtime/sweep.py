@@ -49,8 +49,8 @@ class Sweep(Repository):
         return [row["id"] for row in self._all(statement, size=size, without=list(without))]
 
     def _swept(self, change: str, due: str, size: int, **parameters: object) -> Batch:
-        # `due` is counted as before the change, so it includes the changed rows. In a batch that is not full, the
-        # difference of the two counts is the number of locked rows.
+        # `due` counts the rows as they were before the change, so it includes the changed rows. In a batch that is not
+        # full, the difference of the two counts is the number of locked rows.
         statement = f"""
         WITH changed AS ({change})
         SELECT (SELECT count(*) FROM changed) AS done,

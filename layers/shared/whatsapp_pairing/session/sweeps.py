@@ -117,5 +117,5 @@ class SessionSweeps(Sweep):
         return [Behind(**row) for row in self._all(_TAKE_BEHIND, size=size)]
 
     def rows_due(self) -> int:
-        """Return how many session rows are due. After a batch of ``rows_behind`` that is not full, these are locked."""
+        """Return how many session rows are due. If the last batch was not full, they are locked."""
         return self._due(_COUNT_BEHIND)
