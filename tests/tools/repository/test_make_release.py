@@ -46,7 +46,7 @@ class Repository:
     def release(self, version: str) -> subprocess.CompletedProcess[str]:
         """Run the command of `make release` directly, because make would install environments for minutes."""
         asked = subprocess.run(
-            ["make", "--dry-run", "release", f"VERSION={version}"],
+            ["make", "--no-print-directory", "--dry-run", "release", f"VERSION={version}"],
             cwd=self.place, env=CALLER, capture_output=True, text=True, check=True,
         )  # fmt: skip
         command = asked.stdout.strip().splitlines()[-1].replace(".venv/bin/python", sys.executable)
