@@ -1,5 +1,5 @@
 // Sign-in by Supabase Auth, with e-mail and password. The tokens are in memory and, for a reload, in this tab's
-// sessionStorage. They are never in localStorage or in an address.
+// sessionStorage. The page never puts them into localStorage or into an address.
 import { endWithCopies, hasEnded, markEnded } from "./copies.js";
 import { createSignIn } from "./signin.js";
 import { json, post, strange } from "./net.js";

@@ -77,14 +77,8 @@ class Hold:
         ------
         LeaseLost
         """
-
-        def renew() -> bool:
-            renewed = self._leases.renew(self.attempt.id, self.lease.id, self._reachable, ended)
-            if renewed:
-                self.note(renewed)
-            return renewed is not None
-
-        self.lease.renew(renew)
+        attempt_id, lease_id = self.attempt.id, self.lease.id
+        self.note(self.lease.renew(lambda: self._leases.renew(attempt_id, lease_id, self._reachable, ended)))
         self.tell(self._workflow.heartbeat)
 
     def found_reachable(self, reachable: bool) -> None:

@@ -69,23 +69,25 @@ class Lease:
         """Whether it is time to renew the lease."""
         return self._clock() >= self.renew_at
 
-    def renew(self, work: Callable[[], bool]) -> None:
-        """Renew the lease now.
+    def renew(self, work: Callable[[], T | None]) -> T:
+        """Renew the lease now, and return what ``work`` has answered.
 
         Parameters
         ----------
         work : callable
-            Renews the lease in the database; false when it is lost.
+            Renews the lease in the database. It answers None or false when the lease is lost.
 
         Raises
         ------
         LeaseLost
-            ``work`` has answered false, or Postgres was away for too long.
+            ``work`` has answered None or false, or Postgres was away for too long.
         """
         asked_at = self._clock()
-        if not self.ask(work):
+        renewed = self.ask(work)
+        if not renewed:
             raise LeaseLost
         self._begin(asked_at)
+        return renewed
 
     def ask(self, work: Callable[[], T]) -> T:
         """Do ``work``. While Postgres is away, try again until another process may have taken the lease.
