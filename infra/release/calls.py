@@ -7,6 +7,7 @@ new release, the old parts call the new ones. So a release records what its part
 - ``database.json``: each statement, with the types that Postgres gives its parameters and columns, and the roles that
   may send it. The answers in JSON (``end_v1``, ``disconnect_v1``) are recorded as JSON only.
 - ``pairing.asl.json``: the workflow's definition, as the template has it.
+- ``execution.json``: the input with which connect starts an execution.
 - ``events.json``: the fields of each event that a function parses.
 - ``api.json``: the contract of the API, without the texts that only people read.
 - ``bundle.json``: the version of each text in a bundle, which the migration tool of a product has recorded.
@@ -17,10 +18,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import yaml
 from pydantic import BaseModel
 from whatsapp_pairing import payloads
+from whatsapp_pairing.runtime.workflow import execution_input
 
 from infra.migrate.bundle import VERSIONS
 from infra.release.statements import describe, sent
@@ -30,8 +33,8 @@ DEFINITION = ROOT / "infra/stack/pairing.asl.json"
 CONTRACT = ROOT / "infra/stack/openapi.yaml"
 
 DATABASE, WORKFLOW, EVENTS, API = "database.json", "pairing.asl.json", "events.json", "api.json"
-BUNDLE = "bundle.json"
-FILES = (API, BUNDLE, DATABASE, EVENTS, WORKFLOW)
+BUNDLE, EXECUTION = "bundle.json", "execution.json"
+FILES = (API, BUNDLE, DATABASE, EVENTS, EXECUTION, WORKFLOW)
 
 _WORDS = {"description", "summary", "example", "examples", "title", "servers", "tags", "license"}
 
@@ -43,6 +46,7 @@ def recorded(url: str) -> dict[str, str]:
         BUNDLE: VERSIONS.read_text("utf-8"),
         DATABASE: _json(describe(url, sent())),
         EVENTS: _json(events()),
+        EXECUTION: _json(execution_input(UUID(int=0))),
         WORKFLOW: DEFINITION.read_text("utf-8"),
     }
 

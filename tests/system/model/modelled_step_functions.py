@@ -45,6 +45,8 @@ class Execution:
     ----------
     token : str or None
         The token of the open wait.
+    finished : bool
+        Whether the execution has come to an end of its definition. An execution that was stopped has not.
     """
 
     def __init__(self, attempt_id: UUID, states: dict[str, Any], around: Surroundings) -> None:
@@ -54,6 +56,7 @@ class Execution:
         self._retries = 0
         self._visit = 0
         self.running = True
+        self.finished = False
         self.state = ""
         self._leave()
         self._enter(states["StartAt"])
@@ -65,7 +68,7 @@ class Execution:
         """Complete the wait. Return False if there is no such wait."""
         if token != self.token:
             return False
-        self._enter(self._state["Next"])
+        self._go_on()
         return True
 
     def fail(self, token: str, error: str) -> bool:
@@ -96,7 +99,7 @@ class Execution:
         """End a pause, retry a call, or end a wait, if that is due."""
         now = self._around.now
         if self._rested_at is not None and self._rested_at <= now:
-            self._enter(self._state["Next"])
+            self._go_on()
         elif self._retry_at is not None and self._retry_at <= now:
             self._retry_at = None
             self._call()
@@ -134,9 +137,6 @@ class Execution:
         self.state = name
         state = self._state
         match state["Type"], state.get("Resource"):
-            case "Pass", None:
-                self._put(state["ResultPath"], state["Result"])
-                self._enter(state["Next"])
             case "Task", r if r == _WAIT:
                 assert state["ResultPath"] is None
                 self._wait()
@@ -149,15 +149,25 @@ class Execution:
                 chosen = [c["Next"] for c in state["Choices"] if self._get(c["Variable"]) == c["StringEquals"]]
                 self._enter([*chosen, state["Default"]][0])
             case "Succeed", None:
-                self.running = False
+                self._finish()
             case unknown:
                 raise NotImplementedError(unknown)
+
+    def _go_on(self) -> None:
+        if self._state.get("End"):
+            self._finish()
+        else:
+            self._enter(self._state["Next"])
+
+    def _finish(self) -> None:
+        self._leave()
+        self.running, self.finished = False, True
 
     def _wait(self) -> None:
         state = self._state
         self._waits += 1
         token = self.token = f"{self._data['attemptId']}/{self._waits}"
-        seconds, self._heartbeat = self._get(state["TimeoutSecondsPath"]), self._get(state["HeartbeatSecondsPath"])
+        seconds, self._heartbeat = self._number("TimeoutSeconds"), self._number("HeartbeatSeconds")
         assert 0 < self._heartbeat < seconds, "Step Functions refuses such a heartbeat"
         self._over_at = self._around.now + seconds
 
@@ -184,7 +194,7 @@ class Execution:
             if not process.error:
                 payload = {"Payload": process.result}
                 self._put(state["ResultPath"], {k[:-2]: _at(payload, v) for k, v in state["ResultSelector"].items()})
-                self._enter(state["Next"])
+                self._go_on()
             elif self._retries < policy["MaxAttempts"]:
                 pause = policy["IntervalSeconds"] * policy["BackoffRate"] ** self._retries
                 self._retry_at = self._around.now + min(pause, policy["MaxDelaySeconds"])
@@ -208,6 +218,9 @@ class Execution:
             else value
             for name, value in self._state["Parameters"]["Payload"].items()
         }
+
+    def _number(self, field: str) -> Any:
+        return self._state[field] if field in self._state else self._get(self._state[f"{field}Path"])
 
     def _get(self, path: str) -> Any:
         return _at(self._data, path)

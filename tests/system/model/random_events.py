@@ -88,7 +88,7 @@ class RandomEvents(RuleBasedStateMachine):
 
     @property
     def stopped(self) -> list[Execution]:
-        return [e for e in self.system.executions.values() if not e.running and e.state not in ("Connected", "Ended")]
+        return [e for e in self.system.executions.values() if not e.running and not e.finished]
 
     @property
     def runs(self) -> list[EngineRun]:

@@ -70,7 +70,7 @@ class Workflow:
         request = {
             "stateMachineArn": self._settings.state_machine_arn,
             "name": str(attempt_id),
-            "input": json.dumps({"attemptId": str(attempt_id)}),
+            "input": json.dumps(execution_input(attempt_id)),
         }
         try:
             limits.in_time(lambda: self._states.start_execution(**request), _MOST_SECONDS)
@@ -129,6 +129,11 @@ class Workflow:
             limits.in_time(lambda: self._functions.invoke(**request), _MOST_SECONDS)
         except _FAILURES as error:
             raise _unavailable("invoke", error) from None
+
+
+def execution_input(attempt_id: UUID) -> dict[str, str]:
+    """Return the input of an attempt's execution. The definition of the next release must understand it too."""
+    return {"attemptId": str(attempt_id)}
 
 
 def _unavailable(operation: str, error: Exception) -> WorkflowUnavailable:
