@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra.template.intrinsics import load_yaml
+from tests.support.other_environments import tool
 from tests.support.stack import ROOT
 
 Template = dict[str, Any]
@@ -30,7 +30,7 @@ def expand() -> Iterator[Expand]:
     """SAM's transform: ``expand(template, Parameter="value")`` returns what CloudFormation gets. Tracing is on."""
     python = tool(".venv-sam", "python")
     with subprocess.Popen(
-        [python, Path(__file__).with_name("expand.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [python, ROOT / "tests" / "support" / "sam_transform.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdin
         assert process.stdout
@@ -43,11 +43,3 @@ def expand() -> Iterator[Expand]:
 
         yield expand
         process.stdin.close()
-
-
-def tool(environment: str, name: str) -> Path:
-    """Return a program of another virtual environment, which `make test` installs."""
-    program = ROOT / environment / "bin" / name
-    if not program.exists():
-        pytest.skip(f"there is no {environment}: `make test` installs it")
-    return program
