@@ -12,6 +12,7 @@ import pytest
 from infra.template.intrinsics import load_yaml
 from tests.support.other_environments import tool
 from tests.support.stack import ROOT
+from tests.support.transformed import SAM_TRANSFORM
 
 Template = dict[str, Any]
 Expand = Callable[..., Template]
@@ -29,9 +30,7 @@ def template() -> Template:
 def expand() -> Iterator[Expand]:
     """SAM's transform: ``expand(template, Parameter="value")`` returns what CloudFormation gets. Tracing is on."""
     python = tool(".venv-sam", "python")
-    with subprocess.Popen(
-        [python, ROOT / "tests" / "support" / "sam_transform.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen([python, SAM_TRANSFORM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout
 
