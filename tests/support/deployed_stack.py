@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,9 @@ class DeployedStack:
         What the operator fills in or changes in samconfig.toml.
     """
 
-    def __init__(self, aws: EmulatedAws, build: Path, folder: Path, parameters: dict[str, str]) -> None:
+    def __init__(self, aws: EmulatedAws, build: Path, folder: Path, parameters: Mapping[str, str | None]) -> None:
         self._aws, self._build, self._folder = aws, build, folder
-        self.parameters = parameters
+        self.parameters = dict(parameters)
         self._samconfig = (ROOT / "samconfig.toml").read_text()
         self.name = str(tomllib.loads(self._samconfig)["dev"]["deploy"]["parameters"]["stack_name"])
 
@@ -93,10 +94,9 @@ class DeployedStack:
         resources = self._aws.client("cloudformation").describe_stack_resources(StackName=self.name)["StackResources"]
         return {one["PhysicalResourceId"]: one["LogicalResourceId"] for one in resources}
 
-    def environment(self, route: str) -> dict[str, str]:
-        """Return the variables of the function, or of its version, that a route invokes."""
-        function, _ = self.routes()[route]
-        found = self._aws.client("lambda").get_function_configuration(FunctionName=function)
+    def environment(self, arn: str | None) -> dict[str, str]:
+        """Return the variables of a function, or of the version behind its alias."""
+        found = self._aws.client("lambda").get_function_configuration(FunctionName=arn)
         return dict(found["Environment"]["Variables"])
 
     def call(self, method: str, path: str, **headers: str) -> Answer:
@@ -132,14 +132,13 @@ def pair(user: Visitor, sandbox: SandboxClient, number: str) -> None:
     user.wait(120, "empty device list", lambda _: sandbox.devices(number) == [])
 
 
-def filled_in(samconfig: str, parameters: dict[str, str]) -> str:
-    """Return samconfig.toml with these values in the environment ``dev``."""
+def filled_in(samconfig: str, parameters: Mapping[str, str | None]) -> str:
+    """Return samconfig.toml with these values in the environment ``dev``. None takes the parameter's line out."""
     before, section, after = re.split(r"(?m)^(?=\[(?:dev|prod)\.deploy\.parameters\]$)", samconfig)
     for name, value in parameters.items():
-        line = f'  "{name}={value}",'
-        section, found = re.subn(rf'(?m)^  "{name}=.*",$', lambda _, line=line: line, section)
-        if not found:
-            section = section.replace("parameter_overrides = [\n", f"parameter_overrides = [\n{line}\n")
+        section = re.sub(rf"""(?m)^  ["']{name}=.*\n""", "", section)
+        if value is not None:
+            section = section.replace("parameter_overrides = [\n", f"parameter_overrides = [\n  '{name}={value}',\n")
     return before + section + after
 
 

@@ -32,6 +32,8 @@ pytestmark = [
 ]
 
 ORIGINS = "http://localhost:5173"
+ISSUER = "https://abcd.supabase.co/auth/v1"
+CONNECT = "POST /api/whatsapp/connect"
 PAGE = "/home/settings/whatsapp"
 
 
@@ -145,19 +147,30 @@ def test_a_person_pairs(user: Visitor, sandbox: SandboxClient) -> None:
     pair(user, sandbox, "34600000401")
 
 
-def test_an_update_reaches_the_function(stack: DeployedStack, user: Visitor) -> None:
-    stack.parameters["MaxLivePairings"] = "8"
+def test_an_update_reaches_the_functions(stack: DeployedStack, user: Visitor) -> None:
+    stack.parameters |= {"MaxLivePairings": "8", "LegacyJwtSecretName": "legacy/jwt", "AcceptedIssuers": ISSUER}
     done = stack.deploy()
     assert done.returncode == 0, done.stdout + done.stderr
     assert stack.status == "UPDATE_COMPLETE"
-    assert stack.environment("POST /api/whatsapp/connect")["MAX_LIVE_PAIRINGS"] == "8"
+    connect, authorizer = map(stack.environment, stack.routes()[CONNECT])
+    assert connect["MAX_LIVE_PAIRINGS"] == "8"
+    assert (authorizer["LEGACY_JWT_SECRET_NAME"], authorizer["ACCEPTED_ISSUERS"]) == ("legacy/jwt", ISSUER)
     assert user.status()["status"] == "disconnected"
+
+
+def test_only_an_empty_value_empties_a_parameter(stack: DeployedStack) -> None:
+    stack.parameters |= {"LegacyJwtSecretName": '""', "AcceptedIssuers": None}
+    done = stack.deploy()
+    assert done.returncode == 0, done.stdout + done.stderr
+    _, authorizer = map(stack.environment, stack.routes()[CONNECT])
+    assert authorizer["LEGACY_JWT_SECRET_NAME"] == ""
+    assert authorizer["ACCEPTED_ISSUERS"] == ISSUER  # as before, because samconfig.toml no longer names the parameter
 
 
 def test_a_failed_update_is_rolled_back(
     stack: DeployedStack, built: Build, user: Visitor, sandbox: SandboxClient
 ) -> None:
-    before = stack.environment("POST /api/whatsapp/connect")
+    before = [*map(stack.environment, stack.routes()[CONNECT])]
     # sam reads the artifacts beside the template.
     template = built(HERE) / "template-with-a-fault.yaml"
     with_a_fault(built(HERE) / "template.yaml", template)
@@ -169,7 +182,7 @@ def test_a_failed_update_is_rolled_back(
     assert done.returncode == 1
     assert re.search(r"_FAILED +AWS::Lambda::Event\S* +Fault ", done.stdout), done.stdout
     assert stack.status == "UPDATE_ROLLBACK_COMPLETE"
-    assert stack.environment("POST /api/whatsapp/connect") == before
+    assert [*map(stack.environment, stack.routes()[CONNECT])] == before
     pair(user, sandbox, "34600000402")
 
 
