@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra.template.intrinsics import load_yaml
+from tests.support.other_environments import tool
 from tests.support.stack import ROOT
+from tests.support.transformed import SAM_TRANSFORM
 
 Template = dict[str, Any]
 Expand = Callable[..., Template]
@@ -29,9 +30,7 @@ def template() -> Template:
 def expand() -> Iterator[Expand]:
     """SAM's transform: ``expand(template, Parameter="value")`` returns what CloudFormation gets. Tracing is on."""
     python = tool(".venv-sam", "python")
-    with subprocess.Popen(
-        [python, Path(__file__).with_name("expand.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen([python, SAM_TRANSFORM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout
 
@@ -43,11 +42,3 @@ def expand() -> Iterator[Expand]:
 
         yield expand
         process.stdin.close()
-
-
-def tool(environment: str, name: str) -> Path:
-    """Return a program of another virtual environment, which `make test` installs."""
-    program = ROOT / environment / "bin" / name
-    if not program.exists():
-        pytest.skip(f"there is no {environment}: `make test` installs it")
-    return program

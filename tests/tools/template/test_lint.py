@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.nested import ALARMS, joined
+from tests.support.other_environments import tool
 from tests.support.stack import ROOT
-from tests.tools.template.conftest import Expand, Template, tool
+from tests.tools.template.conftest import Expand, Template
 from tests.tools.template.template_edits import add, without
 
 Finding = tuple[str, str]  # rule and resource

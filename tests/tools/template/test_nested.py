@@ -8,8 +8,9 @@ import subprocess
 from infra.template.intrinsics import load_yaml
 from infra.template.reading import read_template
 from tests.support.nested import ALARMS, joined, reference
+from tests.support.other_environments import tool
 from tests.support.stack import ROOT
-from tests.tools.template.conftest import Expand, Template, tool
+from tests.tools.template.conftest import Expand, Template
 
 FUNCTIONS = {
     "AuthorizerFunction", "ConnectFunction", "StatusFunction", "DisconnectFunction", "PageFunction",
