@@ -98,6 +98,7 @@ def _function(resources: Resources, logical_id: str) -> Function:
         retries=int(asynchronous.get("MaximumRetryAttempts", DEFAULT_RETRIES)),
         max_event_age=float(asynchronous.get("MaximumEventAgeInSeconds", DEFAULT_MAX_EVENT_AGE)),
         reserved_concurrency=None if reserved is None else int(reserved),
+        alias=resources.alias(logical_id),
     )
 
 

@@ -42,6 +42,7 @@ class Function:
     retries: int
     max_event_age: float
     reserved_concurrency: int | None
+    alias: str | None = None
 
     @property
     def short_name(self) -> str:
@@ -123,7 +124,18 @@ def function_name(reference: str) -> str:
     >>> function_name("arn:aws:lambda:us-east-1:123456789012:function:Hello:live")
     'Hello'
     """
+    return _name_and_qualifier(reference)[0]
+
+
+def qualifier(reference: str) -> str:
+    """Return the version or alias in a function's name, ARN or partial ARN; ``$LATEST`` if it names none.
+
+    >>> qualifier("arn:aws:lambda:us-east-1:123456789012:function:Hello:live")
+    'live'
+    """
+    return (*_name_and_qualifier(reference), "$LATEST")[1]
+
+
+def _name_and_qualifier(reference: str) -> list[str]:
     parts = reference.split(":")
-    if "function" in parts:
-        return parts[parts.index("function") + 1]
-    return parts[0]
+    return parts[parts.index("function") + 1 :] if "function" in parts else parts

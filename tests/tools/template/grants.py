@@ -29,6 +29,7 @@ AWS_MANAGED = {
     ],
 }
 
+_ALIAS = re.compile(r"(?<=Function)Aliaslive$")  # what SAM adds to a function's logical id
 _HERE = re.compile(r"^arn:\$\{AWS::Partition\}:([a-z0-9-]+):\$\{AWS::Region\}:\$\{AWS::AccountId\}:")
 
 
@@ -83,7 +84,9 @@ def roles_used(value: Any) -> Iterator[str]:
 
 
 def shape(value: Any) -> str:
-    """A value as text, with references as ``${Name}``. An ARN of this account and region is shortened to its service.
+    """A value as text, with references as ``${Name}``, and as ``${Name:live}`` for a function's alias.
+
+    An ARN of this account and region is shortened to its service.
 
     >>> shape({"Fn::Sub": "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:${Queue}"})
     'sqs:${Queue}'
@@ -96,7 +99,7 @@ def _text(value: Any) -> str:
         case str():
             return value
         case {"Ref": str(name)}:
-            return f"${{{name}}}"
+            return f"${{{_ALIAS.sub(':live', name)}}}"
         case {"Fn::GetAtt": [name, attribute]}:
             return f"${{{name}.{attribute}}}"
         case {"Fn::Sub": str(text)}:

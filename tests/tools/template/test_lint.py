@@ -26,6 +26,7 @@ Finding = tuple[str, str]  # rule and resource
 CFN_LINT_EXCEPTIONS = {
     "WS1000": (r".*Function", "tracing is a parameter; test_settings holds every function to it"),
     "WS1004": (r".*Function", "the rule does not know LoggingConfig; test_settings holds every function to its group"),
+    "WS5000": (r"SettingsRecord", "it never runs, so there is nothing to trace"),
     "ES6000": (r".*DeadLetters", "these are dead-letter queues themselves; the rule knows only those of other queues"),
 }
 CHECKOV_EXCEPTIONS = {
@@ -39,6 +40,8 @@ CHECKOV_EXCEPTIONS = {
         "called synchronously, so the caller learns of a failure; cleanup and probe run again by the clock",
     ),
     "CKV_AWS_117": (r".*Function", "they talk to Supabase and WhatsApp; a VPC would only put a NAT gateway in between"),
+    "CKV_AWS_284": (r"SettingsRecord", "it never runs, so there is nothing to trace"),
+    "CKV_AWS_285": (r"SettingsRecord", "it never runs, so there is nothing to log"),
     "CKV_AWS_173": (r".*Function", "the environment holds names and public values; secrets are in Secrets Manager"),
 }
 

@@ -79,6 +79,8 @@ def functions(resources: Resources) -> Iterator[str]:
 def workflow(resources: Resources) -> Iterator[str]:
     """The workflow logs, but no data."""
     for name, machine in of_type(resources, "AWS::StepFunctions::StateMachine"):
+        if name == "SettingsRecord":  # it never runs
+            continue
         logging = machine.get("LoggingConfiguration", {})
         if logging.get("IncludeExecutionData") is not False or logging.get("Level") not in ("ERROR", "ALL"):
             yield f"{name}: logs execution data, or nothing"
