@@ -13,20 +13,32 @@ from typing import Any
 
 Grant = tuple[str, str]
 
-# The actions of AWS's managed policies that SAM attaches, by AWS's documentation. All apply to every resource.
-AWS_MANAGED = {
-    "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole": [
-        "logs:CreateLogGroup",
-        "logs:CreateLogStream",
-        "logs:PutLogEvents",
-    ],
-    "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess": [
-        "xray:GetSamplingRules",
-        "xray:GetSamplingStatisticSummaries",
-        "xray:GetSamplingTargets",
-        "xray:PutTelemetryRecords",
-        "xray:PutTraceSegments",
-    ],
+# The grants of AWS's managed policies that SAM attaches, by AWS's documentation.
+LOGS = [("logs:CreateLogGroup", "*"), ("logs:CreateLogStream", "*"), ("logs:PutLogEvents", "*")]
+XRAY = [
+    ("xray:GetSamplingRules", "*"),
+    ("xray:GetSamplingStatisticSummaries", "*"),
+    ("xray:GetSamplingTargets", "*"),
+    ("xray:PutTelemetryRecords", "*"),
+    ("xray:PutTraceSegments", "*"),
+]
+MARKED = ' {"Condition": {"StringEquals": {"s3:ExistingObjectTag/UseWithCodeDeploy": "true"}}}'
+CODE_DEPLOY = [
+    ("cloudwatch:DescribeAlarms", "*"),
+    ("lambda:GetAlias", "*"),
+    ("lambda:GetProvisionedConcurrencyConfig", "*"),
+    ("lambda:UpdateAlias", "*"),
+    ("sns:Publish", "*"),
+    ("s3:GetObject", "arn:aws:s3:::*/CodeDeploy/*"),
+    ("s3:GetObjectVersion", "arn:aws:s3:::*/CodeDeploy/*"),
+    (f"s3:GetObject{MARKED}", "*"),
+    (f"s3:GetObjectVersion{MARKED}", "*"),
+    ("lambda:InvokeFunction", "arn:aws:lambda:*:*:function:CodeDeployHook_*"),
+]
+AWS_MANAGED: dict[str, list[Grant]] = {
+    "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole": LOGS,
+    "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess": XRAY,
+    "arn:aws:iam::aws:policy/service-role/AWSCodeDeployRoleForLambda": CODE_DEPLOY,
 }
 
 _ALIAS = re.compile(r"(?<=Function)Aliaslive$")  # what SAM adds to a function's logical id
@@ -42,7 +54,7 @@ def role_grants(resources: dict[str, Any], role: str) -> set[Grant]:
     for managed in _each(properties.get("ManagedPolicyArns")):
         name = shape(managed)
         if name in AWS_MANAGED:
-            found |= {(action, "*") for action in AWS_MANAGED[name]}
+            found |= set(AWS_MANAGED[name])
         elif isinstance(managed, dict) and managed.get("Ref") in resources:
             found |= policy_grants(resources[managed["Ref"]]["Properties"]["PolicyDocument"])
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.tools.template.grants import Grant
+from tests.tools.template.grants import CODE_DEPLOY, MARKED, Grant
 
 INVOKE = "lambda:InvokeFunction"
 UNLINK = (INVOKE, "${UnlinkFunction:live}")
@@ -31,6 +31,16 @@ NO_FINER_RESOURCE = {
     "xray:GetSamplingTargets": "the same",
     "xray:PutTelemetryRecords": "with Tracing=Active: a trace is no resource",
     "xray:PutTraceSegments": "the same",
+}
+
+NO_FINER_RESOURCE |= {
+    "cloudwatch:DescribeAlarms": "SAM attaches AWSCodeDeployRoleForLambda; only CodeDeploy may take the role on",
+    "lambda:GetAlias": "the same",
+    "lambda:GetProvisionedConcurrencyConfig": "the same",
+    "lambda:UpdateAlias": "the same",
+    "sns:Publish": "the same",
+    f"s3:GetObject{MARKED}": "the same",
+    f"s3:GetObjectVersion{MARKED}": "the same",
 }
 
 EVERY_FUNCTION: set[Grant] = {
@@ -80,6 +90,7 @@ ROLES: dict[str, tuple[str, set[Grant]]] = {
     "CleanupFunctionEvery5MinutesRole": ("scheduler", {(INVOKE, "${CleanupFunction:live}")}),
     "ProbeFunctionEveryHourRole": ("scheduler", {(INVOKE, "${ProbeFunction:live}")}),
     "SettingsRecordRole": ("states", set()),
+    "CodeDeployServiceRole": ("codedeploy", set(CODE_DEPLOY)),
     "PairingStateMachineRole": (
         "states",
         {

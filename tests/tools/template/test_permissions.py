@@ -27,7 +27,8 @@ def complaints(cloudformation: Template) -> list[str]:
         if who != [{"Service": [f"{service}.amazonaws.com"]}]:
             said.append(f"{role}: may be taken on by {who}")
     for name, resource in resources.items():
-        said += [f"{name}: runs as {role}" for role in roles_used(resource) if role != f"${{{name}Role.Arn}}"]
+        own = "CodeDeployServiceRole" if resource["Type"] == "AWS::CodeDeploy::DeploymentGroup" else f"{name}Role"
+        said += [f"{name}: runs as {role}" for role in roles_used(resource) if role != f"${{{own}.Arn}}"]
     said += _difference("caller", {_caller(resources[name]) for name in of_type["AWS::Lambda::Permission"]}, CALLERS)
     said += _difference("policy", of_type["AWS::IAM::ManagedPolicy"], OWN_POLICIES)
     for name in OWN_POLICIES & of_type["AWS::IAM::ManagedPolicy"]:
