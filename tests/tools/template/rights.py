@@ -11,6 +11,12 @@ API, WORKER, ENGINE = (
     ("secretsmanager:GetSecretValue", f"secretsmanager:secret:${{DatabaseSecretName}}/{need}-??????")
     for need in ("api", "worker", "engine")
 )
+VIA_SECRETS_MANAGER = (
+    ' {"Condition": {"StringEquals": {"kms:ViaService": '
+    '{"Fn::Sub": "secretsmanager.${AWS::Region}.${AWS::URLSuffix}"}}}}'
+)
+DECRYPT = (f"kms:Decrypt{VIA_SECRETS_MANAGER}", "${SecretsKmsKeyArn}")
+PROXY = ("secretsmanager:GetSecretValue", "secretsmanager:secret:${WhatsAppProxy}-??????")
 OWN_LOGS = "${FunctionLogs.Arn}"
 
 # AWS allows these actions only on every resource.
@@ -58,18 +64,22 @@ EVERY_FUNCTION: set[Grant] = {
 }
 
 FUNCTIONS: dict[str, set[Grant]] = {
-    "AuthorizerFunction": {("secretsmanager:GetSecretValue", "secretsmanager:secret:${LegacyJwtSecretName}-??????")},
-    "ConnectFunction": {("states:StartExecution", "${PairingStateMachine.Arn}"), API},
-    "StatusFunction": {API},
-    "DisconnectFunction": {("states:SendTaskFailure", MACHINE), UNLINK, API},
+    "AuthorizerFunction": {
+        ("secretsmanager:GetSecretValue", "secretsmanager:secret:${LegacyJwtSecretName}-??????"),
+        DECRYPT,
+    },
+    "ConnectFunction": {("states:StartExecution", "${PairingStateMachine.Arn}"), API, DECRYPT},
+    "StatusFunction": {API, DECRYPT},
+    "DisconnectFunction": {("states:SendTaskFailure", MACHINE), UNLINK, API, DECRYPT},
     "PageFunction": set(),
     "OpenPhaseFunction": {
         (INVOKE, "${LinkerFunction:live}"),
         ("states:SendTaskSuccess", MACHINE),
         ("states:SendTaskFailure", MACHINE),
         WORKER,
+        DECRYPT,
     },
-    "SettlePhaseFunction": {UNLINK, WORKER},
+    "SettlePhaseFunction": {UNLINK, WORKER, DECRYPT},
     "LinkerFunction": {
         ("states:SendTaskSuccess", MACHINE),
         ("states:SendTaskFailure", MACHINE),
@@ -78,10 +88,12 @@ FUNCTIONS: dict[str, set[Grant]] = {
         UNLINK,
         WORKER,
         ENGINE,
+        PROXY,
+        DECRYPT,
     },
-    "UnlinkFunction": {("sqs:SendMessage", "${UnlinkDeadLetters.Arn}"), WORKER, ENGINE},
-    "CleanupFunction": {UNLINK, WORKER},
-    "ProbeFunction": set(),
+    "UnlinkFunction": {("sqs:SendMessage", "${UnlinkDeadLetters.Arn}"), WORKER, ENGINE, PROXY, DECRYPT},
+    "CleanupFunction": {UNLINK, WORKER, DECRYPT},
+    "ProbeFunction": {PROXY, DECRYPT},
 }
 
 # Key: a role. Value: the service that assumes the role, and the role's grants.
