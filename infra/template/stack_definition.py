@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,22 @@ class Cors:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """How many requests the API takes: `rate` a second, after `burst` at the same moment."""
+
+    rate: float
+    burst: int
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The API's limits: of all requests, and of single routes by their keys. None means no limit."""
+
+    default: Limit | None = None
+    routes: Mapping[str, Limit] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class StateMachine:
     """A Step Functions state machine; `definition` is its ASL with the substitutions done."""
 
@@ -114,6 +130,7 @@ class StackDefinition:
     functions: Mapping[str, Function]
     routes: tuple[Route, ...]
     cors: Cors | None
+    limits: Limits
     state_machines: tuple[StateMachine, ...]
     schedules: tuple[Schedule, ...]
 

@@ -40,8 +40,6 @@ CHECKOV_EXCEPTIONS = {
         "called synchronously, so the caller learns of a failure; cleanup and probe run again by the clock",
     ),
     "CKV_AWS_117": (r".*Function", "they talk to Supabase and WhatsApp; a VPC would only put a NAT gateway in between"),
-    "CKV_AWS_284": (r"SettingsRecord", "it never runs, so there is nothing to trace"),
-    "CKV_AWS_285": (r"SettingsRecord", "it never runs, so there is nothing to log"),
     "CKV_AWS_173": (r".*Function", "the environment holds names and public values; secrets are in Secrets Manager"),
 }
 
