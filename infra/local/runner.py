@@ -42,6 +42,10 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 DATABASE_SECRETS = "DatabaseSecretName"
+PROXY_SECRET = "WhatsAppProxy"
+
+# The local system has no limits, unless one of these parameters is given. A test or a developer may send many requests.
+LIMITS = {"ApiRate", "ApiBurst", "ConnectRate", "ConnectBurst"}
 
 # The functions that delete sessions or the keys of a device.
 DELETING = {"CleanupFunction", "DisconnectFunction", "UnlinkFunction"}
@@ -121,19 +125,31 @@ class _Runner:
         if prefix := self._stack.parameters.get(DATABASE_SECRETS):
             urls = await asyncio.to_thread(database.login_urls, database_url, self._options.login_urls)
             secrets = {f"{prefix}/{login}": json.dumps({"url": url}) for login, url in urls.items()}
+        secrets |= self._proxy_secret(whatsapp)
         loop = asyncio.get_running_loop()
         await asyncio.to_thread(aws.start, self._stack.state_machines, secrets, invoker, loop)
 
         scheduler = Scheduler(self._stack.schedules, invoker.invoke_later)
         password = None if is_loopback(listening) else token_urlsafe(12)
         local = await self._developer_paths(database_url, invoker, whatsapp, aws.url, password)
-        server = HttpServer(Gateway(self._stack, invoker, local.answer).answer)
+        limits = self._stack.limits if LIMITS & self._options.parameters.keys() else None
+        server = HttpServer(Gateway(self._stack, invoker, local.answer, limits).answer)
         self._resources.push_async_callback(server.stop)
         await server.start(listening)
         self._resources.push_async_callback(scheduler.stop)
         scheduler.start()
         if password is not None:
             logger.info("other machines reach this port; /dev/ asks for this password (any user name): %s", password)
+
+    def _proxy_secret(self, whatsapp: WhatsApp) -> dict[str, str]:
+        """Return the secret that the parameter names. It holds the proxy that this run uses anyway."""
+        name = self._stack.parameters.get(PROXY_SECRET)
+        if not name:
+            return {}
+        url = whatsapp.environment.get("HTTPS_PROXY")
+        if url is None:
+            raise ToolError(f"the parameter {PROXY_SECRET} needs a proxy here: set HTTPS_PROXY")
+        return {name: json.dumps({"url": url})}
 
     def _in_background(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)

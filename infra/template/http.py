@@ -1,4 +1,4 @@
-"""The HTTP API of a template: routes, authorizers and CORS."""
+"""The HTTP API of a template: routes, authorizers, CORS and limits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from infra.template.errors import TemplateError
 from infra.template.resources import FUNCTION, HTTP_API, Resources
-from infra.template.stack_definition import Authorizer, Cors, Route, function_name
+from infra.template.stack_definition import Authorizer, Cors, Limit, Limits, Route, function_name
 
 
 def read_routes(resources: Resources) -> Iterator[Route]:
@@ -42,6 +42,24 @@ def read_cors(resources: Resources) -> Cors | None:
                 max_age=None if found.get("MaxAge") is None else int(found["MaxAge"]),
             )
     return None
+
+
+def read_limits(resources: Resources) -> Limits:
+    """Return the API's limits."""
+    for api_id in resources.ids(HTTP_API):
+        api = _api(resources, api_id)
+        default = _limit(resources.resolve(api.get("DefaultRouteSettings"), f"{api_id}.DefaultRouteSettings"))
+        routes = resources.resolve(api.get("RouteSettings") or {}, f"{api_id}.RouteSettings")
+        limits = {route: _limit(settings) for route, settings in routes.items()}
+        return Limits(default, {route: limit for route, limit in limits.items() if limit is not None})
+    return Limits()
+
+
+def _limit(settings: dict[str, Any] | None) -> Limit | None:
+    if not settings or "ThrottlingRateLimit" not in settings:
+        return None
+    rate = float(settings["ThrottlingRateLimit"])
+    return Limit(rate, int(settings.get("ThrottlingBurstLimit", max(1, rate))))
 
 
 def _api(resources: Resources, api_id: str | None) -> dict[str, Any]:

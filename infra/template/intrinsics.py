@@ -167,7 +167,10 @@ class Resolver:
                 return "${" + name + "}"
             if name in values:
                 return str(values[name])
-            return str(self._get_att(name, where) if "." in name else self._ref(name, where))
+            # In Fn::Sub as in Ref, SAM writes a function's alias as ${Function.Alias}.
+            if "." in name and not name.endswith(".Alias"):
+                return str(self._get_att(name, where))
+            return str(self._ref(name, where))
 
         return PLACEHOLDER.sub(replace, text)
 

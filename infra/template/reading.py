@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.template.errors import TemplateError
-from infra.template.http import read_cors, read_routes
+from infra.template.http import read_cors, read_limits, read_routes
 from infra.template.intrinsics import PLACEHOLDER, load_yaml
 from infra.template.nested import check_nested
 from infra.template.resources import FUNCTION, LAYER, STATE_MACHINE, Resources, required, text
@@ -60,6 +60,7 @@ def _read_stack(resources: Resources) -> StackDefinition:
         functions={function.name: function for function in functions},
         routes=tuple(read_routes(resources)),
         cors=read_cors(resources),
+        limits=read_limits(resources),
         state_machines=tuple(_state_machine(resources, name) for name in resources.ids(STATE_MACHINE)),
         schedules=tuple(read_schedules(resources)),
     )
@@ -98,6 +99,7 @@ def _function(resources: Resources, logical_id: str) -> Function:
         retries=int(asynchronous.get("MaximumRetryAttempts", DEFAULT_RETRIES)),
         max_event_age=float(asynchronous.get("MaximumEventAgeInSeconds", DEFAULT_MAX_EVENT_AGE)),
         reserved_concurrency=None if reserved is None else int(reserved),
+        alias=resources.alias(logical_id),
     )
 
 

@@ -16,6 +16,9 @@ HTTP_API = "AWS::Serverless::HttpApi"
 STATE_MACHINE = "AWS::Serverless::StateMachine"
 SCHEDULE = "AWS::Scheduler::Schedule"
 
+# The type in CloudFormation itself. Such a state machine does not run here; template.yaml uses its revision id only.
+PLAIN_STATE_MACHINE = "AWS::StepFunctions::StateMachine"
+
 EVENTS = ("HttpApi", "ScheduleV2")
 
 
@@ -112,9 +115,21 @@ class Resources:
                 return self.arn(logical_id)
             if attribute == "Name":
                 return self.name(logical_id)
+        if self.is_a(logical_id, PLAIN_STATE_MACHINE) and attribute == "StateMachineRevisionId":
+            return "local"
         return None
 
+    def alias(self, logical_id: str) -> str | None:
+        """Return the name of the alias that SAM makes for a function, or None if it makes none."""
+        shared = self.globals.get("Function") or {}
+        given = self.properties(logical_id).get("AutoPublishAlias", shared.get("AutoPublishAlias"))
+        return None if given is None else str(self.resolve(given, f"{logical_id}.AutoPublishAlias"))
+
     def _reference(self, logical_id: str) -> str | None:
+        function, _, derived = logical_id.partition(".")
+        if self.is_a(function, FUNCTION) and derived == "Alias":
+            alias = self.alias(function)
+            return None if alias is None else f"{self.arn(function)}:{alias}"
         if self.is_a(logical_id, FUNCTION):
             return self.name(logical_id)
         if self.is_a(logical_id, STATE_MACHINE):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class Function:
     retries: int
     max_event_age: float
     reserved_concurrency: int | None
+    alias: str | None = None
 
     @property
     def short_name(self) -> str:
@@ -86,6 +87,22 @@ class Cors:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """How many requests the API takes: `rate` a second, after `burst` at the same moment."""
+
+    rate: float
+    burst: int
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The API's limits: of all requests, and of single routes by their keys. None means no limit."""
+
+    default: Limit | None = None
+    routes: Mapping[str, Limit] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class StateMachine:
     """A Step Functions state machine; `definition` is its ASL with the substitutions done."""
 
@@ -113,6 +130,7 @@ class StackDefinition:
     functions: Mapping[str, Function]
     routes: tuple[Route, ...]
     cors: Cors | None
+    limits: Limits
     state_machines: tuple[StateMachine, ...]
     schedules: tuple[Schedule, ...]
 
@@ -123,7 +141,18 @@ def function_name(reference: str) -> str:
     >>> function_name("arn:aws:lambda:us-east-1:123456789012:function:Hello:live")
     'Hello'
     """
+    return _name_and_qualifier(reference)[0]
+
+
+def qualifier(reference: str) -> str:
+    """Return the version or alias in a function's name, ARN or partial ARN; ``$LATEST`` if it names none.
+
+    >>> qualifier("arn:aws:lambda:us-east-1:123456789012:function:Hello:live")
+    'live'
+    """
+    return (*_name_and_qualifier(reference), "$LATEST")[1]
+
+
+def _name_and_qualifier(reference: str) -> list[str]:
     parts = reference.split(":")
-    if "function" in parts:
-        return parts[parts.index("function") + 1]
-    return parts[0]
+    return parts[parts.index("function") + 1 :] if "function" in parts else parts

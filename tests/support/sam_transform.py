@@ -32,8 +32,9 @@ class NoMorePolicies:
 for line in sys.stdin:
     template, parameters = json.loads(line)
     for resource in template["Resources"].values():
-        if resource["Type"] in UPLOADED:
-            resource["Properties"][UPLOADED[resource["Type"]]] = "s3://bucket/key"
+        folder = UPLOADED.get(resource["Type"])
+        if folder and not str(resource["Properties"].get(folder)).startswith("s3://"):
+            resource["Properties"][folder] = "s3://bucket/key"
     try:
         answer = transform(template, parameters, NoMorePolicies())
     except InvalidDocumentException as error:

@@ -12,7 +12,7 @@ from infra.local.functions.instances import Instance
 from infra.local.functions.invocation import Answer, Invocation
 from infra.local.functions.pool import FunctionPool
 from infra.local.functions.processes import resident_megabytes
-from infra.template.stack_definition import Function, function_name
+from infra.template.stack_definition import Function, function_name, qualifier
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class Invoker:
 
     def _pool(self, reference: str) -> FunctionPool:
         pool = self.pools.get(function_name(reference))
-        if pool is None:
+        if pool is None or qualifier(reference) not in ("$LATEST", pool.function.alias):
             raise FunctionNotFound(f"Function not found: {reference}")
         return pool
 

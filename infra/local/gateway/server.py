@@ -25,7 +25,8 @@ from infra.local.gateway.payload import (
     parse_response,
 )
 from infra.local.gateway.routing import Router
-from infra.template.stack_definition import Route, StackDefinition
+from infra.local.gateway.throttle import Throttle
+from infra.template.stack_definition import Limits, Route, StackDefinition
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ NOT_FOUND = message(404, "Not Found")
 INTERNAL_ERROR = message(500, "Internal Server Error")
 UNAVAILABLE = message(503, "Service Unavailable")
 BODY_TOO_LARGE = message(413, "Request Entity Too Large")
+TOO_MANY_REQUESTS = message(429, "Too Many Requests")
 EXPECTATION_FAILED = message(417, "Expectation Failed")
 HEADERS_TOO_LARGE = message(431, "Request Header Fields Too Large")
 
@@ -63,11 +65,16 @@ class Gateway:
         Invokes the functions of the routes.
     local
         Answers the paths that exist only in the local system. The gateway asks it first.
+    limits
+        The limits that count here.
     """
 
-    def __init__(self, stack: StackDefinition, invoker: Invoker, local: LocalHandler) -> None:
+    def __init__(
+        self, stack: StackDefinition, invoker: Invoker, local: LocalHandler, limits: Limits | None = None
+    ) -> None:
         self._router = Router(stack.routes)
         self._cors = stack.cors
+        self._throttle = Throttle(limits or Limits())
         self._invoker = invoker
         self._authorizers = AuthorizerCache(invoker)
         self._local = local
@@ -93,6 +100,8 @@ class Gateway:
         if found is None:
             return NOT_FOUND
         route, parameters = found
+        if not self._throttle.allows(route.key):
+            return TOO_MANY_REQUESTS
         context = None
         if route.authorizer is not None:
             try:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from infra.template.errors import TemplateError
+from infra.template.intrinsics import load_yaml
 from infra.template.reading import read_template
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,9 +27,14 @@ def config(environment: str) -> dict[str, Any]:
 
 def overrides(environment: str) -> dict[str, str]:
     """The parameters that an environment gives the template."""
-    return dict(one.split("=", 1) for one in config(environment)["deploy"]["parameters"]["parameter_overrides"])
+    given = config(environment)["deploy"]["parameters"]["parameter_overrides"]
+    return {name: value.strip('"') for name, value in (one.split("=", 1) for one in given)}
 
 
+OTHER_THAN_DEFAULT = {
+    "dev": {"DatabaseSecretName", "LogRetentionDays", "GradualDeployment"},
+    "prod": {"SupabaseAnonKey", "AlarmTopicArn", "ProbeEnabled"},
+}
 FILLED_IN = {
     "YOUR-DEV-PROJECT": "dev", "YOUR-PROJECT": "abcd", "YOUR-PUBLISHABLE-KEY": "sb_publishable_x",
     "YOUR-SNS-TOPIC-ARN": "arn:aws:sns:eu-west-1:123456789012:alarms",
@@ -46,6 +52,30 @@ def test_an_environment_gives_exactly_the_template_s_parameters(environment: str
     stack = read_template(ROOT / "template.yaml", given)
     assert stack.functions
     assert "YOUR-" not in str(stack.parameters)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_no_parameter_is_missing_or_named_twice(environment: str) -> None:
+    """AWS keeps the last value of a parameter that is not named."""
+    named = [one.partition("=")[0] for one in config(environment)["deploy"]["parameters"]["parameter_overrides"]]
+    assert named == list(load_yaml((ROOT / "template.yaml").read_text())["Parameters"])
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_parameter_is_explained_with_a_word(environment: str) -> None:
+    text = (ROOT / "samconfig.toml").read_text().partition(f"[{environment}.deploy.parameters]")[2].partition("\n]")[0]
+    lines = [line for line in text.partition("parameter_overrides = [\n")[2].splitlines() if "=" in line]
+    assert len(lines) == len(overrides(environment))
+    assert [line for line in lines if not re.fullmatch(r"  (\"[^\"]+\"|'[^']+'), # \S.+", line)] == []
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_a_value_that_the_template_has_too_is_the_same(environment: str) -> None:
+    """A default that changes in the template changes here too, or a deployment would keep the old one."""
+    declared = load_yaml((ROOT / "template.yaml").read_text())["Parameters"]
+    given = overrides(environment)
+    other = {name for name, one in declared.items() if "Default" in one and given[name] != str(one["Default"])}
+    assert other == OTHER_THAN_DEFAULT[environment]
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

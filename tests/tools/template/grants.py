@@ -13,22 +13,35 @@ from typing import Any
 
 Grant = tuple[str, str]
 
-# The actions of AWS's managed policies that SAM attaches, by AWS's documentation. All apply to every resource.
-AWS_MANAGED = {
-    "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole": [
-        "logs:CreateLogGroup",
-        "logs:CreateLogStream",
-        "logs:PutLogEvents",
-    ],
-    "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess": [
-        "xray:GetSamplingRules",
-        "xray:GetSamplingStatisticSummaries",
-        "xray:GetSamplingTargets",
-        "xray:PutTelemetryRecords",
-        "xray:PutTraceSegments",
-    ],
+# The grants of AWS's managed policies that SAM attaches, by AWS's documentation.
+LOGS = [("logs:CreateLogGroup", "*"), ("logs:CreateLogStream", "*"), ("logs:PutLogEvents", "*")]
+XRAY = [
+    ("xray:GetSamplingRules", "*"),
+    ("xray:GetSamplingStatisticSummaries", "*"),
+    ("xray:GetSamplingTargets", "*"),
+    ("xray:PutTelemetryRecords", "*"),
+    ("xray:PutTraceSegments", "*"),
+]
+MARKED = ' {"Condition": {"StringEquals": {"s3:ExistingObjectTag/UseWithCodeDeploy": "true"}}}'
+CODE_DEPLOY = [
+    ("cloudwatch:DescribeAlarms", "*"),
+    ("lambda:GetAlias", "*"),
+    ("lambda:GetProvisionedConcurrencyConfig", "*"),
+    ("lambda:UpdateAlias", "*"),
+    ("sns:Publish", "*"),
+    ("s3:GetObject", "arn:aws:s3:::*/CodeDeploy/*"),
+    ("s3:GetObjectVersion", "arn:aws:s3:::*/CodeDeploy/*"),
+    (f"s3:GetObject{MARKED}", "*"),
+    (f"s3:GetObjectVersion{MARKED}", "*"),
+    ("lambda:InvokeFunction", "arn:aws:lambda:*:*:function:CodeDeployHook_*"),
+]
+AWS_MANAGED: dict[str, list[Grant]] = {
+    "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole": LOGS,
+    "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess": XRAY,
+    "arn:aws:iam::aws:policy/service-role/AWSCodeDeployRoleForLambda": CODE_DEPLOY,
 }
 
+_ALIAS = re.compile(r"(?<=Function)Aliaslive$")  # what SAM adds to a function's logical id
 _HERE = re.compile(r"^arn:\$\{AWS::Partition\}:([a-z0-9-]+):\$\{AWS::Region\}:\$\{AWS::AccountId\}:")
 
 
@@ -41,7 +54,7 @@ def role_grants(resources: dict[str, Any], role: str) -> set[Grant]:
     for managed in _each(properties.get("ManagedPolicyArns")):
         name = shape(managed)
         if name in AWS_MANAGED:
-            found |= {(action, "*") for action in AWS_MANAGED[name]}
+            found |= set(AWS_MANAGED[name])
         elif isinstance(managed, dict) and managed.get("Ref") in resources:
             found |= policy_grants(resources[managed["Ref"]]["Properties"]["PolicyDocument"])
         else:
@@ -83,7 +96,9 @@ def roles_used(value: Any) -> Iterator[str]:
 
 
 def shape(value: Any) -> str:
-    """A value as text, with references as ``${Name}``. An ARN of this account and region is shortened to its service.
+    """A value as text, with references as ``${Name}``, and as ``${Name:live}`` for a function's alias.
+
+    An ARN of this account and region is shortened to its service.
 
     >>> shape({"Fn::Sub": "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:${Queue}"})
     'sqs:${Queue}'
@@ -96,7 +111,7 @@ def _text(value: Any) -> str:
         case str():
             return value
         case {"Ref": str(name)}:
-            return f"${{{name}}}"
+            return f"${{{_ALIAS.sub(':live', name)}}}"
         case {"Fn::GetAtt": [name, attribute]}:
             return f"${{{name}.{attribute}}}"
         case {"Fn::Sub": str(text)}:

@@ -23,9 +23,11 @@ OUTCOMES = {Result.CONNECTED, *Reason}
 STACK = "${AWS::StackName}"
 ALARM_ARNS = "arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm"
 
+LAMBDA_METRICS = {"Invocations", "Errors", "Throttles", "AsyncEventAge"}
+
 # AWS's metrics: the dimension, how a template names its value, the type of resource, and the metrics that we use.
 AWS = {
-    "AWS/Lambda": ("FunctionName", "${X}", "AWS::Serverless::Function", {"Invocations", "Errors", "Throttles"}),
+    "AWS/Lambda": ("FunctionName", "${X}", "AWS::Serverless::Function", LAMBDA_METRICS),
     "AWS/ApiGateway": ("ApiId", "${X}", "AWS::Serverless::HttpApi", {"Count", "4xx", "5xx", "Latency"}),
     "AWS/SQS": ("QueueName", "${X.QueueName}", "AWS::SQS::Queue", {"ApproximateNumberOfMessagesVisible"}),
     "AWS/States": (
@@ -222,6 +224,14 @@ def test_the_alarm_about_the_engines_database_names_its_secret(template: Templat
     assert "${DatabaseSecretName}/engine" in secrets
     assert 'the parameter DatabaseSecretName and "/engine"' in properties["AlarmDescription"]
     assert (properties["MetricName"], properties["Threshold"]) == ("EngineStoreFailed", 1)
+
+
+@pytest.mark.parametrize("name", ["Linker", "Unlink"])
+def test_a_late_event_rings_before_lambda_gives_it_up(template: Template, name: str) -> None:
+    alarm = template["Resources"][f"{name}EventsLateAlarm"]["Properties"]
+    config = template["Resources"][f"{name}Function"]["Properties"]["EventInvokeConfig"]
+    assert alarm["MetricName"] == "AsyncEventAge"
+    assert alarm["Threshold"] < 1000 * config["MaximumEventAgeInSeconds"] / 2
 
 
 def test_only_alarms_on_schedules_ring_without_data(template: Template) -> None:

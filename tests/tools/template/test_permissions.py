@@ -7,124 +7,9 @@ from typing import Any
 import pytest
 
 from tests.tools.template.conftest import Expand, Template
-from tests.tools.template.grants import Grant, policy_grants, role_grants, roles_used, shape, trusted
+from tests.tools.template.grants import policy_grants, role_grants, roles_used, shape, trusted
+from tests.tools.template.rights import CALLERS, INVOKE, NO_FINER_RESOURCE, OWN_POLICIES, ROLES
 from tests.tools.template.template_edits import Change, add, drop, grant, instead, put, statement
-
-INVOKE = "lambda:InvokeFunction"
-UNLINK = (INVOKE, "${UnlinkFunction.Arn}")
-MACHINE = "states:stateMachine:${AWS::StackName}-pairing"
-API, WORKER, ENGINE = (
-    ("secretsmanager:GetSecretValue", f"secretsmanager:secret:${{DatabaseSecretName}}/{need}-??????")
-    for need in ("api", "worker", "engine")
-)
-OWN_LOGS = "${FunctionLogs.Arn}"
-
-# AWS allows these actions only on every resource.
-NO_FINER_RESOURCE = {
-    "logs:CreateLogGroup": "SAM attaches AWSLambdaBasicExecutionRole; OwnLogsOnly takes it back",
-    "logs:CreateLogStream": "the same; OwnLogsOnly leaves the functions' group",
-    "logs:PutLogEvents": "the same; OwnLogsOnly leaves the functions' group",
-    "logs:CreateLogDelivery": "Step Functions wants it to log; a delivery is the account's, not a log group's",
-    "logs:DeleteLogDelivery": "the same",
-    "logs:GetLogDelivery": "the same",
-    "logs:ListLogDeliveries": "the same",
-    "logs:UpdateLogDelivery": "the same",
-    "logs:DescribeLogGroups": "the same: it looks for the group",
-    "logs:DescribeResourcePolicies": "the same: resource policies of CloudWatch Logs are the account's",
-    "logs:PutResourcePolicy": "the same",
-    "xray:GetSamplingRules": "with Tracing=Active: X-Ray's sampling is the account's",
-    "xray:GetSamplingStatisticSummaries": "the same",
-    "xray:GetSamplingTargets": "the same",
-    "xray:PutTelemetryRecords": "with Tracing=Active: a trace is no resource",
-    "xray:PutTraceSegments": "the same",
-}
-
-EVERY_FUNCTION: set[Grant] = {
-    ("logs:CreateLogGroup", "*"),
-    ("logs:CreateLogStream", "*"),
-    ("logs:PutLogEvents", "*"),
-    ("deny logs:CreateLogGroup", "*"),
-    ("deny logs:CreateLogStream", f"not {OWN_LOGS}"),
-    ("deny logs:PutLogEvents", f"not {OWN_LOGS}"),
-    ("xray:GetSamplingRules", "*"),
-    ("xray:GetSamplingStatisticSummaries", "*"),
-    ("xray:GetSamplingTargets", "*"),
-    ("xray:PutTelemetryRecords", "*"),
-    ("xray:PutTraceSegments", "*"),
-}
-
-FUNCTIONS: dict[str, set[Grant]] = {
-    "AuthorizerFunction": {("secretsmanager:GetSecretValue", "secretsmanager:secret:${LegacyJwtSecretName}-??????")},
-    "ConnectFunction": {("states:StartExecution", "${PairingStateMachine.Arn}"), API},
-    "StatusFunction": {API},
-    "DisconnectFunction": {("states:SendTaskFailure", MACHINE), UNLINK, API},
-    "PageFunction": set(),
-    "OpenPhaseFunction": {
-        (INVOKE, "${LinkerFunction.Arn}"),
-        ("states:SendTaskSuccess", MACHINE),
-        ("states:SendTaskFailure", MACHINE),
-        WORKER,
-    },
-    "SettlePhaseFunction": {UNLINK, WORKER},
-    "LinkerFunction": {
-        ("states:SendTaskSuccess", MACHINE),
-        ("states:SendTaskFailure", MACHINE),
-        ("states:SendTaskHeartbeat", MACHINE),
-        ("sqs:SendMessage", "${LinkerDeadLetters.Arn}"),
-        UNLINK,
-        WORKER,
-        ENGINE,
-    },
-    "UnlinkFunction": {("sqs:SendMessage", "${UnlinkDeadLetters.Arn}"), WORKER, ENGINE},
-    "CleanupFunction": {UNLINK, WORKER},
-    "ProbeFunction": set(),
-}
-
-# Key: a role. Value: the service that assumes the role, and the role's grants.
-ROLES: dict[str, tuple[str, set[Grant]]] = {
-    **{f"{name}Role": ("lambda", EVERY_FUNCTION | grants) for name, grants in FUNCTIONS.items()},
-    "CleanupFunctionEvery5MinutesRole": ("scheduler", {(INVOKE, "${CleanupFunction.Arn}")}),
-    "ProbeFunctionEveryHourRole": ("scheduler", {(INVOKE, "${ProbeFunction.Arn}")}),
-    "PairingStateMachineRole": (
-        "states",
-        {
-            (INVOKE, "${OpenPhaseFunction.Arn}"),
-            (INVOKE, "${SettlePhaseFunction.Arn}"),
-            ("logs:CreateLogDelivery", "*"),
-            ("logs:DeleteLogDelivery", "*"),
-            ("logs:DescribeLogGroups", "*"),
-            ("logs:DescribeResourcePolicies", "*"),
-            ("logs:GetLogDelivery", "*"),
-            ("logs:ListLogDeliveries", "*"),
-            ("logs:PutResourcePolicy", "*"),
-            ("logs:UpdateLogDelivery", "*"),
-            ("xray:GetSamplingRules", "*"),
-            ("xray:GetSamplingTargets", "*"),
-            ("xray:PutTelemetryRecords", "*"),
-            ("xray:PutTraceSegments", "*"),
-        },
-    ),
-}
-
-# The function, its caller, and the source of the call. Only these permissions belong to no role.
-CALLERS = {
-    ("AuthorizerFunction", "apigateway.amazonaws.com", "execute-api:${HttpApi}/authorizers/*"),
-    ("ConnectFunction", "apigateway.amazonaws.com", "execute-api:${HttpApi}/*/POST/api/whatsapp/connect"),
-    ("DisconnectFunction", "apigateway.amazonaws.com", "execute-api:${HttpApi}/*/POST/api/whatsapp/disconnect"),
-} | {
-    (function, "apigateway.amazonaws.com", f"execute-api:${{HttpApi}}/*/{method}{path}")
-    for method in ("GET", "HEAD")
-    for function, path in [
-        ("StatusFunction", "/api/whatsapp/status"),
-        ("StatusFunction", "/api/whatsapp/qr"),
-        ("PageFunction", "/"),
-        ("PageFunction", "/home/settings/whatsapp"),
-        ("PageFunction", "/home/settings/whatsapp/*"),
-    ]
-}
-
-# Every other type of resource that gives rights.
-OWN_POLICIES = {"OwnLogsOnly"}
 
 
 def complaints(cloudformation: Template) -> list[str]:
@@ -142,7 +27,8 @@ def complaints(cloudformation: Template) -> list[str]:
         if who != [{"Service": [f"{service}.amazonaws.com"]}]:
             said.append(f"{role}: may be taken on by {who}")
     for name, resource in resources.items():
-        said += [f"{name}: runs as {role}" for role in roles_used(resource) if role != f"${{{name}Role.Arn}}"]
+        own = "CodeDeployServiceRole" if resource["Type"] == "AWS::CodeDeploy::DeploymentGroup" else f"{name}Role"
+        said += [f"{name}: runs as {role}" for role in roles_used(resource) if role != f"${{{own}.Arn}}"]
     said += _difference("caller", {_caller(resources[name]) for name in of_type["AWS::Lambda::Permission"]}, CALLERS)
     said += _difference("policy", of_type["AWS::IAM::ManagedPolicy"], OWN_POLICIES)
     for name in OWN_POLICIES & of_type["AWS::IAM::ManagedPolicy"]:
@@ -339,7 +225,7 @@ ANOTHER_MACHINE = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}
                     "Properties": {"ApiId": {"Ref": "HttpApi"}, "Method": "GET", "Path": "/cleanup"},
                 },
             ),
-            "caller: ('CleanupFunction', 'apigateway.amazonaws.com', 'execute-api:${HttpApi}/*/GET/cleanup') is new",
+            "('CleanupFunction:live', 'apigateway.amazonaws.com', 'execute-api:${HttpApi}/*/GET/cleanup') is new",
             id="a route to an inner function",
         ),
     ],

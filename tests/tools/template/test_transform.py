@@ -41,10 +41,11 @@ def written() -> StackDefinition:
 
 
 def behind(uri: object, template: Template) -> str:
-    """The function that an address of API Gateway invokes, also through an alias."""
-    (name,) = re.findall(r"/functions/\$\{(\w+)(?:\.Arn)?\}/invocations$", shape(uri))
-    target = template["Resources"][name]
-    return target["Properties"]["FunctionName"]["Ref"] if target["Type"] == "AWS::Lambda::Alias" else str(name)
+    """The function that an address of API Gateway invokes through its alias."""
+    (name,) = re.findall(r"/functions/\$\{(\w+?)(?:Aliaslive|:live)\}/invocations$", shape(uri))
+    alias = template["Resources"][f"{name}Aliaslive"]["Properties"]
+    assert alias["FunctionName"] == {"Ref": name}
+    return str(name)
 
 
 def operations(body: dict[str, Any]) -> dict[str, dict[str, Any]]:
