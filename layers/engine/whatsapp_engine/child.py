@@ -37,6 +37,7 @@ from whatsapp_pairing.core.reasons import Reason
 
 from whatsapp_engine import protocol
 from whatsapp_engine.lifeline import Lifeline
+from whatsapp_engine.proxy import proxy_fault
 from whatsapp_engine.store import StoreFault, logged_fault, store_fault
 
 # whatsmeow shows the first of six QRs for a minute and each of the others for 20 seconds.
@@ -104,7 +105,7 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
     def report(self, fault: StoreFault | None) -> None:
         """Report a fault of the engine's database; None reports that WhatsApp cannot be reached."""
         if fault:
-            self.say("store_failed", why=fault.why, passes=fault.passes)
+            self.say("store_failed", why=fault.why, passes=fault.passes, login_refused=fault.login_refused)
         else:
             self.say("unreachable")
 
@@ -207,7 +208,7 @@ def main() -> None:
     client = LogOut(dsn, jid, out, lifeline.confirmed) if task["task"] == "log_out" else Client(dsn, jid, out)
     threading.Thread(target=_watch_connection, args=(client,), daemon=True).start()
     threading.Thread(target=_watch_store, args=(client,), daemon=True).start()
-    _connect(client)
+    _connect(client, task["proxy"])
 
 
 def _create_tables(dsn: str) -> bytes:
@@ -218,20 +219,24 @@ def _create_tables(dsn: str) -> bytes:
     return protocol.encode("store_failed", why=fault.why) if fault else protocol.encode(protocol.DONE)
 
 
-def _connect(client: Client) -> None:
+def _connect(client: Client, proxy: str | None) -> None:
     """Open the database, then dial WhatsApp. Report a failure of either."""
     pause, give_up_at = _PAUSE_SECONDS, time.monotonic() + _RETRY_SECONDS
     while True:
         try:
-            client.connect()
+            client.connect(neonize_client.ProxySettings(proxy) if proxy else None)
             return
         except NeonizeError as problem:
-            # The engine opens its database before it dials. So an error after that is not about the database.
-            fault = None if client.store_is_open.is_set() else store_fault(str(problem))
+            text = str(problem)
+        # The engine opens its database before it dials. So an error after that is not about the database.
+        fault = None if client.store_is_open.is_set() else store_fault(text)
         if not (fault and fault.passes and time.monotonic() + pause < give_up_at):
             break
         time.sleep(pause)
         pause *= 2
+    if proxy and not fault and (found := proxy_fault(text)):
+        client.say("unreachable", why=found.why, login_refused=found.login_refused)
+        return
     # Report that the fault does not pass. A fresh engine would only repeat what this engine has tried for so long.
     client.report(fault and replace(fault, passes=False))
 
