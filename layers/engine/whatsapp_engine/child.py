@@ -10,6 +10,7 @@ ARCHITECTURE.md.
 
 import ctypes
 import os
+import resource
 import sys
 import threading
 import time
@@ -56,6 +57,11 @@ _OPEN_SECONDS = 15.0
 # After the login status "error", the child waits this long for PairStatus. It comes at once if Postgres has rejected
 # the keys. For other causes it does not always come.
 _PAIR_STATUS_SECONDS = 1.0
+
+# The child may have this much data. A pairing has 230 MB, most of it unused stacks of threads. A server that is no
+# Postgres may seem to announce an answer of more than 1 GB, and Go's driver would make room for it. The function has
+# 512 MB, so the linker would end together with its child. (RLIMIT_AS would also count the 2 GB that Go only reserves.)
+_MOST_DATA_BYTES = 1 << 30
 
 # The login statuses before pairing that are refusals. `_NewClient__onLoginStatus` handles "timeout" and "error".
 # PairStatus follows "success".
@@ -197,6 +203,7 @@ class LogOut(Client):
 
 def main() -> None:
     """Do the task that standard input names, until it is done, the child's time is over, or the parent is gone."""
+    resource.setrlimit(resource.RLIMIT_DATA, (_MOST_DATA_BYTES, _MOST_DATA_BYTES))
     out = int(sys.argv[1])
     lifeline = Lifeline()
     task = lifeline.task()

@@ -32,6 +32,8 @@ _HANGS_AFTER_SECONDS = 8.0
 # Go's driver waits this long for a server that stays silent, unless the URL says otherwise. Without this limit, the
 # driver would wait so long that the linker would report that WhatsApp is silent.
 _LIMIT = {"PGCONNECT_TIMEOUT": "10"}
+# Go ends with the status 2 after a fault that it cannot handle.
+_GO_GAVE_UP = ": Go gave up, perhaps because the database's URL leads to a server that is no Postgres"
 _SCHEMA = "whatsapp_engine"
 # neonize opens this name as a file of SQLite, and SQLite then keeps everything in memory.
 _IN_MEMORY = ":memory:"
@@ -251,7 +253,9 @@ class ChildRun:
 
 
 def _end(status: int) -> str:
-    return "its time was over" if status == -signal.SIGALRM else f"exit status {status}"
+    if status == -signal.SIGALRM:
+        return "its time was over"
+    return f"exit status {status}" + (_GO_GAVE_UP if status == 2 else "")
 
 
 def engine_dsn(database_url: str) -> str:
