@@ -10,6 +10,7 @@ from typing import Any
 
 from whatsapp_pairing.core.denials import Denial
 from whatsapp_pairing.core.errors import Unauthorized
+from whatsapp_pairing.runtime import snapshot
 from whatsapp_pairing.runtime.limits import answers_in_time
 from whatsapp_pairing.runtime.observability import logger
 from whatsapp_pairing.runtime.settings import settings
@@ -24,6 +25,10 @@ def verifier() -> TokenVerifier:
     return TokenVerifier(
         known.supabase_url, known.legacy_jwt_secret, known.accepted_issuers, known.allow_anonymous_users
     )
+
+
+# A restored instance must ask for the keys anew, because some may have been withdrawn since the snapshot.
+snapshot.forget(verifier.cache_clear)
 
 
 @logger.inject_lambda_context(correlation_id_path=http.REQUEST_ID)

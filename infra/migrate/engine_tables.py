@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 import psycopg
+from whatsapp_engine.environment import engine_environment
 from whatsapp_pairing.runtime.database_url import NO_SESSION, is_transaction_pooler
 
 from infra import LAYERS
@@ -147,12 +148,12 @@ def run_engine(database_url: str, password: str) -> None:
     EngineTablesFailed
         The engine has failed. The message does not hold `password`.
     """
-    path = os.pathsep.join([*(str(LAYERS / name) for name in ("engine", "shared")), os.getenv("PYTHONPATH", "")])
+    path = [*(str(LAYERS / name) for name in ("engine", "shared")), os.getenv("PYTHONPATH", "")]
     try:
         done = subprocess.run(
             [sys.executable, "-m", "whatsapp_engine.tables"],
             input=database_url,  # not an argument, because each user of the machine can read those
-            env={**os.environ, "PYTHONPATH": path},
+            env=engine_environment(path),
             text=True,
             capture_output=True,
             check=False,

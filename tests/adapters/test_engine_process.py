@@ -25,7 +25,7 @@ import whatsapp_engine
 from whatsapp_engine import process as process_module
 from whatsapp_engine.process import ProcessEngine
 from whatsapp_pairing.core.engine import DatabaseFailed, Died, Reached, Synced
-from whatsapp_pairing.core.errors import DatabaseUnavailable, MisconfiguredError
+from whatsapp_pairing.core.errors import MisconfiguredError, SecretUnavailable
 
 # Events take milliseconds on an idle machine. A busy machine may need this long.
 PATIENCE = 60.0
@@ -169,7 +169,7 @@ def test_failed_starts_are_reported_and_leave_no_descriptor(
     assert sorted(os.listdir("/proc/self/fd")) == before
 
 
-@pytest.mark.parametrize("error", [MisconfiguredError("The secret x is wrong."), DatabaseUnavailable()], ids=repr)
+@pytest.mark.parametrize("error", [MisconfiguredError("The secret x is wrong."), SecretUnavailable()], ids=repr)
 def test_an_engine_without_a_url_reports_its_store(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     def url() -> str:
         raise error
@@ -179,7 +179,7 @@ def test_an_engine_without_a_url_reports_its_store(error: Exception, caplog: pyt
         with run:
             event = run.next_event(PATIENCE)
         assert isinstance(event, DatabaseFailed)
-        assert event.passes is isinstance(error, DatabaseUnavailable)
+        assert event.passes is isinstance(error, SecretUnavailable)
     assert caplog.text.count("the engine's database refuses it") == 3
 
 

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import pytest
 from whatsapp_pairing.core.errors import DatabaseUnavailable, SecretUnavailable, WorkflowUnavailable
 from whatsapp_pairing.runtime import limits
-from whatsapp_pairing.runtime import settings as module
+from whatsapp_pairing.runtime import secrets as module
 from whatsapp_pairing.runtime.settings import settings
 
 from infra.template.reading import read_template

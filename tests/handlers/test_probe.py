@@ -31,7 +31,7 @@ def test_the_probe_answers_with_its_result(
     failure: str | None, value: int,
 ) -> None:  # fmt: skip
     module, played = app("probe"), Played(*said)
-    environment.setattr(module, "ProcessEngine", lambda: played)
+    environment.setattr(module, "ProcessEngine", lambda **_: played)
     environment.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     answer = module.handler(event("cleanup"), Context())
     assert json.loads(json.dumps(answer))["failure"] == failure

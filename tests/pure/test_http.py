@@ -162,6 +162,7 @@ def table() -> list[tuple[PairingError, int, str]]:
         (errors.AtCapacity(), 503, "at_capacity"),
         (errors.DatabaseUnavailable(), 503, "unavailable"),
         (errors.DatabaseBusy(), 503, "unavailable"),
+        (errors.LoginRefused(), 503, "unavailable"),
         (errors.SecretUnavailable(), 503, "unavailable"),
         (errors.WorkflowUnavailable(), 503, "unavailable"),
         (errors.DatabaseRefused(), 500, "internal"),

@@ -59,7 +59,9 @@ class PgBouncer:
         lines = [f"{name} = {value}" for name, value in (_SETTINGS | {"listen_port": self.port} | settings).items()]
         databases = f"[databases]\n* = host=127.0.0.1 port={postgres_port}\n"
         (folder / "ini").write_text(databases + "\n".join(["[pgbouncer]", *lines, ""]))
-        (folder / "users").write_text("".join(f'"{user}" ""\n' for user in ("postgres", *ROLES.values(), *users)))
+        self._passwords = dict.fromkeys(("postgres", *ROLES.values(), *users), "secret")
+        self._users = folder / "users"
+        self._write_users()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [str(_PROGRAM), "ini"],
@@ -78,10 +80,30 @@ class PgBouncer:
         """The superuser's URL of a database, through PgBouncer."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
+    @property
+    def refusals(self) -> int:
+        """How many logins of clients it has refused."""
+        return self._log.read_text().count("pooler error: ")
+
+    def set_password(self, user: str, password: str) -> None:
+        """Change the password that PgBouncer asks for, and that it gives to Postgres."""
+        self._passwords[user] = password
+        self._write_users()
+        with self._console() as console:
+            console.execute("RELOAD")
+
     def reconnect(self) -> None:
         """Let PgBouncer open new connections to Postgres for the next statements."""
-        with psycopg.connect(self.url("pgbouncer"), autocommit=True, cursor_factory=psycopg.ClientCursor) as console:
+        with self._console() as console:
             console.execute("RECONNECT")
+
+    def _console(self) -> psycopg.Connection:
+        url = self.url("pgbouncer").replace("@", f":{self._passwords['postgres']}@")
+        return psycopg.connect(url, autocommit=True, cursor_factory=psycopg.ClientCursor)
+
+    def _write_users(self) -> None:
+        lines = (f'"{user}" "{password}"\n' for user, password in self._passwords.items())
+        self._users.write_text("".join(lines))
 
     def stop(self) -> None:
         """End PgBouncer at once."""

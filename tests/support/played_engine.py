@@ -14,7 +14,8 @@ class Played:
     def __init__(self, *steps: Event | Callable[[], object]) -> None:
         self.steps, self.asked, self.closed = list(steps), [], 0  # type: ignore[var-annotated]
 
-    def __call__(self, database_url: Callable[[], str]) -> Played:
+    def __call__(self, database_url: Callable[[], str], proxy: Callable[[], str] | None) -> Played:
+        assert proxy is None
         assert database_url().startswith("postgresql://whatsapp_engine@")
         return self
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from whatsapp_engine import process as process_module
+from whatsapp_engine import logins as logins_module
 
 from infra.sandbox.process import SandboxProcess
 from tests.support.sandbox_client import SandboxClient
@@ -118,9 +118,9 @@ def led(process: SandboxProcess, sandbox: SandboxClient, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def causes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The causes that are logged when the engine's database fails."""
+    """The causes that are logged when the engine's database fails, or its proxy."""
     written: list[str] = []
-    monkeypatch.setattr(process_module.logger, "error", lambda _, extra: written.append(extra["why"]))
+    monkeypatch.setattr(logins_module.logger, "error", lambda _, extra: written.append(extra["why"]))
     return written
 
 

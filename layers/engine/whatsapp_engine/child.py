@@ -10,6 +10,7 @@ ARCHITECTURE.md.
 
 import ctypes
 import os
+import resource
 import sys
 import threading
 import time
@@ -37,6 +38,7 @@ from whatsapp_pairing.core.reasons import Reason
 
 from whatsapp_engine import protocol
 from whatsapp_engine.lifeline import Lifeline
+from whatsapp_engine.proxy import proxy_fault
 from whatsapp_engine.store import StoreFault, logged_fault, store_fault
 
 # whatsmeow shows the first of six QRs for a minute and each of the others for 20 seconds.
@@ -55,6 +57,11 @@ _OPEN_SECONDS = 15.0
 # After the login status "error", the child waits this long for PairStatus. It comes at once if Postgres has rejected
 # the keys. For other causes it does not always come.
 _PAIR_STATUS_SECONDS = 1.0
+
+# The child may have this much data. A pairing has 230 MB, most of it unused stacks of threads. A server that is no
+# Postgres may seem to announce an answer of more than 1 GB, and Go's driver would make room for it. The function has
+# 512 MB, so the linker would end together with its child. (RLIMIT_AS would also count the 2 GB that Go only reserves.)
+_MOST_DATA_BYTES = 1 << 30
 
 # The login statuses before pairing that are refusals. `_NewClient__onLoginStatus` handles "timeout" and "error".
 # PairStatus follows "success".
@@ -104,7 +111,7 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
     def report(self, fault: StoreFault | None) -> None:
         """Report a fault of the engine's database; None reports that WhatsApp cannot be reached."""
         if fault:
-            self.say("store_failed", why=fault.why, passes=fault.passes)
+            self.say("store_failed", why=fault.why, passes=fault.passes, login_refused=fault.login_refused)
         else:
             self.say("unreachable")
 
@@ -196,6 +203,7 @@ class LogOut(Client):
 
 def main() -> None:
     """Do the task that standard input names, until it is done, the child's time is over, or the parent is gone."""
+    resource.setrlimit(resource.RLIMIT_DATA, (_MOST_DATA_BYTES, _MOST_DATA_BYTES))
     out = int(sys.argv[1])
     lifeline = Lifeline()
     task = lifeline.task()
@@ -207,7 +215,7 @@ def main() -> None:
     client = LogOut(dsn, jid, out, lifeline.confirmed) if task["task"] == "log_out" else Client(dsn, jid, out)
     threading.Thread(target=_watch_connection, args=(client,), daemon=True).start()
     threading.Thread(target=_watch_store, args=(client,), daemon=True).start()
-    _connect(client)
+    _connect(client, task["proxy"])
 
 
 def _create_tables(dsn: str) -> bytes:
@@ -218,20 +226,24 @@ def _create_tables(dsn: str) -> bytes:
     return protocol.encode("store_failed", why=fault.why) if fault else protocol.encode(protocol.DONE)
 
 
-def _connect(client: Client) -> None:
+def _connect(client: Client, proxy: str | None) -> None:
     """Open the database, then dial WhatsApp. Report a failure of either."""
     pause, give_up_at = _PAUSE_SECONDS, time.monotonic() + _RETRY_SECONDS
     while True:
         try:
-            client.connect()
+            client.connect(neonize_client.ProxySettings(proxy) if proxy else None)
             return
         except NeonizeError as problem:
-            # The engine opens its database before it dials. So an error after that is not about the database.
-            fault = None if client.store_is_open.is_set() else store_fault(str(problem))
+            text = str(problem)
+        # The engine opens its database before it dials. So an error after that is not about the database.
+        fault = None if client.store_is_open.is_set() else store_fault(text)
         if not (fault and fault.passes and time.monotonic() + pause < give_up_at):
             break
         time.sleep(pause)
         pause *= 2
+    if proxy and not fault and (found := proxy_fault(text)):
+        client.say("unreachable", why=found.why, login_refused=found.login_refused)
+        return
     # Report that the fault does not pass. A fresh engine would only repeat what this engine has tried for so long.
     client.report(fault and replace(fault, passes=False))
 

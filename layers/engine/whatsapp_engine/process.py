@@ -18,11 +18,12 @@ from types import TracebackType
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from whatsapp_pairing.core.engine import DatabaseFailed, Died, EngineRun, Event
-from whatsapp_pairing.core.errors import DatabaseUnavailable, MisconfiguredError
+from whatsapp_pairing.core.errors import MisconfiguredError
 from whatsapp_pairing.runtime.database_url import NO_SESSION, is_transaction_pooler, normalised
-from whatsapp_pairing.runtime.observability import logger
 
 from whatsapp_engine import protocol
+from whatsapp_engine.environment import engine_environment
+from whatsapp_engine.logins import Logins, NoUrlError, logged
 
 # The child may take this long before its first line, because a cold start reads a library of 50 MB from disk.
 _START_SECONDS = 30.0
@@ -31,6 +32,8 @@ _HANGS_AFTER_SECONDS = 8.0
 # Go's driver waits this long for a server that stays silent, unless the URL says otherwise. Without this limit, the
 # driver would wait so long that the linker would report that WhatsApp is silent.
 _LIMIT = {"PGCONNECT_TIMEOUT": "10"}
+# Go ends with the status 2 after a fault that it cannot handle.
+_GO_GAVE_UP = ": Go gave up, perhaps because the database's URL leads to a server that is no Postgres"
 _SCHEMA = "whatsapp_engine"
 # neonize opens this name as a file of SQLite, and SQLite then keeps everything in memory.
 _IN_MEMORY = ":memory:"
@@ -57,10 +60,16 @@ class ProcessEngine:
     database_url : callable, optional
         Returns the ``postgresql://`` URL of the database whose schema ``whatsapp_engine`` holds the keys. Without it,
         the keys end with the child, which is enough for the probe.
+    proxy : callable, optional
+        Returns the URL of the proxy through which the engine reaches WhatsApp. The database is reached without it.
+
+    Notes
+    -----
+    An instance keeps one object, because the object remembers a login that was refused (``runtime.login``).
     """
 
-    def __init__(self, database_url: Callable[[], str] | None = None) -> None:
-        self._database_url = database_url
+    def __init__(self, database_url: Callable[[], str] | None = None, proxy: Callable[[], str] | None = None) -> None:
+        self._logins = Logins(database_url, proxy)
 
     def pair(self, until: float) -> EngineRun:
         """Offer a new device."""
@@ -88,16 +97,17 @@ class ProcessEngine:
     def _run(self, task: str, until: float, jid: str | None = None) -> EngineRun:
         try:
             return self._start(task, until, jid)
+        except NoUrlError as error:
+            return NoRun(error.event)
         except MisconfiguredError as error:
-            return NoRun(_log(DatabaseFailed(str(error))))
-        except DatabaseUnavailable:
-            return NoRun(_log(DatabaseFailed("its secret cannot be read at the moment", passes=True)))
+            return NoRun(logged(DatabaseFailed(str(error))))
         except OSError as error:
             return NoRun(Died(f"it could not be started: {errno.errorcode.get(error.errno or 0, 'OSError')}"))
 
     def _start(self, task: str, until: float, jid: str | None = None) -> "ChildRun":
-        dsn = engine_dsn(self._database_url()) if self._database_url else _IN_MEMORY
-        return ChildRun({"task": task, "dsn": dsn, "jid": jid, "until": until})
+        url = self._logins.database_url()
+        dsn, proxy = engine_dsn(url) if url else _IN_MEMORY, self._logins.proxy_url()
+        return ChildRun({"task": task, "dsn": dsn, "jid": jid, "until": until, "proxy": proxy}, self._logins)
 
 
 class NoRun:
@@ -127,7 +137,8 @@ class NoRun:
 class ChildRun:
     """One child at work, as ``core.engine.EngineRun``. It starts with the object and ends with its context."""
 
-    def __init__(self, task: dict[str, object]) -> None:
+    def __init__(self, task: dict[str, object], logins: Logins) -> None:
+        self._logins = logins
         self._pipe, child_end = os.pipe()
         try:
             self._process = subprocess.Popen(
@@ -140,15 +151,15 @@ class ChildRun:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=[child_end],
-                env={**_LIMIT, **os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env={**_LIMIT, **engine_environment(sys.path, own_proxy=bool(task.get("proxy")))},
             )
         except BaseException:
             os.close(self._pipe)
             raise
         finally:
             os.close(child_end)
-        # Send the task by the pipe, because it holds the database's password. Other processes can read arguments and
-        # environment in /proc.
+        # Send the task by the pipe, because it holds the passwords of the database and of the proxy. Other processes
+        # can read arguments and environment in /proc.
         self._tell(task)
         self._unread = b""
         self._silent_from = time.monotonic() + _START_SECONDS
@@ -169,10 +180,8 @@ class ChildRun:
             if isinstance(line, Died):
                 return line
             event = protocol.decode(line)
-            if isinstance(event, DatabaseFailed):
-                _log(event)
             if not isinstance(event, str):
-                return event
+                return self._logins.judged(event)
 
     def live_until(self, moment: float) -> None:
         """Tell the child until when it may live."""
@@ -243,13 +252,10 @@ class ChildRun:
         return line
 
 
-def _log(failure: DatabaseFailed) -> DatabaseFailed:
-    logger.error("the engine's database refuses it", extra={"why": failure.why})
-    return failure
-
-
 def _end(status: int) -> str:
-    return "its time was over" if status == -signal.SIGALRM else f"exit status {status}"
+    if status == -signal.SIGALRM:
+        return "its time was over"
+    return f"exit status {status}" + (_GO_GAVE_UP if status == 2 else "")
 
 
 def engine_dsn(database_url: str) -> str:

@@ -1,9 +1,9 @@
 """The lines between a child and its parent. Each line is one JSON object, and no line is ever logged.
 
 The parent writes to the child's standard input. Its first line is the task:
-``{"task": "pair" | "resume" | "log_out" | "create_tables", "dsn", "jid", "until"}``. Later it writes ``{"until"}`` each
-time that the child may live longer. A child with the task "log_out" waits for ``{"confirm"}`` before it logs out. End
-of input means that the parent is gone (``lifeline.py``).
+``{"task": "pair" | "resume" | "log_out" | "create_tables", "dsn", "jid", "until", "proxy"}``. Later it writes
+``{"until"}`` each time that the child may live longer. A child with the task "log_out" waits for ``{"confirm"}`` before
+it logs out. End of input means that the parent is gone (``lifeline.py``).
 
 The child writes ``{"event": name, …}`` to its pipe, with the names below.
 """
@@ -40,11 +40,11 @@ _BARE: dict[str, Event] = {
     "synced": Synced(),
     "logged_out": LoggedOut(),
     "replaced": Replaced(),
-    "unreachable": Unreachable(),
 }
 
 _FULL: dict[str, Callable[..., Event]] = {
     "store_failed": DatabaseFailed,
+    "unreachable": Unreachable,
     "qr": Qr,
     "scanned": Scanned,
     "online": Online,

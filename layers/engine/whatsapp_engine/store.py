@@ -7,6 +7,8 @@ patterns find: the SQLSTATE, the names of whatsmeow's own tables, and whatsmeow'
 import re
 from dataclasses import dataclass
 
+from whatsapp_pairing.runtime.refusals import is_refused_login
+
 # The first words of whatsmeow's errors when it cannot reach WhatsApp. It dials after it has opened the database.
 _WHATSAPP = ("failed to dial whatsapp web websocket", "noise handshake failed", "websocket is already connected")
 _SQLSTATE = re.compile(r"\(([0-9A-Z]{5})\)\s*\Z")
@@ -54,6 +56,7 @@ class StoreFault:
 
     why: str
     passes: bool
+    login_refused: bool = False
 
 
 def store_fault(text: str) -> StoreFault | None:
@@ -63,14 +66,17 @@ def store_fault(text: str) -> StoreFault | None:
     --------
     >>> store_fault("failed to save device store: pq: permission denied for table whatsmeow_device (42501)")
     StoreFault(why='Postgres refuses it with SQLSTATE 42501 (the role lacks a right): whatsmeow_device, failed to \
-save device store', passes=False)
+save device store', passes=False, login_refused=False)
     """
     if text.startswith(_WHATSAPP):
         return None
     before, driver, _ = text.partition("pq: ")
     state = _SQLSTATE.search(text) if driver else None
+    if is_refused_login(state and state[1], text):
+        # Each try with the same password counts at the server, so another try does not help.
+        return StoreFault(_describe(state[1] if state else "28P01", "28", before, text), False, True)
     if state:
-        return StoreFault(_describe(state[1], before, text), _PASSING.match(state[1]) is not None)
+        return StoreFault(_describe(state[1], state[1], before, text), _PASSING.match(state[1]) is not None)
     if newer := _NEWER.search(text):
         return StoreFault(
             f"the tables are of version {newer[1]}, and this engine knows only {newer[2]}: run the newer release", False
@@ -90,7 +96,8 @@ def logged_fault(text: str) -> StoreFault | None:
         return None
     state = _SQLSTATE.search(text) if "pq: " in text else None
     if state:
-        return store_fault(text) if any(state[1].startswith(known) for known in _WORDS) else None
+        known = any(state[1].startswith(known) for known in _WORDS) or is_refused_login(state[1], text)
+        return store_fault(text) if known else None
     return _other_fault(text) if _STORE_CALL.search(text) else None
 
 
@@ -102,8 +109,8 @@ def _other_fault(text: str) -> StoreFault | None:
     return None
 
 
-def _describe(state: str, before: str, text: str) -> str:
-    words = next((words for known, words in _WORDS.items() if state.startswith(known)), "")
+def _describe(state: str, meant: str, before: str, text: str) -> str:
+    words = next((words for known, words in _WORDS.items() if meant.startswith(known)), "")
     details = [*dict.fromkeys(_OBJECT.findall(text)), *_STEP.findall(before)]
     told = f" ({words})" if words else ""
     return f"Postgres refuses it with SQLSTATE {state}{told}" + (f": {', '.join(details)}" if details else "")

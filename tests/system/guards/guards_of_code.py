@@ -108,5 +108,19 @@ GUARDS = [
         "  const result",
         "tests/system/browser/test_next_person.py",
     ),
+    Guard(
+        "a refused login is not tried at each request",
+        f"{LAYER}/runtime/login.py",
+        "        if self._refused is None or now < self._again_at:\n            raise LoginRefused\n",
+        "",
+        "tests/handlers/test_password_rotation.py",
+    ),
+    Guard(
+        "the engine's process gets no other variables",
+        "layers/engine/whatsapp_engine/environment.py",
+        "for name in ALLOWED if name in os.environ and",
+        "for name in os.environ if",
+        "tests/system/engine/test_child_environment.py",
+    ),
     *OF_DATABASE,
 ]  # fmt: skip

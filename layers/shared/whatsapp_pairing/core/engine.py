@@ -100,7 +100,13 @@ class Refused:
 
 @dataclass(frozen=True)
 class Unreachable:
-    """WhatsApp could not be reached, or has closed the connection. Another try may help."""
+    """WhatsApp could not be reached, or has closed the connection. Another try may help.
+
+    ``why`` is for the log. It says what is wrong with the proxy, and ``login_refused`` whether its user or password is.
+    """
+
+    why: str | None = None
+    login_refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,11 +114,12 @@ class DatabaseFailed:
     """The engine's database fails or refuses the engine. The event says nothing about WhatsApp.
 
     ``why`` is for the log: the SQLSTATE or the class of the fault, never a value. ``passes`` tells whether the fault
-    may be over for the next engine.
+    may be over for the next engine. ``login_refused`` tells whether user or password are wrong.
     """
 
     why: str
     passes: bool = False
+    login_refused: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@
     ├── AtCapacity          as many attempts live as the system is meant for  503
     ├── Unavailable         a part that we depend on does not answer          503
     │   ├── DatabaseUnavailable    Postgres
-    │   │   └── DatabaseBusy           Postgres answers, but the statement took too long
+    │   │   ├── DatabaseBusy           Postgres answers, but the statement took too long
+    │   │   └── LoginRefused           Postgres or its pooler refuses our user or password
     │   ├── SecretUnavailable      Secrets Manager
     │   └── WorkflowUnavailable    Step Functions or Lambda
     │       └── WorkflowSilent         AWS has not answered, so the call may take effect
@@ -149,6 +150,16 @@ class DatabaseUnavailable(Unavailable):
 
 class DatabaseBusy(DatabaseUnavailable):
     """Another transaction holds a lock that the statement needs, or the statement ran for too long."""
+
+
+class LoginRefused(DatabaseUnavailable):
+    """Postgres or its pooler refuses our user or password. The secret is read again before the next login."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            detail="Postgres or its pooler refuses the login: correct the user or the password in the secret, or the "
+            "role at the server. A changed secret is used after 30 s at most, a changed role after 5 minutes."
+        )
 
 
 class SecretUnavailable(Unavailable):

@@ -5,6 +5,7 @@ from functools import cache
 
 from whatsapp_pairing.pairing.attempts import Attempts
 from whatsapp_pairing.pairing.session_rows import SessionRows
+from whatsapp_pairing.runtime import snapshot
 from whatsapp_pairing.runtime.database import Database
 from whatsapp_pairing.runtime.instance import database
 from whatsapp_pairing.runtime.settings import settings
@@ -30,3 +31,6 @@ def services_on(database: Database) -> Services:
 def services() -> Services:
     """Return the services that an instance of a function keeps between invocations."""
     return services_on(database())
+
+
+snapshot.forget(services.cache_clear)

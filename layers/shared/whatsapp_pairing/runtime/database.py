@@ -11,10 +11,18 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
 from whatsapp_pairing.core.backoff import Backoff
-from whatsapp_pairing.core.errors import DatabaseBusy, DatabaseRefused, DatabaseUnavailable, MisconfiguredError
+from whatsapp_pairing.core.errors import (
+    DatabaseBusy,
+    DatabaseRefused,
+    DatabaseUnavailable,
+    LoginRefused,
+    MisconfiguredError,
+)
 from whatsapp_pairing.runtime import limits
 from whatsapp_pairing.runtime.database_url import UNREADABLE, normalised
 from whatsapp_pairing.runtime.dialing import dial, is_full
+from whatsapp_pairing.runtime.login import Login
+from whatsapp_pairing.runtime.refusals import is_refused_login
 
 Row = dict[str, Any]
 T = TypeVar("T")
@@ -85,8 +93,8 @@ class Database:
     Parameters
     ----------
     url : callable
-        Returns the URL, in any form that ``database_url`` knows. It is called for every new connection, so that a new
-        password is used at once.
+        Returns the URL, in any form that ``database_url`` knows. It is called for every new connection, and once more
+        when a login is refused, so that a new password is used at once (``login``).
 
     Notes
     -----
@@ -97,7 +105,7 @@ class Database:
     """
 
     def __init__(self, url: Callable[[], str]) -> None:
-        self._url = url
+        self._login = Login(url)
         self._connection: Connection | None = None
 
     def run(self, work: Callable[[Connection], T]) -> T:
@@ -115,6 +123,8 @@ class Database:
             The statement waited for a lock or ran for too long, or Postgres ended it twice because of a deadlock.
         DatabaseUnavailable
             Postgres cannot be reached, or the second try failed too, or no time is left (``limits.answers_in_time``).
+        LoginRefused
+            The login is refused, and the secret holds no other URL.
         DatabaseRefused
             Postgres refuses the statement. If ``work`` expects that, it catches the driver's error itself.
         """
@@ -165,7 +175,13 @@ class Database:
             try:
                 return self._run_once(work, given_up_at)
             except psycopg.Error as error:
+                if _login_refused(error):
+                    self.close()
+                    if not self._login.refused():
+                        raise LoginRefused from None
+                    continue
                 if not _away(error):
+                    self._login.accepted()
                     raise DatabaseRefused(about(error), error.sqlstate) from None
                 if error.sqlstate in _TOOK_TOO_LONG:
                     raise DatabaseBusy(detail=about(error)) from None
@@ -186,10 +202,12 @@ class Database:
     def _run_once(self, work: Callable[[Connection], T], given_up_at: float) -> T:
         connection = self._connection or self._connect(given_up_at - time.monotonic())
         connection.given_up_at = given_up_at
-        return work(connection)
+        result = work(connection)
+        self._login.accepted()
+        return result
 
     def _connect(self, most: float) -> Connection:
-        url = normalised(self._url())
+        url = normalised(self._login.url())
         try:
             # connect_timeout begins anew for each address of the host, and does not cover the look-up of the name.
             self._connection = limits.in_time(lambda: _connected(url), most)
@@ -231,6 +249,11 @@ def _away(error: psycopg.Error) -> bool:
 def _full(error: psycopg.Error) -> bool:
     """Return whether too many connections are in use. A pooler may say that only at the first statement."""
     return is_full(error.sqlstate, error.diag.message_primary)
+
+
+def _login_refused(error: psycopg.Error) -> bool:
+    """Return whether the login is refused. A pooler may say that only at the first statement."""
+    return is_refused_login(error.sqlstate or "", error.diag.message_primary)
 
 
 def about(error: psycopg.Error) -> str:

@@ -1,4 +1,4 @@
-"""Connects to Postgres, and tells apart a server that is only full from every other failure.
+"""Connects to Postgres, and tells apart a full server, a refused login and every other failure.
 
 psycopg's error for a failed connection has no SQLSTATE, because libpq gives none while it connects. A verbose libpq
 writes the SQLSTATE into its message. The words around the SQLSTATE may be in any language.
@@ -10,10 +10,12 @@ import sys
 
 from psycopg import OperationalError, pq
 from psycopg.abc import PQGenConn
-from psycopg.errors import TooManyConnections
+from psycopg.errors import InvalidPassword, TooManyConnections
 from psycopg.pq import ConnStatus, PollingStatus
 from psycopg.pq.abc import PGconn
 from psycopg.waiting import Wait
+
+from whatsapp_pairing.runtime.refusals import is_refused_login
 
 # psycopg does not offer PQsetErrorVerbosity, so ctypes calls it. The function must come from the libpq that makes the
 # connection. psycopg's extension module is linked with this libpq.
@@ -62,6 +64,8 @@ def dial(conninfo: str) -> PQGenConn[PGconn]:
     ------
     TooManyConnections
         Too many connections are in use. psycopg itself raises a bare OperationalError.
+    InvalidPassword
+        The login is refused, for whatever reason.
     OperationalError
         The connection fails for another reason.
     """
@@ -87,5 +91,10 @@ def _failed(pgconn: PGconn) -> OperationalError:
     message = pgconn.get_error_message()
     pgconn.finish()
     refusal = _REFUSAL.search(message)
-    full = refusal is not None and is_full(refusal["sqlstate"], refusal["said"])
-    return (TooManyConnections if full else OperationalError)(f"connection failed: {message}")
+    sqlstate, said = (refusal["sqlstate"], refusal["said"]) if refusal else (None, message)
+    kind = OperationalError
+    if is_full(sqlstate, said):
+        kind = TooManyConnections
+    elif is_refused_login(sqlstate, said):
+        kind = InvalidPassword
+    return kind(f"connection failed: {message}")

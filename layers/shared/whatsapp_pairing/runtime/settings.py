@@ -5,25 +5,10 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
 
 from whatsapp_pairing.core.assurance import AssuranceLevel
-from whatsapp_pairing.core.errors import MisconfiguredError, SecretUnavailable
-from whatsapp_pairing.runtime import limits
-
-# A read of a secret takes no longer than this in an invocation with a limit. Its two tries take 4.4 s when Secrets
-# Manager does not answer.
-_SECRET_SECONDS = 5.0
-
-# Errors of Secrets Manager that a second try does not change. After any other error, the next call tries again.
-_PERMANENT = {
-    "AccessDeniedException",
-    "DecryptionFailure",
-    "InvalidParameterException",
-    "InvalidRequestException",
-    "ResourceNotFoundException",
-    "ValidationException",
-}
+from whatsapp_pairing.core.errors import MisconfiguredError
+from whatsapp_pairing.runtime import secrets
 
 
 @dataclass(frozen=True)
@@ -88,7 +73,13 @@ class Settings:
     def legacy_jwt_secret(self) -> Callable[[], str] | None:
         """Returns the key ``secret`` of the secret LEGACY_JWT_SECRET_NAME; None when only key pairs are accepted."""
         name = self.environment.get("LEGACY_JWT_SECRET_NAME")
-        return (lambda: _secret(name, "secret")) if name else None
+        return (lambda: secrets.read(name, "secret")) if name else None
+
+    @property
+    def whatsapp_proxy(self) -> Callable[[], str] | None:
+        """Returns the key ``url`` of the secret WHATSAPP_PROXY_SECRET_NAME; None when the engine needs no proxy."""
+        name = self.environment.get("WHATSAPP_PROXY_SECRET_NAME")
+        return (lambda: secrets.read(name, "url")) if name else None
 
     @property
     def state_machine_arn(self) -> str:
@@ -129,7 +120,7 @@ class Settings:
         direct = self.environment.get(f"{database}_URL")  # only tests and benchmarks set it; the template names secrets
         if direct:
             return direct
-        return _secret(self._text(f"{database}_SECRET_NAME"), "url")
+        return secrets.read(self._text(f"{database}_SECRET_NAME"), "url")
 
     def _text(self, name: str) -> str:
         value = self.environment.get(name)
@@ -157,40 +148,3 @@ class Settings:
 def settings() -> Settings:
     """Return the process's settings; the same object for the life of the instance."""
     return Settings(dict(os.environ))
-
-
-@cache
-def _secrets() -> Any:
-    from aws_lambda_powertools.utilities.parameters import SecretsProvider
-    from botocore.config import Config
-
-    # The default limits, 60 s for each of several tries, are longer than a function may run.
-    return SecretsProvider(
-        boto_config=Config(connect_timeout=1, read_timeout=1.7, retries={"mode": "standard", "total_max_attempts": 2})
-    )
-
-
-def _secret(name: str, key: str) -> str:
-    # Imported here, because it loads boto3. A function that is given DATABASE_URL does not need boto3.
-    from aws_lambda_powertools.utilities import parameters
-    from botocore.exceptions import ClientError
-
-    secret: object = None
-    try:
-        secret = limits.in_time(lambda: _secrets().get(name, transform="json", max_age=300), _SECRET_SECONDS)
-    except limits.OutOfTimeError:
-        raise SecretUnavailable(detail=f"Secrets Manager did not answer in time for the secret {name}") from None
-    except parameters.GetParameterError as error:
-        cause = error.__context__
-        code = cause.response["Error"]["Code"] if isinstance(cause, ClientError) else type(cause).__name__
-        if code not in _PERMANENT:
-            raise SecretUnavailable(detail=f"Secrets Manager does not give the secret {name}: {code}") from None
-        raise MisconfiguredError(
-            f"The secret {name} cannot be read ({code}): is it there, and may this function read it?"
-        ) from None
-    except (parameters.TransformParameterError, UnicodeDecodeError):
-        pass  # the errors' own messages quote the secret
-    value = secret.get(key) if isinstance(secret, dict) else None
-    if not isinstance(value, str) or not value.strip():
-        raise MisconfiguredError(f'The secret {name} is not JSON with a key "{key}".')
-    return value

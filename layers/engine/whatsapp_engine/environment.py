@@ -1,0 +1,40 @@
+"""The variables that the engine's process gets. It parses what strangers send, in native code.
+
+So it must not hold AWS's credentials (``AWS_*``), the address of Lambda's runtime API, or anything else that this list
+does not name.
+"""
+
+import os
+from collections.abc import Iterable
+
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy")
+
+ALLOWED = (
+    # Python and its libraries. On Lambda, LD_LIBRARY_PATH leads to libpython. Python looks for libraries with programs
+    # from PATH.
+    "PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX",
+    # Where the engine writes temporary files, and how it reads texts and times.
+    "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE",
+    # How Go checks certificates, and reaches WhatsApp. The simulated WhatsApp sets these on a developer's machine.
+    "SSL_CERT_FILE", "SSL_CERT_DIR", *_PROXIES,
+    # How long Go's driver waits for Postgres. No other variable of Postgres may change what the URL says.
+    "PGCONNECT_TIMEOUT",
+    # The key by which the simulated WhatsApp identifies itself. Only its own module on PYTHONPATH reads it.
+    "WHATSAPP_SANDBOX_ROOT",
+)  # fmt: skip
+"""The names of the variables that are passed on. PYTHONPATH is not among them: the caller sets it."""
+
+
+def engine_environment(path: Iterable[str], own_proxy: bool = False) -> dict[str, str]:
+    """Return the environment of an engine's process.
+
+    Parameters
+    ----------
+    path : iterable of str
+        The folders in which Python looks for modules.
+    own_proxy : bool
+        Whether the engine is given a proxy of its own. A proxy from the environment would come in between.
+    """
+    left_out = _PROXIES if own_proxy else ()
+    kept = {name: os.environ[name] for name in ALLOWED if name in os.environ and name not in left_out}
+    return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, path))}
