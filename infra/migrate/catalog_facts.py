@@ -15,8 +15,10 @@ from infra.migrate.checked_objects import (
     OUTSIDERS,
     PRIVATE_SCHEMAS,
     ROLES,
+    SERVICE_ROLE,
     SESSIONS,
     TRIGGER_FUNCTION,
+    USERS_OF_PUBLIC,
 )
 
 # The tables to look at, and the name that each table has in the facts.
@@ -205,6 +207,8 @@ def collect_facts(connection: psycopg.Connection) -> dict[str, str]:
         "engine_version": ENGINE_VERSION,
         "engine_tables": ENGINE_TABLES,
         "outsiders": list(OUTSIDERS),
+        "service_role": SERVICE_ROLE,
+        "users_of_public": list(USERS_OF_PUBLIC),
     }
     connection.execute("select set_config('search_path', '', true)")
     facts: dict[str, str] = {}
