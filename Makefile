@@ -24,8 +24,8 @@ KEPT = PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX PIP_TRUSTED
 	PIP_ROOT_USER_ACTION
 unexport $(filter-out $(KEPT),$(filter $(DROPPED),$(.VARIABLES)))
 
-.PHONY: run run-built test test-postgres test-slow faults fuzz guards audit lint format validate build table dependencies bench pictures setup \
-	lock clean sam-tools security-tools release help
+.PHONY: run run-built test test-postgres test-slow faults fuzz guards audit lint format validate build table dependencies \
+	bench pictures setup lock clean sam-tools security-tools release help
 
 ##@ Run
 
@@ -41,8 +41,9 @@ test: setup sam-tools security-tools  ## everything but the slow tests; ARGS="-k
 	@echo "Running the tests (about 20 minutes on 2 cores) ..."
 	$(BIN)/python -m pytest $(ARGS)
 
-# The tests with a Postgres of their own. The others use the same statements through the whole system.
-POSTGRES_TESTS = tests/database tests/handlers tests/tools/migrate tests/system/security tests/system/engine tests/system/model
+# The tests that call the database themselves. All others reach it through the whole system, by the same statements.
+POSTGRES_TESTS = tests/database tests/handlers tests/tools/migrate tests/system/security tests/system/engine \
+	tests/system/model
 
 test-postgres: setup  ## the database's tests on another version: POSTGRES=15, 16, 17 or 18, or a folder of programs
 	@case "$(POSTGRES)" in "") echo "POSTGRES=15, 16, 17 or 18 chooses the version." >&2; exit 2 ;; esac

