@@ -24,8 +24,8 @@ KEPT = PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX PIP_TRUSTED
 	PIP_ROOT_USER_ACTION
 unexport $(filter-out $(KEPT),$(filter $(DROPPED),$(.VARIABLES)))
 
-.PHONY: run run-built test test-slow faults fuzz guards audit lint format validate build table dependencies bench pictures setup \
-	lock clean sam-tools security-tools rehearsal-tools rehearse release help
+.PHONY: run run-built test test-postgres test-slow faults fuzz guards audit lint format validate build table dependencies \
+	bench pictures setup lock clean sam-tools security-tools rehearsal-tools rehearse release help
 
 ##@ Run
 
@@ -40,6 +40,14 @@ run-built: setup build .aws-sam/runtime/installed  ## the same system from the a
 test: setup sam-tools security-tools  ## everything but the slow tests; ARGS="-k name" for some
 	@echo "Running the tests (about 20 minutes on 2 cores) ..."
 	$(BIN)/python -m pytest $(ARGS)
+
+# The tests that call the database themselves. All others reach it through the whole system, by the same statements.
+POSTGRES_TESTS = tests/database tests/handlers tests/tools/migrate tests/system/security tests/system/engine \
+	tests/system/model
+
+test-postgres: setup  ## the database's tests on another version: POSTGRES=15, 16, 17 or 18, or a folder of programs
+	@case "$(POSTGRES)" in "") echo "POSTGRES=15, 16, 17 or 18 chooses the version." >&2; exit 2 ;; esac
+	TEST_POSTGRES="$(POSTGRES)" $(BIN)/python -m pytest $(POSTGRES_TESTS) $(ARGS)
 
 test-slow: setup  ## the slow tests: tests/README.md lists them
 	$(BIN)/python -m pytest -m slow $(ARGS)

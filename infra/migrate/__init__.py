@@ -14,6 +14,7 @@ What `up` applies:
 files.py             reads the numbered files, in their order
 numbered.py          applies each numbered file once
 engine_tables.py     has whatsmeow create its tables, and grants the rights on them
+engine_schema.py     asks first in which schema whatsmeow would create them
 engine_sql.py        writes whatsmeow's tables as a file, for a bundle
 functions.py         applies the file of each database function again when its text changes
 run_file.py          runs a file as one query, and explains an error of Postgres
@@ -30,6 +31,7 @@ checked_objects.py   names the objects and the roles to look at
 expected.py          reads what must be there, from expected.json
 catalog_facts.py     reads from the catalog what is there
 catalog_rights.py    the queries of catalog_facts.py about rights
+grant_advice.py      the GRANT and REVOKE that mend a finding
 """
 
 from infra.migrate.connection import without_password

@@ -6,6 +6,8 @@ with its schema, whatever the caller has set.
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 
 from infra.migrate import catalog_rights
@@ -15,8 +17,18 @@ from infra.migrate.checked_objects import (
     OUTSIDERS,
     PRIVATE_SCHEMAS,
     ROLES,
+    SERVICE_ROLE,
     SESSIONS,
     TRIGGER_FUNCTION,
+    USERS_OF_PUBLIC,
+)
+
+# Postgres prints `column IN ('a', 'b')` of a VARCHAR in one way when a migration has made it, and in another way when a
+# dump has. A restore uses a dump, and so does pg_upgrade. So drop the casts in which the two differ.
+_CASTS = (
+    (re.compile(r"\(('(?:[^']|'')*')::character varying\)::text"), r"\1"),
+    (re.compile(r"('(?:[^']|'')*')::character varying"), r"\1"),
+    (re.compile(r"\((ARRAY\[[^\[\]]*\])\)::text\[\]"), r"\1"),
 )
 
 # The tables to look at, and the name that each table has in the facts.
@@ -205,9 +217,18 @@ def collect_facts(connection: psycopg.Connection) -> dict[str, str]:
         "engine_version": ENGINE_VERSION,
         "engine_tables": ENGINE_TABLES,
         "outsiders": list(OUTSIDERS),
+        "service_role": SERVICE_ROLE,
+        "users_of_public": list(USERS_OF_PUBLIC),
     }
     connection.execute("select set_config('search_path', '', true)")
     facts: dict[str, str] = {}
     for query in _QUERIES:
-        facts.update(connection.execute((_TABLES + query).encode(), parameters).fetchall())
+        rows = connection.execute((_TABLES + query).encode(), parameters).fetchall()
+        facts.update((name, _without_casts(value)) for name, value in rows)
     return facts
+
+
+def _without_casts(value: str) -> str:
+    for pattern, plain in _CASTS:
+        value = pattern.sub(plain, value)
+    return value

@@ -42,7 +42,7 @@ _PRIVILEGES = """
       from unnest(%(schemas)s::text[]) as name, unnest(array[' on schema ', ' inside schema ']) as word
     ), roles as (
       select name, case when name = 'PUBLIC' then 0::oid else to_regrole(name)::oid end as id
-      from unnest(%(outsiders)s::text[]) as name
+      from unnest(%(outsiders)s::text[] || %(service_role)s::text) as name
     )
     select 'privileges of ' || roles.name || places.place,
       coalesce(string_agg(distinct coalesce(object || ' ', '') || lower(privilege_type), ', '), 'none')
@@ -50,7 +50,15 @@ _PRIVILEGES = """
       left join grants on grants.place = places.place
         and case when roles.id = 0 or grantee = 0 then roles.id = grantee
             else pg_has_role(roles.id, grantee, 'usage') end
+    where roles.name <> %(service_role)s or places.place = ' on ' || %(sessions)s
     group by roles.name, places.place
+"""
+
+# Only the effect counts: the role, PUBLIC or a role that it inherits may have the right.
+_USAGE = """
+    select 'usage of schema public by ' || name,
+      case when has_schema_privilege(to_regrole(name), 'public', 'usage') then 'granted' else 'none' end
+    from unnest(%(users_of_public)s::text[]) as name where to_regrole(name) is not null
 """
 
 _ROLES = """
@@ -104,6 +112,8 @@ _GRANTED = """
         from pg_proc p
       ) as objects (object, number, attribute, acl), aclexplode(acl) join pg_roles r on r.oid = grantee
       where r.rolname = any(%(roles)s)
+        -- _USAGE says who may use the schema public.
+        and not (object = 'schema public' and privilege_type = 'USAGE')
     ), privileges as (
       -- Name the columns only if no grant covers the whole table.
       select rolname, object, privilege || case when bool_or(number = 0) then ''
@@ -131,4 +141,4 @@ _ENGINE_GRANTS = f"""
     having count(*) > 0
 """
 
-QUERIES = (_PRIVILEGES, _ROLES, _SETTINGS, _GRANTS, _ENGINE_GRANTS)
+QUERIES = (_PRIVILEGES, _USAGE, _ROLES, _SETTINGS, _GRANTS, _ENGINE_GRANTS)

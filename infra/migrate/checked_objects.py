@@ -19,3 +19,10 @@ ROLES = (*LOGINS, "whatsapp_functions")
 
 # The roles of Supabase's API, and PUBLIC, which means all roles. They have no right in the private schemas.
 OUTSIDERS = ("anon", "authenticated", "PUBLIC")
+
+# A product's own server uses service_role. It reads and writes session rows. The product may give it further rights in
+# the private schemas, so `verify` looks at its rights to the session rows only.
+SERVICE_ROLE = "service_role"
+
+# These roles need the session rows, so they must be able to use the schema public.
+USERS_OF_PUBLIC = ("authenticated", SERVICE_ROLE, "whatsapp_functions", "whatsapp_worker")

@@ -17,6 +17,7 @@ from whatsapp_pairing.runtime.database_url import NO_SESSION, is_transaction_poo
 
 from infra import LAYERS
 from infra.migrate.connection import connected, limit_waits, readable
+from infra.migrate.engine_schema import require_engine_schema
 from infra.migrate.errors import EngineTablesFailed, NotReachable
 from infra.migrate.one_at_a_time import LOCK_SECONDS, take_turn
 
@@ -99,11 +100,13 @@ def create_engine_tables(database_url: str) -> None:
     Raises
     ------
     MigrateError
-        The database cannot be reached, or the engine could not make its tables.
+        The database cannot be reached, the engine's connection has another search_path, or the engine could not make
+        its tables.
     """
     url = readable(database_url)
     require_session(url)
     with connected(url) as connection:
+        require_engine_schema(url)
         try:
             with connection.transaction():
                 take_turn(connection)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from infra.migrate.checked_objects import ENGINE_TABLE, ENGINE_TABLES, ENGINE_VERSION
+from infra.migrate.checked_objects import ENGINE_TABLE, ENGINE_TABLES, ENGINE_VERSION, ROLES
 
 SNAPSHOT = Path(__file__).with_name("expected.json")
 
@@ -75,6 +75,9 @@ def _parent(name: str, value: str) -> str:
         parent = f"table {rest.rpartition('.')[0]}"
     elif kind in ("index", "trigger"):
         parent = f"table {value.partition(' ON ')[2].split()[0]}"
+    elif kind == "usage":
+        role = rest.rpartition(" by ")[2]
+        parent = f"role {role}" if role in ROLES else ""
     elif kind == "body":
         parent = name.removeprefix("body of ")
     elif kind in ("table", "function"):

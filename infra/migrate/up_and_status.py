@@ -11,6 +11,7 @@ from psycopg.errors import Diagnostic
 from infra.migrate import engine_tables, functions, history, numbered, release
 from infra.migrate import supabase_history as records_of_supabase
 from infra.migrate.connection import connected, readable, require_supabase
+from infra.migrate.engine_schema import require_engine_schema
 from infra.migrate.files import MIGRATIONS, Migration, read_migrations
 
 
@@ -72,6 +73,8 @@ def up(database_url: str, directory: Path = MIGRATIONS, *, supabase_history: boo
     notices: list[str] = []
     with connected(url) as connection:
         require_supabase(connection)
+        if ours:
+            require_engine_schema(url)  # before the first change
         connection.add_notice_handler(lambda diag: notices.extend(_warning(diag)))
         done = numbered.apply(connection, migrations, supabase=supabase_history)
     if ours:

@@ -13,6 +13,7 @@ from infra.migrate.catalog_facts import collect_facts, read_facts
 from infra.migrate.checked_objects import LOGINS, SESSIONS
 from infra.migrate.connection import connected, readable, require_supabase
 from infra.migrate.expected import expected
+from infra.migrate.grant_advice import advice
 from infra.migrate.release import refuse_newer
 
 # A column that the product has added and that may reject our insert: it has no default and must not be null, it is
@@ -60,7 +61,8 @@ class Finding:
             return f"beyond: {self.what}: {self.found}; the product has added it, and it may reject what pairing writes"
         if self.kind == "refused":
             return f"refused: {self.what}: {self.found}"
-        return f"differs: {self.what}: {self.found}; should be: {self.wanted}"
+        todo = advice(self.what, self.found, self.wanted)
+        return f"differs: {self.what}: {self.found}; should be: {self.wanted}{todo and '; ' + todo}"
 
 
 def verify(database_url: str) -> list[Finding]:

@@ -50,14 +50,24 @@ class PgBouncer:
         Further settings of PgBouncer.
     users : tuple of str
         Further roles that may log in. The superuser and the three login roles may always.
+    connect_query : str
+        A statement that it runs on each new connection to Postgres.
     """
 
-    def __init__(self, postgres_port: int, folder: Path, settings: dict[str, object], users: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        postgres_port: int,
+        folder: Path,
+        settings: dict[str, object],
+        users: tuple[str, ...],
+        connect_query: str = "",
+    ) -> None:
         account = account_for(folder)
         self._log = folder / "log"
         self.port = free_port()
         lines = [f"{name} = {value}" for name, value in (_SETTINGS | {"listen_port": self.port} | settings).items()]
-        databases = f"[databases]\n* = host=127.0.0.1 port={postgres_port}\n"
+        at_connect = connect_query and f" connect_query='{connect_query}'"
+        databases = f"[databases]\n* = host=127.0.0.1 port={postgres_port}{at_connect}\n"
         (folder / "ini").write_text(databases + "\n".join(["[pgbouncer]", *lines, ""]))
         self._passwords = dict.fromkeys(("postgres", *ROLES.values(), *users), "secret")
         self._users = folder / "users"
@@ -132,12 +142,14 @@ def require() -> None:
 
 
 @contextmanager
-def pooling(postgres_port: int, users: tuple[str, ...] = (), **settings: object) -> Iterator[PgBouncer]:
+def pooling(
+    postgres_port: int, users: tuple[str, ...] = (), connect_query: str = "", **settings: object
+) -> Iterator[PgBouncer]:
     """A PgBouncer in front of the Postgres on this port. It ends with the block."""
     folder = Path(tempfile.mkdtemp(prefix="whatsapp-pairing-pgbouncer-"))
     folder.chmod(0o755)  # as root, it runs as the user nobody
     try:
-        pooler = PgBouncer(postgres_port, folder, settings, users)
+        pooler = PgBouncer(postgres_port, folder, settings, users, connect_query)
         try:
             yield pooler
         finally:

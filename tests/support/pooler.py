@@ -8,6 +8,8 @@ import struct
 import threading
 from collections.abc import Iterator
 
+_LOGIN = struct.pack("!HH", 3, 0)  # the protocol's version begins a login
+
 
 class Pooler:
     """Passes every byte on to a real Postgres, until a test sets one of its attributes.
@@ -24,6 +26,8 @@ class Pooler:
         The number of connections so far.
     silent : bool
         If true, clients can log in, but get no answer, as from a pooler without a free connection.
+    drops : set of str
+        The parameters of a login that it does not pass on.
     """
 
     def __init__(self, port: int) -> None:
@@ -31,6 +35,7 @@ class Pooler:
         self.refusals: list[tuple[str, str]] = []
         self.clients = 0
         self.silent = False
+        self.drops: set[str] = set()
         self._behind = port
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
@@ -61,7 +66,7 @@ class Pooler:
                     client.shutdown(socket.SHUT_RDWR)
                     return
                 if not (logged_in.is_set() and self.silent):
-                    server.sendall(data)
+                    server.sendall(data if logged_in.is_set() else _without(data, self.drops))
             server.shutdown(socket.SHUT_RDWR)
 
     def _answer(self, client: socket.socket, server: socket.socket, logged_in: threading.Event) -> None:
@@ -88,6 +93,16 @@ def _refuse(client: socket.socket, sqlstate: str, words: str) -> None:
         client.sendall(b"N")  # no TLS here
         client.recv(65536)
         client.sendall(_fatal(sqlstate, words))
+
+
+def _without(packet: bytes, drops: set[str]) -> bytes:
+    """A client's packet as it is, or a login without these parameters."""
+    if packet[4:8] != _LOGIN or not drops:
+        return packet
+    words = packet[8:].rstrip(b"\0").split(b"\0")
+    pairs = zip(words[::2], words[1::2], strict=True)
+    kept = b"".join(b"%b\0%b\0" % pair for pair in pairs if pair[0].decode() not in drops)
+    return struct.pack("!I", len(kept) + 9) + _LOGIN + kept + b"\0"
 
 
 def _fatal(sqlstate: str, words: str = "db is gone") -> bytes:

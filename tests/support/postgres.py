@@ -1,7 +1,8 @@
 """A Postgres for the tests, whose data is deleted at the end.
 
 The server listens on 127.0.0.1 because the Go engine connects over TCP. ``TEST_POSTGRES`` chooses another
-Postgres: ``16`` or ``18`` (the wheel has both), or a directory with ``initdb`` and ``postgres`` in it.
+Postgres: ``16`` or ``18`` (the wheel has both), ``15`` or ``17`` (from npm), or a directory with ``initdb`` and
+``postgres`` in it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from psycopg import sql
 from infra.children import ChildGuard
 from infra.postgres.server import EmbeddedPostgres
 from tests.support.environment import CALLER
+from tests.support.other_postgres import binaries
 
 # The data need not survive a crash. Autovacuum is off, because Postgres copies no template database that is in use.
 THROWAWAY = {"synchronous_commit": "off", "autovacuum": "off"}
@@ -102,7 +104,7 @@ class Postgres:
 @contextmanager
 def serving() -> Iterator[Postgres]:
     """A server of the tested version. It ends with the block."""
-    server = Postgres(CALLER.get("TEST_POSTGRES", "16"))
+    server = Postgres(binaries(CALLER.get("TEST_POSTGRES") or "16"))
     try:
         yield server
     finally:

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg import errors as pg
 
+from infra.migrate import up
+from tests.support.projects import PROJECTS, project
+
 ALICE, BOB = (f"00000000-0000-0000-0000-00000000000{number}" for number in (1, 2))
 
 
+@pytest.fixture(scope="module", params=PROJECTS)
+def project_url(request: pytest.FixtureRequest, postgres: Any, standins_template: str) -> Iterator[str]:
+    """A migrated project of each kind. The tests commit nothing."""
+    with project(postgres, standins_template, request.param) as url:
+        up(url)
+        yield url
+
+
 @pytest.fixture
-def connection(migrated_url: str) -> Iterator[psycopg.Connection]:
-    """A connection with the service role, and a session row each for Alice and Bob."""
-    with psycopg.connect(migrated_url) as connection:
+def connection(project_url: str) -> Iterator[psycopg.Connection]:
+    """A superuser's connection, and a session row each for Alice and Bob."""
+    with psycopg.connect(project_url) as connection:
         for user in (ALICE, BOB):
             connection.execute("insert into auth.users (id) values (%s)", (user,))
             connection.execute("insert into public.whatsapp_sessions (user_id) values (%s)", (user,))

@@ -109,6 +109,41 @@ def test_verify_finds_no_fault_in_a_complete_database(migrated_url: str) -> None
     assert verify(migrated_url) == []
 
 
+# A dump holds each check, index, default and policy as Postgres prints it. These statements make all of them anew.
+RESTORE = """
+    with ours as (
+      select array['public', 'whatsapp_private', 'whatsapp_engine', 'whatsapp_migrations'] as names
+    ), tables as (
+      select c.oid, c.relkind from pg_class c, ours where relnamespace::regnamespace::text = any(names)
+    )
+    select format('alter table %s drop constraint %I, add constraint %2$I %s', conrelid::regclass, conname,
+                  pg_get_constraintdef(c.oid))
+    from pg_constraint c join tables t on t.oid = conrelid where contype = 'c'
+    union all
+    select format('drop index %s; %s', indexrelid::regclass, pg_get_indexdef(indexrelid))
+    from pg_index x join tables t on t.oid = indrelid
+    where t.relkind = 'r' and not exists (select from pg_constraint where conindid = indexrelid)
+    union all
+    select format('alter table %s alter %I set default %s', adrelid::regclass, attname, pg_get_expr(adbin, adrelid))
+    from pg_attrdef d join pg_attribute a on attrelid = adrelid and attnum = adnum join tables t on t.oid = adrelid
+    where attgenerated = ''
+    union all
+    select format('drop policy %I on %I.%I; create policy %1$I on %2$I.%3$I as %s for %s to %s', policyname, schemaname,
+                  tablename, permissive, cmd, array_to_string(roles, ', '))
+      || coalesce(' using (' || qual || ')', '') || coalesce(' with check (' || with_check || ')', '')
+    from pg_policies, ours where schemaname = any(names)
+"""
+
+
+def test_verify_finds_no_fault_in_a_restored_database(connection: psycopg.Connection) -> None:
+    connection.execute("set local search_path = ''")
+    statements = [str(statement) for (statement,) in connection.execute(RESTORE)]
+    assert {statement.split()[1] for statement in statements} == {"table", "index", "policy"}
+    for statement in statements:
+        connection.execute(statement.encode())
+    assert list(compare(collect_facts(connection))) == []
+
+
 def test_an_inherited_right_counts(connection: psycopg.Connection) -> None:
     since_16 = connection.info.server_version >= 160000
     inherits = "to anon with inherit true" if since_16 else "to anon; alter role anon inherit"

@@ -222,15 +222,33 @@ TABLE_CASES: list[tuple[str, list[str]]] = [
         [f"differs: body of {FUNCTION}"],
     ),
     *(
-        (
-            f"revoke {right} on {TABLE} from authenticated",
-            [f"differs: privileges of authenticated on {TABLE}"],
-        )
-        for right in ("select", "insert", "update", "delete")
+        (f"revoke {right} on {TABLE} from {role}", [f"differs: privileges of {role} on {TABLE}"])
+        for role in ("authenticated", "service_role")
+        for right in ("select", "insert", "update", "delete", "all")
     ),
-    (f"grant truncate on {TABLE} to authenticated", [f"differs: privileges of authenticated on {TABLE}"]),
-    (f"grant select on {TABLE} to anon", [f"differs: privileges of anon on {TABLE}"]),
-    (f"grant update (qr_code) on {TABLE} to anon", [f"differs: privileges of anon on {TABLE}"]),
-    (f"grant select on {TABLE} to public", [f"differs: privileges of PUBLIC on {TABLE}"]),
-    (f"grant all on {TABLE} to service_role", []),
+    *(
+        (f"grant {right} on {TABLE} to {role}", [f"differs: privileges of {role} on {TABLE}"])
+        for role in ("authenticated", "service_role")
+        for right in ("truncate", "references", "trigger", "all")
+    ),
+    *(
+        (f"grant {right} on {TABLE} to {role}", [f"differs: privileges of {role} on {TABLE}"])
+        for role in ("anon", "PUBLIC")
+        for right in ("select", "update (qr_code)", "truncate")
+    ),
+    # USAGE may come from PUBLIC, from a grant to the role itself, or from a role that it inherits.
+    ("revoke usage on schema public from public", []),
+    *(
+        (f"revoke usage on schema public from {role}", [])
+        for role in ("authenticated", "service_role", "whatsapp_functions", "whatsapp_worker")
+    ),
+    *(
+        (f"revoke usage on schema public from public, {role}", [f"differs: usage of schema public by {role}"])
+        for role in ("authenticated", "service_role", "whatsapp_functions", "whatsapp_worker")
+    ),
+    ("grant usage on schema public to whatsapp_api", []),
+    (
+        "grant create on schema public to whatsapp_worker",
+        ["differs: privileges of whatsapp_worker on schema public"],
+    ),
 ]

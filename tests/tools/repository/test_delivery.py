@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.postgres.binaries import FOLDERS
 from infra.template.errors import TemplateError
 from infra.template.intrinsics import load_yaml
 from infra.template.reading import read_template
+from tests.support.other_postgres import FROM_NPM
 
 ROOT = Path(__file__).resolve().parents[3]
 ENVIRONMENTS = ("dev", "prod")
@@ -105,12 +107,23 @@ def test_a_workflow_runs_existing_targets_only(path: Path) -> None:
     commands = [step["run"] for step in steps if "run" in step]
     assert commands
     for command in commands:
-        for made in re.findall(r"make ([\w -]+)", command):
+        for made in re.findall(r"make ([\w -]+)(?=$| [A-Z]+=)", command):
             assert set(made.split()) <= targets
         for script in re.findall(r"^\.ci/\S+", command):
             assert (ROOT / script).is_file()
         for module in re.findall(r"-m (infra\.\w+)", command):
             assert (ROOT / module.replace(".", "/") / "__main__.py").is_file()
+
+
+def test_every_supported_postgres_is_tested() -> None:
+    """The wheel has two of the versions, and npm has the others."""
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())["jobs"]
+    versions = jobs["postgres"]["strategy"]["matrix"]["version"]
+    assert versions == sorted({*FOLDERS, *FROM_NPM}) == ["15", "16", "17", "18"]
+    assert jobs["postgres"]["steps"][-1]["run"] == "make test-postgres POSTGRES=${{ matrix.version }}"
+    makefile = (ROOT / "Makefile").read_text().replace("\\\n", " ")
+    (folders,) = re.findall(r"^POSTGRES_TESTS = (.*)$", makefile, re.MULTILINE)
+    assert all((ROOT / folder).is_dir() for folder in folders.split())
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)

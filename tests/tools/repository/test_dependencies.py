@@ -12,6 +12,9 @@ from infra.build.audit import UnreadableLockError, audit, show
 
 ROOT = Path(__file__).resolve().parents[3]
 LOCKS = sorted([*ROOT.glob("requirements/*.txt"), *ROOT.glob("layers/*/requirements.txt")])
+NPM_LOCKS = sorted(
+    path for path in ROOT.glob("tests/**/package-lock.json") if "node_modules" not in path.relative_to(ROOT).parts
+)
 WHEELS_ONLY = re.compile(r"--only-binary[ =]:all:")
 # The tool of `make lock` is neither shipped nor tested, so a pinned version is enough for it.
 WITHOUT_HASHES = "uv==$(UV_VERSION)"
@@ -24,6 +27,17 @@ def test_a_lock_has_exact_versions_with_hashes_and_names_no_host(lock: Path) -> 
     for line in lines:
         assert re.fullmatch(r"[a-z0-9-]+(\[[\w,-]+\])?==[\w.+!]+( ; [^;#]+?)?( +--hash=sha256:[0-9a-f]{64})+", line)
     assert "://" not in lock.read_text()
+
+
+@pytest.mark.parametrize("lock", NPM_LOCKS, ids=lambda path: path.parent.name)
+def test_a_lock_of_npm_has_hashes_and_names_no_host(lock: Path) -> None:
+    _, *packages = json.loads(lock.read_text())["packages"].values()
+    assert packages
+    for package in packages:
+        assert package["integrity"].startswith("sha512-")
+    assert "://" not in lock.read_text()
+    wanted = json.loads(lock.with_name("package.json").read_text())["dependencies"]
+    assert all(re.search(r"(^|@)\d+\.\d+\.\d+[\w.-]*$", version) for version in wanted.values())
 
 
 def test_nothing_is_built_while_it_is_installed() -> None:
