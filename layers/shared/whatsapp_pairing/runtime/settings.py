@@ -10,6 +10,7 @@ from typing import Any
 from whatsapp_pairing.core.assurance import AssuranceLevel
 from whatsapp_pairing.core.errors import MisconfiguredError, SecretUnavailable
 from whatsapp_pairing.runtime import limits
+from whatsapp_pairing.runtime.database_url import normalised
 
 # A read of a secret takes no longer than this in an invocation with a limit. Its two tries take 4.4 s when Secrets
 # Manager does not answer.
@@ -44,7 +45,10 @@ class Settings:
 
     @property
     def database_url(self) -> str:
-        """``postgresql://`` URL: the key ``url`` of the secret DATABASE_SECRET_NAME, or DATABASE_URL if that is set."""
+        """``postgresql://`` URL: the key ``url`` of the secret DATABASE_SECRET_NAME, or DATABASE_URL if that is set.
+
+        The secret may hold ``ca`` too: PEM, the roots against which the server's certificate is checked.
+        """
         return self._url("DATABASE")
 
     @property
@@ -129,7 +133,13 @@ class Settings:
         direct = self.environment.get(f"{database}_URL")  # only tests and benchmarks set it; the template names secrets
         if direct:
             return direct
-        return _secret(self._text(f"{database}_SECRET_NAME"), "url")
+        name = self._text(f"{database}_SECRET_NAME")
+        url, ca = _secret(name, "url"), _secret_value(name, "ca")
+        if ca is None:
+            return url
+        from whatsapp_pairing.runtime.root_certificates import file_with  # imported here, because few secrets have `ca`
+
+        return normalised(url, file_with(ca, name))
 
     def _text(self, name: str) -> str:
         value = self.environment.get(name)
@@ -171,6 +181,13 @@ def _secrets() -> Any:
 
 
 def _secret(name: str, key: str) -> str:
+    value = _secret_value(name, key)
+    if not isinstance(value, str) or not value.strip():
+        raise MisconfiguredError(f'The secret {name} is not JSON with a key "{key}".')
+    return value
+
+
+def _secret_value(name: str, key: str) -> object:
     # Imported here, because it loads boto3. A function that is given DATABASE_URL does not need boto3.
     from aws_lambda_powertools.utilities import parameters
     from botocore.exceptions import ClientError
@@ -190,7 +207,4 @@ def _secret(name: str, key: str) -> str:
         ) from None
     except (parameters.TransformParameterError, UnicodeDecodeError):
         pass  # the errors' own messages quote the secret
-    value = secret.get(key) if isinstance(secret, dict) else None
-    if not isinstance(value, str) or not value.strip():
-        raise MisconfiguredError(f'The secret {name} is not JSON with a key "{key}".')
-    return value
+    return secret.get(key) if isinstance(secret, dict) else None
