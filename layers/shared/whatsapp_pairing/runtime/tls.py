@@ -19,7 +19,7 @@ import os.path
 import re
 from collections.abc import Mapping
 from functools import cache
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 SUPABASE_ROOTS = os.path.join(os.path.dirname(__file__), "supabase_roots.pem")
 """Supabase's two production roots. A connection whose URL and secret name no root is checked against them."""
@@ -92,14 +92,28 @@ def weakness(url: str) -> str | None:
 
     On this machine, ``prefer`` and a socket's ``disable`` are no such modes, because nobody has named them.
     """
-    parts = urlsplit(url)
-    query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-    host = query.get("host") or parts.hostname or ""
-    host = f"[{host}]" if ":" in host else host
+    host, query = _read(url)
     mode = query.get("sslmode", "verify-full")
     if mode == "verify-full" or (on_this_machine(host) and mode == _at_home(host, False)):
         return None
     return f"The database's URL names sslmode={mode} for the connection to Postgres, {_WHAT_A_MODE_MISSES[mode]}."
+
+
+def in_full(url: str) -> str | None:
+    """Return a normalised URL with the mode ``verify-full``; None if the host is this machine, and may go without TLS."""
+    host, query = _read(url)
+    if on_this_machine(host) and query.get("sslmode") in ("disable", "allow", "prefer"):
+        return None
+    strict = {"sslrootcert": SUPABASE_ROOTS, **query, "sslmode": "verify-full"}
+    return f"{url.partition('?')[0]}?{urlencode(strict, quote_via=quote)}"
+
+
+def _read(url: str) -> tuple[str, dict[str, str]]:
+    """Return the host and the parameters of a normalised URL."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    host = query.get("host") or parts.hostname or ""
+    return f"[{host}]" if ":" in host else host, query
 
 
 def warn_of_weakness(url: str) -> None:
