@@ -11,9 +11,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import psycopg
+from whatsapp_pairing.runtime.tls import weakness
 
 from infra.migrate import MIGRATIONS, MigrateError, status, up, verify
 from infra.migrate.connection import readable
+from infra.migrate.default_tls import refusal_by_default
 from infra.migrate.errors import NewerRelease
 from infra.migrate.expected import SNAPSHOT
 from infra.migrate.verification import checks
@@ -30,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("give --database-url or set DATABASE_URL")
     try:
         url = readable(url)
+        if told := weakness(url):
+            print(f"warning: {told}", file=sys.stderr)
         return {"up": _up, "status": _status, "verify": _verify}[options.command](url, options)
     except NewerRelease as problem:
         # The workflow of an earlier tag runs `up` and `verify` before it deploys, and must go on.
@@ -136,9 +140,17 @@ def _verify(url: str, options: argparse.Namespace) -> int:
         findings += try_writes(url)
     wrong = [finding for finding in findings if finding.kind != "beyond"]
     lines = [str(finding) for finding in findings]
+    refusal = refusal_by_default(url)
+    if refusal:
+        lines.append(f"warning: with sslmode=verify-full, the default for every host but this machine: {refusal}")
     if not wrong:
         lines.append(f"ok: {checks()} checks")
-    answer = {"ok": not wrong, "checks": checks(), "findings": [asdict(finding) for finding in findings]}
+    answer = {
+        "ok": not wrong,
+        "checks": checks(),
+        "findings": [asdict(finding) for finding in findings],
+        "tls": refusal,
+    }
     _say(answer, lines, options.json)
     return 1 if wrong else 0
 

@@ -10,6 +10,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from whatsapp_pairing.core.errors import MisconfiguredError
 from whatsapp_pairing.runtime.database_url import UNREADABLE, normalised
+from whatsapp_pairing.runtime.tls_faults import tls_fault
 
 from infra.migrate.errors import NotReachable, NotSupabase
 
@@ -60,7 +61,8 @@ def connected(url: str) -> Iterator[psycopg.Connection]:
             application_name="whatsapp-pairing migrate",
         )
     except psycopg.Error as problem:
-        raise NotReachable(without_password(problem, url)) from None
+        fault = tls_fault(url)
+        raise NotReachable(f"{fault.why}." if fault else without_password(problem, url)) from None
     with connection:
         yield connection
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import example, given
@@ -27,6 +28,7 @@ from whatsapp_pairing.core.engine import (
     Unreachable,
 )
 from whatsapp_pairing.core.reasons import Reason
+from whatsapp_pairing.runtime.tls import SUPABASE_ROOTS
 
 LINES: list[tuple[str, dict[str, Any], Event]] = [
     ("reached", {}, Reached()),
@@ -131,17 +133,21 @@ def test_a_line_that_is_not_ours_is_a_value_error(line: bytes) -> None:
 # ── the engine's URL ──
 
 
+ROOTS = f"sslrootcert={quote(SUPABASE_ROOTS, safe='')}"
+
+
 @pytest.mark.parametrize(
     ("url", "dsn"),
     [
         ("postgresql://me:p@localhost:5432/db",
-         "postgresql://me:p@localhost:5432/db?sslmode=disable&search_path=whatsapp_engine"),
+         "postgresql://me:p@localhost:5432/db?sslmode=prefer&search_path=whatsapp_engine"),
         ("postgresql://me:p%40@db.example.com/db",
-         "postgresql://me:p%40@db.example.com/db?sslmode=require&search_path=whatsapp_engine"),
-        ("postgresql://me@db.example.com/db?sslmode=verify-full&search_path=public",
-         "postgresql://me@db.example.com/db?sslmode=verify-full&search_path=whatsapp_engine"),
+         f"postgresql://me:p%40@db.example.com/db?sslmode=verify-full&{ROOTS}&search_path=whatsapp_engine"),
+        ("postgresql://me@db.example.com/db?sslmode=require&search_path=public",
+         "postgresql://me@db.example.com/db?sslmode=require&search_path=whatsapp_engine"),
+        ("postgresql:///db?host=/run/pg", "postgresql:///db?host=%2Frun%2Fpg&sslmode=disable&search_path=whatsapp_engine"),
         ("postgresql://me@localhost/db?options=-crole%3Dwhatsapp_engine",
-         "postgresql://me@localhost/db?options=-crole%3Dwhatsapp_engine&sslmode=disable&search_path=whatsapp_engine"),
+         "postgresql://me@localhost/db?options=-crole%3Dwhatsapp_engine&sslmode=prefer&search_path=whatsapp_engine"),
     ],
 )  # fmt: skip
 def test_the_engines_url(url: str, dsn: str) -> None:

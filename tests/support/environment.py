@@ -7,7 +7,16 @@ import signal
 
 from infra.local.environment import clean
 
-KNOBS = ("CI", "TEST_POSTGRES", "FUZZ_SEED", "FUZZ_REQUESTS", "MODEL_RUNS", "RANDOM_CALLS", "RANDOM_CALLS_SEED")
+KNOBS = (
+    "CI",
+    "TEST_POSTGRES",
+    "FUZZ_SEED",
+    "FUZZ_REQUESTS",
+    "MODEL_RUNS",
+    "RANDOM_CALLS",
+    "RANDOM_CALLS_SEED",
+    "TLS_POSTGRES",
+)
 
 CALLER = clean(os.environ, also=KNOBS)
 """The caller's environment before it is cleaned. Builds use it, because pip may need a proxy, a CA or another index."""

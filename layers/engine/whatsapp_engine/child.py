@@ -35,6 +35,7 @@ from neonize.proto.Neonize_pb2 import JID, ConnectFailureReason, LogEntry, PairS
 from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DeviceProps
 from neonize.utils import Jid2String, build_jid
 from whatsapp_pairing.core.reasons import Reason
+from whatsapp_pairing.runtime.tls_faults import tls_fault
 
 from whatsapp_engine import protocol
 from whatsapp_engine.lifeline import Lifeline
@@ -215,18 +216,18 @@ def main() -> None:
     client = LogOut(dsn, jid, out, lifeline.confirmed) if task["task"] == "log_out" else Client(dsn, jid, out)
     threading.Thread(target=_watch_connection, args=(client,), daemon=True).start()
     threading.Thread(target=_watch_store, args=(client,), daemon=True).start()
-    _connect(client, task["proxy"])
+    _connect(client, dsn, task["proxy"])
 
 
 def _create_tables(dsn: str) -> bytes:
     # Call Go directly: it opens the database, which creates the tables, and lists the devices. neonize's function for
     # this reads every answer as a list of devices, also the text of an error, and so loses the error.
     text = gocode.GetAllDevices(dsn.encode(), func_callback_bytes2(log_whatsmeow)).decode()
-    fault = store_fault(text.removeprefix("error: ")) if text.startswith("error: ") else None
+    fault = _fault_at_start(text.removeprefix("error: "), dsn) if text.startswith("error: ") else None
     return protocol.encode("store_failed", why=fault.why) if fault else protocol.encode(protocol.DONE)
 
 
-def _connect(client: Client, proxy: str | None) -> None:
+def _connect(client: Client, dsn: str, proxy: str | None) -> None:
     """Open the database, then dial WhatsApp. Report a failure of either."""
     pause, give_up_at = _PAUSE_SECONDS, time.monotonic() + _RETRY_SECONDS
     while True:
@@ -236,7 +237,7 @@ def _connect(client: Client, proxy: str | None) -> None:
         except NeonizeError as problem:
             text = str(problem)
         # The engine opens its database before it dials. So an error after that is not about the database.
-        fault = None if client.store_is_open.is_set() else store_fault(text)
+        fault = None if client.store_is_open.is_set() else _fault_at_start(text, dsn)
         if not (fault and fault.passes and time.monotonic() + pause < give_up_at):
             break
         time.sleep(pause)
@@ -246,6 +247,12 @@ def _connect(client: Client, proxy: str | None) -> None:
         return
     # Report that the fault does not pass. A fresh engine would only repeat what this engine has tried for so long.
     client.report(fault and replace(fault, passes=False))
+
+
+def _fault_at_start(text: str, dsn: str) -> StoreFault | None:
+    fault = store_fault(text)
+    seen = tls_fault(dsn) if fault and fault.in_handshake else None
+    return StoreFault(seen.why, seen.passes) if seen else fault
 
 
 def _fault_at_work(text: str) -> StoreFault | None:

@@ -15,11 +15,12 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode
 
 from whatsapp_pairing.core.engine import DatabaseFailed, Died, EngineRun, Event
 from whatsapp_pairing.core.errors import MisconfiguredError
 from whatsapp_pairing.runtime.database_url import NO_SESSION, is_transaction_pooler, normalised
+from whatsapp_pairing.runtime.tls import warn_of_weakness
 
 from whatsapp_engine import protocol
 from whatsapp_engine.environment import engine_environment
@@ -259,10 +260,7 @@ def _end(status: int) -> str:
 
 
 def engine_dsn(database_url: str) -> str:
-    """Return the URL for Go's driver. It names the schema of whatsmeow's tables, and whether to use TLS.
-
-    libpq uses TLS if the server has it. Go's driver cannot try both. So the driver uses no TLS for a server on this
-    machine, and TLS for any other server, unless ``sslmode`` in the URL says otherwise.
+    """Return the URL for Go's driver. It names the schema of whatsmeow's tables.
 
     Raises
     ------
@@ -273,12 +271,7 @@ def engine_dsn(database_url: str) -> str:
     url = normalised(database_url)
     if is_transaction_pooler(url):
         raise MisconfiguredError(NO_SESSION)
-    parts = urlsplit(url)
-    query = {name: value for name, value in parse_qsl(parts.query) if name in _SHARED_PARAMETERS}
-    query.setdefault("sslmode", "disable" if _on_this_machine(parts.hostname) else "require")
-    query["search_path"] = _SCHEMA
-    return urlunsplit(parts._replace(query=urlencode(query)))
-
-
-def _on_this_machine(host: str | None) -> bool:
-    return host in (None, "localhost", "127.0.0.1", "::1")
+    warn_of_weakness(url)
+    server, _, parameters = url.partition("?")
+    query = {name: value for name, value in parse_qsl(parameters) if name in _SHARED_PARAMETERS}
+    return f"{server}?{urlencode({**query, 'search_path': _SCHEMA})}"

@@ -7,7 +7,9 @@ patterns find: the SQLSTATE, the names of whatsmeow's own tables, and whatsmeow'
 import re
 from dataclasses import dataclass
 
+from whatsapp_pairing.runtime import tls_faults
 from whatsapp_pairing.runtime.refusals import is_refused_login
+from whatsapp_pairing.runtime.tls_faults import TlsFault
 
 # The first words of whatsmeow's errors when it cannot reach WhatsApp. It dials after it has opened the database.
 _WHATSAPP = ("failed to dial whatsapp web websocket", "noise handshake failed", "websocket is already connected")
@@ -39,24 +41,38 @@ _WORDS = {
     "57014": "it took longer than statement_timeout",
     "57P": "the server is shutting down or starting",
 }
-# Texts of Go and its driver without a SQLSTATE. Each entry holds our words, whether the fault may pass, and the texts.
-_OTHERS = (
-    ("TLS to Postgres fails", False, ("signed by unknown authority", "expired or is not yet valid",
-        "certificate is valid for", "any IP SANs", "legacy Common Name", "SSL is not enabled on the server",
-        "parse pem", "no such file")),
-    ("Postgres cannot be reached", True, ("connection refused", "no such host", "i/o timeout", "connection reset",
-        "no route to host", "network is unreachable", "EOF", "bad connection", "broken pipe",
-        "context deadline exceeded")),
+# Texts of Go and its driver about TLS, which have no SQLSTATE. The first that fits counts.
+_TLS = (
+    (tls_faults.NO_TLS, r"SSL is not enabled on the server"),
+    (tls_faults.NOT_YET, r"expired or is not yet valid.* is before "),
+    (tls_faults.EXPIRED, r"expired or is not yet valid"),
+    (tls_faults.NO_ADDRESS, r"any IP SANs|certificate is valid for .*, not (?:[0-9.]+|[0-9a-f:]*:[0-9a-f:.]*)\Z"),
+    (tls_faults.ONLY_COMMON_NAME, r"legacy Common Name"),
+    (tls_faults.WRONG_NAME, r"certificate is (?:valid for|not valid for any names)"),
+    (tls_faults.UNKNOWN, r"signed by unknown authority"),
+    (tls_faults.OLD, r"unsupported protocol version|protocol version not supported"),
+    ("a file of certificates or keys cannot be read", r"parse pem|\bopen /|no such file"),
+    (tls_faults.REFUSED, r"x509: "),
+    (tls_faults.OTHER, r"tls: "),
+)
+# Other texts without a SQLSTATE.
+_UNREACHABLE = (
+    "connection refused", "no such host", "i/o timeout", "connection reset", "no route to host",
+    "network is unreachable", "EOF", "bad connection", "broken pipe", "context deadline exceeded",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class StoreFault:
-    """A fault of the engine's database. ``why`` may be logged; ``passes`` tells whether another try may help."""
+    """A fault of the engine's database. ``why`` may be logged; ``passes`` tells whether another try may help.
+
+    ``in_handshake`` tells whether TLS may be the cause. Then a second handshake tells more (``tls_faults``).
+    """
 
     why: str
     passes: bool
     login_refused: bool = False
+    in_handshake: bool = False
 
 
 def store_fault(text: str) -> StoreFault | None:
@@ -102,10 +118,12 @@ def logged_fault(text: str) -> StoreFault | None:
 
 
 def _other_fault(text: str) -> StoreFault | None:
-    for told, passes, known in _OTHERS:
-        for words in known:
-            if words in text:
-                return StoreFault(f"{told}: {words}", passes)
+    for cause, known in _TLS:
+        if re.search(known, text, re.DOTALL):
+            return StoreFault(TlsFault(cause).why, False, in_handshake=True)
+    for words in _UNREACHABLE:
+        if words in text:
+            return StoreFault(f"Postgres cannot be reached: {words}", True, in_handshake="dial tcp" not in text)
     return None
 
 

@@ -20,9 +20,10 @@ from whatsapp_pairing.core.errors import (
 )
 from whatsapp_pairing.runtime import limits
 from whatsapp_pairing.runtime.database_url import UNREADABLE, normalised
-from whatsapp_pairing.runtime.dialing import dial, is_full
+from whatsapp_pairing.runtime.dialing import dial, is_full, why_unconnected
 from whatsapp_pairing.runtime.login import Login
 from whatsapp_pairing.runtime.refusals import is_refused_login
+from whatsapp_pairing.runtime.tls import warn_of_weakness
 
 Row = dict[str, Any]
 T = TypeVar("T")
@@ -208,12 +209,15 @@ class Database:
 
     def _connect(self, most: float) -> Connection:
         url = normalised(self._login.url())
+        warn_of_weakness(url)
         try:
             # connect_timeout begins anew for each address of the host, and does not cover the look-up of the name.
             self._connection = limits.in_time(lambda: _connected(url), most)
         except psycopg.ProgrammingError:
             # `from None`, because the driver's message quotes the URL with its password.
             raise MisconfiguredError(UNREADABLE) from None
+        except psycopg.OperationalError as error:
+            raise why_unconnected(url, error) or error from None
         except limits.OutOfTimeError:
             raise DatabaseUnavailable(detail="Postgres has given no connection in time") from None
         return self._connection

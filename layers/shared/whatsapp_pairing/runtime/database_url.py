@@ -10,6 +10,7 @@ import re
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from whatsapp_pairing.core.errors import MisconfiguredError
+from whatsapp_pairing.runtime.tls import MODES, on_this_machine, settled
 
 _FORM = "postgresql://user:password@host:port/database"
 
@@ -44,11 +45,12 @@ _PAIR = re.compile(r"\s*(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:\\.|[^\s\\])*)\s*", re
 
 _AUTHORITY = ("user", "password", "host", "port", "dbname")
 _OTHER_NAMES = {"username": "user", "database": "dbname", "hostaddr": "host"}
-_TLS_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-# Other drivers' names for sslmode, and their values.
+# Other drivers' names for sslmode, and their values. The empty value asks for TLS, but names no mode.
 _TLS_NAMES = ("ssl", "tls", "requiressl")
-_TLS_VALUES = dict.fromkeys(("true", "1", "on", "yes", "required", "no-verify"), "require") | dict.fromkeys(
-    ("false", "0", "off", "no"), "disable"
+_TLS_VALUES = (
+    dict.fromkeys(("true", "1", "on", "yes", "required"), "")
+    | dict.fromkeys(("false", "0", "off", "no"), "disable")
+    | {"no-verify": "require"}
 )
 # The parameters of libpq that mean something here. Any other belongs to another driver, so it is dropped.
 _LIBPQ = {
@@ -66,11 +68,17 @@ _POOLER = ".pooler.supabase.com"
 _SUPABASE = (".supabase.com", ".supabase.co", ".supabase.net")
 _TRANSACTION_POOLER = 6543
 _DIRECT = re.compile(r"db\.(?P<project>\w+)\.supabase\.(?:co|net)")
-_ON_THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 
 
-def normalised(text: str) -> str:
-    """Return the URL in the form that every driver reads alike.
+def normalised(text: str, root: str | None = None) -> str:
+    """Return the URL in the form that every driver reads alike, with the TLS that applies (``tls.settled``).
+
+    Parameters
+    ----------
+    text : str
+        The URL.
+    root : str, optional
+        A file with the certificates that the secret holds beside the URL. It takes the place of Supabase's roots.
 
     Raises
     ------
@@ -81,6 +89,8 @@ def normalised(text: str) -> str:
     --------
     >>> normalised(' "postgres://me:p@ss@db.example.com/app?pgbouncer=true&sslmode=require" ')
     'postgresql://me:p%40ss@db.example.com/app?sslmode=require'
+    >>> normalised("postgresql://me:p@db.example.com/app").partition("&")[0]
+    'postgresql://me:p@db.example.com/app?sslmode=verify-full'
     """
     bare = _bare(text.encode("utf-8", "replace").decode())
     scheme = _SCHEME.match(bare)
@@ -93,7 +103,10 @@ def normalised(text: str) -> str:
     else:
         raise _wrong(_other_form(bare))
     _check(parts, parameters)
-    return _written(parts, parameters)
+    if root and "sslrootcert" in parameters:
+        raise _wrong('names sslrootcert, and its secret has the key "ca" too: keep one of the two')
+    host = parts["host"].decode().strip()
+    return _written(parts, settled(host, parameters, root))
 
 
 def is_transaction_pooler(url: str) -> bool:
@@ -187,10 +200,12 @@ def _merged(parts: dict[str, bytes], pairs: list[tuple[str, bytes]]) -> tuple[di
                 raise _wrong(f"has {name} twice, with different values")
         elif re.search("ssl|tls", name):
             raise _wrong("has a TLS parameter that Postgres does not know: it knows sslmode and sslrootcert")
-    for name in _TLS_NAMES:
-        mode = parameters.pop(name, None)
-        if mode is not None:
-            parameters.setdefault("sslmode", mode)
+    others = {parameters.pop(name) for name in _TLS_NAMES if name in parameters}
+    modes = others - {""}
+    if len(modes) > 1 and "sslmode" not in parameters:
+        raise _wrong("asks for TLS twice, with different values")
+    if others and not parameters.get("sslmode"):
+        parameters["sslmode"] = modes.pop() if modes else ""
     return parts, parameters
 
 
@@ -209,12 +224,11 @@ def _check(parts: dict[str, bytes], parameters: dict[str, str]) -> None:
         raise _wrong("has a host with a character that no host's name has")
     if text["port"] and not (re.fullmatch("[0-9]{1,5}", text["port"]) and 0 < int(text["port"]) < 65536):
         raise _wrong("has a port that is not a number from 1 to 65535")
-    if not user and not (host.startswith("/") or host in _ON_THIS_MACHINE):
+    if not user and not (host.startswith("/") or on_this_machine(host)):
         raise _wrong(f"names no user: give {_FORM}")
     _check_database(text["dbname"])
-    mode = parameters.get("sslmode", "prefer")
-    if mode not in _TLS_MODES:
-        raise _wrong(f"has an sslmode that Postgres does not know: it knows {', '.join(_TLS_MODES)}")
+    if parameters.get("sslmode") and parameters["sslmode"] not in MODES:
+        raise _wrong(f"has an sslmode that Postgres does not know: it knows {', '.join(MODES)}")
     for name, value in parameters.items():
         if name in _NUMBERS and not re.fullmatch("[0-9]+", value):
             raise _wrong(f"has a parameter {name} that is not a number")

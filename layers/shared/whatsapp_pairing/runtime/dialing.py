@@ -15,6 +15,8 @@ from psycopg.pq import ConnStatus, PollingStatus
 from psycopg.pq.abc import PGconn
 from psycopg.waiting import Wait
 
+from whatsapp_pairing.core.errors import DatabaseUnavailable, MisconfiguredError, PairingError
+from whatsapp_pairing.runtime import limits
 from whatsapp_pairing.runtime.refusals import is_refused_login
 
 # psycopg does not offer PQsetErrorVerbosity, so ctypes calls it. The function must come from the libpq that makes the
@@ -81,6 +83,24 @@ def dial(conninfo: str) -> PQGenConn[PGconn]:
     _set_verbosity(pgconn, _DEFAULT)
     pgconn.nonblocking = 1
     return pgconn
+
+
+def why_unconnected(url: str, error: OperationalError) -> PairingError | None:
+    """Return the error that names TLS as the cause; None if the cause is another, or if the server itself has refused.
+
+    It looks at the server once more (``tls_faults``), because libpq's message does not tell the causes apart.
+    """
+    if _REFUSAL.search(str(error)):
+        return None
+    from whatsapp_pairing.runtime.tls_faults import SECONDS, tls_fault  # imported here: a good connection needs no ssl
+
+    try:
+        fault = limits.in_time(lambda: tls_fault(url), SECONDS)
+    except limits.OutOfTimeError:
+        return None
+    if fault is None:
+        return None
+    return DatabaseUnavailable(detail=f"{fault.why}.") if fault.passes else MisconfiguredError(f"{fault.why}.")
 
 
 def _set_verbosity(pgconn: PGconn, verbosity: int) -> None:

@@ -1,6 +1,6 @@
 """Reads secrets from Secrets Manager. A secret that was read is kept for some minutes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -38,14 +38,25 @@ def read_anew() -> Iterator[None]:
 
 
 def read(name: str, key: str) -> str:
-    """Return one value of a secret that is a JSON object.
+    """Return one text of a secret that is a JSON object.
+
+    Raises
+    ------
+    SecretUnavailable, MisconfiguredError
+        As ``values`` and ``text`` raise them.
+    """
+    return text(values(name), name, key)
+
+
+def values(name: str) -> Mapping[str, object]:
+    """Return a secret that is a JSON object. A secret of another form counts as an empty object.
 
     Raises
     ------
     SecretUnavailable
         Secrets Manager does not answer, or throttles us.
     MisconfiguredError
-        The secret cannot be read, or has no text with this key. The message names the secret, and quotes no value.
+        The secret cannot be read. The message names the secret.
     """
     # Imported here, because it loads boto3. A function that is given DATABASE_URL does not need boto3.
     from aws_lambda_powertools.utilities import parameters
@@ -70,7 +81,18 @@ def read(name: str, key: str) -> str:
         ) from None
     except (parameters.TransformParameterError, UnicodeDecodeError):
         pass  # the errors' own messages quote the secret
-    value = secret.get(key) if isinstance(secret, dict) else None
+    return secret if isinstance(secret, dict) else {}
+
+
+def text(secret: Mapping[str, object], name: str, key: str) -> str:
+    """Return the text that a secret has under a key.
+
+    Raises
+    ------
+    MisconfiguredError
+        There is no such text. The message names the secret, and quotes no value.
+    """
+    value = secret.get(key)
     if not isinstance(value, str) or not value.strip():
         raise MisconfiguredError(f'The secret {name} is not JSON with a key "{key}".')
     return value

@@ -9,6 +9,7 @@ from functools import cache
 from whatsapp_pairing.core.assurance import AssuranceLevel
 from whatsapp_pairing.core.errors import MisconfiguredError
 from whatsapp_pairing.runtime import secrets
+from whatsapp_pairing.runtime.database_url import normalised
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,10 @@ class Settings:
 
     @property
     def database_url(self) -> str:
-        """``postgresql://`` URL: the key ``url`` of the secret DATABASE_SECRET_NAME, or DATABASE_URL if that is set."""
+        """``postgresql://`` URL: the key ``url`` of the secret DATABASE_SECRET_NAME, or DATABASE_URL if that is set.
+
+        The secret may hold ``ca`` too: PEM, the roots against which the server's certificate is checked.
+        """
         return self._url("DATABASE")
 
     @property
@@ -120,7 +124,14 @@ class Settings:
         direct = self.environment.get(f"{database}_URL")  # only tests and benchmarks set it; the template names secrets
         if direct:
             return direct
-        return secrets.read(self._text(f"{database}_SECRET_NAME"), "url")
+        name = self._text(f"{database}_SECRET_NAME")
+        secret = secrets.values(name)
+        url, ca = secrets.text(secret, name, "url"), secret.get("ca")
+        if ca is None:
+            return url
+        from whatsapp_pairing.runtime.root_certificates import file_with  # imported here, because few secrets have `ca`
+
+        return normalised(url, file_with(ca, name))
 
     def _text(self, name: str) -> str:
         value = self.environment.get(name)
