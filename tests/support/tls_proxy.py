@@ -21,7 +21,7 @@ Answer = Callable[[socket.socket], None]
 def listening(answer: Answer) -> Iterator[int]:
     """Answer each connection in a thread of its own, until the block ends. The value is the port."""
     threads: list[threading.Thread] = []
-    clients: list[socket.socket] = []
+    connections: list[socket.socket] = []
 
     def serve_one(client: socket.socket) -> None:
         # A client that refuses the certificate cuts the connection.
@@ -34,7 +34,7 @@ def listening(answer: Answer) -> Iterator[int]:
                 client, _ = server.accept()
             except OSError:
                 return
-            clients.append(client)
+            connections.append(client.dup())  # a TLS socket takes the first one over
             threads.append(threading.Thread(target=serve_one, args=(client,)))
             threads[-1].start()
 
@@ -46,9 +46,9 @@ def listening(answer: Answer) -> Iterator[int]:
         finally:
             server.shutdown(socket.SHUT_RDWR)
             accepting.join()
-            for client in clients:
-                with suppress(OSError):
-                    client.shutdown(socket.SHUT_RDWR)
+            for connection in connections:
+                with connection, suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
             for thread in threads:
                 thread.join()
 

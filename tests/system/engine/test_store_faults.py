@@ -103,7 +103,7 @@ def ends_as_our_fault(world: World, engine: ProcessEngine, capsys: pytest.Captur
         (lambda url: url.replace(ROLE, "s3cret"), "SQLSTATE 28000"),
         (lambda url: url + "s3cret", "SQLSTATE 3D000"),
         (lambda url: url + "?sslmode=require", "TLS to Postgres fails"),
-        (lambda url: url + "?sslmode=verify-full&sslrootcert=/s3cret.pem", "TLS to Postgres fails"),
+        (lambda url: url + "?sslmode=verify-full&sslrootcert=/s3cret.pem", "names is not there"),
         (lambda _: "postgresql://s3cret:s3cret@127.0.0.1:1/s3cret", "connection refused"),
         (lambda _: "postgresql://s3cret:s3cret@s3cret.invalid/s3cret", "cannot be reached"),
     ],

@@ -15,6 +15,7 @@ from functools import cache
 from whatsapp_pairing.core.errors import MisconfiguredError
 
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
+_KEY = "PRIVATE KEY-----"
 # Amazon Linux (Lambda), Debian, SUSE, Alpine and macOS.
 _OF_MACHINES = (
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -109,13 +110,13 @@ def _read(text: str) -> tuple[str | None, str]:
     if len(found) != bare.count("-----BEGIN CERTIFICATE-----"):
         return "holds a certificate that cannot be read", ""
     certificates = "".join(ssl.DER_cert_to_PEM_cert(one) for one in found)
-    return _problem(certificates if found or not bare.strip() else bare), certificates
+    return _problem(bare if _KEY in bare or not found else certificates), certificates
 
 
 def _problem(text: str) -> str | None:
     if not text.strip():
         return "is empty"
-    if "PRIVATE KEY-----" in text:
+    if _KEY in text:
         return "holds a private key: give the certificate of the authority only"
     if "-----BEGIN CERTIFICATE-----" not in text:
         return "holds no certificate in PEM, which begins with -----BEGIN CERTIFICATE-----"
