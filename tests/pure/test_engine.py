@@ -135,13 +135,13 @@ def test_a_line_that_is_not_ours_is_a_value_error(line: bytes) -> None:
     ("url", "dsn"),
     [
         ("postgresql://me:p@localhost:5432/db",
-         "postgresql://me:p@localhost:5432/db?sslmode=disable&search_path=whatsapp_engine"),
+         "postgresql://me:p@localhost:5432/db?sslmode=disable&options=--search_path%3Dwhatsapp_engine"),
         ("postgresql://me:p%40@db.example.com/db",
-         "postgresql://me:p%40@db.example.com/db?sslmode=require&search_path=whatsapp_engine"),
+         "postgresql://me:p%40@db.example.com/db?sslmode=require&options=--search_path%3Dwhatsapp_engine"),
         ("postgresql://me@db.example.com/db?sslmode=verify-full&search_path=public",
-         "postgresql://me@db.example.com/db?sslmode=verify-full&search_path=whatsapp_engine"),
+         "postgresql://me@db.example.com/db?sslmode=verify-full&options=--search_path%3Dwhatsapp_engine"),
         ("postgresql://me@localhost/db?options=-crole%3Dwhatsapp_engine",
-         "postgresql://me@localhost/db?options=-crole%3Dwhatsapp_engine&sslmode=disable&search_path=whatsapp_engine"),
+         "postgresql://me@localhost/db?options=-crole%3Dwhatsapp_engine%20--search_path%3Dwhatsapp_engine&sslmode=disable"),
     ],
 )  # fmt: skip
 def test_the_engines_url(url: str, dsn: str) -> None:

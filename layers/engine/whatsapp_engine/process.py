@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from whatsapp_pairing.core.engine import DatabaseFailed, Died, EngineRun, Event
 from whatsapp_pairing.core.errors import DatabaseUnavailable, MisconfiguredError
@@ -270,8 +270,10 @@ def engine_dsn(database_url: str) -> str:
     parts = urlsplit(url)
     query = {name: value for name, value in parse_qsl(parts.query) if name in _SHARED_PARAMETERS}
     query.setdefault("sslmode", "disable" if _on_this_machine(parts.hostname) else "require")
-    query["search_path"] = _SCHEMA
-    return urlunsplit(parts._replace(query=urlencode(query)))
+    # Supabase's pooler drops search_path as a parameter of its own, and passes it on within the options. The last wins.
+    query["options"] = f"{query.get('options', '')} --search_path={_SCHEMA}".strip()
+    # libpq reads a plus sign as it is, so write a space as %20.
+    return urlunsplit(parts._replace(query=urlencode(query, quote_via=quote)))
 
 
 def _on_this_machine(host: str | None) -> bool:
