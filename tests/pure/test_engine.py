@@ -140,14 +140,14 @@ ROOTS = f"sslrootcert={quote(SUPABASE_ROOTS, safe='')}"
     ("url", "dsn"),
     [
         ("postgresql://me:p@localhost:5432/db",
-         "postgresql://me:p@localhost:5432/db?sslmode=prefer&search_path=whatsapp_engine"),
+         "postgresql://me:p@localhost:5432/db?sslmode=prefer&options=--search_path%3Dwhatsapp_engine"),
         ("postgresql://me:p%40@db.example.com/db",
-         f"postgresql://me:p%40@db.example.com/db?sslmode=verify-full&{ROOTS}&search_path=whatsapp_engine"),
+         f"postgresql://me:p%40@db.example.com/db?sslmode=verify-full&{ROOTS}&options=--search_path%3Dwhatsapp_engine"),
         ("postgresql://me@db.example.com/db?sslmode=require&search_path=public",
-         "postgresql://me@db.example.com/db?sslmode=require&search_path=whatsapp_engine"),
-        ("postgresql:///db?host=/run/pg", "postgresql:///db?host=%2Frun%2Fpg&sslmode=disable&search_path=whatsapp_engine"),
+         "postgresql://me@db.example.com/db?sslmode=require&options=--search_path%3Dwhatsapp_engine"),
+        ("postgresql:///db?host=/run/pg", "postgresql:///db?host=%2Frun%2Fpg&sslmode=disable&options=--search_path%3Dwhatsapp_engine"),
         ("postgresql://me@localhost/db?options=-crole%3Dwhatsapp_engine",
-         "postgresql://me@localhost/db?options=-crole%3Dwhatsapp_engine&sslmode=prefer&search_path=whatsapp_engine"),
+         "postgresql://me@localhost/db?options=-crole%3Dwhatsapp_engine%20--search_path%3Dwhatsapp_engine&sslmode=prefer"),
     ],
 )  # fmt: skip
 def test_the_engines_url(url: str, dsn: str) -> None:

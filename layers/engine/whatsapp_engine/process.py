@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from whatsapp_pairing.core.engine import DatabaseFailed, Died, EngineRun, Event
 from whatsapp_pairing.core.errors import MisconfiguredError
@@ -274,4 +274,7 @@ def engine_dsn(database_url: str) -> str:
     warn_of_weakness(url)
     server, _, parameters = url.partition("?")
     query = {name: value for name, value in parse_qsl(parameters) if name in _SHARED_PARAMETERS}
-    return f"{server}?{urlencode({**query, 'search_path': _SCHEMA})}"
+    # Supabase's pooler drops search_path as a parameter of its own, and passes it on within the options. The last wins.
+    query["options"] = f"{query.get('options', '')} --search_path={_SCHEMA}".strip()
+    # libpq reads a plus sign as it is, so write a space as %20.
+    return f"{server}?{urlencode(query, quote_via=quote)}"

@@ -22,9 +22,9 @@ OURS = "select to_regnamespace('whatsapp_private') is not null"
 
 @pytest.fixture
 def dropping(postgres: Any) -> Iterator[Pooler]:
-    """A pooler that passes everything on except search_path."""
+    """A pooler that passes everything on except the options."""
     with pooling(postgres.port) as pooler:
-        pooler.drops = {"search_path"}
+        pooler.drops = {"options"}
         yield pooler
 
 
@@ -42,10 +42,10 @@ def refusal(url: str, work: Any = create_engine_tables) -> str:
     return told
 
 
-def test_up_changes_nothing_if_search_path_is_dropped(dropping: Pooler, database_url: str) -> None:
+def test_up_changes_nothing_if_the_options_are_dropped(dropping: Pooler, database_url: str) -> None:
     told = refusal(through(database_url, dropping.port), up)
     assert 'the search_path "$user", public instead of whatsapp_engine' in told
-    assert told.endswith("give the URL of the database itself, or of a pooler that passes search_path on")
+    assert told.endswith("give the URL of the database itself, or of a pooler that passes the parameter options on")
     assert query(database_url, OURS) == [(False,)]
     assert query(database_url, TABLES) == []
 
@@ -56,8 +56,9 @@ def test_the_engine_alone_would_use_another_schema(dropping: Pooler, database_ur
     assert query(database_url, TABLES) == [("public",)]
 
 
-def test_a_pooler_that_passes_search_path_on_is_accepted(dropping: Pooler, database_url: str) -> None:
-    dropping.drops = set()
+def test_a_pooler_that_passes_the_options_on_is_accepted(dropping: Pooler, database_url: str) -> None:
+    """As Supabase's session pooler, it drops search_path as a parameter of its own."""
+    dropping.drops = {"search_path"}
     up(through(database_url, dropping.port))
     assert query(database_url, TABLES) == [("whatsapp_engine",)]
     assert verify(database_url) == []
@@ -66,16 +67,16 @@ def test_a_pooler_that_passes_search_path_on_is_accepted(dropping: Pooler, datab
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"ignore_startup_parameters": "search_path"}, 'the search_path "$user", public instead of whatsapp_engine'),
+        ({"ignore_startup_parameters": "options"}, 'the search_path "$user", public instead of whatsapp_engine'),
         (
-            {"ignore_startup_parameters": "search_path", "connect_query": "set search_path = auth"},
+            {"ignore_startup_parameters": "options", "connect_query": "set search_path = auth"},
             "the search_path auth instead of whatsapp_engine",
         ),
-        ({}, "refused: unsupported startup parameter: search_path (SQLSTATE 08P01)"),
+        ({}, "unsupported startup parameter: options; give the URL"),
     ],
     ids=["ignores", "sets another", "refuses"],
 )
-def test_a_pgbouncer_without_search_path_is_refused(
+def test_a_pgbouncer_without_the_options_is_refused(
     postgres: Any, migrated_url: str, settings: dict[str, str], told: str
 ) -> None:
     pgbouncer.require()
@@ -85,13 +86,13 @@ def test_a_pgbouncer_without_search_path_is_refused(
     assert query(migrated_url, TABLES) == []
 
 
-def test_a_dropped_parameter_is_harmless_if_a_setting_says_it(dropping: Pooler, migrated_url: str) -> None:
+def test_dropped_options_are_harmless_if_a_setting_says_it(dropping: Pooler, migrated_url: str) -> None:
     database = migrated_url.rpartition("/")[2]
     query(migrated_url, f"alter role postgres in database {database} set search_path = whatsapp_engine")
     require_engine_schema(through(migrated_url, dropping.port))
 
 
-def test_a_setting_does_not_beat_the_login_s_parameter(database_url: str) -> None:
+def test_a_setting_does_not_beat_the_login_s_options(database_url: str) -> None:
     database = database_url.rpartition("/")[2]
     query(database_url, f"alter database {database} set search_path = auth")
     query(database_url, f"alter role postgres in database {database} set search_path = public, auth")
@@ -112,11 +113,14 @@ def test_a_trigger_on_login_that_sets_another_is_refused(migrated_url: str) -> N
     assert "the search_path public instead of whatsapp_engine" in refusal(migrated_url)
 
 
-def test_other_parameters_of_the_url_are_understood(migrated_url: str) -> None:
-    require_engine_schema(f"{migrated_url}?connect_timeout=5&application_name=x&options=-cgeqo%3Doff&sslmode=disable")
+def test_other_options_of_the_url_are_kept(database_url: str) -> None:
+    up(
+        f"{database_url}?connect_timeout=5&application_name=x&options=-cgeqo%3Doff%20-csearch_path%3Dauth&sslmode=disable"
+    )
+    assert query(database_url, TABLES) == [("whatsapp_engine",)]
 
 
 def test_a_server_without_tls_is_named(migrated_url: str) -> None:
     told = refusal(f"{migrated_url}?sslmode=require", require_engine_schema)
-    assert told.startswith("the engine cannot connect as its URL says: ")
-    assert "SSL" in told
+    assert told.startswith("the engine cannot log in: ")
+    assert "server does not support SSL" in told
