@@ -25,7 +25,7 @@ KEPT = PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX PIP_TRUSTED
 unexport $(filter-out $(KEPT),$(filter $(DROPPED),$(.VARIABLES)))
 
 .PHONY: run run-built test test-postgres test-slow faults fuzz guards audit lint format validate build table dependencies \
-	bench pictures setup lock clean sam-tools security-tools rehearsal-tools rehearse release help
+	bench pictures engine setup lock clean sam-tools security-tools rehearsal-tools rehearse release help
 
 ##@ Run
 
@@ -63,6 +63,9 @@ fuzz: setup  ## sends 20,000 random requests; SEED=7 repeats those of that seed
 
 guards: setup  ## removes each guard in a copy, and a test must fail; ARGS="tokens" for those of that name
 	$(BIN)/python -m tests.system.guards $(ARGS)
+
+engine: setup  ## VERSION=0.5.3: tries that neonize in a copy; upgrades, sizes, tests (about 30 minutes)
+	$(BIN)/python -m infra.engine_version "$(if $(filter command,$(origin VERSION)),$(VERSION))" $(ARGS)
 
 bench: setup  ## writes tests/bench/figures.md; WHAT=exchanges, load, status, cleanup or cost measures one only
 	PYTHONPATH=layers/shared:layers/engine $(BIN)/python -m tests.bench$(addprefix .,$(WHAT)) $(ARGS)
@@ -160,7 +163,7 @@ lock:  ## pyproject.toml -> requirements/*.txt
 clean:  ## removes everything that setup, tests and runs have made
 	@for link in .local/postgres*; do case "$$(readlink "$$link")" in \
 		/var/lib/whatsapp-pairing/*) rm -rf "$$(readlink "$$link")" ;; esac; done
-	rm -rf $(VENV) $(VENV)-sam $(VENV)-security $(VENV)-rehearsal $(VENV)-lock .local .aws-sam
+	rm -rf $(VENV) $(VENV)-sam $(VENV)-security $(VENV)-rehearsal $(VENV)-lock .engine .local .aws-sam
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -42,6 +42,8 @@ class Client:
         self.jid: Jid | None = None
         self.opened_at = time.time()
         self.noise_key = b""
+        # The version of WhatsApp Web that the client announces. WhatsApp refuses old versions.
+        self.version = ""
         self._ids = itertools.count(1)
         self._questions: dict[str, asyncio.Future[Node]] = {}
         self._tasks: set[asyncio.Task[None]] = set()

@@ -85,6 +85,7 @@ class Control:
         return {
             "sockets": [
                 {"id": client.number, "state": client.state, "openedAt": timestamp(client.opened_at)}
+                | ({"version": client.version} if client.version else {})
                 | ({"jid": str(client.jid)} if client.jid else {})
                 for client in self._server.clients.values()
             ],

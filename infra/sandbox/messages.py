@@ -43,8 +43,11 @@ _SCHEMA: dict[str, dict[str, tuple[int, str]]] = {
         "signed_prekey_signature": (6, "bytes"),
         "device_props": (8, "bytes"),
     },
+    "AppVersion": {"primary": (1, "uint32"), "secondary": (2, "uint32"), "tertiary": (3, "uint32")},
+    "UserAgent": {"app_version": (2, "AppVersion")},
     "ClientPayload": {
         "username": (1, "uint64"),
+        "user_agent": (5, "UserAgent"),
         "device": (18, "uint32"),
         "device_pairing_data": (19, "DevicePairingData"),
     },

@@ -90,6 +90,8 @@ class WhatsAppServer:
             return
         client.noise_key = established.client_static
         payload = ClientPayload.FromString(established.payload)
+        version = payload.user_agent.app_version
+        client.version = f"{version.primary}.{version.secondary}.{version.tertiary}"
         if payload.username:
             await self._serve_device(client, str(payload.username), payload.device)
         else:

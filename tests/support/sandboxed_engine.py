@@ -49,7 +49,7 @@ class Engine:
             self._events.put(json.loads(line))
         self._events.put(None)
 
-    def wait(self, name: str, seconds: float = 10, **fields: object) -> Event:
+    def wait(self, name: str, seconds: float = 60, **fields: object) -> Event:
         """Return the next event of this name with these fields. The test fails if none comes in time."""
         deadline = time.monotonic() + seconds
         while True:

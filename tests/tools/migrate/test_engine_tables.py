@@ -109,8 +109,16 @@ def test_a_lock_is_reported_with_its_table(migrated_url: str, table: str) -> Non
 
 
 def test_tables_of_a_newer_engine_are_reported(migrated_url: str) -> None:
+    [(ours,)] = query(migrated_url, f"select version from {VERSION}")
     query(migrated_url, f"update {VERSION} set version = 1000, compat = 1000")
-    assert refusal(migrated_url).endswith("knows only 15: run the newer release")
+    assert refusal(migrated_url).endswith(f"knows only {ours}: run the newer release")
+
+
+def test_newer_tables_may_allow_an_older_engine(migrated_url: str) -> None:
+    """whatsmeow stores beside the version the oldest version whose engines may open the tables."""
+    query(migrated_url, f"update {VERSION} set version = 1000, compat = version")
+    create_engine_tables(migrated_url)
+    assert query(migrated_url, f"select version from {VERSION}") == [(1000,)]
 
 
 def test_a_device_name_with_a_comma_does_not_stop_up(migrated_url: str) -> None:

@@ -94,6 +94,7 @@ def test_the_rules_of_an_attempt_import_no_input_or_output() -> None:
 
 
 TOOL_FLOORS = (
+    ("engine_version",),
     ("local",),
     ("release",),
     ("migrate", "build"),
