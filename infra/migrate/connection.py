@@ -61,10 +61,15 @@ def connected(url: str) -> Iterator[psycopg.Connection]:
             application_name="whatsapp-pairing migrate",
         )
     except psycopg.Error as problem:
-        fault = tls_fault(url)
-        raise NotReachable(f"{fault.why}." if fault else without_password(problem, url)) from None
+        raise NotReachable(why_unconnected(problem, url)) from None
     with connection:
         yield connection
+
+
+def why_unconnected(error: psycopg.Error, url: str) -> str:
+    """Return why a connection has failed: the cause of a failure of TLS, or the error's text without the password."""
+    fault = tls_fault(url)
+    return f"{fault.why}." if fault else without_password(error, url)
 
 
 def without_password(error: Exception, database_url: str) -> str:

@@ -10,7 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from infra.errors import ToolError
 from infra.local.options import LOGIN_NAMES
-from infra.migrate.connection import without_password
+from infra.migrate.connection import why_unconnected
 from infra.postgres import SUPABASE
 
 # Key: the last part of a secret's name in template.yaml. Value: the role whose URL that secret holds.
@@ -116,7 +116,7 @@ def login_urls(database_url: str, given: Mapping[str, str]) -> dict[str, str]:
         except psycopg.OperationalError as error:
             raise ToolError(
                 f"{ROLES[login]} cannot log in to {host(database_url)}; give its URL with --{login}-database-url "
-                f"({without_password(error, url)})"
+                f"({why_unconnected(error, url)})"
             ) from error
     return urls
 
@@ -141,4 +141,4 @@ def _other_whatsapp(where: str, embedded: bool) -> str:
 
 def _about(error: psycopg.Error, database_url: str) -> str:
     """Return the message of Postgres in one sentence, without the statement's context, which a user does not need."""
-    return error.diag.message_primary or without_password(error, database_url)
+    return error.diag.message_primary or why_unconnected(error, database_url)

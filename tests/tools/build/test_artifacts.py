@@ -63,6 +63,12 @@ def test_only_product_files_of_ours_are_shipped(artifacts: tuple[Path, str]) -> 
             assert b"WHATSAPP_SANDBOX_ROOT" not in path.read_bytes(), path
 
 
+def test_the_shared_layer_ships_supabases_roots(artifacts: tuple[Path, str]) -> None:
+    file = "whatsapp_pairing/runtime/supabase_roots.pem"
+    shipped = artifacts[0] / "SharedLayer" / "python" / file
+    assert shipped.read_bytes() == (ROOT / "layers" / "shared" / file).read_bytes()
+
+
 def test_no_path_of_the_building_machine_is_shipped(artifacts: tuple[Path, str]) -> None:
     build, _ = artifacts
     for path in build.rglob("*.pyc"):

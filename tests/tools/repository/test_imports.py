@@ -154,6 +154,7 @@ def test_status_loads_nothing_that_it_does_not_need() -> None:
         "boto3", "botocore.session", "botocore.client", "aws_xray_sdk", "pydantic", "qrcode", "PIL", "jwt", "requests",
         "cryptography", "aws_lambda_powertools.event_handler", "whatsapp_pairing.runtime.workflow",
         "whatsapp_pairing.payloads", "whatsapp_pairing.web.qr", "whatsapp_pairing.web.identity",
+        "whatsapp_pairing.runtime.root_certificates", "whatsapp_pairing.runtime.tls_faults",
     }  # fmt: skip
     assert "whatsapp_pairing.session.sessions" in modules
     assert heavy & modules == set()
