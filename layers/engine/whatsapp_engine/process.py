@@ -107,7 +107,8 @@ class ProcessEngine:
 
     def _start(self, task: str, until: float, jid: str | None = None) -> "ChildRun":
         url = self._logins.database_url()
-        dsn, proxy = engine_dsn(url) if url else _IN_MEMORY, self._logins.proxy_url()
+        dsn = _IN_MEMORY if url is None else engine_dsn(url)
+        proxy = self._logins.proxy_url()
         return ChildRun({"task": task, "dsn": dsn, "jid": jid, "until": until, "proxy": proxy}, self._logins)
 
 

@@ -47,7 +47,8 @@ class Login:
         """
         url = self._read()
         if url == self._refused:
-            url = self._changed() or self._tried_again()
+            changed = self._changed()
+            url = self._tried_again() if changed is None else changed
         self._given = url
         return url
 
