@@ -21,7 +21,7 @@ TRANSITION = 25e-6
 REQUEST = 1.00e-6
 LOGGED_GIGABYTE = 0.50
 # Per month. These costs do not depend on the number of users.
-FIXED = {"secrets (3)": 3 * 0.40, "dashboard": 3.00, "alarms (16 metrics)": 16 * 0.10, "metrics (26)": 26 * 0.30}
+FIXED = {"secrets (3)": 3 * 0.40, "dashboard": 3.00, "alarms (28 metrics)": 28 * 0.10, "metrics (26)": 26 * 0.30}
 
 # The behaviour of the users, as assumed.
 PAIRINGS = 4  # measured side by side

@@ -87,7 +87,7 @@ def messages(source: str, target: str) -> set[str]:
             found = {action.removeprefix("states:") for action in actions(source) if action.startswith("states:")}
         case _:
             variables = FUNCTIONS[source]["Environment"]["Variables"].values()
-            found = {"Invoke"} if {"Ref": RESOURCE_OF[target]} in variables else set()
+            found = {"Invoke"} if {"Ref": f"{RESOURCE_OF[target]}.Alias"} in variables else set()
     return found
 
 

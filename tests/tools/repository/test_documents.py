@@ -77,8 +77,8 @@ def functions() -> set[str]:
 
 
 def folder_of(resource: str) -> str:
-    """The folder of a function's code."""
-    return str(RESOURCES[resource]["Properties"]["CodeUri"]).strip("/").removeprefix("functions/")
+    """The folder of a function's code. The function may be named by its alias."""
+    return str(RESOURCES[resource.removesuffix(".Alias")]["Properties"]["CodeUri"]).strip("/").removeprefix("functions/")
 
 
 def calls() -> set[tuple[str, str]]:
@@ -97,5 +97,4 @@ def calls() -> set[tuple[str, str]]:
         for variable, node in READS.items():
             found |= {(caller, node)} if variable in variables else set()
     given = RESOURCES["PairingStateMachine"]["Properties"]["DefinitionSubstitutions"]
-    arns = [value["Fn::GetAtt"] for key, value in given.items() if key.endswith("FunctionArn")]
-    return found | {("workflow", folder_of(arn.split(".")[0] if isinstance(arn, str) else arn[0])) for arn in arns}
+    return found | {("workflow", folder_of(one["Ref"])) for key, one in given.items() if key.endswith("FunctionArn")}
