@@ -1,7 +1,7 @@
 """The operator's own commands: `sam deploy`, a pairing, an update, a failed update, `sam delete`.
 
-They run against an AWS without Docker (infra/rehearsal). tests/README.md says what this does not show. The tests run in
-the order of the file, because they tell the story of one stack.
+They run against an AWS without Docker (infra/rehearsal). infra/README.md says what this cannot show. They share one
+stack, which the last test deletes.
 """
 
 from __future__ import annotations
@@ -147,22 +147,28 @@ def test_a_person_pairs(user: Visitor, sandbox: SandboxClient) -> None:
     pair(user, sandbox, "34600000401")
 
 
-def test_an_update_reaches_the_functions(stack: DeployedStack, user: Visitor) -> None:
+@pytest.fixture(scope="module")
+def updated(stack: DeployedStack) -> DeployedStack:
+    """The same stack, after a deployment with new values of some parameters."""
     stack.parameters |= {"MaxLivePairings": "8", "LegacyJwtSecretName": "legacy/jwt", "AcceptedIssuers": ISSUER}
     done = stack.deploy()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert stack.status == "UPDATE_COMPLETE"
-    connect, authorizer = map(stack.environment, stack.routes()[CONNECT])
+    return stack
+
+
+def test_an_update_reaches_the_functions(updated: DeployedStack, user: Visitor) -> None:
+    assert updated.status == "UPDATE_COMPLETE"
+    connect, authorizer = map(updated.environment, updated.routes()[CONNECT])
     assert connect["MAX_LIVE_PAIRINGS"] == "8"
     assert (authorizer["LEGACY_JWT_SECRET_NAME"], authorizer["ACCEPTED_ISSUERS"]) == ("legacy/jwt", ISSUER)
     assert user.status()["status"] == "disconnected"
 
 
-def test_only_an_empty_value_empties_a_parameter(stack: DeployedStack) -> None:
-    stack.parameters |= {"LegacyJwtSecretName": '""', "AcceptedIssuers": None}
-    done = stack.deploy()
+def test_only_an_empty_value_empties_a_parameter(updated: DeployedStack) -> None:
+    updated.parameters |= {"LegacyJwtSecretName": '""', "AcceptedIssuers": None}
+    done = updated.deploy()
     assert done.returncode == 0, done.stdout + done.stderr
-    _, authorizer = map(stack.environment, stack.routes()[CONNECT])
+    _, authorizer = map(updated.environment, updated.routes()[CONNECT])
     assert authorizer["LEGACY_JWT_SECRET_NAME"] == ""
     assert authorizer["ACCEPTED_ISSUERS"] == ISSUER  # as before, because samconfig.toml no longer names the parameter
 
