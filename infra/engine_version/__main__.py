@@ -39,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ToolError as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("Stopped. Nothing outside of .engine/ has changed.", file=sys.stderr)
+        return 130
     finally:
         guard.close()
 

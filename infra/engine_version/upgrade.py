@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import shutil
@@ -144,9 +143,11 @@ def _complaints(logs: Path) -> Iterator[str]:
     for name in ("linker", "unlink"):
         path = logs / f"{name}.log"
         for line in path.read_text("utf-8").splitlines() if path.is_file() else ():
-            with contextlib.suppress(ValueError):
+            if line.startswith("[ERROR] "):  # Lambda's words for a function that raises
+                yield line.removeprefix("[ERROR] ").partition("Traceback")[0]
+            elif line.startswith("{"):
                 entry = json.loads(line)
-                if isinstance(entry, dict) and entry.get("level") in ("WARNING", "ERROR"):
+                if entry.get("level") in ("WARNING", "ERROR"):
                     yield " ".join(str(entry[key]) for key in ("message", "why") if key in entry)
 
 

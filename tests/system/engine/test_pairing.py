@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,7 +37,9 @@ def test_an_engine_pairs_and_comes_online(sandbox: SandboxClient, pair: Pair, nu
     (device,) = sandbox.devices(number)
     assert (device["jid"], device["platform"], device["online"]) == (jid, "Neonize", True)
     sockets = sandbox.state()["sockets"]
-    assert [socket["state"] for socket in sockets if socket.get("jid") == jid] == ["online"]
+    (socket,) = (socket for socket in sockets if socket.get("jid") == jid)
+    assert socket["state"] == "online"
+    assert re.fullmatch(r"2\.\d+\.\d+", socket["version"])  # of WhatsApp Web
     assert {"PairStatus", "OfflineSyncCompleted"} <= set(engine.names())
 
 
