@@ -83,6 +83,13 @@ def test_a_named_mode_applies(query: str, mode: str) -> None:
         assert "example" not in told
 
 
+@pytest.mark.parametrize("query", ["", "&ssl=true", "&sslmode=require", "&sslrootcert=system", "&sslmode=verify-full"])
+def test_a_sockets_folder_goes_without_tls(query: str) -> None:
+    url = f"postgresql:///app?host=/run/postgresql{query}"
+    assert tls_of(url) == ("disable", None)
+    assert weakness(normalised(url)) is None
+
+
 def test_two_values_for_tls_are_refused() -> None:
     with pytest.raises(MisconfiguredError, match="TLS twice, with different values"):
         normalised(f"{FAR}?ssl=false&tls=require")
@@ -173,6 +180,13 @@ def test_a_file_that_is_no_root_is_refused_for_both(tmp_path: Path, content: str
             read(f"{FAR}?sslrootcert={file}")
         assert str(wrong.value).startswith("The file that sslrootcert in the database's URL names ")
         assert "s3cret" not in str(wrong.value)
+
+
+@pytest.mark.parametrize("name", ["sslcert", "sslkey", "sslcrl"])
+def test_another_file_that_is_missing_is_refused_for_both(name: str) -> None:
+    for read in (normalised, engine_dsn):
+        with pytest.raises(MisconfiguredError, match=f"The file that {name} in the database's URL names is not there"):
+            read(f"{FAR}?{name}=/s3cret")
 
 
 def test_a_weaker_mode_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:

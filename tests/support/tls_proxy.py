@@ -23,10 +23,11 @@ def listening(answer: Answer) -> Iterator[int]:
     threads: list[threading.Thread] = []
     connections: list[socket.socket] = []
 
-    def serve_one(client: socket.socket) -> None:
+    def serve_one(client: socket.socket, connection: socket.socket) -> None:
         # A client that refuses the certificate cuts the connection.
         with client, suppress(OSError):
             answer(client)
+        _end(connection)
 
     def serve(server: socket.socket) -> None:
         while True:
@@ -35,7 +36,7 @@ def listening(answer: Answer) -> Iterator[int]:
             except OSError:
                 return
             connections.append(client.dup())  # a TLS socket takes the first one over
-            threads.append(threading.Thread(target=serve_one, args=(client,)))
+            threads.append(threading.Thread(target=serve_one, args=(client, connections[-1])))
             threads[-1].start()
 
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -47,10 +48,16 @@ def listening(answer: Answer) -> Iterator[int]:
             server.shutdown(socket.SHUT_RDWR)
             accepting.join()
             for connection in connections:
-                with connection, suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+                _end(connection)
             for thread in threads:
                 thread.join()
+            for connection in connections:
+                connection.close()
+
+
+def _end(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def in_front_of(port: int, tls: ssl.SSLContext) -> Answer:

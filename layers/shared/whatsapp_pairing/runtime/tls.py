@@ -21,6 +21,8 @@ from collections.abc import Mapping
 from functools import cache
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+from whatsapp_pairing.core.errors import MisconfiguredError
+
 SUPABASE_ROOTS = os.path.join(os.path.dirname(__file__), "supabase_roots.pem")
 """Supabase's two production roots. A connection whose URL and secret name no root is checked against them."""
 
@@ -29,6 +31,9 @@ MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _LOOPBACK = re.compile(r"localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[(?:::1|0:0:0:0:0:0:0:1)\]", re.IGNORECASE)
 # libpq's and our name for the authorities that this machine trusts. psycopg's libpq does not find them by itself.
 _OF_THE_MACHINE = "system"
+# The mode on this machine, unless the URL asks for TLS.
+_AT_HOME = "prefer"
+_FILES = ("sslcert", "sslkey", "sslcrl")
 _WHAT_A_MODE_MISSES = {
     "disable": "so it is not encrypted",
     "allow": "so it may be unencrypted",
@@ -58,22 +63,24 @@ def settled(host: str, parameters: Mapping[str, str], root: str | None) -> dict[
     Raises
     ------
     MisconfiguredError
-        A file cannot be used as root.
+        A file cannot be used as root, or another file is missing.
     """
+    for name in _FILES:
+        # libpq would go on without the file, and Go's driver would not.
+        if name in parameters and not os.path.isfile(parameters[name]):
+            raise MisconfiguredError(f"The file that {name} in the database's URL names is not there.")
     others = {name: value for name, value in parameters.items() if name not in ("sslmode", "sslrootcert")}
     mode, root = parameters.get("sslmode", ""), root or parameters.get("sslrootcert")
-    if not mode:
-        mode = "verify-full" if root or not on_this_machine(host) else _at_home(host, "sslmode" in parameters)
+    if host.startswith("/"):
+        mode = "disable"  # libpq never uses TLS through a socket's folder
+    elif not mode and (root or not on_this_machine(host)):
+        mode = "verify-full"
+    elif not mode:
+        mode = "require" if "sslmode" in parameters else _AT_HOME
     if mode == "require" and root:
         mode = "verify-ca"
     roots = {"sslrootcert": _usable(root or SUPABASE_ROOTS)} if mode.startswith("verify-") else {}
     return {**others, "sslmode": mode, **roots}
-
-
-def _at_home(host: str, asks_for_tls: bool) -> str:
-    if host.startswith("/"):
-        return "disable"
-    return "require" if asks_for_tls else "prefer"
 
 
 def _usable(root: str) -> str:
@@ -94,7 +101,7 @@ def weakness(url: str) -> str | None:
     """
     host, query = _read(url)
     mode = query.get("sslmode", "verify-full")
-    if mode == "verify-full" or (on_this_machine(host) and mode == _at_home(host, False)):
+    if mode == "verify-full" or host.startswith("/") or (on_this_machine(host) and mode == _AT_HOME):
         return None
     return f"The database's URL names sslmode={mode} for the connection to Postgres, {_WHAT_A_MODE_MISSES[mode]}."
 
