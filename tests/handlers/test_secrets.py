@@ -14,7 +14,8 @@ from botocore.exceptions import ClientError
 from whatsapp_pairing.core.errors import MisconfiguredError, SecretUnavailable
 from whatsapp_pairing.runtime.settings import Settings, settings
 
-from tests.support.handlers import Call, refused, request
+from tests.support.asked_passwords import UrlSecret
+from tests.support.handlers import App, Call, refused, request
 
 
 @pytest.mark.parametrize(
@@ -80,3 +81,18 @@ def test_a_secret_that_cannot_be_read_is_named(
         _ = Settings({"DATABASE_SECRET_NAME": f"pairing/{uuid4()}"}).database_url
     assert "pairing/" in str(wrong.value)
     assert code in str(wrong.value)
+
+
+@pytest.mark.parametrize("name", ["linker", "unlink", "probe"])
+@pytest.mark.parametrize("chosen", [True, False], ids=["proxy", "direct"])
+def test_an_engine_gets_the_proxy_of_its_secret(
+    environment: pytest.MonkeyPatch, app: App, name: str, chosen: bool
+) -> None:
+    secret = UrlSecret("socks5://me:s3cret@proxy.example.com:1080")
+    environment.setenv("WHATSAPP_PROXY_SECRET_NAME", secret.name if chosen else "")
+    settings.cache_clear()
+    module, given = app(name), []
+    environment.setattr(module, "ProcessEngine", lambda *urls, **named: given.extend([*urls, *named.values()]))
+    module.engine()
+    proxy = given[-1]
+    assert (proxy and proxy()) == ("socks5://me:s3cret@proxy.example.com:1080" if chosen else None)
