@@ -25,7 +25,7 @@ KEPT = PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX PIP_TRUSTED
 unexport $(filter-out $(KEPT),$(filter $(DROPPED),$(.VARIABLES)))
 
 .PHONY: run run-built test test-slow faults fuzz guards audit lint format validate build table dependencies bench pictures setup \
-	lock clean sam-tools security-tools release help
+	lock clean sam-tools security-tools rehearsal-tools rehearse release help
 
 ##@ Run
 
@@ -43,6 +43,9 @@ test: setup sam-tools security-tools  ## everything but the slow tests; ARGS="-k
 
 test-slow: setup  ## the slow tests: tests/README.md lists them
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+rehearse: setup  ## `sam deploy` to an AWS without Docker, a pairing, an update, a rollback and `sam delete`
+	$(BIN)/python -m pytest -m slow tests/tools/build/test_rehearsal.py $(ARGS)
 
 faults: setup  ## disturbs pairings, and writes tests/reliability.md; ARGS="-k scan" for some, without the file
 	$(BIN)/python -m tests.system.faults $(ARGS)
@@ -115,13 +118,18 @@ sam-tools:  ## .venv-sam, with what validate and build need
 security-tools:  ## .venv-security, with what audit and test need
 	@$(MAKE_VENV) $(VENV)-security requirements/security.txt "checkov and pip-audit (about 1 minute)"
 
+# ministack runs functions with its own Python, so this environment has Lambda's.
+rehearsal-tools:  ## .venv-rehearsal, with what rehearse needs: python3.13, or the one that TARGET_PYTHON names
+	@PYTHON="$(or $(TARGET_PYTHON),python3.13)" sh infra/venv.sh $(VENV)-rehearsal requirements/rehearsal.txt \
+		"ministack (about 1 minute)"
+
 # The packages of Lambda's image, with which the artifacts run here.
 .aws-sam/runtime/installed: requirements/runtime.txt | setup
 	@echo "Installing what Lambda's image has into $(@D) ..."
 	$(BIN)/python -m infra.build runtime --target $(@D)
 	touch $@
 
-# The first three locks are universal: they fit every Python from 3.11. The other three are for Lambda's Python.
+# The first three locks are universal: they fit every Python from 3.11. The other four are for Lambda's Python.
 LOCK = $(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links
 
@@ -132,6 +140,7 @@ lock:  ## pyproject.toml -> requirements/*.txt
 		-o requirements/dev.txt
 	$(LOCK) --universal --python-version 3.11 --extra sam -o requirements/sam.txt
 	$(LOCK) --universal --python-version 3.11 --extra security -o requirements/security.txt
+	$(LOCK) --universal --python-version 3.13 --extra rehearsal -o requirements/rehearsal.txt
 	$(LOCK) --python-version 3.13 --python-platform aarch64-manylinux_2_28 -c requirements/dev.txt --extra shared \
 		-o layers/shared/requirements.txt
 	$(LOCK) --python-version 3.13 --python-platform aarch64-manylinux_2_28 -c requirements/dev.txt --extra engine \
@@ -143,7 +152,8 @@ lock:  ## pyproject.toml -> requirements/*.txt
 clean:  ## removes everything that setup, tests and runs have made
 	@for link in .local/postgres*; do case "$$(readlink "$$link")" in \
 		/var/lib/whatsapp-pairing/*) rm -rf "$$(readlink "$$link")" ;; esac; done
-	rm -rf $(VENV) $(VENV)-sam $(VENV)-security $(VENV)-lock .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-sam $(VENV)-security $(VENV)-rehearsal $(VENV)-lock .local .aws-sam
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## this list

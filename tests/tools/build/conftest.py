@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from infra.build.wheels import MACHINES
 from tests.support.environment import CALLER
 from tests.support.stack import ROOT
+
+HERE = next(name for name, machine in MACHINES.items() if machine == platform.machine())
+"""This machine's processor, as Lambda names it."""
+
+Build = Callable[[str], Path]
 
 
 def make(*arguments: str) -> None:
@@ -17,14 +26,20 @@ def make(*arguments: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def built(folder: Path, architecture: str) -> Path:
-    """Build for an architecture and return where the artifacts are."""
-    build = folder / architecture / "build"
-    make("build", f"ARCH={architecture}", f"BUILD_DIR={build}")
-    return build
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """``built(architecture)`` returns where the artifacts for this architecture are."""
+
+    @cache
+    def built(architecture: str) -> Path:
+        build = tmp_path_factory.mktemp("artifacts") / architecture / "build"
+        make("build", f"ARCH={architecture}", f"BUILD_DIR={build}")
+        return build
+
+    return built
 
 
 @pytest.fixture(scope="session", params=["arm64", "x86_64"])
-def artifacts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def artifacts(request: pytest.FixtureRequest, built: Build) -> tuple[Path, str]:
     """The artifacts of one architecture, and its name."""
-    return built(tmp_path_factory.mktemp("artifacts"), request.param), request.param
+    return built(request.param), request.param

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +12,10 @@ import pytest
 
 from infra.build.interpreter import find
 from infra.build.steps import build_runtime
-from infra.build.wheels import MACHINES
 from infra.local.functions.interpreters import from_build
 from tests.support.postgres import Postgres
 from tests.support.stack import PATIENCE_SECONDS, ROOT, RunningSystem
-from tests.tools.build.conftest import built
+from tests.tools.build.conftest import HERE, Build
 
 pytestmark = [
     pytest.mark.slow,
@@ -26,11 +24,10 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def build(built: Build) -> Path:
     """The artifacts for this machine's processor, and the packages of Lambda's image."""
-    here = next(name for name, machine in MACHINES.items() if machine == platform.machine())
-    build = built(tmp_path_factory.mktemp("built"), here)
-    build_runtime(ROOT, build.parent / "runtime", here)
+    build = built(HERE)
+    build_runtime(ROOT, build.parent / "runtime", HERE)
     return build
 
 

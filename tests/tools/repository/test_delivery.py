@@ -129,6 +129,17 @@ def test_the_deploying_workflow_holds_no_key_of_aws() -> None:
     assert "persist-credentials: false" in text
 
 
+def test_a_deployment_to_prod_is_rehearsed_before_it_logs_in() -> None:
+    (job,) = yaml.safe_load((ROOT / ".github" / "workflows" / "deploy.yml").read_text())["jobs"].values()
+    steps = [step.get("run") or step["uses"].partition("@")[0] for step in job["steps"]]
+    rehearsal = steps.index("make rehearse")
+    assert rehearsal < steps.index("aws-actions/configure-aws-credentials")
+    assert job["steps"][rehearsal]["if"] == "env.CONFIG_ENV == 'prod'"
+    # Without this Python, the rehearsal would be skipped.
+    (python,) = [step["with"]["python-version"] for step in job["steps"] if "python-version" in step.get("with", {})]
+    assert python == "3.13"
+
+
 def test_the_deploy_workflow_has_the_environments_of_samconfig() -> None:
     deploy = yaml.safe_load((ROOT / ".github" / "workflows" / "deploy.yml").read_text())
     offered = deploy[True]["workflow_dispatch"]["inputs"]["environment"]["options"]  # YAML reads "on" as true
