@@ -78,7 +78,8 @@ def functions() -> set[str]:
 
 def folder_of(resource: str) -> str:
     """The folder of a function's code. The function may be named by its alias."""
-    return str(RESOURCES[resource.removesuffix(".Alias")]["Properties"]["CodeUri"]).strip("/").removeprefix("functions/")
+    folder = str(RESOURCES[resource.removesuffix(".Alias")]["Properties"]["CodeUri"])
+    return folder.strip("/").removeprefix("functions/")
 
 
 def calls() -> set[tuple[str, str]]:
