@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from infra.template.errors import TemplateError
 from infra.template.reading import read_template
 from infra.template.stack_definition import StackDefinition, qualifier
 from tests.support.stack import ROOT
+from tests.tools.local.fixture_runner import FixtureRunner
 
 LIVE = "arn:aws:lambda:us-east-1:123456789012:function:One:live"
 
@@ -54,3 +56,9 @@ def test_the_projects_functions_are_called_by_their_alias() -> None:
         if name in ("LINKER_FUNCTION", "UNLINK_FUNCTION")
     }
     assert {one.rpartition("function:")[2] for one in given} == {"LinkerFunction:live", "UnlinkFunction:live"}
+
+
+def test_a_call_of_an_alias_that_does_not_exist_is_refused(runner: FixtureRunner) -> None:
+    """The fixture's functions have no alias."""
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        runner.aws("lambda").invoke(FunctionName="WorkerFunction:live", Payload=b"{}")
