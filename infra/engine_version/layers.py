@@ -80,7 +80,8 @@ def packages(now: Path, then: Path) -> Line:
     check = "packages and licences"
     try:
         before, after = (
-            {one.name: f"{one.version} ({one.licence})" for one in dependencies.shipped(build)} for build in (now, then)
+            {one.name: f"{one.version} ({one.licence.partition(' (')[0]})" for one in dependencies.shipped(build)}
+            for build in (now, then)
         )
     except LookupError as error:
         return failed(check, str(error.args[0]))
