@@ -88,7 +88,7 @@ class Cors:
 
 @dataclass(frozen=True)
 class Limit:
-    """How many requests the API takes: `rate` a second, after `burst` at the same moment."""
+    """How many requests a route takes: `rate` a second, after `burst` at the same moment."""
 
     rate: float
     burst: int
@@ -96,7 +96,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Limits:
-    """The API's limits: of all requests, and of single routes by their keys. None means no limit."""
+    """The limit of each route, and other ones for single routes by their keys. None means no limit."""
 
     default: Limit | None = None
     routes: Mapping[str, Limit] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from infra.template.stack_definition import Limit, Limits
 
 
 class Throttle:
-    """Counts requests against the API's limits. A route with a limit of its own does not count for the others.
+    """Counts the requests to each route against its own limit, or against the default one.
 
     Parameters
     ----------
@@ -20,13 +20,18 @@ class Throttle:
     """
 
     def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
-        self._default = None if limits.default is None else _Bucket(limits.default, clock)
-        self._routes = {route: _Bucket(limit, clock) for route, limit in limits.routes.items()}
+        self._limits = limits
+        self._clock = clock
+        self._buckets: dict[str, _Bucket] = {}
 
     def allows(self, route: str) -> bool:
         """Count a request to the route with this key. Return whether it may pass."""
-        bucket = self._routes.get(route, self._default)
-        return bucket is None or bucket.take()
+        limit = self._limits.routes.get(route, self._limits.default)
+        if limit is None:
+            return True
+        if route not in self._buckets:
+            self._buckets[route] = _Bucket(limit, self._clock)
+        return self._buckets[route].take()
 
 
 class _Bucket:

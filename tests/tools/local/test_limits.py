@@ -40,10 +40,11 @@ def test_a_burst_passes_and_then_the_rate_holds() -> None:
     assert passed(throttle, "GET /", 9) == 5
 
 
-def test_a_route_with_its_own_limit_counts_alone() -> None:
+def test_each_route_counts_alone() -> None:
     throttle = Throttle(Limits(Limit(1, 2), {CONNECT: Limit(1, 1)}), Clock())
     assert passed(throttle, CONNECT, 3) == 1
     assert passed(throttle, "GET /", 3) == 2
+    assert passed(throttle, "GET /other", 3) == 2
 
 
 def test_without_limits_every_request_passes() -> None:
