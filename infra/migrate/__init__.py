@@ -6,6 +6,7 @@ code calls `up`, `status` and `verify`.
 Commands:
 up_and_status.py     `up` and `status`
 verification.py      `verify`: compares what must be there with what is there
+default_tls.py       `verify`: tries the default of TLS, also for a URL that names a weaker mode
 try_writes.py        `verify --try-writes`: pairs a user, and rolls it back
 bundle.py            `bundle`: writes a folder of files for products that apply migrations with a tool of their own
 snapshot.py          `snapshot`: starts a fresh database, and writes expected.json from it
