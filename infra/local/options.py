@@ -93,8 +93,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data-dir", type=_path, default=Path(".local"), help="keeps data between runs (default .local)"
     )
-    parser.add_argument("--qr-seconds", type=_seconds, help="how long the QR may take to come (QrTimeoutSeconds)")
-    parser.add_argument("--auth-seconds", type=_seconds, help="how long the scan may take (AuthTimeoutSeconds)")
+    parser.add_argument(
+        "--qr-seconds", type=_seconds, help="how long the QR may take to come (QrTimeoutSeconds, 15 to 150)"
+    )
+    parser.add_argument(
+        "--auth-seconds", type=_seconds, help="how long the scan may take (AuthTimeoutSeconds, 15 to 150)"
+    )
     modes = parser.add_mutually_exclusive_group()
     modes.add_argument("--whatsapp", choices=("sandbox", "live", "external"), default="sandbox")
     modes.add_argument("--live", action="store_true", help="the real WhatsApp: --whatsapp live")

@@ -7,10 +7,6 @@ from typing import Any
 
 from infra.template.errors import TemplateError
 
-# On AWS these windows must be longer than the heartbeat. Here --qr-seconds and --auth-seconds may make them shorter,
-# which saves a developer's time.
-_SHORTER_HERE = ("QrTimeoutSeconds", "AuthTimeoutSeconds")
-
 
 def check(name: str, declaration: dict[str, Any], value: str | list[str]) -> None:
     """Check a value, or each item of a list, against its parameter's type, AllowedValues, AllowedPattern and limits.
@@ -21,7 +17,7 @@ def check(name: str, declaration: dict[str, Any], value: str | list[str]) -> Non
         The value is not allowed. The message names the parameter and says what it allows.
     """
     for item in (value or [""]) if isinstance(value, list) else [value]:
-        obstacle = _obstacle(declaration | {"MinValue": 1} if name in _SHORTER_HERE else declaration, item)
+        obstacle = _obstacle(declaration, item)
         if obstacle is not None:
             described = str(declaration.get("ConstraintDescription") or obstacle).strip()
             raise TemplateError(f"parameter {name} does not take {item!r}: {described}")

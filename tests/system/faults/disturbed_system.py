@@ -39,7 +39,7 @@ class Kind:
     Attributes
     ----------
     windows : tuple of str
-        The runner's arguments for windows of a few seconds. Cases that wait for the end of a window have them.
+        The runner's arguments for short windows. Cases that wait for the end of a window have them.
     clock_seconds : float
         How far the functions' clock is ahead of the database's.
     linker : tuple of (str, object)
@@ -52,7 +52,7 @@ class Kind:
 
 
 PATIENT = Kind()
-HASTY = Kind(windows=("--qr-seconds", "12", "--auth-seconds", "8"))
+HASTY = Kind(windows=("--qr-seconds", "15", "--auth-seconds", "15"))  # the shortest that the template takes
 
 
 class DisturbedSystem:

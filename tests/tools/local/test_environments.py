@@ -90,6 +90,7 @@ def test_a_hangup_that_is_ignored_at_the_start_stays_ignored(tmp_path: Path) -> 
         (("--port", "http"), "'http' is not a port"),
         (("--qr-seconds", "soon"), "'soon' is not a number of seconds"),
         (("--auth-seconds", "0"), "'0' is not a number of seconds"),
+        (("--auth-seconds", "14"), "parameter AuthTimeoutSeconds does not take '14': 15 or more"),
         (("--database-url", ""), "argument --database-url: The database's URL is empty"),
         (("--data-dir", " "), "argument --data-dir: it is empty"),
         (("--host", "nowhere.invalid"), "cannot listen on nowhere.invalid"),

@@ -136,7 +136,7 @@ def test_our_parameters_accept_working_values(name: str, good: str) -> None:
         ("LogKmsKeyArn", "arn:aws:kms:eu-west-1:123456789012:alias/x"), ("Architecture", "amd64"), ("Tracing", "true"),
         ("ProbeEnabled", "True"), ("LogRetentionDays", "31"), ("MaxLivePairings", "0"), ("MaxLivePairings", "seven"),
         ("AttemptRetentionDays", "0"),
-        ("QrTimeoutSeconds", "151"), ("AuthTimeoutSeconds", "0"), ("ApiRate", "-1"),
+        ("QrTimeoutSeconds", "151"), ("QrTimeoutSeconds", "14"), ("AuthTimeoutSeconds", "0"), ("ApiRate", "-1"),
     ],
 )  # fmt: skip
 def test_our_parameters_refuse_values_that_would_not_work(name: str, bad: str) -> None:
