@@ -8,7 +8,16 @@
 -- table would wait behind it.
 SET LOCAL lock_timeout = '5s';
 
-REVOKE ALL ON public.whatsapp_sessions FROM PUBLIC, anon, authenticated, service_role;
+-- Revoke only what is too much. A role may have passed one of the four rights on, and Postgres revokes no such right.
+REVOKE ALL ON public.whatsapp_sessions FROM PUBLIC, anon;
+REVOKE TRUNCATE, REFERENCES, TRIGGER ON public.whatsapp_sessions FROM authenticated, service_role;
+DO $maintain$
+BEGIN
+  IF current_setting('server_version_num')::INTEGER >= 170000 THEN
+    REVOKE MAINTAIN ON public.whatsapp_sessions FROM authenticated, service_role;
+  END IF;
+END
+$maintain$;
 GRANT SELECT, INSERT, UPDATE, DELETE ON public.whatsapp_sessions TO authenticated, service_role;
 
 -- A right to a table needs the right to use its schema. A product may have taken USAGE from PUBLIC. Our functions and

@@ -30,7 +30,7 @@ def advice(what: str, found: str, wanted: str) -> str:
         steps.append(f"GRANT {_written(missing)} ON {SESSIONS} TO {role};")
     if further := has - needs:
         steps.append(f"REVOKE {_written(further)} ON {SESSIONS} FROM {role};")
-        steps.append("if a right stays, the role inherits it from another role")
+        steps.append("if a right stays, another role has granted it, or passes it on to its members (\\dp names both)")
     return " ".join(steps)
 
 

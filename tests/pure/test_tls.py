@@ -6,7 +6,7 @@ import logging
 from hashlib import sha256
 from pathlib import Path
 from ssl import PEM_cert_to_DER_cert
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from whatsapp_engine.process import engine_dsn
@@ -107,6 +107,11 @@ def test_a_root_is_checked_in_each_mode_that_can(root: str) -> None:
         assert tls_of(f"{url}?sslrootcert={named}") == ("verify-full", root)
 
 
+def test_an_authority_may_stand_beside_its_root(root: str) -> None:
+    Path(root).write_text(issue(authority(), "Between", authority=True).pem + PEM)
+    assert tls_of(f"{FAR}?sslrootcert={quote(root)}") == ("verify-full", root)
+
+
 def test_a_secrets_root_is_used_as_one_in_the_url_is(root: str) -> None:
     for url in (FAR, NEAR, f"{FAR}?sslmode=require", f"{FAR}?sslmode=prefer"):
         assert normalised(url, root) == normalised(f"{url}{'&' if '?' in url else '?'}sslrootcert={root}")
@@ -169,6 +174,8 @@ PEM = authority().pem
         (issue(authority(), "localhost", ("localhost",)).pem, "no authority's"),
         (PEM + issue(None, "localhost", ("localhost",)).pem, "no authority's"),
         (PEM + authority().key_pem, "private key"),
+        (issue(authority("Another"), "Between", authority=True).pem, "without the one that has signed it"),
+        (PEM + issue(authority("Another"), "Between", authority=True).pem, "without the one that has signed it"),
     ],
 )
 def test_a_file_that_is_no_root_is_refused_for_both(tmp_path: Path, content: str | None, told: str) -> None:

@@ -117,6 +117,17 @@ def test_rights_that_a_product_granted_are_taken_back(earlier_url: str) -> None:
     assert_exact(earlier_url)
 
 
+def test_a_right_that_a_role_has_passed_on_stays(earlier_url: str) -> None:
+    query(
+        earlier_url,
+        f"grant usage on schema public to service_role; grant all on {TABLE} to service_role with grant option",
+    )
+    query(earlier_url, f"set role service_role; grant select on {TABLE} to whatsapp_engine")
+    up(earlier_url)
+    assert rights(earlier_url, "service_role") == WANTED
+    assert rights(earlier_url, "whatsapp_engine") == {"SELECT"}
+
+
 def test_a_user_of_a_new_project_writes_only_the_own_row(postgres: Any, standins_template: str) -> None:
     with project(postgres, standins_template, "new") as url:
         query(url, f"insert into auth.users (id) values ('{USER}')")

@@ -125,9 +125,17 @@ def _problem(text: str) -> str | None:
         context.load_verify_locations(cadata=text.encode("ascii", "replace").decode())
     except (ssl.SSLError, ValueError):
         return "holds a certificate that cannot be read"
+    return _problem_as_roots(context)
+
+
+def _problem_as_roots(context: ssl.SSLContext) -> str | None:
     kinds = context.cert_store_stats()
     if kinds["x509"] != kinds["x509_ca"]:
         return "holds a certificate that is no authority's (CA:TRUE): give the root that has signed the server's"
+    authorities = context.get_ca_certs()
+    if {one["issuer"] for one in authorities} - {one["subject"] for one in authorities}:
+        # libpq refuses such an authority as root, and Go's driver takes it.
+        return "holds an authority's certificate without the one that has signed it: give the root, too"
     return None
 
 

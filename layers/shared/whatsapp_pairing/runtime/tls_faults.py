@@ -44,12 +44,14 @@ ONLY_COMMON_NAME = (
     "the server's certificate has its name only in CN, which the engine's driver refuses: renew it with the name as "
     "subjectAltName"
 )
+WEAK = "the server's certificate, or an authority's above it, has a key or a signature that is too weak: renew it"
 REFUSED = "the server's certificate is refused"
 OTHER = "the handshake fails"
 
 _CUTS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError, BrokenPipeError)
 # The verification's codes, as OpenSSL's x509_vfy.h numbers them.
 _BY_CODE = {
+    2: INCOMPLETE,
     7: SAME_NAME,
     9: NOT_YET,
     10: EXPIRED,
@@ -57,6 +59,9 @@ _BY_CODE = {
     19: UNKNOWN,
     20: INCOMPLETE,
     21: INCOMPLETE,
+    66: WEAK,
+    67: WEAK,
+    68: WEAK,
 }
 
 
