@@ -14,6 +14,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from whatsapp_engine import protocol
+
 from infra.children import ChildGuard
 from infra.engine_version.candidate import Checkout
 from infra.engine_version.report import Line, failed, ok
@@ -40,7 +42,7 @@ def _first_qr(candidate: Checkout, environment: dict[str, str], log: Path) -> Li
     path = os.pathsep.join([*layers, environment["PYTHONPATH"]])
     reader, writer = os.pipe()
     until = time.monotonic() + _SECONDS
-    task = json.dumps({"task": "pair", "dsn": ":memory:", "jid": None, "until": until})
+    task = json.dumps(protocol.task("pair", ":memory:", until))
     with log.open("ab") as written:
         start = written.seek(0, os.SEEK_END)
         with subprocess.Popen(

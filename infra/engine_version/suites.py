@@ -28,7 +28,10 @@ class Suite:
 
 # tests/tools/engine_version/test_suites.py finds the files that use the engine, and fails if one is missing here.
 SUITES = (
-    Suite("the engine's process", ("tests/adapters/test_engine_process.py", "tests/pure/test_engine_store.py")),
+    Suite("the engine's process", (
+        "tests/adapters/test_engine_process.py", "tests/adapters/test_tls_to_postgres.py",
+        "tests/pure/test_engine_store.py", "tests/pure/test_refusals.py", "tests/pure/test_tls.py",
+    )),
     Suite("the simulated WhatsApp", ("tests/tools/sandbox",)),
     Suite("the engine alone", ("tests/system/engine",)),
     Suite("whole pairings", ("tests/system/pairing", "tests/system/browser/test_pairing_flow.py")),
@@ -39,7 +42,7 @@ SUITES = (
     Suite("rights and secrets", ("tests/system/security",)),
     Suite("random orders", ("tests/system/model",)),
     Suite("the local system", ("tests/tools/local",)),
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

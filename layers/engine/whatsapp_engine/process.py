@@ -108,8 +108,7 @@ class ProcessEngine:
     def _start(self, task: str, until: float, jid: str | None = None) -> "ChildRun":
         url = self._logins.database_url()
         dsn = _IN_MEMORY if url is None else engine_dsn(url)
-        proxy = self._logins.proxy_url()
-        return ChildRun({"task": task, "dsn": dsn, "jid": jid, "until": until, "proxy": proxy}, self._logins)
+        return ChildRun(protocol.task(task, dsn, until, jid, self._logins.proxy_url()), self._logins)
 
 
 class NoRun:

@@ -1,7 +1,7 @@
 """The lines between a child and its parent. Each line is one JSON object, and no line is ever logged.
 
 The parent writes to the child's standard input. Its first line is the task:
-``{"task": "pair" | "resume" | "log_out" | "create_tables", "dsn", "jid", "until", "proxy"}``. Later it writes
+``task`` makes it. Later it writes
 ``{"until"}`` each time that the child may live longer. A child with the task "log_out" waits for ``{"confirm"}`` before
 it logs out. End of input means that the parent is gone (``lifeline.py``).
 
@@ -50,6 +50,25 @@ _FULL: dict[str, Callable[..., Event]] = {
     "online": Online,
     "refused": lambda reason: Refused(Reason(reason)),
 }
+
+
+def task(name: str, dsn: str, until: float, jid: str | None = None, proxy: str | None = None) -> dict[str, object]:
+    """Return the first line for a child.
+
+    Parameters
+    ----------
+    name : str
+        ``pair``, ``resume``, ``log_out`` or ``create_tables``.
+    dsn : str
+        The URL of the engine's database.
+    until : float
+        When the child ends, by the monotonic clock.
+    jid : str, optional
+        The stored device to log in.
+    proxy : str, optional
+        The URL of the proxy to WhatsApp.
+    """
+    return {"task": name, "dsn": dsn, "until": until, "jid": jid, "proxy": proxy}
 
 
 def encode(name: str, **fields: object) -> bytes:
