@@ -133,7 +133,7 @@ def test_an_engine_behind_pgbouncer_is_refused_once(
 ) -> None:
     pgbouncer.require()
     with pgbouncer.pooling(
-        postgres.port, auth_type="scram-sha-256", pool_mode="session", ignore_startup_parameters="search_path"
+        postgres.port, auth_type="scram-sha-256", pool_mode="session", ignore_startup_parameters="options"
     ) as pooler:
         pooler.set_password(role.name, OLD)
         secret.put(role.url(NEW, pooler.port))
