@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 # The faults that a caller notices. The others, "lost" and "late", accept a call and drop it, or deliver it much later.
 REFUSALS = ("throttled", "hanging", "500", "cut off", "answer lost")
@@ -118,8 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
         return self._answer(status, answer, kind)
 
     def _name(self) -> str:
-        if self._is_lambda():  # /2015-03-31/functions/LinkerFunction/invocations
-            return f"Invoke {self.path.split('/')[3].removesuffix('Function').lower()}"
+        if self._is_lambda():  # /2015-03-31/functions/arn…function:LinkerFunction:live/invocations
+            return f"Invoke {unquote(self.path).rpartition('Function')[0].rpartition(':')[2].lower()}"
         return self.headers.get("X-Amz-Target", "").partition(".")[2]
 
     def _is_lambda(self) -> bool:
