@@ -21,9 +21,10 @@ from tests.support.recorded_workflow import RecordedWorkflow
 from tests.support.repositories import World, open_world
 from tests.support.sandbox_client import SandboxClient
 
-USER, PASSWORD = "me", "p@ss:s3cret"
+# The characters that Go refuses in a URL are written as they are.
+USER, PASSWORD = "me|é", "p@ss:s3cret^\"<>{}|\\[] `é%~!$&'()*+,;="
 LOGIN = (USER, PASSWORD)
-WRITTEN = "me:p%40ss%3As3cret"
+WRITTEN = "me|é:p%40ss:s3cret^\"<>{}|\\[] `é%25~!$&'()*+,;="
 EVENT_SECONDS = 60.0
 LONG = 10.0**9  # by the monotonic clock: these engines need no lease
 
@@ -75,7 +76,7 @@ def test_a_wrong_password_ends_the_attempt_at_once(
     proxies: Proxies, world: World, causes: list[str], scheme: str
 ) -> None:
     proxy = proxies(LOGIN)
-    url = f"{scheme}://me:wr0ng-s3cret@127.0.0.1:{proxy.port}"
+    url = f"{scheme}://{WRITTEN}wr0ng@127.0.0.1:{proxy.port}"
     engine = ProcessEngine(lambda: login(world.url, "whatsapp_engine"), lambda: url)
     for _ in range(3):
         attempt = world.claim()
@@ -89,8 +90,8 @@ def test_a_wrong_password_ends_the_attempt_at_once(
 
 def test_a_changed_password_of_the_proxy_is_used_at_once(proxies: Proxies, causes: list[str]) -> None:
     proxy = proxies(LOGIN)
-    passwords = ["wr0ng", "p%40ss%3As3cret", "p%40ss%3As3cret"]
-    engine = ProcessEngine(proxy=lambda: f"http://me:{passwords.pop(0)}@127.0.0.1:{proxy.port}")
+    logins = ["me:wr0ng", WRITTEN, WRITTEN]
+    engine = ProcessEngine(proxy=lambda: f"http://{logins.pop(0)}@127.0.0.1:{proxy.port}")
     with engine.pair(LONG) as run:
         assert isinstance(run.next_event(EVENT_SECONDS), Unreachable)
     with engine.pair(LONG) as run:
@@ -163,6 +164,8 @@ def test_a_server_that_is_no_proxy_is_named(causes: list[str], other_server: int
         "s3cret", "127.0.0.1:3128", "ftp://s3cret@host:1", "socks4://host:1", "http://", "http://me:s3cret@", "http://h:x",
         "http://me:p@s3cret@host:1", "http://me:s3/cret@host:1", "http://host:1/s3cret", "http://host:1?s3cret", "http://h:0",
         "http://ho st:1", "http://me:s3cret@host:99999", "postgresql://me:s3cret@host/db",
+        "socks5://me:s3cret%zz@host:1", "http://me:s3cret%@host:1", "http://m%e:s3cret@host:1", "http://s3cret@[::1%eth0]:1",
+        "http://[::1%25lo]:1", "http://[s3cret]:1", "http://höst:1", "http://h^st:1", "http://me:s3\ncret@host:1",
     ],
 )  # fmt: skip
 def test_a_wrong_proxy_url_is_named_and_not_quoted(causes: list[str], url: str) -> None:
