@@ -17,7 +17,7 @@ from psycopg.waiting import Wait
 
 from whatsapp_pairing.core.errors import DatabaseUnavailable, MisconfiguredError, PairingError
 from whatsapp_pairing.runtime import limits
-from whatsapp_pairing.runtime.refusals import is_refused_login
+from whatsapp_pairing.runtime.refusals import asks_for_certificate, is_refused_login
 
 # psycopg does not offer PQsetErrorVerbosity, so ctypes calls it. The function must come from the libpq that makes the
 # connection. psycopg's extension module is linked with this libpq.
@@ -88,14 +88,19 @@ def dial(conninfo: str) -> PQGenConn[PGconn]:
 def why_unconnected(url: str, error: OperationalError) -> PairingError | None:
     """Return the error that names TLS as the cause; None if the cause is another, or if the server itself has refused.
 
+    A server that misses a client certificate may refuse by TLS or by itself. Both give the same error.
+
     It looks at the server once more (``tls_faults``), because libpq's message does not tell the causes apart.
     """
-    if _REFUSAL.search(str(error)):
+    refusal = _REFUSAL.search(str(error))
+    if refusal and not asks_for_certificate(refusal["said"]):
         return None
-    from whatsapp_pairing.runtime.tls_faults import SECONDS, tls_fault  # imported here: a good connection needs no ssl
+    from whatsapp_pairing.runtime import tls_faults  # imported here: a good connection needs no ssl
 
+    if refusal:
+        return MisconfiguredError(f"{tls_faults.TlsFault(tls_faults.ASKS_FOR_CERTIFICATE).why}.")
     try:
-        fault = limits.in_time(lambda: tls_fault(url), SECONDS)
+        fault = limits.in_time(lambda: tls_faults.tls_fault(url), tls_faults.SECONDS)
     except limits.OutOfTimeError:
         return None
     if fault is None:
