@@ -11,6 +11,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from whatsapp_pairing.core.errors import MisconfiguredError
 from whatsapp_pairing.runtime.database_url import UNREADABLE, normalised
+from whatsapp_pairing.runtime.dialing import forget_variables
 from whatsapp_pairing.runtime.refusals import asks_for_certificate
 from whatsapp_pairing.runtime.tls_faults import ASKS_FOR_CERTIFICATE, TlsFault, tls_fault
 
@@ -56,6 +57,7 @@ def connected(url: str) -> Iterator[psycopg.Connection]:
     NotReachable
         The database does not answer. The message never holds the password.
     """
+    forget_variables()
     try:
         connection = psycopg.connect(
             url,

@@ -129,6 +129,26 @@ def test_a_weaker_mode_applies_if_it_is_named(serve: Serve, mode: str, tmp_path:
         run_engine(weaker, "")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PGHOSTADDR", "127.0.0.2"), ("PGGSSENCMODE", "require"), ("PGCHANNELBINDING", "require"),
+        ("PGREQUIREAUTH", "scram-sha-256"), ("PGSERVICE", "s3cret"), ("PGTARGETSESSIONATTRS", "standby"),
+        ("PGSSLCERTMODE", "require"), ("PGSSLNEGOTIATION", "direct"), ("PGSSLMAXPROTOCOLVERSION", "TLSv1"),
+        ("PGOPTIONS", "-c search_path=elsewhere"), ("PGCONNECT_TIMEOUT", "soon"), ("PGSSLCERT", "/s3cret"),
+    ],
+)  # fmt: skip
+def test_no_variable_changes_what_the_url_says(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    with url_of(CASES["right"], serve, tmp_path) as url:
+        for said_by in (said_by_psycopg, said_by_migrations):
+            monkeypatch.setenv(name, value)
+            assert said_by(url) is None
+        monkeypatch.setenv(name, value)
+        run_engine(url, "")
+
+
 def test_a_server_without_tls_is_named(postgres: Postgres, tmp_path: Path) -> None:
     root = tmp_path / "root.pem"
     root.write_text(CASES["right"].root())

@@ -5,6 +5,7 @@ writes the SQLSTATE into its message. The words around the SQLSTATE may be in an
 """
 
 import ctypes
+import os
 import re
 import sys
 
@@ -24,6 +25,8 @@ from whatsapp_pairing.runtime.refusals import asks_for_certificate, is_refused_l
 _set_error_verbosity = ctypes.CDLL(sys.modules[pq.PGconn.__module__].__file__).PQsetErrorVerbosity
 _set_error_verbosity.argtypes = (ctypes.c_void_p, ctypes.c_int)
 _DEFAULT, _VERBOSE = 1, 2  # of libpq's PGVerbosity
+
+_OF_THE_PASSWORD = ("PGPASSWORD", "PGPASSFILE")
 
 # libpq writes the severity (translated), the SQLSTATE and the server's message.
 _REFUSAL = re.compile(r":  (?P<sqlstate>[0-9A-Z]{5}): (?P<said>.*)", re.DOTALL)
@@ -57,6 +60,18 @@ def is_full(sqlstate: str | None, said: str | None) -> bool:
     if sqlstate in _POOLERS:
         return any(words in (said or "") for words in _SAID_BY_POOLERS)
     return sqlstate == TooManyConnections.sqlstate
+
+
+def forget_variables() -> None:
+    """Remove libpq's variables (``PGHOSTADDR``, ``PGSSLNEGOTIATION``, …) from this process, but not the password's.
+
+    The engine's driver does not get them. So without this, psycopg might go to another server than the engine, or use
+    TLS in another way than the URL says.
+    """
+    for option in pq.Conninfo.get_defaults():
+        name = (option.envvar or b"").decode()
+        if name not in _OF_THE_PASSWORD:
+            os.environ.pop(name, None)
 
 
 def dial(conninfo: str) -> PQGenConn[PGconn]:
