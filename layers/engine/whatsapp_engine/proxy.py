@@ -21,12 +21,9 @@ _URL = re.compile(
 _FORM = "socks5://user:password@host:port, or the same with http:// or https://"
 
 _DIAL = "failed to dial whatsapp web websocket"
-_REFUSED_LOGIN = (
-    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED.phrase,
-    "username/password authentication failed",
-    "no acceptable authentication methods",
-    "invalid username/password",  # Go itself: one of the two is missing
-)
+# An HTTP proxy may choose its phrase for 407, and Go keeps only the phrase. SOCKS: "authentication failed", "no
+# acceptable authentication methods". Go itself: "invalid username/password", if one of the two is missing.
+_REFUSED_LOGIN = re.compile(r"authentication|authorization|unauthorized|invalid username/password", re.IGNORECASE)
 _UNREACHABLE = ("connection refused", "no such host", "i/o timeout", "no route to host", "network is unreachable",
     "connection reset", "context deadline exceeded")  # fmt: skip
 # Why a SOCKS proxy does not connect to the target, in the words of Go's library.
@@ -85,7 +82,7 @@ def proxy_fault(text: str) -> ProxyFault | None:
     if not text.startswith(_DIAL) or "status code" in text:
         return None
     last = text.rpartition(": ")[2]
-    if last in _REFUSED_LOGIN:
+    if _REFUSED_LOGIN.search(last):
         return ProxyFault("the proxy refuses the user or the password", login_refused=True)
     return ProxyFault(_reason(text, last))
 

@@ -141,6 +141,24 @@ def test_a_proxy_that_refuses_the_tunnel_is_named(proxies: Proxies, causes: list
     assert causes == [told]
 
 
+@pytest.mark.parametrize("phrase", ["Proxy Authentication required", "Unauthorized", "Authorization Needed"])
+def test_a_refused_login_is_known_by_other_phrases(proxies: Proxies, causes: list[str], phrase: str) -> None:
+    proxy = proxies()
+    proxy.status = f"407 {phrase}"
+    assert probe(ProcessEngine(proxy=lambda: f"http://127.0.0.1:{proxy.port}")).failure is Reason.WHATSAPP_UNREACHABLE
+    assert causes == ["the proxy refuses the user or the password"]
+
+
+@pytest.mark.usefixtures("led")
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+def test_a_proxy_that_stays_silent_is_named(causes: list[str], scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}"
+        with ProcessEngine(proxy=lambda: url).pair(LONG) as run:
+            assert isinstance(run.next_event(EVENT_SECONDS), Unreachable)
+    assert causes == ["the proxy does not answer, or WhatsApp does not behind it"]
+
+
 @pytest.mark.usefixtures("led")
 @pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
 def test_a_proxy_that_is_not_there_is_named(causes: list[str], scheme: str) -> None:
