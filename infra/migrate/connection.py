@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import quote
@@ -10,11 +11,15 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from whatsapp_pairing.core.errors import MisconfiguredError
 from whatsapp_pairing.runtime.database_url import UNREADABLE, normalised
-from whatsapp_pairing.runtime.tls_faults import tls_fault
+from whatsapp_pairing.runtime.dialing import forget_variables
+from whatsapp_pairing.runtime.refusals import asks_for_certificate
+from whatsapp_pairing.runtime.tls_faults import ASKS_FOR_CERTIFICATE, TlsFault, tls_fault
 
 from infra.migrate.errors import NotReachable, NotSupabase
 
 _CONNECT_SECONDS = 10
+# libpq writes two spaces after the severity of a server's message, in every language. Its own messages have one.
+_SAID_BY_SERVER = re.compile(r":  \S")
 
 _SUPABASE_HAS = """
     select 'the schema auth' where to_regnamespace('auth') is null
@@ -52,6 +57,7 @@ def connected(url: str) -> Iterator[psycopg.Connection]:
     NotReachable
         The database does not answer. The message never holds the password.
     """
+    forget_variables()
     try:
         connection = psycopg.connect(
             url,
@@ -68,7 +74,11 @@ def connected(url: str) -> Iterator[psycopg.Connection]:
 
 def why_unconnected(error: psycopg.Error, url: str) -> str:
     """Return why a connection has failed: the cause of a failure of TLS, or the error's text without the password."""
-    fault = tls_fault(url)
+    said = _SAID_BY_SERVER.search(str(error))
+    if said and asks_for_certificate(str(error)):
+        return f"{TlsFault(ASKS_FOR_CERTIFICATE).why}."
+    # If the server itself has refused the login, TLS has worked.
+    fault = None if said else tls_fault(url)
     return f"{fault.why}." if fault else without_password(error, url)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import psycopg
 from whatsapp_engine.process import engine_dsn
+from whatsapp_pairing.runtime.dialing import forget_variables
 
 from infra.migrate.connection import without_password
 from infra.migrate.errors import EngineTablesFailed
@@ -30,6 +31,7 @@ def require_engine_schema(url: str) -> None:
     EngineTablesFailed
         The engine's connection has another search_path, or it is refused.
     """
+    forget_variables()
     try:
         with psycopg.connect(engine_dsn(url), autocommit=True, connect_timeout=_SECONDS) as connection:
             row = connection.execute("show search_path").fetchone()

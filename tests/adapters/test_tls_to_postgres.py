@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -20,7 +21,7 @@ from infra.migrate.connection import connected, readable
 from infra.migrate.default_tls import refusal_by_default
 from infra.migrate.engine_tables import run_engine
 from infra.migrate.errors import NotReachable
-from tests.support.certificates import server
+from tests.support.certificates import Issued, asking, authority, issue, server
 from tests.support.logins import backend
 from tests.support.postgres import Postgres
 from tests.support.tls_cases import CASES, STRANGE_SERVERS, Case
@@ -128,6 +129,26 @@ def test_a_weaker_mode_applies_if_it_is_named(serve: Serve, mode: str, tmp_path:
         run_engine(weaker, "")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PGHOSTADDR", "127.0.0.2"), ("PGGSSENCMODE", "require"), ("PGCHANNELBINDING", "require"),
+        ("PGREQUIREAUTH", "scram-sha-256"), ("PGSERVICE", "s3cret"), ("PGTARGETSESSIONATTRS", "standby"),
+        ("PGSSLCERTMODE", "require"), ("PGSSLNEGOTIATION", "direct"), ("PGSSLMAXPROTOCOLVERSION", "TLSv1"),
+        ("PGOPTIONS", "-c search_path=elsewhere"), ("PGCONNECT_TIMEOUT", "soon"), ("PGSSLCERT", "/s3cret"),
+    ],
+)  # fmt: skip
+def test_no_variable_changes_what_the_url_says(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    with url_of(CASES["right"], serve, tmp_path) as url:
+        for said_by in (said_by_psycopg, said_by_migrations):
+            monkeypatch.setenv(name, value)
+            assert said_by(url) is None
+        monkeypatch.setenv(name, value)
+        run_engine(url, "")
+
+
 def test_a_server_without_tls_is_named(postgres: Postgres, tmp_path: Path) -> None:
     root = tmp_path / "root.pem"
     root.write_text(CASES["right"].root())
@@ -145,9 +166,43 @@ def test_a_server_that_is_no_postgres_is_named(name: str, tmp_path: Path) -> Non
     root.write_text(CASES["right"].root())
     with listening(answer) as port:
         there, told = url("localhost", port, root) + "&connect_timeout=2", one_sentence(cause)
-        again = " Try again." if cause in (tls_faults.CUT, tls_faults.SILENT) else ""
+        passing = (tls_faults.CUT, tls_faults.SILENT, tls_faults.NOT_NOW)
+        again = " Try again." if cause in passing else ""
         assert said_by_psycopg(there) == told + again
         assert [said_by_migrations(there), said_by_the_engine(there)] == [told] * 2
+
+
+@pytest.mark.parametrize(
+    ("newest", "cause"),
+    [(ssl.TLSVersion.TLSv1_3, tls_faults.ASKS_FOR_CERTIFICATE), (ssl.TLSVersion.TLSv1_2, tls_faults.NO_AGREEMENT)],
+)
+def test_a_server_that_asks_for_a_certificate_is_named(
+    postgres: Postgres, tmp_path: Path, newest: ssl.TLSVersion, cause: str
+) -> None:
+    """A right certificate lets both drivers in. For a wrong one, the server is named as the one that refuses."""
+    root = tmp_path / "root.pem"
+    root.write_text(authority().pem)
+    tls = asking(server(tmp_path, *CASES["right"].chain()), newest)
+    with listening(in_front_of(postgres.port, tls)) as port:
+        there = url("localhost", port, root)
+        for refused in (there, there.partition("?")[0] + "?sslmode=require"):
+            told = one_sentence(cause)
+            assert [said_by_psycopg(refused), said_by_migrations(refused), said_by_the_engine(refused)] == [told] * 3
+        known = there + _client_certificate(tmp_path, issue(authority(), "postgres"))
+        assert (said_by_psycopg(known), said_by_migrations(known)) == (None, None)
+        run_engine(known, "")
+        unknown = there + _client_certificate(tmp_path, issue(authority("Another Root"), "postgres"))
+        told = one_sentence(tls_faults.REFUSES_CERTIFICATE)
+        assert [said_by_psycopg(unknown), said_by_migrations(unknown), said_by_the_engine(unknown)] == [told] * 3
+
+
+def _client_certificate(folder: Path, issued: Issued) -> str:
+    """Write a client's files. Return the URL's parameters that name them."""
+    for name, text in {"crt": issued.pem, "key": issued.key_pem}.items():
+        file = folder / f"client.{name}"
+        file.write_text(text)
+        file.chmod(0o600)
+    return f"&sslcert={quote(str(folder / 'client.crt'))}&sslkey={quote(str(folder / 'client.key'))}"
 
 
 def test_a_second_look_is_limited_in_time(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from botocore.client import BaseClient
 from whatsapp_pairing.core.errors import DatabaseUnavailable, LoginRefused
+from whatsapp_pairing.runtime import database as database_module
 from whatsapp_pairing.runtime import login as module
 from whatsapp_pairing.runtime.database import Database
 from whatsapp_pairing.runtime.settings import settings
@@ -132,6 +133,31 @@ def test_a_role_that_was_mended_is_used_after_minutes(
     before = role.refusals
     assert body(ask())["status"] == "disconnected"
     assert role.refusals == before
+
+
+@pytest.mark.usefixtures("secret")
+def test_a_full_server_is_not_taken_for_a_refused_login(
+    role: AskedRole, world: Any, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "_PATIENCE_SECONDS", 1.0)
+    database = Database(lambda: settings().database_url)
+    role.set_password(NEW)
+    with pytest.raises(LoginRefused):
+        database.run(backend)
+    role.set_password(OLD)
+    clock.now += module.AGAIN_SECONDS
+    with psycopg.connect(world.url, autocommit=True) as connection:
+        connection.execute("ALTER ROLE whatsapp_api CONNECTION LIMIT 0")
+        try:
+            for _ in range(2):
+                with pytest.raises(DatabaseUnavailable, match="TooManyConnections") as full:
+                    database.run(backend)
+                assert not isinstance(full.value, LoginRefused)
+        finally:
+            connection.execute("ALTER ROLE whatsapp_api CONNECTION LIMIT -1")
+    assert database.run(backend)
+    assert role.refusals == 1
+    database.close()
 
 
 def test_a_second_wrong_password_is_tried_once_too(

@@ -66,6 +66,24 @@ def test_a_secrets_root_becomes_a_private_file() -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize("query", ["", "?sslrootcert="])
+def test_system_is_the_file_of_the_machines_roots(query: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The file may hold authorities that others have signed, as those of machines do."""
+    file = tmp_path / "machine.pem"
+    file.write_text(PEM + issue(authority("Another Root"), "Between", authority=True).pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    url = read(held(url=FAR + query, ca=" system\n"))
+    assert (root_of(url), root_of(engine_dsn(url))) == (str(file), str(file))
+    assert "sslmode=verify-full" in url
+
+
+@pytest.mark.usefixtures("aws")
+def test_an_empty_root_in_the_url_gives_way_to_the_secrets() -> None:
+    url = read(held(url=f"{FAR}?sslrootcert=", ca=PEM))
+    assert Path(root_of(url)).read_text() == PEM
+
+
 OTHER = authority("Another Root").pem
 
 

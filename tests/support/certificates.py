@@ -88,3 +88,10 @@ def server(folder: Path, leaf: Issued, *chain: Issued) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     return context
+
+
+def asking(context: ssl.SSLContext, newest: ssl.TLSVersion) -> ssl.SSLContext:
+    """Let a server refuse each client that has no certificate of the authority."""
+    context.load_verify_locations(cadata=authority().pem)
+    context.verify_mode, context.maximum_version = ssl.CERT_REQUIRED, newest
+    return context

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from whatsapp_pairing.runtime import tls_faults as causes
 
 from tests.support.certificates import Issued, authority, issue
-from tests.support.tls_proxy import Answer, hangs, hangs_up, is_a_website, is_ssh, is_too_old
+from tests.support.tls_proxy import Answer, hangs, hangs_up, has_no_room, is_a_website, is_ssh, is_too_old
 
 HERE = ("localhost", "127.0.0.1")
 THERE = ("db.example.com", "*.example.com")
@@ -64,5 +64,6 @@ STRANGE_SERVERS: dict[str, tuple[Answer, str]] = {
     "ssh": (is_ssh, causes.NOT_POSTGRES),
     "too old": (is_too_old, causes.OLD),
     "hangs up": (hangs_up, causes.CUT),
+    "no room": (has_no_room, causes.NOT_NOW),
     "hangs": (hangs, causes.SILENT),
 }

@@ -119,3 +119,9 @@ def is_ssh(client: socket.socket) -> None:
 def hangs_up(client: socket.socket) -> None:
     """End the connection when TLS is asked for."""
     client.recv(8)
+
+
+def has_no_room(client: socket.socket) -> None:
+    """Answer the request for TLS with an error, as a Postgres does that cannot start a process."""
+    client.recv(8)
+    client.sendall(b"Ecould not fork new process for connection: Cannot allocate memory\n\0")

@@ -55,6 +55,9 @@ _PAUSE_SECONDS = 0.5
 # than the linker's limit. A fresh engine tries once more, because a busy machine may also need this long.
 _OPEN_SECONDS = 15.0
 
+# When a proxy has not led to WhatsApp for this long after the database is open, the proxy has failed.
+_PROXY_SECONDS = 15.0
+
 # After the login status "error", the child waits this long for PairStatus. It comes at once if Postgres has rejected
 # the keys. For other causes it does not always come.
 _PAIR_STATUS_SECONDS = 1.0
@@ -88,7 +91,7 @@ class Client(NewClient):  # type: ignore[misc]  # neonize is untyped to us
             props=DeviceProps(os="Windows", platformType=DeviceProps.CHROME),
         )
         self._out = out
-        self.store_is_open = threading.Event()
+        self.store_is_open, self.is_reached = threading.Event(), threading.Event()
         self._qrs = 0
         self._ref: str | None = None
         self._ref_ends_at = 0.0
@@ -216,6 +219,8 @@ def main() -> None:
     client = LogOut(dsn, jid, out, lifeline.confirmed) if task["task"] == "log_out" else Client(dsn, jid, out)
     threading.Thread(target=_watch_connection, args=(client,), daemon=True).start()
     threading.Thread(target=_watch_store, args=(client,), daemon=True).start()
+    if task["proxy"]:
+        threading.Thread(target=_watch_proxy, args=(client,), daemon=True).start()
     _connect(client, dsn, task["proxy"])
 
 
@@ -272,12 +277,20 @@ def _jid(text: str | None) -> JID | None:
 def _watch_connection(client: Client) -> None:
     while not client.is_connected:
         time.sleep(0.05)
+    client.is_reached.set()
     client.say("reached")
 
 
 def _watch_store(client: Client) -> None:
     if not client.store_is_open.wait(_OPEN_SECONDS):
         client.report(StoreFault("Postgres does not answer", passes=True))
+
+
+def _watch_proxy(client: Client) -> None:
+    client.store_is_open.wait()
+    # While Go dials, it does not answer `is_connected`. So wait for what `_watch_connection` has seen.
+    if not client.is_reached.wait(_PROXY_SECONDS):
+        client.say("unreachable", why="the proxy does not answer, or WhatsApp does not behind it", login_refused=False)
 
 
 def _beat(out: int) -> None:

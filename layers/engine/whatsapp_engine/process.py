@@ -152,7 +152,7 @@ class ChildRun:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=[child_end],
-                env={**_LIMIT, **engine_environment(sys.path, own_proxy=bool(task.get("proxy")))},
+                env={**engine_environment(sys.path, own_proxy=bool(task.get("proxy"))), **_LIMIT},
             )
         except BaseException:
             os.close(self._pipe)

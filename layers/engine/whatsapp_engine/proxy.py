@@ -6,19 +6,24 @@ The texts of Go hold hosts and what the proxy has sent. So our words hold only w
 import re
 from dataclasses import dataclass
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote_to_bytes
 
 from whatsapp_pairing.core.errors import MisconfiguredError
 
-_SCHEMES = ("http", "https", "socks5")
+# User and password may hold everything but the characters that end them. A bare % is refused, because it may be a plain
+# one or a part of an escape. A host has no zone, which Go's client does not reach.
+_URL = re.compile(
+    r"(?P<scheme>https?|socks5)://"
+    r"(?:(?P<user>(?:[^%:/?#@]|%[0-9a-f]{2})*)(?::(?P<password>(?:[^%/?#@]|%[0-9a-f]{2})*))?@)?"
+    r"(?P<host>\[[0-9a-f:.]*:[0-9a-f:.]*\]|[a-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?/?",
+    re.ASCII | re.IGNORECASE,
+)
 _FORM = "socks5://user:password@host:port, or the same with http:// or https://"
 
 _DIAL = "failed to dial whatsapp web websocket"
-_REFUSED_LOGIN = (
-    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED.phrase,
-    "username/password authentication failed",
-    "no acceptable authentication methods",
-)
+# An HTTP proxy may choose its phrase for 407, and Go keeps only the phrase. SOCKS: "authentication failed", "no
+# acceptable authentication methods". Go itself: "invalid username/password", if one of the two is missing.
+_REFUSED_LOGIN = re.compile(r"authentication|authorization|unauthorized|invalid username/password", re.IGNORECASE)
 _UNREACHABLE = ("connection refused", "no such host", "i/o timeout", "no route to host", "network is unreachable",
     "connection reset", "context deadline exceeded")  # fmt: skip
 # Why a SOCKS proxy does not connect to the target, in the words of Go's library.
@@ -37,24 +42,32 @@ class ProxyFault:
 
 
 def checked_proxy(url: str) -> str:
-    """Return a proxy's URL without the space around it.
+    """Return a proxy's URL as Go reads it: without space around it, with user and password escaped.
 
     Raises
     ------
     MisconfiguredError
         The engine cannot use this URL. The message quotes no part of it.
+
+    Examples
+    --------
+    >>> checked_proxy(" socks5://me:p^w@proxy.example.com:1080 ")
+    'socks5://me:p%5Ew@proxy.example.com:1080'
     """
-    text = url.strip()
-    try:
-        parts = urlsplit(text)
-        usable = parts.scheme in _SCHEMES and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        usable = False
-    if not usable or not re.fullmatch(r"\w+://(?:[^\s/?#@]*@)?[^\s/?#@]+/?", text):
+    text = url.encode("utf-8", "replace").decode().strip()
+    parts = _URL.fullmatch(text)
+    if parts is None or re.search(r"[^\S ]", text) or not 0 < int(parts["port"] or 1) < 65536:
         raise MisconfiguredError(
             f"The proxy's URL is not of the form {_FORM}: write %40 %3A %2F %3F %23 %25 for @ : / ? # % in a password."
         )
-    return text
+    login = ":".join(_escaped(parts[name]) for name in ("user", "password") if parts[name] is not None)
+    port = f":{parts['port']}" if parts["port"] else ""
+    return f"{parts['scheme'].lower()}://{login}{'@' if login else ''}{parts['host']}{port}"
+
+
+def _escaped(text: str) -> str:
+    """Escape what Go refuses in a user or a password, such as ``^``, a quote, or a letter outside ASCII."""
+    return quote(unquote_to_bytes(text), safe="")
 
 
 def proxy_fault(text: str) -> ProxyFault | None:
@@ -69,7 +82,7 @@ def proxy_fault(text: str) -> ProxyFault | None:
     if not text.startswith(_DIAL) or "status code" in text:
         return None
     last = text.rpartition(": ")[2]
-    if last in _REFUSED_LOGIN:
+    if _REFUSED_LOGIN.search(last):
         return ProxyFault("the proxy refuses the user or the password", login_refused=True)
     return ProxyFault(_reason(text, last))
 

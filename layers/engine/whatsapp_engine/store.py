@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from whatsapp_pairing.runtime import tls_faults
-from whatsapp_pairing.runtime.refusals import is_refused_login
+from whatsapp_pairing.runtime.refusals import asks_for_certificate, is_refused_login
 from whatsapp_pairing.runtime.tls_faults import TlsFault
 
 # The first words of whatsmeow's errors when it cannot reach WhatsApp. It dials after it has opened the database.
@@ -43,7 +43,8 @@ _WORDS = {
 }
 # Texts of Go and its driver about TLS, which have no SQLSTATE. The first that fits counts.
 _TLS = (
-    (tls_faults.NO_TLS, r"SSL is not enabled on the server"),
+    # Go takes every answer but "S" for a server without TLS. A second handshake tells them apart.
+    (tls_faults.NOT_NOW, r"SSL is not enabled on the server"),
     (tls_faults.NOT_YET, r"expired or is not yet valid.* is before "),
     (tls_faults.EXPIRED, r"expired or is not yet valid"),
     (tls_faults.NO_ADDRESS, r"any IP SANs|certificate is valid for .*, not (?:[0-9.]+|[0-9a-f:]*:[0-9a-f:.]*)\Z"),
@@ -54,6 +55,10 @@ _TLS = (
     ("a file of certificates or keys cannot be read", r"parse pem|\bopen /|no such file"),
     (tls_faults.REFUSED, r"x509: "),
     (tls_faults.OTHER, r"tls: "),
+)
+_OPTIONS = (
+    "the pooler refuses the engine's options with search_path: add options and search_path to PgBouncer's "
+    "ignore_startup_parameters, or give the URL of the database itself"
 )
 # Other texts without a SQLSTATE.
 _UNREACHABLE = (
@@ -88,6 +93,8 @@ save device store', passes=False, login_refused=False)
         return None
     before, driver, _ = text.partition("pq: ")
     state = _SQLSTATE.search(text) if driver else None
+    if driver and (fault := _fault_before_login(text)):
+        return fault
     if is_refused_login(state and state[1], text):
         # Each try with the same password counts at the server, so another try does not help.
         return StoreFault(_describe(state[1] if state else "28P01", "28", before, text), False, True)
@@ -117,10 +124,18 @@ def logged_fault(text: str) -> StoreFault | None:
     return _other_fault(text) if _STORE_CALL.search(text) else None
 
 
+def _fault_before_login(text: str) -> StoreFault | None:
+    if "unsupported startup parameter" in text:
+        return StoreFault(_OPTIONS, False)
+    if asks_for_certificate(text):
+        return StoreFault(TlsFault(tls_faults.ASKS_FOR_CERTIFICATE).why, False)
+    return None
+
+
 def _other_fault(text: str) -> StoreFault | None:
     for cause, known in _TLS:
         if re.search(known, text, re.DOTALL):
-            return StoreFault(TlsFault(cause).why, False, in_handshake=True)
+            return StoreFault(TlsFault(cause).why, cause == tls_faults.NOT_NOW, in_handshake=True)
     for words in _UNREACHABLE:
         if words in text:
             return StoreFault(f"Postgres cannot be reached: {words}", True, in_handshake="dial tcp" not in text)

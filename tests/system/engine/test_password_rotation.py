@@ -133,7 +133,10 @@ def test_an_engine_behind_pgbouncer_is_refused_once(
 ) -> None:
     pgbouncer.require()
     with pgbouncer.pooling(
-        postgres.port, auth_type="scram-sha-256", pool_mode="session", ignore_startup_parameters="options"
+        postgres.port,
+        auth_type="scram-sha-256",
+        pool_mode="session",
+        ignore_startup_parameters="options,search_path",
     ) as pooler:
         pooler.set_password(role.name, OLD)
         secret.put(role.url(NEW, pooler.port))
@@ -147,3 +150,15 @@ def test_an_engine_behind_pgbouncer_is_refused_once(
             assert not event.passes
         assert pooler.refusals == 1
     assert "SQLSTATE 08P01 (the role, its password or its address is refused)" in causes[0]
+
+
+@pytest.mark.parametrize("ignored", ["extra_float_digits", "search_path"])
+def test_a_pgbouncer_that_refuses_options_is_named(
+    postgres: Any, role: AskedRole, causes: list[str], ignored: str
+) -> None:
+    pgbouncer.require()
+    with pgbouncer.pooling(postgres.port, pool_mode="session", ignore_startup_parameters=ignored) as pooler:
+        event = first_event(ProcessEngine(lambda: role.url(OLD, pooler.port)))
+    assert isinstance(event, DatabaseFailed)
+    assert (event.passes, event.login_refused) == (False, False)
+    assert causes[0].startswith("the pooler refuses the engine's options with search_path: add options and")

@@ -21,9 +21,10 @@ from tests.support.recorded_workflow import RecordedWorkflow
 from tests.support.repositories import World, open_world
 from tests.support.sandbox_client import SandboxClient
 
-USER, PASSWORD = "me", "p@ss:s3cret"
+# The characters that Go refuses in a URL are written as they are.
+USER, PASSWORD = "me|é", "p@ss:s3cret^\"<>{}|\\[] `é%~!$&'()*+,;="
 LOGIN = (USER, PASSWORD)
-WRITTEN = "me:p%40ss%3As3cret"
+WRITTEN = "me|é:p%40ss:s3cret^\"<>{}|\\[] `é%25~!$&'()*+,;="
 EVENT_SECONDS = 60.0
 LONG = 10.0**9  # by the monotonic clock: these engines need no lease
 
@@ -75,7 +76,7 @@ def test_a_wrong_password_ends_the_attempt_at_once(
     proxies: Proxies, world: World, causes: list[str], scheme: str
 ) -> None:
     proxy = proxies(LOGIN)
-    url = f"{scheme}://me:wr0ng-s3cret@127.0.0.1:{proxy.port}"
+    url = f"{scheme}://{WRITTEN}wr0ng@127.0.0.1:{proxy.port}"
     engine = ProcessEngine(lambda: login(world.url, "whatsapp_engine"), lambda: url)
     for _ in range(3):
         attempt = world.claim()
@@ -89,8 +90,8 @@ def test_a_wrong_password_ends_the_attempt_at_once(
 
 def test_a_changed_password_of_the_proxy_is_used_at_once(proxies: Proxies, causes: list[str]) -> None:
     proxy = proxies(LOGIN)
-    passwords = ["wr0ng", "p%40ss%3As3cret", "p%40ss%3As3cret"]
-    engine = ProcessEngine(proxy=lambda: f"http://me:{passwords.pop(0)}@127.0.0.1:{proxy.port}")
+    logins = ["me:wr0ng", WRITTEN, WRITTEN]
+    engine = ProcessEngine(proxy=lambda: f"http://{logins.pop(0)}@127.0.0.1:{proxy.port}")
     with engine.pair(LONG) as run:
         assert isinstance(run.next_event(EVENT_SECONDS), Unreachable)
     with engine.pair(LONG) as run:
@@ -140,6 +141,24 @@ def test_a_proxy_that_refuses_the_tunnel_is_named(proxies: Proxies, causes: list
     assert causes == [told]
 
 
+@pytest.mark.parametrize("phrase", ["Proxy Authentication required", "Unauthorized", "Authorization Needed"])
+def test_a_refused_login_is_known_by_other_phrases(proxies: Proxies, causes: list[str], phrase: str) -> None:
+    proxy = proxies()
+    proxy.status = f"407 {phrase}"
+    assert probe(ProcessEngine(proxy=lambda: f"http://127.0.0.1:{proxy.port}")).failure is Reason.WHATSAPP_UNREACHABLE
+    assert causes == ["the proxy refuses the user or the password"]
+
+
+@pytest.mark.usefixtures("led")
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+def test_a_proxy_that_stays_silent_is_named(causes: list[str], scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}"
+        with ProcessEngine(proxy=lambda: url).pair(LONG) as run:
+            assert isinstance(run.next_event(EVENT_SECONDS), Unreachable)
+    assert causes == ["the proxy does not answer, or WhatsApp does not behind it"]
+
+
 @pytest.mark.usefixtures("led")
 @pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
 def test_a_proxy_that_is_not_there_is_named(causes: list[str], scheme: str) -> None:
@@ -163,6 +182,8 @@ def test_a_server_that_is_no_proxy_is_named(causes: list[str], other_server: int
         "s3cret", "127.0.0.1:3128", "ftp://s3cret@host:1", "socks4://host:1", "http://", "http://me:s3cret@", "http://h:x",
         "http://me:p@s3cret@host:1", "http://me:s3/cret@host:1", "http://host:1/s3cret", "http://host:1?s3cret", "http://h:0",
         "http://ho st:1", "http://me:s3cret@host:99999", "postgresql://me:s3cret@host/db",
+        "socks5://me:s3cret%zz@host:1", "http://me:s3cret%@host:1", "http://m%e:s3cret@host:1", "http://s3cret@[::1%eth0]:1",
+        "http://[::1%25lo]:1", "http://[s3cret]:1", "http://höst:1", "http://h^st:1", "http://me:s3\ncret@host:1",
     ],
 )  # fmt: skip
 def test_a_wrong_proxy_url_is_named_and_not_quoted(causes: list[str], url: str) -> None:

@@ -62,9 +62,9 @@ def written(endings: Endings, server: Postgres) -> dict[str, str]:
 def test_every_ending_happened(endings: Endings, written: dict[str, str]) -> None:
     assert endings.outcomes() == {"connected", *Reason} - {Reason.INTERNAL}
     described = [json.loads(text)[0] for place, text in written.items() if place.startswith("execution ")]
-    windows = [json.loads(one["output"])["window"] for one in described]
+    answers = [json.loads(one["output"]).get("again", {}) for one in described]
     # A deleted user's attempt is deleted too, but not the execution.
-    assert {window.get("next", "connected") for window in windows} == {"connected", *Reason}
+    assert {answer.get("next", "connected") for answer in answers} == {"connected", *Reason}
     assert {one["errorType"] for one in endings.given_up} == {"UnlinkFailed"}
     assert "given up after 3 failed attempts" in written["stderr"]
     functions = {

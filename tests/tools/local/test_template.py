@@ -288,7 +288,7 @@ def test_a_state_machines_substitutions_are_done() -> None:
 
 def test_the_projects_own_template_can_be_read() -> None:
     supplied = {"SupabaseUrl": "http://127.0.0.1:3000", "AllowedOrigins": "http://127.0.0.1:3000"}
-    stack = read_template(ROOT / "template.yaml", {"QrTimeoutSeconds": "7"}, supplied)
+    stack = read_template(ROOT / "template.yaml", {"QrTimeoutSeconds": "15"}, supplied)
 
     assert {function.short_name for function in stack.functions.values()} >= {"connect", "linker", "status"}
     assert stack.cors is not None

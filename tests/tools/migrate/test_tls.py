@@ -75,3 +75,14 @@ def test_verify_knows_what_only_the_engine_refuses(behind: Behind, capsys: pytes
         assert tls_faults.ONLY_COMMON_NAME in capsys.readouterr().out
         assert main(["up", "--database-url", url]) == 1
     assert capsys.readouterr().err.endswith(f"TLS to Postgres fails, because {tls_faults.ONLY_COMMON_NAME}\n")
+
+
+@pytest.mark.parametrize("command", ["up", "status", "verify"])
+def test_a_refused_login_is_not_blamed_on_tls(behind: Behind, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    """The name in CN only would be a fault of TLS for the engine, but psycopg has come through TLS."""
+    with behind(issue(authority(), "localhost")) as url:
+        assert main([command, "--database-url", url.replace("postgres@", "nobody:s3cret@")]) == 1
+    told = capsys.readouterr().err
+    assert 'role "nobody" does not exist' in told
+    assert "TLS to Postgres fails" not in told
+    assert "s3cret" not in told

@@ -20,7 +20,7 @@ from whatsapp_pairing.core.errors import (
 )
 from whatsapp_pairing.runtime import limits
 from whatsapp_pairing.runtime.database_url import UNREADABLE, normalised
-from whatsapp_pairing.runtime.dialing import dial, is_full, why_unconnected
+from whatsapp_pairing.runtime.dialing import dial, forget_variables, is_full, why_unconnected
 from whatsapp_pairing.runtime.login import Login
 from whatsapp_pairing.runtime.refusals import is_refused_login
 from whatsapp_pairing.runtime.tls import warn_of_weakness
@@ -210,6 +210,7 @@ class Database:
     def _connect(self, most: float) -> Connection:
         url = normalised(self._login.url())
         warn_of_weakness(url)
+        forget_variables()
         try:
             # connect_timeout begins anew for each address of the host, and does not cover the look-up of the name.
             self._connection = limits.in_time(lambda: _connected(url), most)

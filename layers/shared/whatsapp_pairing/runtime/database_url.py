@@ -103,7 +103,7 @@ def normalised(text: str, root: str | None = None) -> str:
     else:
         raise _wrong(_other_form(bare))
     _check(parts, parameters)
-    if root and "sslrootcert" in parameters:
+    if root and parameters.get("sslrootcert"):
         raise _wrong('names sslrootcert, and its secret has the key "ca" too: keep one of the two')
     host = parts["host"].decode().strip()
     return _written(parts, settled(host, parameters, root))

@@ -5,6 +5,7 @@ writes the SQLSTATE into its message. The words around the SQLSTATE may be in an
 """
 
 import ctypes
+import os
 import re
 import sys
 
@@ -17,13 +18,15 @@ from psycopg.waiting import Wait
 
 from whatsapp_pairing.core.errors import DatabaseUnavailable, MisconfiguredError, PairingError
 from whatsapp_pairing.runtime import limits
-from whatsapp_pairing.runtime.refusals import is_refused_login
+from whatsapp_pairing.runtime.refusals import asks_for_certificate, is_refused_login
 
 # psycopg does not offer PQsetErrorVerbosity, so ctypes calls it. The function must come from the libpq that makes the
 # connection. psycopg's extension module is linked with this libpq.
 _set_error_verbosity = ctypes.CDLL(sys.modules[pq.PGconn.__module__].__file__).PQsetErrorVerbosity
 _set_error_verbosity.argtypes = (ctypes.c_void_p, ctypes.c_int)
 _DEFAULT, _VERBOSE = 1, 2  # of libpq's PGVerbosity
+
+_OF_THE_PASSWORD = ("PGPASSWORD", "PGPASSFILE")
 
 # libpq writes the severity (translated), the SQLSTATE and the server's message.
 _REFUSAL = re.compile(r":  (?P<sqlstate>[0-9A-Z]{5}): (?P<said>.*)", re.DOTALL)
@@ -59,6 +62,18 @@ def is_full(sqlstate: str | None, said: str | None) -> bool:
     return sqlstate == TooManyConnections.sqlstate
 
 
+def forget_variables() -> None:
+    """Remove libpq's variables (``PGHOSTADDR``, ``PGSSLNEGOTIATION``, …) from this process, but not the password's.
+
+    The engine's driver does not get them. So without this, psycopg might go to another server than the engine, or use
+    TLS in another way than the URL says.
+    """
+    for option in pq.Conninfo.get_defaults():
+        name = (option.envvar or b"").decode()
+        if name not in _OF_THE_PASSWORD:
+            os.environ.pop(name, None)
+
+
 def dial(conninfo: str) -> PQGenConn[PGconn]:
     """Connect as psycopg's own generator does.
 
@@ -88,14 +103,19 @@ def dial(conninfo: str) -> PQGenConn[PGconn]:
 def why_unconnected(url: str, error: OperationalError) -> PairingError | None:
     """Return the error that names TLS as the cause; None if the cause is another, or if the server itself has refused.
 
+    A server that misses a client certificate may refuse by TLS or by itself. Both give the same error.
+
     It looks at the server once more (``tls_faults``), because libpq's message does not tell the causes apart.
     """
-    if _REFUSAL.search(str(error)):
+    refusal = _REFUSAL.search(str(error))
+    if refusal and not asks_for_certificate(refusal["said"]):
         return None
-    from whatsapp_pairing.runtime.tls_faults import SECONDS, tls_fault  # imported here: a good connection needs no ssl
+    from whatsapp_pairing.runtime import tls_faults  # imported here: a good connection needs no ssl
 
+    if refusal:
+        return MisconfiguredError(f"{tls_faults.TlsFault(tls_faults.ASKS_FOR_CERTIFICATE).why}.")
     try:
-        fault = limits.in_time(lambda: tls_fault(url), SECONDS)
+        fault = limits.in_time(lambda: tls_faults.tls_fault(url), tls_faults.SECONDS)
     except limits.OutOfTimeError:
         return None
     if fault is None:

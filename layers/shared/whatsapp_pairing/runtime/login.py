@@ -48,7 +48,10 @@ class Login:
         url = self._read()
         if url == self._refused:
             changed = self._changed()
-            url = self._tried_again() if changed is None else changed
+            if changed is None:
+                self._forget_in_time()
+            else:
+                url = changed
         self._given = url
         return url
 
@@ -82,9 +85,12 @@ class Login:
             return None
         return None if url == self._refused else url
 
-    def _tried_again(self) -> str:
-        now = self._clock()
-        if self._refused is None or now < self._again_at:
+    def _forget_in_time(self) -> None:
+        """Forget the refusal, so that one more login is tried, if its time has come.
+
+        ``refused`` notes a new refusal. After any other answer, such as that of a full server, the login may be tried
+        at once.
+        """
+        if self._clock() < self._again_at:
             raise LoginRefused
-        self._again_at = now + AGAIN_SECONDS
-        return self._refused
+        self._refused = None

@@ -31,6 +31,11 @@ _OF_DRIVERS = re.compile(
 )
 
 
+def asks_for_certificate(said: str | None) -> bool:
+    """Return whether Postgres itself misses a client certificate (``clientcert`` or ``cert`` in pg_hba.conf)."""
+    return "requires a valid client certificate" in (said or "")
+
+
 def is_refused_login(sqlstate: str | None, said: str | None) -> bool:
     """Return whether an error refuses the login. Another try with the same URL would only be refused again.
 

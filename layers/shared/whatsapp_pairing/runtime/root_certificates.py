@@ -14,6 +14,9 @@ from functools import cache
 
 from whatsapp_pairing.core.errors import MisconfiguredError
 
+OF_THE_MACHINE = "system"
+"""The root in a URL or in a secret that stands for the authorities that this machine trusts."""
+
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
 _KEY = "PRIVATE KEY-----"
 # Amazon Linux (Lambda), Debian, SUSE, Alpine and macOS.
@@ -26,18 +29,22 @@ _OF_MACHINES = (
 
 
 def file_of_this_machine() -> str:
-    """Return the file with the authorities that this machine trusts, which ``sslrootcert=system`` means.
+    """Return the file with the authorities that this machine trusts, which the root ``system`` means.
 
     Raises
     ------
     MisconfiguredError
         There is no such file.
     """
-    found = os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
-    for path in (found, *_OF_MACHINES):
-        if path and os.path.isfile(path):
-            return path
-    raise MisconfiguredError("The database's URL has sslrootcert=system, and this machine has no file of authorities.")
+    found = _of_this_machine()
+    if found is None:
+        raise MisconfiguredError("The root of the database's server is system, and this machine has no authorities.")
+    return found
+
+
+def _of_this_machine() -> str | None:
+    named = os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
+    return next((path for path in (named, *_OF_MACHINES) if path and os.path.isfile(path)), None)
 
 
 def check_file(path: str) -> None:
@@ -48,6 +55,8 @@ def check_file(path: str) -> None:
     MisconfiguredError
         It is missing or holds something else. The message does not name the file.
     """
+    if path == _of_this_machine():
+        return  # it may hold authorities that others have signed, beside the roots
     try:
         with open(path, "rb") as file:
             text = file.read().decode("latin-1")
@@ -65,7 +74,7 @@ def _wrong(problem: str) -> MisconfiguredError:
 
 
 def file_with(text: object, secret: str) -> str:
-    """Return the path of a private file with the certificates that a secret holds under ``ca``.
+    """Return the path of a private file with the certificates that a secret holds under ``ca``; or ``system``.
 
     The file is written once in each process. It appears as a whole under its name, so no thread reads half of it. It is
     written again if it is gone, as in an instance that was restored from a snapshot.
@@ -73,7 +82,8 @@ def file_with(text: object, secret: str) -> str:
     Parameters
     ----------
     text : object
-        The value of ``ca``: PEM. A console may have turned its line breaks into spaces or into ``\\n``.
+        The value of ``ca``: PEM, or ``system`` for the authorities that the machine trusts. A console may have turned
+        the line breaks of PEM into spaces or into ``\\n``.
     secret : str
         The secret's name, for the message.
 
@@ -84,6 +94,8 @@ def file_with(text: object, secret: str) -> str:
     """
     if not isinstance(text, str):
         raise MisconfiguredError(f'The key "ca" of the secret {secret} is not a text: give one in PEM.')
+    if text.strip() == OF_THE_MACHINE:
+        return OF_THE_MACHINE
     problem, certificates = _read(text)
     if problem:
         raise MisconfiguredError(f'The key "ca" of the secret {secret} {problem}.')

@@ -29,8 +29,6 @@ SUPABASE_ROOTS = os.path.join(os.path.dirname(__file__), "supabase_roots.pem")
 MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 _LOOPBACK = re.compile(r"localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[(?:::1|0:0:0:0:0:0:0:1)\]", re.IGNORECASE)
-# libpq's and our name for the authorities that this machine trusts. psycopg's libpq does not find them by itself.
-_OF_THE_MACHINE = "system"
 # The mode on this machine, unless the URL asks for TLS.
 _AT_HOME = "prefer"
 _FILES = ("sslcert", "sslkey", "sslcrl")
@@ -88,7 +86,7 @@ def _usable(root: str) -> str:
         return root
     from whatsapp_pairing.runtime import root_certificates  # imported here, because it loads ssl
 
-    if root == _OF_THE_MACHINE:
+    if root == root_certificates.OF_THE_MACHINE:  # psycopg's libpq does not find their file by itself
         return root_certificates.file_of_this_machine()
     root_certificates.check_file(root)
     return root

@@ -17,10 +17,13 @@ from urllib.parse import parse_qs, urlsplit
 SECONDS = 2.0
 
 _SSL_REQUEST = struct.pack("!II", 8, 80877103)
+# A request to cancel a statement that nobody runs. The server ends the connection without a word.
+_CANCEL_NOTHING = struct.pack("!IIII", 16, 80877102, 0, 0)
 _GIVE_ROOT = 'give its root as the key "ca" of the secret, or as sslrootcert in the URL'
 
 # Why TLS to Postgres fails. The engine's texts use these words too (whatsapp_engine/store.py).
 NO_TLS = "the server offers none: switch it on there, or name sslmode=disable in the URL"
+NOT_NOW = "the server refuses the connection before TLS begins, as a server without room does: try again later"
 NOT_POSTGRES = "the server at the URL's host and port is not Postgres: correct the host or the port"
 SILENT = "the server accepts the connection and does not answer the handshake"
 CUT = "the server ends the connection during the handshake"
@@ -45,6 +48,13 @@ ONLY_COMMON_NAME = (
     "subjectAltName"
 )
 WEAK = "the server's certificate, or an authority's above it, has a key or a signature that is too weak: renew it"
+ASKS_FOR_CERTIFICATE = "the server asks for a client certificate: name its files as sslcert and sslkey in the URL"
+REFUSES_CERTIFICATE = "the server refuses the client certificate that sslcert in the URL names: give one that it knows"
+BAD_PAIR = "the files that sslcert and sslkey in the URL name are not a certificate and its key"
+NO_AGREEMENT = (
+    "the server refuses the handshake: it asks for a client certificate (sslcert and sslkey in the URL), or it knows "
+    "none of the drivers' ciphers"
+)
 REFUSED = "the server's certificate is refused"
 OTHER = "the handshake fails"
 
@@ -88,44 +98,49 @@ def tls_fault(url: str, seconds: float = SECONDS) -> TlsFault | None:
     """
     parts = urlsplit(url)
     query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-    mode = query.get("sslmode")
-    if mode not in ("require", "verify-ca", "verify-full") or not parts.hostname:
+    if query.get("sslmode") not in ("require", "verify-ca", "verify-full") or not parts.hostname:
         return None
     try:
-        _shake_hands((parts.hostname, parts.port or 5432), mode, query.get("sslrootcert"), time.monotonic() + seconds)
+        _shake_hands((parts.hostname, parts.port or 5432), query, time.monotonic() + seconds)
     except _RefusedError as refusal:
-        return TlsFault(refusal.cause)
+        return TlsFault(refusal.cause, passes=refusal.cause == NOT_NOW)
     except TimeoutError:
         return TlsFault(SILENT, passes=True)
     except _CUTS:
         return TlsFault(CUT, passes=True)
     except ssl.SSLError as error:
-        return _about(error)
+        return TlsFault(_cause(error, "sslcert" in query))
     except OSError:
         pass
     return None
 
 
-def _shake_hands(address: tuple[str, int], mode: str, root: str | None, ends_at: float) -> None:
+def _shake_hands(address: tuple[str, int], query: dict[str, str], ends_at: float) -> None:
     """Check the chain first and the name afterwards, because the certificate of a refused handshake is not shown."""
-    context = _context(root if mode != "require" else None)
-    certificate = _handshake(address, context, ends_at)
-    if mode == "verify-full":
+    context = _context(query)
+    full = query["sslmode"] == "verify-full"
+    certificate = _handshake(address, context, ends_at, last=not full)
+    if full:
         context.check_hostname, context.hostname_checks_common_name = True, False
         try:
-            _handshake(address, context, ends_at)
+            _handshake(address, context, ends_at, last=True)
         except ssl.SSLCertVerificationError:
             raise _RefusedError(_about_name(address[0], certificate)) from None
 
 
-def _about(error: ssl.SSLError) -> TlsFault:
+def _cause(error: ssl.SSLError, gives_certificate: bool) -> str:
     reason = error.reason or ""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return TlsFault(_BY_CODE.get(error.verify_code, f"{REFUSED}: {error.verify_message}"))
+        return _BY_CODE.get(error.verify_code, f"{REFUSED}: {error.verify_message}")
     if reason == "WRONG_VERSION_NUMBER":  # the server goes on without TLS, although it has agreed to TLS
-        return TlsFault(NOT_POSTGRES)
-    old = "UNSUPPORTED_PROTOCOL" in reason or "PROTOCOL_VERSION" in reason
-    return TlsFault(OLD if old else f"{OTHER}: {reason}")
+        return NOT_POSTGRES
+    if "UNSUPPORTED_PROTOCOL" in reason or "PROTOCOL_VERSION" in reason:
+        return OLD
+    if "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason):
+        return REFUSES_CERTIFICATE if gives_certificate else ASKS_FOR_CERTIFICATE
+    if reason.endswith("ALERT_HANDSHAKE_FAILURE") and not gives_certificate:
+        return NO_AGREEMENT  # before TLS 1.3, this is also the answer of a server that asks for a certificate
+    return f"{OTHER}: {reason}"
 
 
 class _RefusedError(Exception):
@@ -135,34 +150,53 @@ class _RefusedError(Exception):
         self.cause = cause
 
 
-def _context(root: str | None) -> ssl.SSLContext:
-    """Return what libpq demands of the server's certificate, except of its name."""
+def _context(query: dict[str, str]) -> ssl.SSLContext:
+    """Return what libpq demands of the server's certificate, except of its name, and what it shows of its own."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = False
-    if root is None:
+    if query["sslmode"] == "require" or "sslrootcert" not in query:
         context.verify_mode = ssl.CERT_NONE
     else:
-        context.load_verify_locations(root)
+        context.load_verify_locations(query["sslrootcert"])
+    if "sslcert" in query:
+        try:
+            # With a password, OpenSSL asks nobody at the terminal for one.
+            context.load_cert_chain(query["sslcert"], query.get("sslkey"), query.get("sslpassword", ""))
+        except OSError:
+            raise _RefusedError(BAD_PAIR) from None
     return context
 
 
-def _handshake(address: tuple[str, int], context: ssl.SSLContext, ends_at: float) -> dict[str, Any]:
+def _handshake(address: tuple[str, int], context: ssl.SSLContext, ends_at: float, last: bool) -> dict[str, Any]:
     with _connection(address, ends_at) as connection:
         connection.settimeout(max(0.01, ends_at - time.monotonic()))
         connection.sendall(_SSL_REQUEST)
         answer = connection.recv(1)
         if answer == b"N":
             raise _RefusedError(NO_TLS)
+        if answer == b"E":
+            raise _RefusedError(NOT_NOW)
         if not answer:
             raise ConnectionResetError
-        if answer not in (b"S", b"E"):
-            raise _RefusedError(NOT_POSTGRES)
         if answer != b"S":
-            raise ConnectionError
+            raise _RefusedError(NOT_POSTGRES)
         connection.settimeout(max(0.01, ends_at - time.monotonic()))
         with context.wrap_socket(connection, server_hostname=address[0]) as wrapped:
-            return dict(wrapped.getpeercert() or {})
+            certificate = dict(wrapped.getpeercert() or {})
+            if last:
+                _await_refusal(wrapped)
+            return certificate
+
+
+def _await_refusal(wrapped: ssl.SSLSocket) -> None:
+    """Raise the refusal of a server that misses a client certificate. In TLS 1.3 it comes after the handshake."""
+    try:
+        wrapped.sendall(_CANCEL_NOTHING)
+        wrapped.recv(1)
+    except OSError as error:
+        if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
+            raise
 
 
 def _connection(address: tuple[str, int], ends_at: float) -> socket.socket:
