@@ -61,6 +61,7 @@ test-slow: setup  ## the slow tests: tests/README.md lists them
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 rehearse: setup  ## `sam deploy` to an AWS without Docker, a pairing, an update, a rollback and `sam delete`
+	@$(BIN)/python -m infra.build python
 	$(BIN)/python -m pytest -m slow tests/tools/build/test_rehearsal.py $(ARGS)
 
 faults: setup  ## disturbs pairings, and writes tests/reliability.md; ARGS="-k scan" for some, without the file
