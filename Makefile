@@ -95,7 +95,8 @@ format: setup  ## mends what ruff can mend
 	$(BIN)/python -m ruff check --fix $(SOURCES)
 	$(BIN)/python -m ruff format $(SOURCES)
 
-validate: sam-tools  ## sam validate --lint, for each template, because it does not open the nested one
+validate: sam-tools  ## sam validate --lint, for each template; what sam deploy would ignore in samconfig.toml
+	@$(VENV)-sam/bin/python -m infra.build samconfig samconfig.toml template.yaml
 	$(SAM) validate --lint
 	$(SAM) validate --lint --template infra/stack/alarms.yaml
 
@@ -108,6 +109,7 @@ audit: setup security-tools  ## known vulnerabilities of everything that is lock
 build: sam-tools  ## the artifacts for Lambda, in .aws-sam/build; ARCH=x86_64 for the other processor
 	@case "$$ARCH$(if $(filter command,$(origin ARCHITECTURE)),?)" in arm64 | x86_64) ;; \
 		*) echo "ARCH=arm64 or ARCH=x86_64 chooses the processor." >&2; exit 2 ;; esac
+	@$(VENV)-sam/bin/python -m infra.build samconfig samconfig.toml template.yaml
 	@echo "Building for $$ARCH into $$BUILD_DIR (about 2 minutes) ..."
 	MAKEFLAGS= MFLAGS= MAKELEVEL= ARCHITECTURE="$$ARCH" PYTHON="$$PWD/$(VENV)-sam/bin/python" \
 		$(SAM) build --build-dir "$$BUILD_DIR" --parameter-overrides "Architecture=$$ARCH"
