@@ -24,6 +24,14 @@ KEPT = PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX PIP_TRUSTED
 	PIP_ROOT_USER_ACTION
 unexport $(filter-out $(KEPT),$(filter $(DROPPED),$(.VARIABLES)))
 
+# These variables hold text, not commands. Recipes read them as variables of the shell. If make wrote them into the
+# shell's line, VERSION='`ls`' would run ls. A shell may have a VERSION for other work, so only the command line gives it.
+TEXTS = VERSION POSTGRES SEED WHAT ARCH BUILD_DIR TARGET_PYTHON
+export $(TEXTS)
+on_command_line = $(filter command,$(firstword $(origin $1)))
+$(foreach name,$(TEXTS),$(if $(call on_command_line,$(name)),$(eval override $(name) := $$(value $(name)))))
+$(if $(call on_command_line,VERSION),,$(eval VERSION :=))
+
 .PHONY: run run-built test test-postgres test-slow faults fuzz guards audit lint format validate build table dependencies \
 	bench pictures engine setup lock clean sam-tools security-tools rehearsal-tools rehearse release help
 
@@ -46,29 +54,30 @@ POSTGRES_TESTS = tests/database tests/handlers tests/tools/migrate tests/system/
 	tests/system/model
 
 test-postgres: setup  ## the database's tests on another version: POSTGRES=15, 16, 17 or 18, or a folder of programs
-	@case "$(POSTGRES)" in "") echo "POSTGRES=15, 16, 17 or 18 chooses the version." >&2; exit 2 ;; esac
-	TEST_POSTGRES="$(POSTGRES)" $(BIN)/python -m pytest $(POSTGRES_TESTS) $(ARGS)
+	@case "$$POSTGRES" in "") echo "POSTGRES=15, 16, 17 or 18 chooses the version." >&2; exit 2 ;; esac
+	TEST_POSTGRES="$$POSTGRES" $(BIN)/python -m pytest $(POSTGRES_TESTS) $(ARGS)
 
 test-slow: setup  ## the slow tests: tests/README.md lists them
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 rehearse: setup  ## `sam deploy` to an AWS without Docker, a pairing, an update, a rollback and `sam delete`
+	@$(BIN)/python -m infra.build python
 	$(BIN)/python -m pytest -m slow tests/tools/build/test_rehearsal.py $(ARGS)
 
 faults: setup  ## disturbs pairings, and writes tests/reliability.md; ARGS="-k scan" for some, without the file
 	$(BIN)/python -m tests.system.faults $(ARGS)
 
 fuzz: setup  ## sends 20,000 random requests; SEED=7 repeats those of that seed
-	FUZZ_SEED=$(or $(SEED),$(shell date +%s)) FUZZ_REQUESTS=20000 $(BIN)/python -m pytest -s tests/system/contract/test_fuzz.py $(ARGS)
+	FUZZ_SEED="$${SEED:-$$(date +%s)}" FUZZ_REQUESTS=20000 $(BIN)/python -m pytest -s tests/system/contract/test_fuzz.py $(ARGS)
 
 guards: setup  ## removes each guard in a copy, and a test must fail; ARGS="tokens" for those of that name
 	$(BIN)/python -m tests.system.guards $(ARGS)
 
 engine: setup  ## VERSION=0.5.3: tries that neonize in a copy; upgrades, sizes, tests (about 30 minutes)
-	$(BIN)/python -m infra.engine_version "$(if $(filter command,$(origin VERSION)),$(VERSION))" $(ARGS)
+	$(BIN)/python -m infra.engine_version "$$VERSION" $(ARGS)
 
 bench: setup  ## writes tests/bench/figures.md; WHAT=exchanges, load, status, cleanup or cost measures one only
-	PYTHONPATH=layers/shared:layers/engine $(BIN)/python -m tests.bench$(addprefix .,$(WHAT)) $(ARGS)
+	PYTHONPATH=layers/shared:layers/engine $(BIN)/python -m "tests.bench$${WHAT:+.$$WHAT}" $(ARGS)
 
 pictures: setup  ## the strip of screenshots at the top of README, from a real pairing in Chromium
 	PYTHONPATH=layers/shared:layers/engine $(BIN)/python -m tests.system.browser.pictures
@@ -86,7 +95,8 @@ format: setup  ## mends what ruff can mend
 	$(BIN)/python -m ruff check --fix $(SOURCES)
 	$(BIN)/python -m ruff format $(SOURCES)
 
-validate: sam-tools  ## sam validate --lint, for each template, because it does not open the nested one
+validate: sam-tools  ## sam validate --lint, for each template; what sam deploy would ignore in samconfig.toml
+	@$(VENV)-sam/bin/python -m infra.build samconfig samconfig.toml template.yaml
 	$(SAM) validate --lint
 	$(SAM) validate --lint --template infra/stack/alarms.yaml
 
@@ -97,23 +107,24 @@ audit: setup security-tools  ## known vulnerabilities of everything that is lock
 
 # SAM runs another make with the recipe. That make must not inherit PYTHON=... and the like from this command line.
 build: sam-tools  ## the artifacts for Lambda, in .aws-sam/build; ARCH=x86_64 for the other processor
-	@case "$(ARCH)$(if $(filter command,$(origin ARCHITECTURE)),?)" in arm64 | x86_64) ;; \
+	@case "$$ARCH$(if $(filter command,$(origin ARCHITECTURE)),?)" in arm64 | x86_64) ;; \
 		*) echo "ARCH=arm64 or ARCH=x86_64 chooses the processor." >&2; exit 2 ;; esac
-	@echo "Building for $(ARCH) into $(BUILD_DIR) (about 2 minutes) ..."
-	MAKEFLAGS= MFLAGS= MAKELEVEL= ARCHITECTURE=$(ARCH) PYTHON="$$PWD/$(VENV)-sam/bin/python" \
-		$(SAM) build --build-dir "$(BUILD_DIR)" --parameter-overrides Architecture=$(ARCH)
-	@$(VENV)-sam/bin/python -m infra.build pin "$(BUILD_DIR)/template.yaml" --architecture $(ARCH)
-	@find "$(BUILD_DIR)" -name '*.pyc' | grep -q . || \
+	@$(VENV)-sam/bin/python -m infra.build samconfig samconfig.toml template.yaml
+	@echo "Building for $$ARCH into $$BUILD_DIR (about 2 minutes) ..."
+	MAKEFLAGS= MFLAGS= MAKELEVEL= ARCHITECTURE="$$ARCH" PYTHON="$$PWD/$(VENV)-sam/bin/python" \
+		$(SAM) build --build-dir "$$BUILD_DIR" --parameter-overrides "Architecture=$$ARCH"
+	@$(VENV)-sam/bin/python -m infra.build pin "$$BUILD_DIR/template.yaml" --architecture "$$ARCH"
+	@find "$$BUILD_DIR" -name '*.pyc' | grep -q . || \
 		echo "No python3.13 here (TARGET_PYTHON may name one): without bytecode the artifacts import more slowly."
 
 table: setup .aws-sam/runtime/installed  ## writes infra/build/sizes.md: sizes and import times of what was built
-	$(BIN)/python -m infra.build table --build "$(BUILD_DIR)"
+	$(BIN)/python -m infra.build table --build "$$BUILD_DIR"
 
 dependencies: setup  ## writes infra/build/shipped.md: version, licence and weight of each package
-	$(BIN)/python -m infra.build dependencies --build "$(BUILD_DIR)"
+	$(BIN)/python -m infra.build dependencies --build "$$BUILD_DIR"
 
 release: setup  ## VERSION=1.2.3: sets the version, dates the changelog, writes tests/releases, commits and tags
-	PYTHONPATH=layers/shared $(BIN)/python -m infra.release cut "$(if $(filter command,$(origin VERSION)),$(VERSION))"
+	PYTHONPATH=layers/shared $(BIN)/python -m infra.release cut "$$VERSION"
 
 ##@ Environments and locks
 
@@ -131,7 +142,7 @@ security-tools:  ## .venv-security, with what audit and test need
 
 # ministack runs functions with its own Python, so this environment has Lambda's.
 rehearsal-tools:  ## .venv-rehearsal, with what rehearse needs: python3.13, or the one that TARGET_PYTHON names
-	@PYTHON="$(or $(TARGET_PYTHON),python3.13)" sh infra/venv.sh $(VENV)-rehearsal requirements/rehearsal.txt \
+	@PYTHON="$${TARGET_PYTHON:-python3.13}" sh infra/venv.sh $(VENV)-rehearsal requirements/rehearsal.txt \
 		"ministack (about 1 minute)"
 
 # The packages of Lambda's image, with which the artifacts run here.

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from infra.build import audit
+from infra.build.interpreter import ABSENT, find
 from infra.build.steps import build_function, build_layer, build_runtime
 from infra.build.wheels import MACHINES
 
@@ -26,6 +27,16 @@ def main() -> None:
         build_runtime(ROOT, given.target, given.architecture)
     elif given.step == "audit":
         sys.exit(audit.show(ROOT, given.pip_audit))
+    elif given.step == "samconfig":
+        if given.file.exists():
+            from infra.build.samconfig import ignored
+
+            sys.exit("\n".join(ignored(given.file, given.template)) or 0)
+    elif given.step == "python":
+        python = find()
+        if python is None:
+            sys.exit(f"There is {ABSENT}.")
+        print(python)
     elif given.step == "pin":
         # `pin` and the reports read the template, so they need packages that the other steps do not have.
         from infra.build.pin import pin
@@ -56,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
         step.add_argument("artifacts", type=Path)
     runtime = steps.add_parser("runtime", help="install the packages of Lambda's image, to run the artifacts here")
     runtime.add_argument("--target", type=Path, default=OUTPUT / "runtime")
+    steps.add_parser("python", help="print where Lambda's Python is on this machine; without one, exit with 1")
+    samconfig = steps.add_parser("samconfig", help="refuse what `sam deploy` would ignore in samconfig.toml")
+    samconfig.add_argument("file", type=Path)
+    samconfig.add_argument("template", type=Path)
     vulnerabilities = steps.add_parser("audit", help="known vulnerabilities of everything that is locked")
     vulnerabilities.add_argument("--pip-audit", type=Path, default=ROOT / ".venv-security" / "bin" / "pip-audit")
     pin = steps.add_parser("pin", help="let a built template accept only the processor that was built for")

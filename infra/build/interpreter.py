@@ -12,6 +12,8 @@ from pathlib import Path
 from infra.build import VERSION
 
 VARIABLE = "TARGET_PYTHON"
+NAME = f"python{VERSION[0]}.{VERSION[1]}"
+ABSENT = f"no {NAME} on this machine (${VARIABLE} may name one)"
 
 
 def find(given: str | None = None) -> Path | None:
@@ -20,9 +22,8 @@ def find(given: str | None = None) -> Path | None:
     If `given` or else ``$TARGET_PYTHON`` names a Python, no other is tried. Otherwise this tries ``python3.13`` on the
     PATH, and then the Python that runs this program.
     """
-    name = f"python{VERSION[0]}.{VERSION[1]}"
     chosen = given or os.environ.get(VARIABLE)
-    candidates = [chosen] if chosen else [shutil.which(name), sys.executable]
+    candidates = [chosen] if chosen else [shutil.which(NAME), sys.executable]
     return next((path for path in map(_resolve, filter(None, candidates)) if path), None)
 
 
@@ -30,7 +31,7 @@ def obstacle(build: Path, python: Path | None) -> str | None:
     """Return why a build cannot run on this machine with this Python, or None if it can."""
     machine = platform.machine()
     if python is None:
-        return f"this machine has no python{VERSION[0]}.{VERSION[1]} (${VARIABLE} may name one)"
+        return f"there is {ABSENT}"
     if not (build / "template.yaml").is_file():
         return f"there is nothing in {build}; `make build` makes it"
     if not next(build.glob(f"*/python/**/*-{machine}-linux-gnu.so"), None):
@@ -57,7 +58,7 @@ def _resolve(command: str) -> Path | None:
         answer = subprocess.run([command, "-c", program], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
-    version, executable = answer.stdout.splitlines()
+    version, _, executable = answer.stdout.strip().partition("\n")
     return Path(executable) if version == f"{VERSION[0]} {VERSION[1]}" else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import yaml
 from infra.build.interpreter import find, obstacle
 from infra.build.pin import architecture_of, pin
 from infra.build.trim import NothingToTrimError, trim
+from tests.support.environment import CALLER
+from tests.support.stack import ROOT
 
 
 def make(folder: Path, *files: str) -> None:
@@ -45,6 +48,7 @@ def test_the_build_asks_the_interpreter_for_its_version(tmp_path: Path) -> None:
     assert find(right) == Path("/somewhere/python3.13")
     assert find(program(tmp_path / "old", "3 12\\n/somewhere/python3.12\\n")) is None
     assert find(program(tmp_path / "stand-in", "", 127)) is None
+    assert find(program(tmp_path / "another program", "3 13 and more")) is None
     assert find(str(tmp_path / "absent")) is None
 
 
@@ -58,6 +62,14 @@ def test_a_build_for_another_machine_cannot_run_here(tmp_path: Path) -> None:
     assert "no " in str(obstacle(build, python))
     (tmp_path / "runtime").mkdir()
     assert obstacle(build, python) is None
+
+
+def test_a_rehearsal_without_lambda_s_python_fails(tmp_path: Path) -> None:
+    command = ["make", "--silent", "--assume-old=setup", "rehearse", f"BIN={Path(sys.executable).parent}"]
+    for variables in ([f"TARGET_PYTHON={tmp_path}/absent"], [f"TARGET_PYTHON={program(tmp_path / 'old', '3 12')}"]):
+        done = subprocess.run([*command, *variables], cwd=ROOT, env=CALLER, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("There is no python3.13 on this machine ($TARGET_PYTHON may name one).\n")
 
 
 def test_a_built_template_refuses_another_processor(tmp_path: Path) -> None:

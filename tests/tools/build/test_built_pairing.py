@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infra.build.interpreter import find
+from infra.build.interpreter import ABSENT, find
 from infra.build.steps import build_runtime
 from infra.local.functions.interpreters import from_build
 from tests.support.postgres import Postgres
@@ -19,7 +19,7 @@ from tests.tools.build.conftest import HERE, Build
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(find() is None, reason="no python3.13 on this machine (TARGET_PYTHON may name one)"),
+    pytest.mark.skipif(find() is None, reason=ABSENT),
 ]
 
 

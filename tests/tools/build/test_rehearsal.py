@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 
-from infra.build.interpreter import find
+from infra.build.interpreter import ABSENT, find
 from infra.migrate import up
 from infra.sandbox.process import SandboxProcess
 from tests.support.deployed_stack import DeployedStack, Visitor, pair, with_a_fault
@@ -28,7 +28,7 @@ PYTHON = find()
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(PYTHON is None, reason="no python3.13 on this machine (TARGET_PYTHON may name one)"),
+    pytest.mark.skipif(PYTHON is None, reason=ABSENT),
 ]
 
 ORIGINS = "http://localhost:5173"

@@ -146,16 +146,3 @@ def test_an_outer_make_does_not_reach_an_inner_one(tmp_path: Path, monkeypatch: 
     done = Runner(tmp_path, tmp_path / "log", guard).run(["make", "lock", "PYTHON=here"], 60)
     guard.close()
     assert (done.status, done.output.split()) == (0, ["here", "0"])
-
-
-def test_make_hands_only_its_own_version_on() -> None:
-    environment = {**os.environ, "VERSION": "6.6.6"}
-
-    def command(*arguments: str) -> str:
-        done = subprocess.run(
-            ["make", "-n", "engine", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-        )
-        return next(line for line in done.stdout.splitlines() if "infra.engine_version" in line).strip()
-
-    assert command("VERSION=9.9.9").endswith('-m infra.engine_version "9.9.9"')
-    assert command().endswith('-m infra.engine_version ""')

@@ -14,6 +14,7 @@ from tests.support.stack import ROOT, RunningSystem
 
 SUPPLIED = {"SupabaseUrl": "http://127.0.0.1", "AllowedOrigins": "http://127.0.0.1"}
 CONNECT = "POST /api/whatsapp/connect"
+FILES = "GET /home/settings/whatsapp/{proxy+}"
 
 
 class Clock:
@@ -53,7 +54,14 @@ def test_without_limits_every_request_passes() -> None:
 
 def test_the_templates_limits_are_read() -> None:
     limits = read_template(ROOT / "template.yaml", {"ConnectRate": "0.5", "ApiBurst": "9"}, SUPPLIED).limits
-    assert limits == Limits(Limit(50, 9), {CONNECT: Limit(0.5, 10)})
+    assert limits == Limits(Limit(50, 9), {CONNECT: Limit(0.5, 10), FILES: Limit(200, 500)})
+
+
+def test_25_people_open_the_page_at_the_same_moment() -> None:
+    files = [path for path in (ROOT / "functions" / "page" / "static").iterdir() if path.name != "index.html"]
+    assert len(files) > 10
+    throttle = Throttle(read_template(ROOT / "template.yaml", {}, SUPPLIED).limits, Clock())
+    assert passed(throttle, FILES, 25 * len(files)) == 25 * len(files)
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from infra.build.samconfig import ignored
 from infra.template.intrinsics import load_yaml
+from tests.support.environment import CALLER
 from tests.support.other_environments import tool
 from tests.support.stack import ROOT
 
@@ -50,11 +52,10 @@ def deployed(config: Path, environment: str) -> Any:
 
 def written(folder: Path, *overrides: str) -> Path:
     """Write a samconfig.toml with these parameters."""
-    rows = "".join(f"  '{one}',\n" for one in ("SupabaseUrl=https://abcd.supabase.co", *overrides))
     path = folder / "samconfig.toml"
     path.write_text(
         'version = 0.1\n[dev.deploy.parameters]\nstack_name = "s"\nresolve_s3 = true\n'
-        f"parameter_overrides = [\n{rows}]\n"
+        f"parameter_overrides = {json.dumps(['SupabaseUrl=https://abcd.supabase.co', *overrides])}\n"
     )
     return path
 
@@ -85,3 +86,76 @@ def test_a_value_with_spaces_wants_quotes(tmp_path: Path) -> None:
     both = "https://a.example https://b.example"
     assert deployed(written(tmp_path, f'FrameAncestors="{both}"'), "dev")["FrameAncestors"] == both
     assert deployed(written(tmp_path, f"FrameAncestors={both}"), "dev")["FrameAncestors"] != both
+
+
+WHOLE = (
+    "AllowedOrigins=https://a.example,https://b.example",
+    'AllowedOrigins="https://a.example, https://b.example"',
+    "FrameAncestors='https://a.example https://b.example'",
+    'FrameAncestors="say \\"a\\" b"',
+    'LegacyJwtSecretName=""',
+    "ApiRate=1 ApiBurst=2",
+)
+CUT = (
+    "AllowedOrigins=https://a.example, https://b.example",
+    "FrameAncestors=https://a.example https://b.example",
+    'FrameAncestors=self"https://a.example"',
+    "ApiRate = 1",
+    "ApiRate=1 and more",
+)
+
+
+@pytest.mark.parametrize("row", WHOLE)
+def test_a_value_that_sam_reads_whole_is_accepted(row: str, tmp_path: Path) -> None:
+    config = written(tmp_path, row)
+    assert ignored(config, ROOT / "template.yaml") == []
+    given = deployed(config, "dev")
+    read = " ".join(str(given[one.split("=")[0]]) for one in (row.split() if row.startswith("ApiRate") else [row]))
+    assert read == {"ApiRate=1 ApiBurst=2": "1 2"}.get(row, row.split("=", 1)[1].strip("\"'").replace("\\", ""))
+
+
+@pytest.mark.parametrize("row", CUT)
+def test_a_value_that_sam_would_cut_is_refused(row: str, tmp_path: Path) -> None:
+    config = written(tmp_path, row)
+    (problem,) = ignored(config, ROOT / "template.yaml")
+    assert problem.startswith(f"samconfig.toml, dev: SAM would cut {row} at a space or quote")
+    given = deployed(config, "dev")
+    name, value = row.split("=", 1)
+    assert isinstance(given, str) or given[name] != value
+
+
+@pytest.mark.parametrize("form", ["list", "text", "table"])
+def test_a_misspelt_parameter_is_refused_in_each_form(form: str, tmp_path: Path) -> None:
+    given = {
+        "list": "['SupabaseUrl=https://a.b', 'ProbeEnable=true', 'Nonsense=\"\"']",
+        "text": "'SupabaseUrl=https://a.b ProbeEnable=true Nonsense=\"\"'",
+        "table": "{SupabaseUrl = 'https://a.b', ProbeEnable = true, Nonsense = ''}",
+    }[form]
+    config = tmp_path / "samconfig.toml"
+    config.write_text(f"version = 0.1\n[prod.deploy.parameters]\nparameter_overrides = {given}\n[dev]\n")
+    assert ignored(config, ROOT / "template.yaml") == [
+        "samconfig.toml, prod: the template has no parameter ProbeEnable; ProbeEnabled?",
+        "samconfig.toml, prod: the template has no parameter Nonsense",
+    ]
+    assert not {"ProbeEnable", "Nonsense"} & set(deployed(config, "prod"))
+
+
+def test_a_broken_samconfig_is_refused_with_its_line(tmp_path: Path) -> None:
+    config = tmp_path / "samconfig.toml"
+    config.write_text("version = 0.1\n[dev\n")
+    assert ignored(config, ROOT / "template.yaml") == [
+        "samconfig.toml: Expected ']' at the end of a table declaration (at line 2, column 5)"
+    ]
+
+
+@pytest.mark.parametrize("target", ["build", "validate"])
+def test_make_refuses_what_sam_would_ignore(target: str, tmp_path: Path) -> None:
+    for name in (".venv-sam", "infra", "Makefile", "template.yaml"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "samconfig.toml").write_text((ROOT / "samconfig.toml").read_text().replace("ProbeEnabled", "Probe"))
+    done = subprocess.run(
+        ["make", "--silent", "--assume-old=sam-tools", target],
+        cwd=tmp_path, env=CALLER, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("samconfig.toml, dev: the template has no parameter Probe")

@@ -92,7 +92,8 @@ def api(resources: Resources) -> Iterator[str]:
     """The API has limits, and an access log with the allowed fields only."""
     limits = {"ThrottlingBurstLimit": {"Ref": "ApiBurst"}, "ThrottlingRateLimit": {"Ref": "ApiRate"}}
     of_connect = {"ThrottlingBurstLimit": {"Ref": "ConnectBurst"}, "ThrottlingRateLimit": {"Ref": "ConnectRate"}}
-    of_routes = {"POST /api/whatsapp/connect": of_connect}
+    of_files = {"ThrottlingBurstLimit": 500, "ThrottlingRateLimit": 200}
+    of_routes = {"POST /api/whatsapp/connect": of_connect, "GET /home/settings/whatsapp/{proxy+}": of_files}
     for name, stage in of_type(resources, "AWS::ApiGatewayV2::Stage"):
         logged = set(json.loads(stage.get("AccessLogSettings", {}).get("Format", "{}")).values())
         if logged != LOGGED:

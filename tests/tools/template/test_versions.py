@@ -122,6 +122,18 @@ def test_the_revision_is_in_each_function_and_its_version(template: Template, ex
         assert resources[function]["Properties"]["Environment"]["Variables"]["SETTINGS"] == revision, function
 
 
+def test_a_version_outlives_the_next_one(template: Template, expand: Expand) -> None:
+    """A new id deletes the old version, and a new description replaces it. Each has a policy of its own."""
+    resources = expand(template)["Resources"]
+    kept = {(one.get("DeletionPolicy"), one.get("UpdateReplacePolicy")) for _, one in of_versions(resources)}
+    assert kept == {("Retain", "Retain")}
+
+
+def of_versions(resources: Template) -> list[tuple[str, Any]]:
+    """Return the versions of all functions."""
+    return [(name, one) for name, one in resources.items() if one["Type"] == "AWS::Lambda::Version"]
+
+
 # ── the alias ──
 
 
