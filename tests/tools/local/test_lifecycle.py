@@ -93,7 +93,8 @@ def test_a_postgres_that_was_left_behind_is_ended(stack: FixtureRunner, tmp_path
 def test_another_postgres_is_used_and_left_alone(tmp_path: Path, database_url: str) -> None:
     stack = FixtureRunner(tmp_path, "--database-url", database_url)
     try:
-        assert stack.ask("/probe", do="secret").json() == {"url": database_url.replace("postgres@", "whatsapp_api@")}
+        url = f"{database_url.replace('postgres@', 'whatsapp_api@')}?sslmode=prefer"
+        assert stack.ask("/probe", do="secret").json() == {"url": url}
         assert call("POST", f"{stack.url}/dev/token", {"userId": USER}).status == 200
         names = {one.name() for one in psutil.Process(stack.process.pid).children()}
         assert "postgres" not in names

@@ -63,11 +63,10 @@ def test_no_parameter_is_missing_or_named_twice(environment: str) -> None:
     assert named == list(load_yaml((ROOT / "template.yaml").read_text())["Parameters"])
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_every_parameter_is_explained_with_a_word(environment: str) -> None:
-    text = (ROOT / "samconfig.toml").read_text().partition(f"[{environment}.deploy.parameters]")[2].partition("\n]")[0]
+def test_every_parameter_is_explained_in_the_first_list() -> None:
+    text = (ROOT / "samconfig.toml").read_text().partition("[dev.deploy.parameters]")[2].partition("\n]")[0]
     lines = [line for line in text.partition("parameter_overrides = [\n")[2].splitlines() if "=" in line]
-    assert len(lines) == len(overrides(environment))
+    assert len(lines) == len(overrides("dev"))
     assert [line for line in lines if not re.fullmatch(r"  (\"[^\"]+\"|'[^']+'), # \S.+", line)] == []
 
 

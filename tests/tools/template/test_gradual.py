@@ -130,12 +130,3 @@ def test_three_functions_start_from_a_snapshot_when_asked(template: Template, ex
     started = ("AuthorizerFunction", "ConnectFunction", "StatusFunction")
     assert asked == {name: {"ApplyOn": {"Ref": "SnapStart"}} for name in started}
     assert template["Parameters"]["SnapStart"]["Default"] == "None"
-
-
-def test_no_old_version_is_kept_and_paid_for(template: Template, expand: Expand) -> None:
-    policies = {
-        one.get("DeletionPolicy")
-        for one in expand(template)["Resources"].values()
-        if one["Type"] in ("AWS::Lambda::Version", "AWS::Lambda::LayerVersion")
-    }
-    assert policies == {"Delete"}
