@@ -4,10 +4,14 @@ So it must not hold AWS's credentials (``AWS_*``), the address of Lambda's runti
 does not name.
 """
 
+import ctypes
 import os
+import sys
 from collections.abc import Iterable
 
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy")
+
+_PR_SET_DUMPABLE = 4  # of prctl(2)
 
 ALLOWED = (
     # Python and its libraries. On Lambda, LD_LIBRARY_PATH leads to libpython. Python looks for libraries with programs
@@ -38,3 +42,14 @@ def engine_environment(path: Iterable[str], own_proxy: bool = False) -> dict[str
     left_out = _PROXIES if own_proxy else ()
     kept = {name: os.environ[name] for name in ALLOWED if name in os.environ and name not in left_out}
     return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+
+
+def hide_this_process() -> None:
+    """Close this process's variables, memory and open files to other processes of the same user.
+
+    Linux offers them in ``/proc``. The engine's process runs as the same user as its parent, which holds AWS's
+    credentials. Linux closes them to everybody but root when a process is not dumpable. A program that this process
+    starts is dumpable again.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

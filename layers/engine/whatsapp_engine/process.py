@@ -23,7 +23,7 @@ from whatsapp_pairing.runtime.database_url import NO_SESSION, is_transaction_poo
 from whatsapp_pairing.runtime.tls import warn_of_weakness
 
 from whatsapp_engine import protocol
-from whatsapp_engine.environment import engine_environment
+from whatsapp_engine.environment import engine_environment, hide_this_process
 from whatsapp_engine.logins import Logins, NoUrlError, logged
 
 # The child may take this long before its first line, because a cold start reads a library of 50 MB from disk.
@@ -140,6 +140,7 @@ class ChildRun:
 
     def __init__(self, task: dict[str, object], logins: Logins) -> None:
         self._logins = logins
+        hide_this_process()
         self._pipe, child_end = os.pipe()
         try:
             self._process = subprocess.Popen(

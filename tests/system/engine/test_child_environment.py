@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -141,3 +142,38 @@ def peak(pid: int) -> int:
 def test_the_environment_of_this_test_is_not_the_child_s() -> None:
     """A control: without the list, the child would inherit this process's variables."""
     assert set(os.environ) - {*ALLOWED, "PYTHONPATH"}
+
+
+# It acts as a user other than root, who may read every process. A change of the user also hides a process, so the
+# program makes itself visible first.
+_HIDDEN = """
+import ctypes, os, sys
+from whatsapp_engine.process import ProcessEngine
+
+def a_child_can_read(file):
+    child = os.fork()
+    if not child:
+        try:
+            open(f"/proc/{os.getppid()}/{file}", "rb").close()
+        except PermissionError:
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+if os.getuid() == 0:
+    os.setgroups([]), os.setgid(65534), os.setuid(65534)
+    ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)
+assert a_child_can_read("environ")
+sys.executable = "/bin/false"
+with ProcessEngine().pair(1e9) as run:
+    run.next_event(10)
+for file in ("environ", "maps"):
+    assert not a_child_can_read(file), file
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no /proc")
+def test_an_engine_cannot_read_its_parents_variables() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", _HIDDEN], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
