@@ -111,7 +111,7 @@ GUARDS = [
     Guard(
         "a refused login is not tried at each request",
         f"{LAYER}/runtime/login.py",
-        "        if self._refused is None or now < self._again_at:\n            raise LoginRefused\n",
+        "        if self._clock() < self._again_at:\n            raise LoginRefused\n",
         "",
         "tests/handlers/test_password_rotation.py",
     ),
@@ -121,6 +121,20 @@ GUARDS = [
         "for name in ALLOWED if name in os.environ and",
         "for name in os.environ if",
         "tests/system/engine/test_child_environment.py",
+    ),
+    Guard(
+        "the engine's process cannot read its parent",
+        "layers/engine/whatsapp_engine/process.py",
+        "        hide_this_process()\n",
+        "",
+        "tests/system/engine/test_child_environment.py",
+    ),
+    Guard(
+        "the certificate of another machine is checked",
+        f"{LAYER}/runtime/tls.py",
+        '        mode = "verify-full"\n    elif not mode:\n',
+        '        mode = "require"\n    elif not mode:\n',
+        "tests/pure/test_tls.py",
     ),
     *OF_DATABASE,
 ]  # fmt: skip
