@@ -1,4 +1,4 @@
-"""Builds the layers as `make build` does, for both processors, and compares them with those of the present version."""
+"""Builds the layers of both versions for both processors, as `make build` does, and compares them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Layers:
             sizes = megabytes(then), megabytes(now), megabytes(then) + megabytes(shared)
             text = "{:.1f} MB (now {:.1f}); with the shared layer {:.1f}".format(*sizes)
             if sizes[2] > LIMIT_MEGABYTES:
-                yield failed(check, f"{text} MB, above Lambda's limit of {LIMIT_MEGABYTES}")
+                yield failed(check, f"{text} MB, above Lambda's limit of {LIMIT_MEGABYTES} MB")
             else:
                 yield ok(check, f"{text} of Lambda's {LIMIT_MEGABYTES} MB")
         for check, compare in (("packages and licences", packages), ("Go modules and licences", modules)):

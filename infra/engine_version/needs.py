@@ -1,4 +1,4 @@
-"""Reads from the source of `child.py` what it needs of neonize. So no list can be forgotten when `child.py` changes."""
+"""Reads from the source of `child.py` what it needs of neonize. So nobody must keep a list up to date."""
 
 from __future__ import annotations
 

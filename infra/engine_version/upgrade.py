@@ -1,4 +1,4 @@
-"""Upgrades a database with paired devices, as an operator does it, and looks whether there is a way back."""
+"""Upgrades a database with paired devices, as an operator does it, and tries the present engine on the new tables."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from infra.migrate.errors import NotReachable
 
 
 def refusal_by_default(url: str) -> str | None:
-    """Return one sentence about a server that a URL without ``sslmode`` does not accept.
+    """Return why the server would be refused if the URL had no ``sslmode``.
 
     psycopg and the engine's driver differ in one case (a name only in CN). So both are tried: psycopg itself, and a
     handshake that is as strict as the engine's.

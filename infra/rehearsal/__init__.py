@@ -1,6 +1,6 @@
-"""An AWS on this machine, without Docker, to which the operator's own commands deploy the stack: ministack, completed.
+"""Starts ministack, an emulator of AWS, and adds what a deployment of our stack needs and ministack lacks.
 
-``python -m infra.rehearsal`` starts it, in .venv-rehearsal only. Each other module fills one gap of ministack:
+``python -m infra.rehearsal`` runs in .venv-rehearsal only. Each other module fills one gap of ministack:
 
 alarms.py            alarms on metric math
 code_deploy.py       gradual deployments

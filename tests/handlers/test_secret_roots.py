@@ -201,7 +201,7 @@ def test_a_refused_server_is_an_error_with_its_cause(
     capsys.readouterr()
 
 
-def test_a_good_connection_looks_at_no_certificate_itself(
+def test_a_good_connection_makes_no_second_handshake(
     status: Callable[[Issued, str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second handshake is for failures only."""

@@ -1,6 +1,6 @@
 """An instance that SnapStart restores has no connection, secret, key or random number of its snapshot.
 
-A snapshot here is what AWS's own runtime client does around it: it runs the hooks before, and the hooks after. The
+These tests take no snapshot. They run the hooks as AWS's runtime client does before and after one. The
 test's process stands for the instance.
 """
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import doctest
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from whatsapp_engine import store
 from whatsapp_engine.store import logged_fault, store_fault
 
 UPGRADE = "failed to upgrade database: "
@@ -43,6 +46,11 @@ FAULTS = [
     ("failed to save device store: pq: insert or update on table whatsmeow_device s3cret (ZZ999)", ("ZZ999",), False),
     ("something s3cret that nobody knows", ("does not know",), True),
 ]  # fmt: skip
+
+
+def test_the_docstring_examples_are_true() -> None:
+    results = doctest.testmod(store)
+    assert (results.attempted, results.failed) == (1, 0)
 
 
 @pytest.mark.parametrize(("text", "told", "passes"), FAULTS, ids=[text[-60:] for text, _, _ in FAULTS])

@@ -62,7 +62,7 @@ def test_another_error_is_no_refused_login(state: str, said: str) -> None:
         "pq: SCRAM-SHA-256 error: Wrong password",
     ],
 )
-def test_a_driver_may_say_it_without_a_code(said: str) -> None:
+def test_a_refusal_of_a_driver_without_a_code_is_known(said: str) -> None:
     assert is_refused_login(None, said)
     assert not is_refused_login(None, "connection failed: Connection refused")
 

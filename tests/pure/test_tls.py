@@ -84,7 +84,7 @@ def test_a_named_mode_applies(query: str, mode: str) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "&ssl=true", "&sslmode=require", "&sslrootcert=system", "&sslmode=verify-full"])
-def test_a_sockets_folder_goes_without_tls(query: str) -> None:
+def test_a_unix_socket_uses_no_tls(query: str) -> None:
     url = f"postgresql:///app?host=/run/postgresql{query}"
     assert tls_of(url) == ("disable", None)
     assert weakness(normalised(url)) is None
@@ -95,7 +95,7 @@ def test_two_values_for_tls_are_refused() -> None:
         normalised(f"{FAR}?ssl=false&tls=require")
 
 
-def test_a_root_is_checked_in_each_mode_that_can(root: str) -> None:
+def test_a_root_is_used_in_each_mode_that_checks(root: str) -> None:
     named = root.replace(" ", "%20")
     modes = {mode: tls_of(f"{FAR}?sslmode={mode}&sslrootcert={named}") for mode in MODES}
     assert modes == {

@@ -1,4 +1,4 @@
-"""What the server's side of TLS may be, and what both drivers then have to say."""
+"""Cases of a server's certificate, each with the cause that both drivers must name."""
 
 from __future__ import annotations
 

@@ -62,9 +62,10 @@ _PROXY_SECONDS = 15.0
 # the keys. For other causes it does not always come.
 _PAIR_STATUS_SECONDS = 1.0
 
-# The child may have this much data. A pairing has 230 MB, most of it unused stacks of threads. A server that is no
-# Postgres may seem to announce an answer of more than 1 GB, and Go's driver would make room for it. The function has
-# 512 MB, so the linker would end together with its child. (RLIMIT_AS would also count the 2 GB that Go only reserves.)
+# The child may reserve this much data. A pairing reserves 230 MB, and uses less. A server that is no Postgres may seem
+# to announce an answer of more than 1 GB. Go's driver then fails at its first request for that much, before it uses the
+# memory. Without the limit, it would use more than the function's 512 MB, and the linker would end with its child.
+# (RLIMIT_AS would also count the 2 GB that Go only sets aside.)
 _MOST_DATA_BYTES = 1 << 30
 
 # The login statuses before pairing that are refusals. `_NewClient__onLoginStatus` handles "timeout" and "error".

@@ -1,7 +1,7 @@
-"""The variables that the engine's process gets. It parses what strangers send, in native code.
+"""Chooses the variables of the engine's process by name, and hides those of its parent.
 
-So it must not hold AWS's credentials (``AWS_*``), the address of Lambda's runtime API, or anything else that this list
-does not name.
+The engine's native code parses what strangers send. So its process must not hold AWS's credentials (``AWS_*``), the
+address of Lambda's runtime API, or anything else that ``ALLOWED`` does not name.
 """
 
 import ctypes
@@ -14,8 +14,8 @@ _PROXIES = ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy")
 _PR_SET_DUMPABLE = 4  # of prctl(2)
 
 ALLOWED = (
-    # Python and its libraries. On Lambda, LD_LIBRARY_PATH leads to libpython. Python looks for libraries with programs
-    # from PATH.
+    # Python and its libraries. On Lambda, LD_LIBRARY_PATH leads to libpython. ctypes finds libraries by programs such
+    # as ldconfig, which it looks for in PATH.
     "PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX",
     # Where the engine writes temporary files, and how it reads texts and times.
     "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE",
@@ -37,7 +37,8 @@ def engine_environment(path: Iterable[str], own_proxy: bool = False) -> dict[str
     path : iterable of str
         The folders in which Python looks for modules.
     own_proxy : bool
-        Whether the engine is given a proxy of its own. A proxy from the environment would come in between.
+        Whether the engine is given a proxy of its own. The proxy variables are then left out. Otherwise Go would reach
+        that proxy through the proxy that they name.
     """
     left_out = _PROXIES if own_proxy else ()
     kept = {name: os.environ[name] for name in ALLOWED if name in os.environ and name not in left_out}

@@ -17,7 +17,7 @@ from whatsapp_engine.proxy import checked_proxy
 
 
 class NoUrlError(Exception):
-    """No engine can be started, because a URL is missing or was refused. ``event`` says so to the caller."""
+    """No engine can be started: a URL cannot be read, is wrong, or was refused. ``event`` says so to the caller."""
 
     def __init__(self, event: Event) -> None:
         super().__init__()

@@ -87,7 +87,7 @@ def store_fault(text: str) -> StoreFault | None:
     --------
     >>> store_fault("failed to save device store: pq: permission denied for table whatsmeow_device (42501)")
     StoreFault(why='Postgres refuses it with SQLSTATE 42501 (the role lacks a right): whatsmeow_device, failed to \
-save device store', passes=False, login_refused=False)
+save device store', passes=False, login_refused=False, in_handshake=False)
     """
     if text.startswith(_WHATSAPP):
         return None
@@ -97,7 +97,8 @@ save device store', passes=False, login_refused=False)
         return fault
     if is_refused_login(state and state[1], text):
         # Each try with the same password counts at the server, so another try does not help.
-        return StoreFault(_describe(state[1] if state else "28P01", "28", before, text), False, True)
+        why = _describe(state[1] if state else "28P01", "28", before, text)
+        return StoreFault(why, passes=False, login_refused=True)
     if state:
         return StoreFault(_describe(state[1], state[1], before, text), _PASSING.match(state[1]) is not None)
     if newer := _NEWER.search(text):

@@ -48,7 +48,7 @@ def test_a_missing_version_is_asked_for(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize("version", ["newest", "0.5.x", "../0.5.3", "0.5.3;ls", "v0.5.3", "==0.5.3", "--help "])
-def test_another_word_is_no_version(version: str) -> None:
+def test_a_malformed_version_is_refused(version: str) -> None:
     with pytest.raises(ToolError, match="is no version; write it as PyPI does"):
         candidate.folder_of(version)
 

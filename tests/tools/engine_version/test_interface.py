@@ -79,7 +79,7 @@ def test_the_needs_are_read_from_the_source_of_child() -> None:
         ("status.Error", "status.Fault", "fields of messages", "no message has a field Fault"),
     ],
 )
-def test_a_lack_is_named(ours: str, other: str, check: str, told: str, tmp_path: Path) -> None:
+def test_a_missing_member_of_neonize_is_named(ours: str, other: str, check: str, told: str, tmp_path: Path) -> None:
     text = CHILD.read_text()
     assert ours in text
     (tmp_path / "child.py").write_text(text.replace(ours, other, 1))

@@ -77,7 +77,9 @@ def run_suite(tmp_path: Path) -> Iterator[object]:
         ("import pytest\n@pytest.fixture\ndef f():\n yield\n raise OSError('x')\ndef test_a(f): pass", "FAILED  suite"),
     ],
 )
-def test_a_suite_is_one_line(text: str, told: str, run_suite: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_result_of_a_suite_is_printed_on_one_line(
+    text: str, told: str, run_suite: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(suites, "SUITES", (Suite("it", ("test_it.py",)),))
     assert callable(run_suite)
     assert run_suite(text).startswith(told)

@@ -74,7 +74,7 @@ def limited(postgres: Postgres, tmp_path: Path) -> RunningSystem:
     )
 
 
-def test_a_click_above_the_limit_is_answered_as_by_aws(limited: RunningSystem) -> None:
+def test_a_click_above_the_limit_gets_429(limited: RunningSystem) -> None:
     try:
         first, second = limited.user().connect(), limited.user().connect()
         assert first.status == 202

@@ -86,7 +86,7 @@ def test_a_pgbouncer_without_the_options_is_refused(
     assert query(migrated_url, TABLES) == []
 
 
-def test_dropped_options_are_harmless_if_a_setting_says_it(dropping: Pooler, migrated_url: str) -> None:
+def test_a_role_setting_replaces_dropped_options(dropping: Pooler, migrated_url: str) -> None:
     database = migrated_url.rpartition("/")[2]
     query(migrated_url, f"alter role postgres in database {database} set search_path = whatsapp_engine")
     require_engine_schema(through(migrated_url, dropping.port))
@@ -100,7 +100,7 @@ def test_a_setting_does_not_beat_the_login_s_options(database_url: str) -> None:
     assert query(database_url, TABLES) == [("whatsapp_engine",)]
 
 
-def test_a_trigger_on_login_that_sets_another_is_refused(migrated_url: str) -> None:
+def test_a_login_trigger_that_sets_search_path_is_refused(migrated_url: str) -> None:
     with psycopg.connect(migrated_url) as connection:
         if connection.info.server_version < 170000:
             pytest.skip("PostgreSQL has triggers on login since 17")

@@ -1,4 +1,4 @@
-"""What a parameter switches on, and only that."""
+"""Each parameter switches on the resources and rights that it should, and no others."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class Refused:
 class Unreachable:
     """WhatsApp could not be reached, or has closed the connection. Another try may help.
 
-    ``why`` is for the log. It says what is wrong with the proxy, and ``login_refused`` whether its user or password is.
+    ``why`` says what is wrong with the proxy, for the log. ``login_refused``: the proxy refuses user or password.
     """
 
     why: str | None = None

@@ -153,7 +153,7 @@ class DatabaseBusy(DatabaseUnavailable):
 
 
 class LoginRefused(DatabaseUnavailable):
-    """Postgres or its pooler refuses our user or password. The secret is read again before the next login."""
+    """Postgres or its pooler refuses our user or password. The next calls read the secret again, every 30 s at most."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -81,7 +81,7 @@ class Settings:
 
     @property
     def whatsapp_proxy(self) -> Callable[[], str] | None:
-        """Returns the key ``url`` of the secret WHATSAPP_PROXY_SECRET_NAME; None when the engine needs no proxy."""
+        """A function that reads the key ``url`` of the secret WHATSAPP_PROXY_SECRET_NAME; None without a proxy."""
         name = self.environment.get("WHATSAPP_PROXY_SECRET_NAME")
         return (lambda: secrets.read(name, "url")) if name else None
 

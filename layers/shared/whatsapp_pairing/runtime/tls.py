@@ -105,7 +105,7 @@ def weakness(url: str) -> str | None:
 
 
 def in_full(url: str) -> str | None:
-    """Return a normalised URL with the mode ``verify-full``; None on this machine, if it demands no TLS."""
+    """Return a normalised URL with the mode ``verify-full``; None if it leads to this machine and demands no TLS."""
     host, query = _read(url)
     if on_this_machine(host) and query.get("sslmode") in ("disable", "allow", "prefer"):
         return None

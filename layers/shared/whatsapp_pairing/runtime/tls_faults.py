@@ -1,4 +1,4 @@
-"""Tells why TLS to Postgres fails: a second handshake, after a driver's first one has failed.
+"""Makes a second TLS handshake after a driver's connection has failed, and returns the cause.
 
 libpq says only "certificate verify failed" for an unknown authority, an expired certificate and several others.
 Python's ssl tells them apart. This module is imported only after a failure, and its handshake is limited in time.
