@@ -147,6 +147,7 @@ def test_a_full_server_is_not_taken_for_a_refused_login(
     role.set_password(OLD)
     clock.now += module.AGAIN_SECONDS
     with psycopg.connect(world.url, autocommit=True) as connection:
+        limit = world.value("SELECT rolconnlimit FROM pg_roles WHERE rolname = 'whatsapp_api'")
         connection.execute("ALTER ROLE whatsapp_api CONNECTION LIMIT 0")
         try:
             for _ in range(2):
@@ -154,7 +155,7 @@ def test_a_full_server_is_not_taken_for_a_refused_login(
                     database.run(backend)
                 assert not isinstance(full.value, LoginRefused)
         finally:
-            connection.execute("ALTER ROLE whatsapp_api CONNECTION LIMIT -1")
+            connection.execute(f"ALTER ROLE whatsapp_api CONNECTION LIMIT {limit}".encode())
     assert database.run(backend)
     assert role.refusals == 1
     database.close()

@@ -150,7 +150,7 @@ def test_a_refused_login_is_known_by_other_phrases(proxies: Proxies, causes: lis
 
 
 @pytest.mark.usefixtures("led")
-@pytest.mark.parametrize("scheme", ["http", "socks5"])
+@pytest.mark.parametrize("scheme", ["http", pytest.param("socks5", marks=pytest.mark.slow)])
 def test_a_proxy_that_stays_silent_is_named(causes: list[str], scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}"
