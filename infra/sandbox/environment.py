@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -31,9 +32,9 @@ def require_linux() -> None:
 def engine_environment(proxy_url: str, ca_file: Path, root_hex: str) -> dict[str, str]:
     """Return the variables for a process that will spawn the engine.
 
-    Go reads them once, when the process starts. So set them before that. PYTHONPATH holds the trust directory only,
-    and the caller adds its own folders. NO_PROXY is empty in both spellings, because an inherited value could lead the
-    engine past the proxy.
+    Go reads them once, when the process starts. So set them before that. PYTHONPATH holds the trust directory and names
+    the root, and the caller adds its own folders. NO_PROXY is empty in both spellings, because an inherited value could
+    lead the engine past the proxy.
 
     Parameters
     ----------
@@ -60,6 +61,5 @@ def engine_environment(proxy_url: str, ca_file: Path, root_hex: str) -> dict[str
         "NO_PROXY": "",
         "no_proxy": "",
         "SSL_CERT_FILE": str(ca_file),
-        "WHATSAPP_SANDBOX_ROOT": root_hex,
-        "PYTHONPATH": str(TRUST_DIRECTORY),
+        "PYTHONPATH": os.pathsep.join([str(TRUST_DIRECTORY), str(TRUST_DIRECTORY / "roots" / root_hex)]),
     }

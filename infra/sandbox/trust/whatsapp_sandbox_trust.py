@@ -9,17 +9,19 @@ import re
 import sys
 from typing import NoReturn
 
-VARIABLE = "WHATSAPP_SANDBOX_ROOT"
+# An entry of PYTHONPATH below this folder names the root. The folder does not exist. The engine's parent passes
+# PYTHONPATH on, and no variable that it does not know.
+ROOTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "roots")
 EXIT_CODE = 70  # EX_SOFTWARE
 _LIBRARY = re.compile(r"/neonize-[^/]*\.so$")
 _WHATSAPP_ROOT = bytes.fromhex("142375574d0a587166aae71ebe516437c4a28b73e3695c6ce1f7f9545da8ee6b")
 
 
 def replace_root() -> None:
-    """Put the root named by the environment in the place of WhatsApp's, or end the process."""
-    text = os.environ.get(VARIABLE, "")
+    """Put the root that PYTHONPATH names in the place of WhatsApp's, or end the process."""
+    text = next((name for folder, name in map(os.path.split, sys.path) if folder == ROOTS), "")
     if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
-        _die(f"{VARIABLE} must be set to the 64 hex digits of the sandbox's trust root")
+        _die(f"PYTHONPATH must name the sandbox's trust root, as {ROOTS}/ and 64 hex digits")
     try:
         addresses = _find(_WHATSAPP_ROOT)
         if len(addresses) != 1:

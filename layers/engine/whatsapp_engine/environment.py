@@ -23,8 +23,6 @@ ALLOWED = (
     "SSL_CERT_FILE", "SSL_CERT_DIR", *_PROXIES,
     # How long Go's driver waits for Postgres. No other variable of Postgres may change what the URL says.
     "PGCONNECT_TIMEOUT",
-    # The key by which the simulated WhatsApp identifies itself. Only its own module on PYTHONPATH reads it.
-    "WHATSAPP_SANDBOX_ROOT",
 )  # fmt: skip
 """The names of the variables that are passed on. PYTHONPATH is not among them: the caller sets it."""
 

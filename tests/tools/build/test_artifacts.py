@@ -60,7 +60,7 @@ def test_only_product_files_of_ours_are_shipped(artifacts: tuple[Path, str]) -> 
         assert not ours & shipped, part
     for path in build.rglob("*"):
         if path.is_file():
-            assert b"WHATSAPP_SANDBOX_ROOT" not in path.read_bytes(), path
+            assert b"whatsapp_sandbox" not in path.read_bytes(), path
 
 
 def test_the_shared_layer_ships_supabases_roots(artifacts: tuple[Path, str]) -> None:

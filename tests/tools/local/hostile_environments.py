@@ -48,6 +48,6 @@ VARIABLES: dict[str, dict[str, str]] = {
     "no home": {"HOME": NOWHERE, "XDG_CONFIG_HOME": NOWHERE},
     "a Lambda function's own": {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:1", "LAMBDA_TASK_ROOT": NOWHERE, "_HANDLER": "x"},
     "the product's own settings": {"DATABASE_SECRET_NAME": "x", "SUPABASE_URL": CLOSED, "POWERTOOLS_LOG_LEVEL": "no"},
-    "a sandbox of somebody": {"WHATSAPP_SANDBOX_ROOT": "5a", "NEONIZE_BOT_TAG": "on"},
+    "an engine of somebody": {"NEONIZE_BOT_TAG": "on"},
     "another virtual environment": {"VIRTUAL_ENV": NOWHERE, "CONDA_PREFIX": NOWHERE, "PYENV_VERSION": "2.7"},
 }

@@ -17,10 +17,15 @@ ROOT = "5a" * 32
 IMPORT_ENGINE = "import pylibmagic, neonize; print('alive')"
 
 
+def path_with(root: str) -> str:
+    """The PYTHONPATH that names a root."""
+    return os.pathsep.join([str(TRUST_DIRECTORY), str(TRUST_DIRECTORY / "roots" / root)])
+
+
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(TRUST_DIRECTORY), **environment},
+        env={**os.environ, "PYTHONPATH": path_with(ROOT), **environment},
         check=False,
         capture_output=True,
         text=True,
@@ -30,9 +35,9 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("root", ["", "no hex", ROOT[:-1], ROOT + "5a"])
 def test_the_engine_dies_without_a_proper_root(root: str) -> None:
-    done = python(IMPORT_ENGINE, WHATSAPP_SANDBOX_ROOT=root)
+    done = python(IMPORT_ENGINE, PYTHONPATH=path_with(root))
     assert (done.returncode, done.stdout) == (70, "")
-    assert "WHATSAPP_SANDBOX_ROOT must be set" in done.stderr
+    assert "PYTHONPATH must name the sandbox's trust root" in done.stderr
 
 
 def test_the_root_is_replaced_once_and_only_in_memory() -> None:
@@ -41,7 +46,7 @@ def test_the_root_is_replaced_once_and_only_in_memory() -> None:
         f"print(len(t._find(bytes.fromhex('{ROOT}'))), len(t._find(t._WHATSAPP_ROOT)), flush=True);"
         "t.replace_root()"
     )
-    done = python(code, WHATSAPP_SANDBOX_ROOT=ROOT)
+    done = python(code)
     assert done.stdout == "1 0\n"
     assert done.returncode == 70
     assert "found 0 times" in done.stderr
@@ -49,7 +54,7 @@ def test_the_root_is_replaced_once_and_only_in_memory() -> None:
 
 def test_other_processes_import_nothing_of_the_sandbox() -> None:
     code = "import sys; print(*(name in sys.modules for name in ('whatsapp_sandbox_trust', 'typing', 're')))"
-    done = python(code, WHATSAPP_SANDBOX_ROOT=ROOT)
+    done = python(code)
     assert done.stdout == "False False False\n"
 
 
@@ -68,8 +73,7 @@ def test_the_environment_sends_everything_through_the_proxy() -> None:
         "NO_PROXY": "",
         "no_proxy": "",
         "SSL_CERT_FILE": "/ca.pem",
-        "WHATSAPP_SANDBOX_ROOT": ROOT,
-        "PYTHONPATH": str(TRUST_DIRECTORY),
+        "PYTHONPATH": path_with(ROOT),
     }
     with pytest.raises(ValueError, match="64 hex digits"):
         engine_environment("http://127.0.0.1:1", Path("/ca.pem"), "5a")
