@@ -79,15 +79,15 @@ class Logins:
         """
         match event:
             case DatabaseFailed(login_refused=refused):
-                changed = refused and self._database is not None and self._database.refused()
+                changed = refused and self._database is not None and self._database.note_refusal()
                 return logged(replace(event, passes=True) if changed else event)
-            case Unreachable(why=str(why), login_refused=True) if not (self._proxy and self._proxy.refused()):
+            case Unreachable(why=str(why), login_refused=True) if not (self._proxy and self._proxy.note_refusal()):
                 return _refused_by_proxy(why)
             case Unreachable(why=str()):
                 return _logged(event)
             case Reached():
                 for login in filter(None, (self._database, self._proxy)):
-                    login.accepted()
+                    login.note_success()
         return event
 
 

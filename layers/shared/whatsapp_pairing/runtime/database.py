@@ -178,11 +178,11 @@ class Database:
             except psycopg.Error as error:
                 if _login_refused(error):
                     self.close()
-                    if not self._login.refused():
+                    if not self._login.note_refusal():
                         raise LoginRefused from None
                     continue
                 if not _away(error):
-                    self._login.accepted()
+                    self._login.note_success()
                     raise DatabaseRefused(about(error), error.sqlstate) from None
                 if error.sqlstate in _TOOK_TOO_LONG:
                     raise DatabaseBusy(detail=about(error)) from None
@@ -204,7 +204,7 @@ class Database:
         connection = self._connection or self._connect(given_up_at - time.monotonic())
         connection.given_up_at = given_up_at
         result = work(connection)
-        self._login.accepted()
+        self._login.note_success()
         return result
 
     def _connect(self, most: float) -> Connection:

@@ -55,12 +55,12 @@ class Login:
         self._given = url
         return url
 
-    def accepted(self) -> None:
+    def note_success(self) -> None:
         """Note that the server has accepted the login with the last URL."""
         self._refused = None
         self._look_at = -math.inf
 
-    def refused(self) -> bool:
+    def note_refusal(self) -> bool:
         """Note that the server has refused the last URL, and read the secret once more.
 
         Returns
@@ -88,7 +88,7 @@ class Login:
     def _forget_in_time(self) -> None:
         """Forget the refusal, so that one more login is tried, if its time has come.
 
-        ``refused`` notes a new refusal. After any other answer, such as that of a full server, the login may be tried
+        ``note_refusal`` notes a new one. After any other answer, such as that of a full server, the login may be tried
         at once.
         """
         if self._clock() < self._again_at:
