@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from whatsapp_engine.process import ProcessEngine
 from whatsapp_pairing.cleanup import Cleaning
-from whatsapp_pairing.core.engine import EngineRun, Online, Qr, Scanned, Synced
+from whatsapp_pairing.core.engine import Died, EngineRun, Online, Qr, Scanned, Synced
 from whatsapp_pairing.keeper.unlink import unlink
 
 from tests.support.logins import login
@@ -62,6 +62,7 @@ class Device:
                     self.jid = event.jid
                     assert world.leases.scanned(attempt_id, lease, self.jid)
                 assert event is not None
+                assert not isinstance(event, Died)
             assert world.leases.connected(attempt_id, lease, event.jid)
 
     @property
@@ -142,8 +143,7 @@ def test_an_unlink_under_way_leaves_the_next_device_alone(
         sandbox.set_knobs(loginDelaySeconds=AFTER_SCAN_SECONDS)
 
     def while_it_logs_in() -> None:
-        while not any(socket["state"] == "login" for socket in sandbox.state()["sockets"]):
-            time.sleep(0.05)
+        world.wait_until(lambda: any(socket["state"] == "login" for socket in sandbox.state()["sockets"]))
         pair_again()
 
     early = moment == "before the engine loads"
