@@ -245,6 +245,7 @@ class World:
         until = time.monotonic() + PATIENCE_SECONDS
         while not condition():
             assert time.monotonic() < until, "the condition does not come true"
+            time.sleep(0.02)
 
     def empty(self) -> None:
         """Delete all rows."""

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from whatsapp_engine.process import ProcessEngine
 from whatsapp_pairing.cleanup import Cleaning
-from whatsapp_pairing.core.engine import Died, EngineRun, Online, Qr, Scanned, Synced
+from whatsapp_pairing.core.engine import EngineRun, Online, Qr, Reached, Scanned, Synced
 from whatsapp_pairing.keeper.unlink import unlink
 
 from tests.support.logins import login
@@ -54,6 +54,7 @@ class Device:
         lease = world.lease(attempt_id)
         with engine_of(world).pair(LONG) as run:
             while not isinstance(event := run.next_event(EVENT_SECONDS), Online):
+                assert isinstance(event, Reached | Qr | Scanned | Synced), event
                 if isinstance(event, Qr):
                     self.fingerprint = event.fingerprint
                     assert world.leases.show_qr(attempt_id, lease, event.text, 60, event.fingerprint)
@@ -61,8 +62,6 @@ class Device:
                 elif isinstance(event, Scanned):
                     self.jid = event.jid
                     assert world.leases.scanned(attempt_id, lease, self.jid)
-                assert event is not None
-                assert not isinstance(event, Died)
             assert world.leases.connected(attempt_id, lease, event.jid)
 
     @property

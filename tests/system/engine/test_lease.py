@@ -14,7 +14,7 @@ from uuid import UUID
 import psutil
 import pytest
 from whatsapp_engine.process import ProcessEngine
-from whatsapp_pairing.core.engine import Online, Qr
+from whatsapp_pairing.core.engine import Online, Qr, Reached, Scanned, Synced
 
 from tests.support.adv_secret import Secret
 from tests.support.databases import admin, transaction_pooler, way, world
@@ -137,6 +137,7 @@ def pair(world: World, sandbox: SandboxClient, number: str) -> str:
     engine = ProcessEngine(lambda: login(world.url, "whatsapp_engine"))
     with engine.pair(time.monotonic() + PATIENCE_SECONDS) as run:
         while not isinstance(event := run.next_event(PATIENCE_SECONDS), Online):
+            assert isinstance(event, Reached | Qr | Scanned | Synced), event
             if isinstance(event, Qr):
                 sandbox.scan(event.text, number)
     return event.jid

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg import errors as pg
 from whatsapp_engine.process import ProcessEngine
-from whatsapp_pairing.core.engine import LoggedOut, Online, Qr, Scanned
+from whatsapp_pairing.core.engine import LoggedOut, Online, Qr, Reached, Scanned, Synced
 
 from infra.migrate.checked_objects import LOGINS
 from infra.sandbox.process import SandboxProcess
@@ -234,7 +234,7 @@ def test_the_engine_pairs_and_logs_out_with_its_own_login(
             seen: list[object] = []
             while not isinstance(seen and seen[-1], Online):
                 event = run.next_event(30)
-                assert event is not None, seen
+                assert isinstance(event, Reached | Qr | Scanned | Online | Synced), (event, seen)
                 seen.append(event)
                 if isinstance(event, Qr):
                     SandboxClient(whatsapp.ready["control"]).scan(event.text, "34600000900")
@@ -242,7 +242,7 @@ def test_the_engine_pairs_and_logs_out_with_its_own_login(
         assert world.value(f"SELECT count(*) FROM {KEYS}") == 1
         with engine.log_out(scanned.jid, LONG) as run:
             while not isinstance(event := run.next_event(30), LoggedOut):
-                assert event is not None
+                assert isinstance(event, Reached | Online | Synced), event
                 if isinstance(event, Online):
                     run.confirm()
         assert world.value(f"SELECT count(*) FROM {KEYS}") == 0
